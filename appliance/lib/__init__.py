@@ -1,0 +1,1 @@
+"""Leaves: one noun a file. Nothing here knows Django or another area."""

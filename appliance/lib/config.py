@@ -1,0 +1,223 @@
+"""The typed configuration of a box, from the environment, ``NAME_FILE`` and ``.env``.
+
+Every variable is declared in ``VARIABLES``; the documentation's table is compared with it by a test.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from appliance.lib.environment import ConfigInvalid, Settings, read_env_file
+from appliance.lib.home import Home
+from appliance.lib.listening import ANYWHERE, is_loopback, names_of
+
+__all__ = ["ROOT", "VARIABLES", "Config", "ConfigInvalid", "Variable", "get_config", "read_config"]
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    name: str
+    default: str
+    meaning: str
+
+
+VARIABLES = (
+    Variable("MILLWRIGHT_HOME", "./var", "Folder of everything that must be backed up"),
+    Variable(
+        "MILLWRIGHT_ENV_FILE",
+        ".env beside manage.py",
+        "File of NAME=value lines; weaker than the environment",
+    ),
+    Variable("MILLWRIGHT_LISTEN", "127.0.0.1:<port of the home>", "Where the web admin listens, host:port"),
+    Variable(
+        "MILLWRIGHT_MQTT_LISTEN", "127.0.0.1:<port of the home>", "Where the MQTT broker listens, host:port"
+    ),
+    Variable(
+        "MILLWRIGHT_TLS",
+        "auto",
+        "auto: TLS on whatever listens beyond loopback; yes: everywhere; no: nowhere",
+    ),
+    Variable(
+        "MILLWRIGHT_TLS_CERTIFICATE", "made at start", "PEM file of your own certificate, with its chain"
+    ),
+    Variable("MILLWRIGHT_TLS_KEY", "made at start", "PEM file of its private key"),
+    Variable("MILLWRIGHT_PUBLIC_URL", "http(s)://<MILLWRIGHT_LISTEN>", "The address that people type"),
+    Variable("MILLWRIGHT_ALLOWED_HOSTS", "", "More host names under which the box answers, by comma"),
+    Variable(
+        "MILLWRIGHT_ADMIN_PASSWORD_FILE", "", "File with the first admin's password, for set-up by a program"
+    ),
+    Variable("MILLWRIGHT_SECRET_KEY", "generated", "Key of sessions and signatures"),
+    Variable("MILLWRIGHT_DEBUG", "no", "Django's debug pages; never on a box that others can reach"),
+    Variable(
+        "MILLWRIGHT_POWER_SAFE", "no", "yes: the broker syncs every message to the disk, not each second"
+    ),
+    Variable("MILLWRIGHT_KEEP_DAYS", "30", "Days of runs, occurrences and events to keep"),
+    Variable("MILLWRIGHT_KEEP_BYTES", "10000000000", "Bytes of runs, occurrences and events to keep"),
+    Variable("MILLWRIGHT_WATCH", "#", "MQTT filters whose last values are kept, by comma"),
+    Variable("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org", "Root of the Telegram Bot API"),
+    Variable("DATABASE_URL", "embedded", "postgresql://user:password@host/name of your own PostgreSQL 16+"),
+    Variable("REDIS_URL", "embedded", "redis://:password@host:port of your own Redis or Valkey"),
+    Variable("MQTT_URL", "embedded", "mqtt://user:password@host:port (or mqtts://) of your own broker"),
+)
+
+
+class Config(BaseModel):
+    """What the environment said, checked. ``get_config`` makes the one of this process."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    home: Home
+    http_listen: tuple[str, int]
+    mqtt_listen: tuple[str, int]
+    http_tls: bool
+    mqtt_tls: bool
+    tls_certificate: Path
+    tls_key: Path
+    tls_own: bool
+    """Whether the certificate is this box's own, made at start."""
+    public_url: str
+    allowed_hosts: list[str]
+    trusted_origins: list[str]
+    admin_password_file: Path | None
+    secret_key: str
+    debug: bool
+    power_safe: bool
+    keep_days: int
+    keep_bytes: int
+    watched_filters: frozenset[str]
+    telegram_api: str
+    database_url: str
+    redis_url: str
+    mqtt_url: str
+    embedded: frozenset[str]
+    """Which of ``postgres``, ``redis`` and ``nats`` the box runs itself."""
+
+    @property
+    def celery_url(self) -> str:
+        """The broker URL as kombu writes it: a unix socket is ``redis+socket://``."""
+        if self.redis_url.startswith("unix://"):
+            parts = urlsplit(self.redis_url)
+            return f"redis+socket://{parts.netloc}{parts.path}?virtual_host=0"
+        return self.redis_url
+
+    @property
+    def channels_url(self) -> str:
+        """The channel layer's: another database number of the same server."""
+        if self.redis_url.startswith("unix://"):
+            return f"{self.redis_url.partition('?')[0]}?db=1"
+        return (
+            f"{self.redis_url.rstrip('/')}/1"
+            if not urlsplit(self.redis_url).path.strip("/")
+            else self.redis_url
+        )
+
+    @property
+    def http_endpoint(self) -> str:
+        """Where the web process listens, as a Twisted endpoint."""
+        host, port = self.http_listen
+        listen = f"port={port}:interface={_escape(host)}"
+        if not self.http_tls:
+            return f"tcp:{listen}"
+        key, certificate = _escape(str(self.tls_key)), _escape(str(self.tls_certificate))
+        return f"ssl:{listen}:privateKey={key}:certKey={certificate}"
+
+
+@cache
+def get_config() -> Config:
+    """The configuration of this process, read once. Raises ConfigInvalid, HomeUnusable."""
+    return read_config(os.environ)
+
+
+def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Config:
+    """Pure but for the home's files: the configuration that ``environ`` and its ``.env`` file ask for."""
+    settings = _settings(environ, env_file)
+    home = Home.at(settings.path("MILLWRIGHT_HOME") or ROOT / "var")
+    http = settings.address("MILLWRIGHT_LISTEN", ("127.0.0.1", home.http_port))
+    mqtt = settings.address("MILLWRIGHT_MQTT_LISTEN", ("127.0.0.1", home.mqtt_port))
+    tls = settings.choice("MILLWRIGHT_TLS", "auto", ("auto", "yes", "no"), "auto, yes or no")
+    http_tls, mqtt_tls = (
+        tls == "yes" or (tls == "auto" and not is_loopback(host)) for host, _ in (http, mqtt)
+    )
+    names = names_of(http[0])
+    shown = f"[{names[0]}]" if ":" in names[0] else names[0]
+    public = settings.text("MILLWRIGHT_PUBLIC_URL", f"http{'s' * http_tls}://{shown}:{http[1]}").rstrip("/")
+    own = settings.path("MILLWRIGHT_TLS_CERTIFICATE")
+    certificate, key = own or home.path / "tls/box.crt", settings.path("MILLWRIGHT_TLS_KEY")
+    if (own is None) != (key is None):
+        raise ConfigInvalid("MILLWRIGHT_TLS_CERTIFICATE and MILLWRIGHT_TLS_KEY go together", hint="set both")
+    database = settings.url("DATABASE_URL", ("postgresql", "postgres"))
+    redis = settings.url("REDIS_URL", ("redis", "rediss", "unix"))
+    broker = settings.url("MQTT_URL", ("mqtt", "mqtts"))
+    hosts = {"127.0.0.1", "localhost", "[::1]", *names, urlsplit(public).hostname or shown}
+    return Config(
+        home=home,
+        http_listen=http,
+        mqtt_listen=mqtt,
+        http_tls=http_tls,
+        mqtt_tls=mqtt_tls,
+        tls_certificate=certificate,
+        tls_key=key or home.path / "tls/box.key",
+        tls_own=own is None,
+        public_url=public,
+        allowed_hosts=sorted(hosts | set(settings.items("MILLWRIGHT_ALLOWED_HOSTS"))),
+        trusted_origins=[public] if public.startswith("https://") else [],
+        admin_password_file=settings.file_of("MILLWRIGHT_ADMIN_PASSWORD"),
+        secret_key=settings.find("MILLWRIGHT_SECRET_KEY") or home.secret("secret_key"),
+        debug=settings.flag("MILLWRIGHT_DEBUG", False),
+        power_safe=settings.flag("MILLWRIGHT_POWER_SAFE", False),
+        keep_days=settings.number("MILLWRIGHT_KEEP_DAYS", 30, least=1),
+        keep_bytes=settings.number("MILLWRIGHT_KEEP_BYTES", 10_000_000_000, least=1),
+        watched_filters=frozenset(settings.items("MILLWRIGHT_WATCH") or ["#"]),
+        telegram_api=settings.text("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org").rstrip("/"),
+        database_url=database or _embedded_database(home),
+        redis_url=redis or _embedded_redis(home),
+        mqtt_url=broker
+        or _embedded_broker(home, mqtt, certificate if mqtt_tls else None, verify=own is None),
+        embedded=frozenset(
+            n for n, url in (("postgres", database), ("redis", redis), ("nats", broker)) if not url
+        ),
+    )
+
+
+def plain_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The settings as plain variables, for processes that may not read the files behind them."""
+    settings = _settings(environ)
+    # The admin's password is for the command that makes the admin, never for a service.
+    names = (v.name for v in VARIABLES if v.name != "MILLWRIGHT_ADMIN_PASSWORD_FILE")
+    found = {name: value for name in names if (value := settings.find(name))}
+    return {**found, "MILLWRIGHT_ENV_FILE": os.devnull}
+
+
+def _settings(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
+    named = Settings(environ).path("MILLWRIGHT_ENV_FILE")
+    return Settings(environ, read_env_file(named or env_file or ROOT / ".env"))
+
+
+def _embedded_database(home: Home) -> str:
+    folder = quote(str(home.runtime), safe="")
+    return f"postgresql://millwright:{home.secret('database')}@/millwright?host={folder}"
+
+
+def _embedded_redis(home: Home) -> str:
+    return f"unix://:{home.secret('redis')}@{quote(str(home.runtime / 'redis.sock'))}"
+
+
+def _embedded_broker(home: Home, listen: tuple[str, int], certificate: Path | None, *, verify: bool) -> str:
+    host = "127.0.0.1" if listen[0] in (*ANYWHERE, "localhost") else listen[0]
+    place = f"box:{home.secret('mqtt')}@{f'[{host}]' if ':' in host else host}:{listen[1]}"
+    if certificate is None:
+        return f"mqtt://{place}"
+    # A certificate from elsewhere does not name the address by which the box reaches itself.
+    return f"mqtts://{place}?" + (f"ca={quote(str(certificate), safe='')}" if verify else "verify=no")
+
+
+def _escape(value: str) -> str:
+    """Twisted splits its endpoints at colons."""
+    return value.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")

@@ -1,0 +1,49 @@
+"""Loaded before everything else (``-p tests.boot``): a home of the tests' own, and the sample of the slow suites."""
+
+import atexit
+import os
+import random
+import shutil
+import tempfile
+from datetime import UTC, datetime
+
+import pytest
+
+FOLDER = tempfile.mkdtemp(prefix="mw-test-")
+os.environ["MILLWRIGHT_HOME"] = f"{FOLDER}/home"
+for _name in ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "MILLWRIGHT_LISTEN", "MILLWRIGHT_MQTT_LISTEN"):
+    os.environ.pop(_name, None)
+os.chmod(FOLDER, 0o755)  # noqa: PTH101 - services that change user pass through it
+
+
+def _remove(pid: int = os.getpid()) -> None:
+    if os.getpid() == pid:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+atexit.register(_remove)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow-sample", type=int, default=None, help="run only this many of the slow tests")
+    parser.addoption("--sample-seed", default=f"{datetime.now(UTC):%Y%m%d}", help="which ones")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.getoption("--slow-sample") is None:
+        return None
+    size, seed = config.getoption("--slow-sample"), config.getoption("--sample-seed")
+    return f"slow tests: a sample of {size}, --sample-seed={seed}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep a sample of the slow tests, the same for the same seed."""
+    size = config.getoption("--slow-sample")
+    if size is None:
+        return
+    slow = sorted((item for item in items if item.get_closest_marker("slow")), key=lambda item: item.nodeid)
+    chosen = set(random.Random(config.getoption("--sample-seed")).sample(slow, min(size, len(slow))))
+    left_out = [item for item in slow if item not in chosen]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]

@@ -1,0 +1,20 @@
+"""Fixtures for all tests. Nothing here starts unless a test asks for it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from appliance.lib.config import Config, get_config
+from tests.engines import running_engines
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[Config]:
+    """Real PostgreSQL, Redis and NATS for the whole session."""
+    with running_engines(get_config()) as config:
+        yield config
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(engines: Config) -> None:
+    """pytest-django makes its test database on the engines' server."""
