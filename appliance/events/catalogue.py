@@ -1,0 +1,241 @@
+"""The one catalogue of typed events: the same object goes to the journal, the browser and MQTT."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Self
+
+from appliance.lib.errors import MillwrightError
+from appliance.lib.jsontypes import JsonMapping, JsonObject
+
+
+class UnknownEvent(MillwrightError):
+    """A type or a shape that is not in the catalogue."""
+
+    code = "events.unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. Fields are plain JSON values; ``type`` is its stable name."""
+
+    type: ClassVar[str] = ""
+
+    @property
+    def subject(self) -> str:
+        """What it is about, as a path: ``run/0190…``; screens filter by its first part."""
+        return "box"
+
+    def to_json(self) -> JsonObject:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: JsonMapping) -> Self:
+        """The event of its JSON form; fields that a newer version added are ignored."""
+        known: dict[str, Any] = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        try:
+            return cls(**known)
+        except TypeError as error:
+            raise UnknownEvent(f"the data do not fit an event of type {cls.type}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class RunChanged(Event):
+    type: ClassVar[str] = "run.changed"
+    run_id: str
+    task: str
+    state: str
+    reason: str = ""
+    principal: str = ""
+    waiting_for: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"run/{self.run_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class StepChanged(Event):
+    type: ClassVar[str] = "step.changed"
+    run_id: str
+    step: str
+    state: str
+    task: str = ""
+    kind: str = ""
+    attempt: int = 1
+    error: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"run/{self.run_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class OccurrenceRecorded(Event):
+    type: ClassVar[str] = "occurrence.recorded"
+    occurrence_id: str
+    task: str
+    trigger: str
+    state: str
+    reason: str = ""
+    run_id: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"task/{self.task}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChanged(Event):
+    type: ClassVar[str] = "task.changed"
+    task: str
+    change: str
+    version: int = 0
+    principal: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"task/{self.task}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryChanged(Event):
+    type: ClassVar[str] = "delivery.changed"
+    item_id: str
+    platform: str
+    state: str
+    run_id: str = ""
+    step: str = ""
+    error: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"run/{self.run_id}" if self.run_id else f"bridge/{self.platform}"
+
+
+@dataclass(frozen=True, slots=True)
+class AllStopChanged(Event):
+    type: ClassVar[str] = "allstop.changed"
+    level: str
+    epoch: int
+    reason: str = ""
+    principal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditAlert(Event):
+    type: ClassVar[str] = "audit.alert"
+    rule: str
+    message: str
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkLost(Event):
+    type: ClassVar[str] = "network.lost"
+    target: str = "internet"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRecovered(Event):
+    type: ClassVar[str] = "network.recovered"
+    target: str = "internet"
+    away_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BoxStarted(Event):
+    type: ClassVar[str] = "box.started"
+    version: str = ""
+    clean: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOnline(Event):
+    type: ClassVar[str] = "device.online"
+    device: str
+
+    @property
+    def subject(self) -> str:
+        return f"device/{self.device}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOffline(Event):
+    type: ClassVar[str] = "device.offline"
+    device: str
+    reason: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"device/{self.device}"
+
+
+@dataclass(frozen=True, slots=True)
+class PartHealth(Event):
+    type: ClassVar[str] = "part.health"
+    part: str
+    healthy: bool
+    message: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"part/{self.part}"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedMessage(Event):
+    """A message in the web admin's own chat, in either direction."""
+
+    type: ClassVar[str] = "feed.message"
+    message_id: str
+    conversation: str
+    text: str
+    author: str = ""
+    inbound: bool = False
+    run_id: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"feed/{self.conversation}"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChanged(Event):
+    type: ClassVar[str] = "account.changed"
+    username: str
+    change: str
+    principal: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"user/{self.username}"
+
+
+CATALOGUE: dict[str, type[Event]] = {
+    event.type: event
+    for event in (
+        RunChanged,
+        StepChanged,
+        OccurrenceRecorded,
+        TaskChanged,
+        DeliveryChanged,
+        AllStopChanged,
+        AuditAlert,
+        NetworkLost,
+        NetworkRecovered,
+        BoxStarted,
+        DeviceOnline,
+        DeviceOffline,
+        PartHealth,
+        FeedMessage,
+        AccountChanged,
+    )
+}
+
+
+def event_from_json(type_: str, data: JsonMapping) -> Event:
+    """The typed event of a journal row. Raises UnknownEvent."""
+    event = CATALOGUE.get(type_)
+    if event is None:
+        raise UnknownEvent(f"there is no event type {type_!r}")
+    return event.from_json(data)
