@@ -1,0 +1,25 @@
+"""Why something about accounts was refused."""
+
+from appliance.lib.errors import MillwrightError
+
+
+class SetupRefused(MillwrightError):
+    """The set-up link is unknown, used, expired, or no longer needed."""
+
+    code = "accounts.setup_refused"
+
+
+class AccountRefused(MillwrightError):
+    """A name that is taken or malformed, or a password that is too weak."""
+
+    code = "accounts.refused"
+
+
+class NoSuchUser(MillwrightError):
+    code = "accounts.no_such_user"
+
+
+class LastAdmin(MillwrightError):
+    """Nobody could administer the box after this change."""
+
+    code = "accounts.last_admin"

@@ -1,0 +1,102 @@
+import getpass
+import json
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from appliance.accounts.domain import Role
+from appliance.accounts.models import User
+from appliance.accounts.principal import CONSOLE
+from appliance.accounts.services import create_user, set_active, set_password, set_role
+from appliance.lib.errors import MillwrightError
+
+
+class Command(BaseCommand):
+    help = "List people, add one, give a new password (a lost one is mended this way), change a role."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        listing = verbs.add_parser("list", help="everybody, with role and last log-in")
+        listing.add_argument("--json", action="store_true")
+        add = verbs.add_parser("add", help="a new person")
+        add.add_argument("name")
+        add.add_argument("--role", choices=[role.value for role in Role], default=Role.VIEWER.value)
+        _password_argument(add)
+        password = verbs.add_parser("password", help="a new password for a person")
+        password.add_argument("name")
+        _password_argument(password)
+        role = verbs.add_parser("role", help="change a role")
+        role.add_argument("name")
+        role.add_argument("role", choices=[role.value for role in Role])
+        for verb in ("disable", "enable"):
+            verbs.add_parser(verb, help=f"{verb} a person's log-in").add_argument("name")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self.stdout.write(_perform(options))
+        except MillwrightError as error:
+            raise CommandError(str(error)) from error
+
+
+def _perform(options: dict[str, Any]) -> str:
+    name = options.get("name", "")
+    match options["verb"]:
+        case "list":
+            return _listing(as_json=options["json"])
+        case "add":
+            create_user(name, _password(options["password_file"]), Role(options["role"]), CONSOLE)
+            return f"{name} was added as {options['role']}."
+        case "password":
+            set_password(name, _password(options["password_file"]), CONSOLE)
+            return f"{name} has a new password."
+        case "role":
+            set_role(name, Role(options["role"]), CONSOLE)
+            return f"{name} is {options['role']} now."
+        case verb:
+            set_active(name, verb == "enable", CONSOLE)
+            return f"{name} is {verb}d now."
+
+
+def _password_argument(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--password-file", metavar="FILE", help="read the password from FILE, or from standard input with -"
+    )
+
+
+def _password(file: str | None) -> str:
+    if file == "-":
+        return sys.stdin.readline().rstrip("\r\n")
+    if file:
+        try:
+            return Path(file).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{file} cannot be read") from error
+    if not sys.stdin.isatty():
+        raise CommandError("there is no terminal to ask for a password: use --password-file")
+    first = getpass.getpass("Password: ")
+    if first != getpass.getpass("Once more: "):
+        raise CommandError("the two passwords differ")
+    return first
+
+
+def _listing(*, as_json: bool) -> str:
+    rows = [
+        {
+            "name": user.username,
+            "role": user.role,
+            "active": user.is_active,
+            "last_login": user.last_login.isoformat() if user.last_login else None,
+        }
+        for user in User.objects.all()
+    ]
+    if as_json:
+        return json.dumps(rows)
+    lines = [
+        f"{row['name']:<24} {row['role']:<10} {'active' if row['active'] else 'disabled':<9} "
+        f"{row['last_login'] or 'never logged in'}"
+        for row in rows
+    ]
+    return "\n".join(lines) or "There is nobody yet; manage.py setup_link prints the link for the first one."

@@ -1,0 +1,79 @@
+"""People, their one-time set-up link and their API tokens."""
+
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+from appliance.accounts.domain import Ability, Role, allowed
+from appliance.accounts.principal import Principal
+
+
+class Language(models.TextChoices):
+    ENGLISH = "en", "English"
+    CHINESE = "zh-hans", "简体中文"
+
+
+class User(AbstractUser):
+    """A person. The role says what they may do; Django's staff and superuser flags follow it."""
+
+    language = models.CharField(max_length=10, choices=Language.choices, default=Language.ENGLISH)
+    role = models.CharField(
+        max_length=10, choices=[(role.value, role.value) for role in Role], default=Role.VIEWER.value
+    )
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["username"]
+
+    def __str__(self) -> str:
+        return self.username
+
+    @property
+    def principal(self) -> Principal:
+        """This person as services, runs and audit records name them."""
+        return Principal(f"user:{self.username}", Role(self.role))
+
+    def can(self, ability: Ability) -> bool:
+        """Whether this person may do ``ability`` now."""
+        return self.is_active and allowed(Role(self.role), ability)
+
+
+class SetupToken(models.Model):
+    """The one-time link that makes the first administrator; only its digest is kept."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"set-up link of {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class ApiToken(models.Model):
+    """A program's key to the API, with the abilities it was given; only its digest is kept."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="accounts_apitoken_name")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}/{self.name}"
+
+    @property
+    def principal(self) -> Principal:
+        """The token as services, runs and audit records name it; its role is its person's."""
+        return Principal(f"token:{self.user.username}/{self.name}", Role(self.user.role))
+
+    def can(self, ability: Ability) -> bool:
+        """Whether the token may do ``ability``: within its scopes and never more than its person."""
+        return ability.value in self.scopes and self.user.can(ability)

@@ -1,0 +1,85 @@
+"""API tokens: issued once in the clear, kept as a digest, limited to scopes."""
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from appliance.accounts import trail
+from appliance.accounts.domain import Ability
+from appliance.accounts.errors import AccountRefused
+from appliance.accounts.models import ApiToken, User
+from appliance.accounts.principal import Principal
+from appliance.lib.jsontypes import JsonObject
+
+PREFIX = "mw_"
+_USE_STEP = timedelta(minutes=1)
+
+
+@transaction.atomic
+def issue_api_token(
+    user: User,
+    name: str,
+    scopes: Collection[Ability],
+    by: Principal,
+    now: datetime,
+    *,
+    expires_at: datetime | None = None,
+) -> str:
+    """The text of a new token; it cannot be shown again. Raises AccountRefused."""
+    beyond = [scope.value for scope in scopes if not user.can(scope)]
+    if beyond or not scopes:
+        asked = ", ".join(sorted(beyond)) or "nothing"
+        raise AccountRefused(f"{user.username} cannot give a token the right to {asked}")
+    if not 0 < len(name) <= 100:
+        raise AccountRefused("a token needs a name of 1 to 100 characters")
+    text = PREFIX + secrets.token_urlsafe(32)
+    try:
+        with transaction.atomic():
+            ApiToken.objects.create(
+                user=user,
+                name=name,
+                digest=_digest(text),
+                scopes=sorted(scope.value for scope in scopes),
+                created_at=now,
+                expires_at=expires_at,
+            )
+    except IntegrityError as error:
+        raise AccountRefused(f"there is a token named {name!r} already") from error
+    detail: JsonObject = {"scopes": [scope.value for scope in sorted(scopes)]}
+    trail.put("token.issued", by.name, f"token:{user.username}/{name}", detail)
+    return text
+
+
+def authenticate(text: str, now: datetime) -> ApiToken | None:
+    """The live token of a request, looked up anew each time, so that a revoked one ends at once.
+
+    Its last use is kept to the minute.
+    """
+    live = ApiToken.objects.select_related("user").filter(
+        Q(expires_at__isnull=True) | Q(expires_at__gt=now),
+        digest=_digest(text),
+        revoked_at__isnull=True,
+        user__is_active=True,
+    )
+    token = live.first()
+    if token is not None and (token.last_used_at is None or token.last_used_at < now - _USE_STEP):
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    return token
+
+
+@transaction.atomic
+def revoke_api_token(token_id: int, by: Principal, now: datetime) -> bool:
+    """End a token at once; False when it had ended before."""
+    token = ApiToken.objects.select_related("user").filter(pk=token_id).first()
+    ended = ApiToken.objects.filter(pk=token_id, revoked_at__isnull=True).update(revoked_at=now)
+    if token is not None and ended:
+        trail.put("token.revoked", by.name, token.principal.name, {})
+    return bool(ended)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
