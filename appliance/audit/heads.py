@@ -1,0 +1,192 @@
+"""Signed heads: what makes a rewritten or shortened chain visible.
+
+A chain alone proves only order. Each minute its head is signed and written to ``audit/heads.jsonl`` beside
+the database; a copy of that file elsewhere (or of its last line) proves everything before it. Heads are
+chained too: each names the digest of the one before, so that none can be left out unseen.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from appliance.audit.chain import Head
+from appliance.audit.errors import ExportUnreadable, KeyUnusable
+from appliance.lib.atomic import write_atomically
+from appliance.lib.digest import canonical_json
+from appliance.lib.home import owner_of
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class SignedHead:
+    """One signed head. ``body`` is the exact text that is signed."""
+
+    body: str
+    signature: bytes
+    number: int
+    seq: int
+    hash: bytes
+    previous: str
+    at: str
+
+    @classmethod
+    def of(cls, body: str, signature: bytes) -> Self:
+        """Raises ExportUnreadable."""
+        try:
+            said = json.loads(body)
+            return cls(
+                body=body,
+                signature=signature,
+                number=int(said["number"]),
+                seq=int(said["seq"]),
+                hash=bytes.fromhex(said["hash"]),
+                previous=str(said["previous"]),
+                at=str(said["at"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ExportUnreadable("a signed head cannot be read") from error
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.body.encode()).hexdigest()
+
+    def line(self) -> bytes:
+        return canonical_json({"body": self.body, "signature": self.signature.hex()}) + b"\n"
+
+    @classmethod
+    def of_line(cls, line: str | bytes) -> Self:
+        """Raises ExportUnreadable."""
+        try:
+            said = json.loads(line)
+            return cls.of(said["body"], bytes.fromhex(said["signature"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ExportUnreadable("a line of the signed heads cannot be read") from error
+
+
+class Signer:
+    """Holds the box's Ed25519 key. The public half is ``audit/audit_key.pub`` of the home, in hex."""
+
+    def __init__(self, key: "Ed25519PrivateKey", box: str) -> None:
+        self._key = key
+        self._box = box
+
+    @classmethod
+    def of_home(cls, home: Path, box: str) -> Self:
+        """The key of this home, made on first use. Raises KeyUnusable."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        file = home / "secrets" / "audit_key"
+        try:
+            if not file.exists():
+                file.parent.mkdir(mode=0o700, exist_ok=True)
+                write_atomically(
+                    file, Ed25519PrivateKey.generate().private_bytes_raw().hex().encode() + b"\n"
+                )
+                _belongs_to_home(home, file)
+            signer = cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(file.read_text().strip())), box)
+            public = public_key_file(home)
+            if not public.exists():
+                public.parent.mkdir(mode=0o700, exist_ok=True)
+                write_atomically(public, signer.public_key.hex().encode() + b"\n", mode=0o644)
+                _belongs_to_home(home, public.parent, public)
+        except (OSError, ValueError) as error:
+            raise KeyUnusable(f"the audit key {file} cannot be used: {error}") from error
+        return signer
+
+    @property
+    def public_key(self) -> bytes:
+        return self._key.public_key().public_bytes_raw()
+
+    def sign(self, head: Head, previous: SignedHead | None, at: datetime) -> SignedHead:
+        body = canonical_json(
+            {
+                "at": at.astimezone(UTC).isoformat(),
+                "box": self._box,
+                "hash": head.hash.hex(),
+                "number": previous.number + 1 if previous else 1,
+                "previous": previous.digest if previous else "",
+                "seq": head.seq,
+            }
+        )
+        return SignedHead.of(body.decode(), self._key.sign(body))
+
+    def sign_text(self, text: str) -> bytes:
+        return self._key.sign(text.encode())
+
+
+def signed_by(public_key: bytes, text: str, signature: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, text.encode())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def public_key_file(home: Path) -> Path:
+    return home / "audit" / "audit_key.pub"
+
+
+def heads_file(home: Path) -> Path:
+    return home / "audit" / "heads.jsonl"
+
+
+def read_heads(file: Path) -> Iterator[SignedHead]:
+    """The heads of a file, in its order, without a torn last line. Raises ExportUnreadable."""
+    if not file.exists():
+        return
+    with file.open("rb") as lines:
+        for line in lines:
+            if line.endswith(b"\n"):
+                yield SignedHead.of_line(line)
+
+
+class HeadsFile:
+    """The append-only file of signed heads, locked while open."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._path = heads_file(home)
+
+    def __enter__(self) -> Self:
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        _belongs_to_home(self._home, self._path.parent, self._path)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        os.close(self._handle)
+
+    def last_number(self) -> int:
+        """The number of the last whole line. A torn one (power cut) is cut off: the database has it."""
+        size = os.fstat(self._handle).st_size
+        tail = os.pread(self._handle, 4096, max(0, size - 4096))
+        whole, newline, torn = tail.rpartition(b"\n")
+        if torn:
+            os.ftruncate(self._handle, size - len(torn))
+        return SignedHead.of_line(whole.rpartition(b"\n")[2]).number if newline else 0
+
+    def append(self, heads: Sequence[SignedHead]) -> None:
+        os.lseek(self._handle, 0, os.SEEK_END)
+        data = b"".join(head.line() for head in heads)
+        while data:
+            data = data[os.write(self._handle, data) :]
+        os.fsync(self._handle)
+
+
+def _belongs_to_home(home: Path, *paths: Path) -> None:
+    """What root makes (a command, a stop) stays usable for the services' own user."""
+    if os.geteuid() == 0:
+        for path in paths:
+            os.chown(path, *owner_of(home))
