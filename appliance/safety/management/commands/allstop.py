@@ -1,0 +1,72 @@
+import json
+from argparse import ArgumentParser
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from appliance.accounts.principal import CONSOLE
+from appliance.lib.config import get_config
+from appliance.safety import allstop
+from appliance.safety.errors import SwitchAway
+from appliance.safety.stop import AllStop, Level, StopFile
+
+
+class Command(BaseCommand):
+    help = "Stop the box, end a stop, or show whether it is stopped. Engaging works with the database away."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        engage = verbs.add_parser("engage", help="stop")
+        engage.add_argument(
+            "--level",
+            choices=[level.value for level in Level if level is not Level.NONE],
+            default=Level.FREEZE.value,
+            help="freeze new effects; kill running sandboxes too; cut all that leaves the box; read_only",
+        )
+        release = verbs.add_parser("release", help="end the stop")
+        status = verbs.add_parser("status", help="exit status 0 either way")
+        for verb in (engage, release):
+            verb.add_argument("--reason", default="")
+        for verb in (engage, release, status):
+            verb.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now, home = datetime.now(UTC), get_config().home.path
+        try:
+            match options["verb"]:
+                case "engage":
+                    stop = allstop.engage(Level(options["level"]), options["reason"], CONSOLE, now)
+                case "release":
+                    stop = allstop.release(options["reason"], CONSOLE, now)
+                case _:
+                    stop = allstop.current()
+        except SwitchAway as error:
+            level = StopFile(home).level()
+            if options["verb"] != "engage" or level is Level.NONE:
+                raise CommandError(str(error)) from error
+            self.stderr.write(str(error))
+            stop = AllStop().raised_by_file(level)
+        except DatabaseError:
+            self.stderr.write("The database is away; this is what the file says.")
+            stop = AllStop().raised_by_file(StopFile(home).level())
+        self.stdout.write(_shown(stop, as_json=options["json"]))
+
+
+def _shown(stop: AllStop, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(
+            {
+                "level": stop.level.value,
+                "epoch": stop.epoch,
+                "since": stop.since.isoformat() if stop.since else None,
+                "by": stop.by,
+                "reason": stop.reason,
+            }
+        )
+    if not stop.engaged:
+        return "The box is not stopped."
+    since = f" since {stop.since:%Y-%m-%d %H:%M:%S} UTC" if stop.since else ""
+    return f"The box is stopped: {stop.level}, by {stop.by}{since}. {stop.reason}".rstrip()

@@ -1,0 +1,65 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from appliance.safety.stop import AllStop, Level, StopFile
+
+
+def test_without_the_file_nothing_is_stopped(tmp_path: Path) -> None:
+    assert StopFile(tmp_path).level() is Level.NONE
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("", Level.FREEZE),
+        ("\n", Level.FREEZE),
+        ("kill\nana: fire\n", Level.KILL),
+        ("cut", Level.CUT),
+        ("read_only because", Level.READ_ONLY),
+        ("none", Level.FREEZE),
+        ("release", Level.FREEZE),
+        ("\x00\xff\xfe", Level.FREEZE),
+    ],
+)
+def test_a_file_stops_the_box_whatever_it_says(tmp_path: Path, text: str, level: Level) -> None:
+    (tmp_path / "ALLSTOP").write_text(text)
+    assert StopFile(tmp_path).level() is level
+
+
+def test_a_folder_or_a_dangling_link_of_that_name(tmp_path: Path) -> None:
+    (tmp_path / "ALLSTOP").mkdir()
+    assert StopFile(tmp_path).level() is Level.FREEZE
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_cannot_be_read_stops_the_box(tmp_path: Path) -> None:
+    (tmp_path / "ALLSTOP").write_text("kill")
+    (tmp_path / "ALLSTOP").chmod(0)
+    assert StopFile(tmp_path).level() is Level.FREEZE
+
+
+def test_what_is_written_is_read_back_and_removed(tmp_path: Path) -> None:
+    file = StopFile(tmp_path)
+    file.write(Level.CUT, "user:ana", "smoke\nin hall 3")
+    assert file.level() is Level.CUT
+    assert "user:ana: smoke in hall 3" in file.path.read_text()
+    file.remove()
+    file.remove()
+    assert file.level() is Level.NONE
+
+
+def test_each_level_holds_what_the_one_before_it_holds() -> None:
+    for level in Level:
+        stop = AllStop(level=level)
+        assert stop.holds(pure=False) is (level is not Level.NONE)
+        assert stop.holds(pure=True) is (level is Level.READ_ONLY)
+        assert [stop.at_least(other) for other in Level] == [other.rank <= level.rank for other in Level]
+
+
+def test_the_stricter_of_file_and_database_holds() -> None:
+    engaged = AllStop(epoch=3, level=Level.KILL, by="user:ana")
+    assert engaged.raised_by_file(Level.FREEZE) is engaged
+    raised = engaged.raised_by_file(Level.CUT)
+    assert (raised.level, raised.epoch, raised.by) == (Level.CUT, 3, "file")
