@@ -1,0 +1,103 @@
+"""What an action asks of a sandbox, whichever kind carries it out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+OutputListener = Callable[[str, bytes], None]
+"""Called with ``"stdout"`` or ``"stderr"`` and a piece of live output. Best effort: a flood is thinned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one job may use. ``memory`` counts per process; ``processes`` for the tree."""
+
+    memory: int = 1 << 30
+    processes: int = 256
+    open_files: int = 1024
+    file_bytes: int = 1 << 30
+    cpu_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One command, with all that it may see and use.
+
+    ``workdir`` is the folder it may write; None gives it a fresh private one that is removed afterwards.
+    ``reads`` and ``writes`` are absolute paths that it sees beside the system's own. ``timeout`` is in
+    seconds; ``output_limit`` is in bytes for each of the two streams.
+    """
+
+    argv: tuple[str, ...]
+    workdir: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 60.0
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    output_limit: int = 256 * 1024
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The beginning and the end of a stream, and how long it was in all."""
+
+    head: bytes
+    tail: bytes
+    total: int
+
+    @property
+    def dropped(self) -> int:
+        """How many bytes between head and tail were not kept."""
+        return self.total - len(self.head) - len(self.tail)
+
+    @property
+    def text(self) -> str:
+        """The kept bytes as UTF-8, with a line that says how much is missing, if any is."""
+        if not self.dropped:
+            return (self.head + self.tail).decode("utf-8", "replace")
+        head = self.head.decode("utf-8", "replace")
+        tail = self.tail.decode("utf-8", "replace")
+        return f"{head}\n[… {self.dropped} bytes dropped …]\n{tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the job and its children used."""
+
+    user_seconds: float
+    system_seconds: float
+    max_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended. Exactly one of ``exit_status`` and ``signal`` is set.
+
+    127 stands for a command that was not found, 126 for one that could not be executed, as in a shell.
+    A job that ended by itself after its time limit's SIGTERM has both an exit status and ``timed_out``.
+    ``cancelled`` means that it was killed from outside: the sandbox was stopped under it.
+    """
+
+    exit_status: int | None
+    signal: int | None
+    timed_out: bool
+    cancelled: bool
+    stdout: Captured
+    stderr: Captured
+    started_at: datetime
+    duration: timedelta
+    usage: Usage
+
+
+class Sandbox(Protocol):
+    """Runs jobs confined. Cancelling the task that awaits ``run`` kills the whole tree of the job."""
+
+    async def run(self, job: Job, *, on_output: OutputListener | None = None) -> Outcome:
+        """Run ``job`` to its end.
+
+        Raises SandboxUnavailable, JobRefused (nothing ran in both cases) or JobLost (it may have run).
+        """
+        ...

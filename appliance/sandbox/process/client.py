@@ -1,0 +1,227 @@
+"""The asyncio side of the process sandbox."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
+from appliance.sandbox.ports import Captured, Job, Outcome, OutputListener, Usage
+from appliance.sandbox.process import wire
+
+_START_SECONDS = 15.0
+_END_SECONDS = 20.0  # grace, killing, and sending what was kept
+_CANCEL_SECONDS = 6.0
+_MAX_FRAME = 64 << 20
+_PIECE = 1 << 16
+_STREAM_NAMES = {wire.OUTPUT: "stdout", wire.ERRORS: "stderr"}
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What the spawner can hold a job to on this machine."""
+
+    landlock_abi: int
+    signals_scoped: bool
+    system_calls_filtered: bool
+    own_user: bool
+    uid: int
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    exit_status: int | None
+    signal: int | None
+    timed_out: bool
+    cancelled: bool
+    started_at: float
+    duration: float
+    usage: tuple[float, float, int]
+    stdout: tuple[int, int, int]
+    stderr: tuple[int, int, int]
+
+
+class ProcessSandbox:
+    """Runs jobs by way of the spawner that listens on ``socket_path``. One connection per job, none kept."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self._path = socket_path
+
+    async def run(self, job: Job, *, on_output: OutputListener | None = None) -> Outcome:
+        """Run ``job`` to its end; see ``Sandbox.run``. An exception from ``on_output`` ends the job too.
+
+        When the awaiting task is cancelled, the cancellation goes on after every process of the job is dead.
+        """
+        request = _describe(job, live=on_output is not None)
+        async with self._asked(wire.REQUEST, request) as conversation:
+            try:
+                return await self._follow(conversation, job, on_output)
+            except asyncio.CancelledError:
+                await conversation.hang_up(_CANCEL_SECONDS)
+                raise
+
+    async def probe(self) -> Confinement:
+        """What the spawner can do here. Raises SandboxUnavailable when it is away, or cannot confine."""
+        async with self._asked(wire.PROBE, b"") as conversation:
+            kind, payload = await self._first_answer(conversation)
+        if kind != wire.FACTS:
+            _raise_answer(kind, payload)
+        facts = Confinement(**json.loads(payload))
+        if not facts.landlock_abi:
+            raise SandboxUnavailable(
+                "This machine has no Landlock, without which no command is run.",
+                hint="Linux 5.13 or newer with landlock in its lsm= list is needed.",
+            )
+        return facts
+
+    @asynccontextmanager
+    async def _asked(self, kind: bytes, payload: bytes) -> AsyncIterator["_Conversation"]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
+            try:
+                await asyncio.get_running_loop().sock_connect(connection, str(self._path))
+            except OSError as error:
+                raise self._unavailable("cannot be reached") from error
+            conversation = _Conversation(connection)
+            await conversation.say(wire.frame(kind, payload))
+            yield conversation
+
+    async def _first_answer(self, conversation: "_Conversation") -> tuple[bytes, bytes]:
+        try:
+            return await conversation.hear(_START_SECONDS)
+        except OSError as error:
+            raise self._unavailable("gave no answer") from error
+
+    async def _follow(
+        self, conversation: "_Conversation", job: Job, on_output: OutputListener | None
+    ) -> Outcome:
+        kind, payload = await self._first_answer(conversation)
+        if kind != wire.STARTED:
+            _raise_answer(kind, payload)
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + job.timeout + _END_SECONDS
+        while True:
+            try:
+                kind, payload = await conversation.hear(give_up - loop.time())
+            except OSError as error:
+                raise JobLost(
+                    "The sandbox went away while the command ran.",
+                    hint="It may have done its work or not. The spawner's log says more.",
+                ) from error
+            if kind == wire.RESULT:
+                return _outcome(payload)
+            if kind not in _STREAM_NAMES:
+                _raise_answer(kind, payload)
+            if on_output:
+                on_output(_STREAM_NAMES[kind], payload)
+
+    def _unavailable(self, what: str) -> SandboxUnavailable:
+        hint = "Is it running? Its log says why not."
+        return SandboxUnavailable(f"The spawner at {self._path} {what}.", hint=hint)
+
+
+class _Conversation:
+    """Frames on a socket. Not asyncio's streams: they forget an answer that came before a failed write."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._buffer = bytearray()
+
+    async def say(self, data: bytes) -> None:
+        try:
+            await asyncio.get_running_loop().sock_sendall(self._connection, data)
+        except ConnectionError:
+            return  # turned away unread; the answer that says why can still be heard
+
+    async def hear(self, seconds: float) -> tuple[bytes, bytes]:
+        """The next frame. OSError when there is none in time, or no more (TimeoutError, ConnectionError)."""
+        async with asyncio.timeout(seconds):
+            await self._fill(wire.HEADER.size)
+            kind, length = wire.HEADER.unpack_from(self._buffer)
+            if length > _MAX_FRAME:
+                raise ConnectionError(f"a frame of {length} bytes")
+            end = wire.HEADER.size + length
+            await self._fill(end)
+            payload = bytes(self._buffer[wire.HEADER.size : end])
+            del self._buffer[:end]
+            return kind, payload
+
+    async def hang_up(self, seconds: float) -> None:
+        """Shut our side, which ends the job, and wait until the other shuts: then no process is left."""
+        try:
+            self._connection.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(seconds):
+                while await self._receive():
+                    self._buffer.clear()
+        except OSError:
+            return
+
+    async def _fill(self, size: int) -> None:
+        while len(self._buffer) < size:
+            if not await self._receive():
+                raise ConnectionError("closed in the middle")
+
+    async def _receive(self) -> bool:
+        piece = await asyncio.get_running_loop().sock_recv(self._connection, _PIECE)
+        self._buffer += piece
+        return bool(piece)
+
+
+def _describe(job: Job, *, live: bool) -> bytes:
+    request = json.dumps(
+        {
+            "argv": job.argv,
+            "workdir": None if job.workdir is None else str(job.workdir),
+            "env": dict(job.env),
+            "timeout": job.timeout,
+            "reads": job.reads,
+            "writes": job.writes,
+            "output_limit": job.output_limit,
+            "limits": asdict(job.limits),
+            "live": live,
+        }
+    ).encode()
+    if len(request) > wire.MAX_REQUEST:
+        raise JobRefused(
+            f"The command and its values are {len(request)} bytes long; {wire.MAX_REQUEST} are taken.",
+            hint="Hand large data over in a file.",
+        )
+    return request
+
+
+def _raise_answer(kind: bytes, payload: bytes) -> NoReturn:
+    if kind not in (wire.REFUSED, wire.UNAVAILABLE):
+        raise SandboxUnavailable("The spawner gave an answer that this client does not know.")
+    answer = json.loads(payload)
+    error = JobRefused if kind == wire.REFUSED else SandboxUnavailable
+    raise error(answer["message"], hint=answer["hint"])
+
+
+def _outcome(payload: bytes) -> Outcome:
+    description, rest = wire.unpack_result(payload)
+    try:
+        result = _Result.model_validate_json(description)
+    except ValidationError as error:
+        raise JobLost("The spawner gave a result that this client does not know.") from error
+    captured: list[Captured] = []
+    for head, tail, total in (result.stdout, result.stderr):
+        captured.append(Captured(bytes(rest[:head]), bytes(rest[head : head + tail]), total))
+        rest = rest[head + tail :]
+    return Outcome(
+        exit_status=result.exit_status,
+        signal=result.signal,
+        timed_out=result.timed_out,
+        cancelled=result.cancelled,
+        stdout=captured[0],
+        stderr=captured[1],
+        started_at=datetime.fromtimestamp(result.started_at, UTC),
+        duration=timedelta(seconds=result.duration),
+        usage=Usage(*result.usage),
+    )

@@ -1,0 +1,38 @@
+"""Who is at the other end of a connection."""
+
+import os
+import socket
+import struct
+
+from appliance.sandbox.process import tree
+from appliance.sandbox.process.request import Refused
+
+_CREDENTIALS = struct.Struct("3i")
+
+
+def check(connection: socket.socket, spawner: int, *, peer_uid: int | None, jobs_share_user: bool) -> None:
+    """Raise Refused unless the peer may have jobs run.
+
+    Where jobs run as the spawner's own user, one of them must not get another with more rights than its own.
+    Every process of a job stays below the spawner, which adopts orphans: so its ancestors tell.
+    """
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(raw)
+    if uid not in (0, os.geteuid(), peer_uid):
+        raise Refused(f"User {uid} may not have jobs run here.", "Start the spawner with --peer-uid.")
+    if jobs_share_user:
+        _refuse_descendants(pid, spawner)
+
+
+def _refuse_descendants(pid: int, spawner: int) -> None:
+    ancestor: int | None = pid
+    while ancestor and ancestor != 1:
+        if ancestor == spawner:
+            raise Refused("A job cannot have another job run.")
+        ancestor, asked = tree.parent_of(ancestor), ancestor
+        if ancestor is None and asked == pid:
+            raise Refused("The process that asked is gone, or cannot be seen from here.")
+    if not pid:
+        raise Refused(
+            "The process that asked lies in another pid namespace.", "Run the spawner beside its clients."
+        )

@@ -1,0 +1,111 @@
+"""Which paths a job sees."""
+
+# pathlib is not loaded in the spawner
+# ruff: noqa: PTH114, PTH115, PTH116, PTH208
+
+import os
+
+from appliance.sandbox.process import landlock
+from appliance.sandbox.process.request import Refused, Request
+
+_OPEN_HANDLE = os.O_PATH | os.O_CLOEXEC
+
+_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store")
+# The name resolver's file is a link into one of the last four on many systems.
+_FACTS = (
+    "/proc", "/sys", "/var/log", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager/resolv.conf",
+    "/run/connman",
+)  # fmt: skip
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+
+
+class Places:
+    """The system's own paths, and those that no job ever gets."""
+
+    __slots__ = ("_forbidden", "_system")
+
+    def __init__(self, forbidden: list[str]) -> None:
+        self._forbidden = [os.path.realpath(path) for path in forbidden]
+        self._system: list[tuple[str, int]] = []
+        for paths, rights in ((_PROGRAMS, landlock.READ), (_FACTS, landlock.LIST_AND_READ)):
+            for path in paths:
+                real = os.path.realpath(path)
+                if all(real != known for known, _ in self._system):
+                    self._system += [(piece, rights) for piece in self._without_forbidden(real)]
+        self._system += [(path, landlock.USE_DEVICE) for path in _DEVICES]
+
+    def _without_forbidden(self, path: str) -> list[str]:
+        """``path``, or when a forbidden one lies in it, those beside that one: Landlock has no exceptions."""
+        if any(path == bad or path.startswith(bad + "/") for bad in self._forbidden):
+            return []
+        if not any(bad.startswith(path.rstrip("/") + "/") for bad in self._forbidden):
+            return [path]
+        try:
+            names = os.listdir(path)
+        except OSError:
+            return []
+        pieces: list[str] = []
+        for name in names:
+            inner = f"{path.rstrip('/')}/{name}"
+            if not os.path.islink(inner):  # what it points to has a rule of its own, or none
+                pieces += self._without_forbidden(inner)
+        return pieces
+
+    def rules(self, request: Request, workdir_fd: int, version: int) -> landlock.Ruleset:
+        """The rules for one job. Raises Refused when it asks for a path that it cannot have."""
+        rules = landlock.Ruleset(version)
+        for path, rights in self._system:
+            self._allow(rules, path, rights)
+        for path in request.reads:
+            # What is not there, the command itself will miss, and say so.
+            self._allow(rules, path, landlock.READ, declared=True)
+        for path in request.writes:
+            if not self._allow(rules, path, landlock.WRITE, declared=True):
+                raise Refused(
+                    f"{path} is to be written but is not there.", "Make it first, or declare its folder."
+                )
+        rules.allow(workdir_fd, landlock.WRITE)
+        return rules
+
+    def open_workdir(self, path: str) -> tuple[str, int]:
+        """The working folder that a job names, opened. Raises Refused."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise Refused(f"The working folder {path} cannot be opened: {error.strerror}.") from error
+        return self._check(path, fd), fd
+
+    def _allow(self, rules: landlock.Ruleset, path: str, rights: int, *, declared: bool = False) -> bool:
+        try:
+            fd = os.open(path, _OPEN_HANDLE)
+        except OSError:
+            return False
+        try:
+            if declared:
+                self._check(path, fd)
+            rules.allow(fd, rights)
+        finally:
+            os.close(fd)
+        return True
+
+    def _check(self, path: str, fd: int) -> str:
+        """Where an open path really lies: asked of the open file, as links can be swapped meanwhile."""
+        real = os.readlink(f"/proc/self/fd/{fd}")
+        for bad in self._forbidden:
+            if real == bad or real.startswith(bad + "/") or bad.startswith(real.rstrip("/") + "/"):
+                raise Refused(
+                    f"{path} lies in, or holds, a folder of the appliance itself, which no job may touch.",
+                    "Declare the exact folder that the command needs.",
+                )
+        return real
+
+
+def declares_socket(request: Request) -> bool:
+    """Whether the job may talk to a daemon: it declares that it writes to a unix socket."""
+    for path in request.writes:
+        try:
+            if os.stat(path).st_mode & 0o170000 == 0o140000:
+                return True
+        except OSError:
+            continue
+    return False

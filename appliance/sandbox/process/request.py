@@ -1,0 +1,113 @@
+"""The door of the spawner: what comes in is checked key by key before anything is done with it."""
+
+import json
+import math
+
+_ENV_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_KEYS = frozenset(("argv", "workdir", "env", "timeout", "reads", "writes", "output_limit", "limits", "live"))
+_LIMIT_KEYS = frozenset(("memory", "processes", "open_files", "file_bytes", "cpu_seconds"))
+_MAX_TIMEOUT = 7 * 86400.0
+_MAX_OUTPUT = 16 << 20
+_MAX_PATHS = 64
+
+
+class Refused(Exception):
+    """The job is not taken as it stands."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Request:
+    """A job that passed the door."""
+
+    __slots__ = (
+        "argv", "cpu_seconds", "env", "file_bytes", "live", "memory", "open_files", "output_limit",
+        "processes", "reads", "timeout", "workdir", "writes",
+    )  # fmt: skip
+
+    def __init__(self, given: dict[str, object]) -> None:
+        self.argv = _texts(given["argv"], "argv", 4096)
+        if not self.argv or not self.argv[0]:
+            raise Refused("The job has no command.")
+        self.env = _environment(given["env"])
+        self.timeout = _seconds(given["timeout"])
+        self.workdir = None if given["workdir"] is None else _path(given["workdir"], "workdir")
+        self.reads = [_path(item, "reads") for item in _list(given["reads"], "reads", _MAX_PATHS)]
+        self.writes = [_path(item, "writes") for item in _list(given["writes"], "writes", _MAX_PATHS)]
+        self.output_limit = _whole(given["output_limit"], "output_limit", 0, _MAX_OUTPUT)
+        self.live = given["live"] is True
+        limits = _object(given["limits"], "limits", _LIMIT_KEYS)
+        self.memory = _whole(limits["memory"], "memory", 1 << 20, 1 << 50)
+        self.processes = _whole(limits["processes"], "processes", 1, 1 << 16)
+        self.open_files = _whole(limits["open_files"], "open_files", 16, 1 << 20)
+        self.file_bytes = _whole(limits["file_bytes"], "file_bytes", 0, 1 << 50)
+        cpu = limits["cpu_seconds"]
+        self.cpu_seconds = None if cpu is None else _whole(cpu, "cpu_seconds", 1, 1 << 30)
+
+
+def parse_request(raw: bytes) -> Request:
+    """Read a job. Raises Refused."""
+    try:
+        given = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise Refused("The job is not valid JSON.") from error
+    return Request(_object(given, "job", _KEYS))
+
+
+def _object(value: object, name: str, keys: frozenset[str]) -> dict[str, object]:
+    if not isinstance(value, dict) or set(value) != keys:
+        raise Refused(f"{name} must be an object with exactly the keys {', '.join(sorted(keys))}.")
+    return value
+
+
+def _list(value: object, name: str, most: int) -> list[object]:
+    if not isinstance(value, list) or len(value) > most:
+        raise Refused(f"{name} must be a list of at most {most} items.")
+    return value
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise Refused(f"{name} must be text without a NUL character.")
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise Refused(f"{name} holds half of a character.") from error
+    return value
+
+
+def _texts(value: object, name: str, most: int) -> list[str]:
+    return [_text(item, name) for item in _list(value, name, most)]
+
+
+def _path(value: object, name: str) -> str:
+    path = _text(value, name)
+    if not path.startswith("/"):
+        raise Refused(f"{name} must hold absolute paths, not {path!r}.")
+    return path
+
+
+def _environment(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or len(value) > 1024:
+        raise Refused("env must be an object of at most 1024 names.")
+    for name in value:
+        if not isinstance(name, str) or not name or name[0].isdigit() or not _ENV_NAME.issuperset(name):
+            raise Refused(f"{name!r} is not the name of an environment variable.")
+    return {name: _text(text, f"env {name}") for name, text in value.items()}
+
+
+def _whole(value: object, name: str, least: int, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise Refused(f"{name} must be a whole number from {least} to {most}.")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise Refused("timeout must be a number of seconds.")
+    if not 0 < value <= _MAX_TIMEOUT:
+        raise Refused("timeout must be more than 0 seconds and at most 7 days.")
+    return float(value)

@@ -1,0 +1,33 @@
+"""How spawner and client speak: frames of one kind byte, a four-byte length and so many bytes.
+
+A connection carries one request frame one way and then, the other way, STARTED, any number of live OUTPUT and
+ERRORS pieces, and one RESULT; or a single REFUSED, UNAVAILABLE or FACTS. A client that shuts its side cancels
+the job.
+"""
+
+import struct
+
+REQUEST, PROBE = b"Q", b"P"
+STARTED, OUTPUT, ERRORS, RESULT = b"s", b"o", b"e", b"r"
+REFUSED, UNAVAILABLE, FACTS = b"x", b"u", b"f"
+
+MAX_REQUEST = 4 << 20
+HEADER = struct.Struct("!cI")
+_LENGTH = struct.Struct("!I")
+
+
+def frame(kind: bytes, payload: bytes = b"") -> bytes:
+    """One frame, ready to send."""
+    return HEADER.pack(kind, len(payload)) + payload
+
+
+def pack_result(description: bytes, *parts: bytes) -> bytes:
+    """The RESULT payload: a JSON description, then the captured bytes whose lengths it tells."""
+    return b"".join((_LENGTH.pack(len(description)), description, *parts))
+
+
+def unpack_result(payload: bytes) -> tuple[bytes, memoryview]:
+    """The JSON description, and the captured bytes behind it."""
+    (length,) = _LENGTH.unpack_from(payload)
+    start = _LENGTH.size
+    return payload[start : start + length], memoryview(payload)[start + length :]
