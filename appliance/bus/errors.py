@@ -1,0 +1,40 @@
+"""What can go wrong on the bus."""
+
+from appliance.lib.errors import MillwrightError
+
+
+class BusError(MillwrightError):
+    """The root of the bus's errors."""
+
+    code = "bus.error"
+
+
+class BusAway(BusError):
+    """The broker is not reachable, or did not confirm in time. It may still have received the message."""
+
+    code = "bus.away"
+    permanent = False
+
+
+class TopicRefused(BusError):
+    """A topic or filter that MQTT or one of our brokers cannot carry; it never reached the wire."""
+
+    code = "bus.topic_refused"
+
+
+class PayloadTooLarge(BusError):
+    """A payload over the limit; it never reached the wire."""
+
+    code = "bus.payload_too_large"
+
+
+class SubscriptionRefused(BusError):
+    """The broker answered a subscription with a failure code."""
+
+    code = "bus.subscription_refused"
+
+
+class BadBusAddress(BusError):
+    """The broker's URL cannot be used."""
+
+    code = "bus.bad_address"

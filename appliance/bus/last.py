@@ -1,0 +1,43 @@
+"""The last values as this process has seen them: what ``state()`` in a trigger's ``when`` reads, without a query."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from appliance.bus.ports import Message
+from appliance.bus.values import Quality, read_payload
+from appliance.lib.jsontypes import JsonValue
+
+MOST = 10_000
+_LOAD = "SELECT topic, value, at FROM bus_topicvalue WHERE quality = %s LIMIT %s"
+
+
+class LastValues:
+    """Bounded; filled from the table at start, then from the messages in their order."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[JsonValue, datetime]] = {}
+
+    async def load(self, connection: AsyncConnection[Any]) -> None:
+        cursor = await connection.execute(_LOAD, (Quality.GOOD.value, MOST))
+        self._known = {topic: (value, at) for topic, value, at in await cursor.fetchall()}
+
+    def take(self, message: Message) -> None:
+        """Remember one message; a topic whose value cannot be read has none."""
+        content = read_payload(message.payload)
+        if content.quality is not Quality.GOOD or content.document is None:
+            self._known.pop(message.topic, None)
+        elif message.topic in self._known or len(self._known) < MOST:
+            self._known[message.topic] = (json.loads(content.document), message.received_at)
+
+    def reader(self, now: datetime) -> Callable[[str, timedelta | None], JsonValue]:
+        """``state(topic, max_age)`` as of ``now``: none where nothing is known, or nothing recent enough."""
+
+        def read(topic: str, max_age: timedelta | None) -> JsonValue:
+            value, at = self._known.get(topic, (None, now))
+            return None if max_age is not None and now - at > max_age else value
+
+        return read
