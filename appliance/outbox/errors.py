@@ -1,0 +1,56 @@
+"""What a bridge says to the sender when a message did not get through."""
+
+from appliance.lib.errors import MillwrightError
+
+
+class OutboxRefused(MillwrightError):
+    """The item cannot go into the outbox: it says too little about itself."""
+
+    code = "outbox.refused"
+
+
+class DeliveryError(MillwrightError):
+    """The message was not confirmed; the same message may get through later.
+
+    ``maybe_sent`` is True when the platform may have accepted it (the answer was lost): the next attempt is
+    marked as a possible repeat. ``parts_done`` counts the parts of a split message that were confirmed.
+    """
+
+    code = "outbox.delivery"
+    permanent = False
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, maybe_sent: bool = False, parts_done: int = 0
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.maybe_sent = maybe_sent
+        self.parts_done = parts_done
+
+
+class PlatformAway(DeliveryError):
+    """The platform cannot be reached: no network, a proxy that is down, a server error."""
+
+    code = "outbox.platform_away"
+
+
+class DeliveryDeferred(DeliveryError):
+    """The platform asked for patience: ``retry_after`` seconds."""
+
+    code = "outbox.deferred"
+
+    def __init__(self, message: str, *, retry_after: float, parts_done: int = 0) -> None:
+        super().__init__(message, parts_done=parts_done)
+        self.retry_after = retry_after
+
+
+class NotReady(DeliveryError):
+    """Nothing was tried: something that a person can mend is missing (a token, a recipient)."""
+
+    code = "outbox.not_ready"
+
+
+class DeliveryRefused(DeliveryError):
+    """The platform will never take this message; trying again is pointless."""
+
+    code = "outbox.delivery_refused"
+    permanent = True

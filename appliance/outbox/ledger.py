@@ -1,0 +1,186 @@
+"""The sender's rows: every function is one short transaction."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.events import DeliveryChanged
+from appliance.events.services import record_async, record_many_async
+from appliance.lib.clock import Clock
+from appliance.lib.jsontypes import JsonObject
+from appliance.lib.plain import plain_object, plain_text
+from appliance.outbox import sql
+from appliance.outbox.domain import OutboxState
+from appliance.outbox.errors import DeliveryError, NotReady
+from appliance.outbox.ports import Parcel, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A parcel that this sender holds, the fencing token of its lease, and what was last said of it."""
+
+    parcel: Parcel
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a run's item, for the run."""
+
+    id: UUID
+    run_id: UUID
+    step_id: str
+    state: OutboxState
+    reason: str
+    receipt: JsonObject | None
+
+
+class OutboxLedger:
+    """Claims and their ends, over one connection pool."""
+
+    def __init__(
+        self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock, owner: str, lease: timedelta
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._owner = owner
+        self._lease = lease
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
+        async with self._pool.connection() as connection, connection.transaction():
+            yield connection
+
+    async def claim(self, limit: int, resting: Sequence[str], held: Sequence[str]) -> list[Claim]:
+        """Take the first due item of up to ``limit`` targets, but of no platform or target named here."""
+        async with self._transaction() as connection:
+            cursor = connection.cursor(row_factory=dict_row)
+            await cursor.execute(
+                sql.CLAIM,
+                {
+                    "now": self._clock.now(),
+                    "lease": self._lease,
+                    "owner": self._owner,
+                    "limit": limit,
+                    "resting": list(resting),
+                    "held": list(held),
+                },
+            )
+            return [_claimed(row) for row in await cursor.fetchall()]
+
+    async def renew(self, claims: Sequence[Claim]) -> None:
+        async with self._transaction() as connection:
+            await connection.execute(
+                sql.RENEW,
+                {
+                    "now": self._clock.now(),
+                    "lease": self._lease,
+                    "ids": [claim.parcel.id for claim in claims],
+                    "epochs": [claim.epoch for claim in claims],
+                },
+            )
+
+    async def delivered(self, claim: Claim, receipt: Receipt) -> bool:
+        """False when another sender holds the item now: nothing was written (P4)."""
+        return await self._finish(claim, OutboxState.DELIVERED, receipt.note, plain_object(receipt.to_json()))
+
+    async def failed(self, claim: Claim, error: DeliveryError) -> bool:
+        return await self._finish(claim, OutboxState.FAILED, str(error), None)
+
+    async def _finish(
+        self, claim: Claim, state: OutboxState, reason: str, receipt: JsonObject | None
+    ) -> bool:
+        reason = plain_text(reason)[:1000]
+        async with self._transaction() as connection:
+            cursor = await connection.execute(
+                sql.FINISH,
+                {
+                    "id": claim.parcel.id,
+                    "epoch": claim.epoch,
+                    "state": state.value,
+                    "reason": reason,
+                    "receipt": Jsonb(receipt) if receipt is not None else None,
+                    "now": self._clock.now(),
+                },
+            )
+            if cursor.rowcount != 1:
+                return False
+            await record_async(connection, _changed(claim.parcel, state, reason))
+            return True
+
+    async def postponed(self, claim: Claim, error: DeliveryError, pause: float) -> None:
+        """Give the item back until ``pause`` seconds from now. What was not tried is not an attempt."""
+        reason = plain_text(str(error))[:1000]
+        async with self._transaction() as connection:
+            cursor = await connection.execute(
+                sql.POSTPONE,
+                {
+                    "id": claim.parcel.id,
+                    "epoch": claim.epoch,
+                    "reason": reason,
+                    "next_at": self._clock.now() + timedelta(seconds=pause),
+                    "parts_done": error.parts_done,
+                    "refund": 1 if isinstance(error, NotReady) else 0,
+                    "maybe_sent": error.maybe_sent,
+                },
+            )
+            if cursor.rowcount == 1 and reason != claim.reason:
+                await record_async(connection, _changed(claim.parcel, OutboxState.PENDING, reason))
+
+    async def expire(self) -> int:
+        """End what nobody wants any more."""
+        async with self._transaction() as connection:
+            cursor = connection.cursor(row_factory=dict_row)
+            await cursor.execute(sql.EXPIRE, {"now": self._clock.now()})
+            rows = await cursor.fetchall()
+            await record_many_async(
+                connection,
+                [
+                    DeliveryChanged(
+                        item_id=str(row["id"]),
+                        platform=row["platform"],
+                        state=OutboxState.EXPIRED.value,
+                        run_id=str(row["run_id"] or ""),
+                        step=row["step_id"],
+                        error=row["reason"],
+                    )
+                    for row in rows
+                ],
+            )
+            return len(rows)
+
+    async def untold(self, limit: int = 100) -> list[Verdict]:
+        """Ends that the listener has not confirmed to have heard of."""
+        async with self._pool.connection() as connection:
+            cursor = connection.cursor(row_factory=dict_row)
+            await cursor.execute(sql.UNTOLD, {"limit": limit})
+            return [Verdict(**{**row, "state": OutboxState(row["state"])}) for row in await cursor.fetchall()]
+
+    async def told(self, verdict: Verdict) -> None:
+        async with self._transaction() as connection:
+            await connection.execute(sql.TOLD, {"id": verdict.id, "state": verdict.state.value})
+
+
+def _claimed(row: dict[str, Any]) -> Claim:
+    epoch, reason = row.pop("epoch"), row.pop("reason")
+    return Claim(Parcel(**row), epoch, reason)
+
+
+def _changed(parcel: Parcel, state: OutboxState, error: str) -> DeliveryChanged:
+    return DeliveryChanged(
+        item_id=str(parcel.id),
+        platform=parcel.platform,
+        state=state.value,
+        run_id=str(parcel.run_id or ""),
+        step=parcel.step_id,
+        error=error if state is not OutboxState.DELIVERED else "",
+    )

@@ -1,0 +1,94 @@
+"""What the outbox takes, and what it needs of the layers above."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from appliance.lib.identity import time_of, uuid_at
+from appliance.lib.jsontypes import JsonObject
+from appliance.outbox.errors import OutboxRefused
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """An effect to be delivered. ``key`` names it for ever: a second one with the same key is the same item.
+
+    ``conversation`` None means the platform's default one. ``at`` fixes the time that its identifier carries;
+    an item of a run takes the run's. ``expires_at`` None means 24 hours from now.
+    """
+
+    key: str
+    platform: str
+    message: JsonObject
+    conversation: str | None = None
+    run_id: UUID | None = None
+    step_id: str | None = None
+    expires_at: datetime | None = None
+    priority: int = 0
+    at: datetime | None = None
+
+    @property
+    def id(self) -> UUID:
+        """The one identifier of this key: the primary key makes the row unique. Raises OutboxRefused."""
+        at = self.at or (time_of(self.run_id) if self.run_id else None)
+        if at is None:
+            raise OutboxRefused(f"the item {self.key!r} has neither a run nor a time of its own")
+        return uuid_at(at, "outbox", self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A claimed item on its way. ``parts_done`` parts of a split message were confirmed before."""
+
+    id: UUID
+    key: str
+    platform: str
+    conversation: str | None
+    message: JsonObject
+    attempt: int
+    parts_done: int
+    repeat_possible: bool
+    run_id: UUID | None
+    step_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The platform's confirmation."""
+
+    platform: str
+    conversation: str
+    message_ids: tuple[str, ...]
+    at: datetime
+    note: str = ""
+    detail: JsonObject = field(default_factory=dict)
+
+    def to_json(self) -> JsonObject:
+        return {**asdict(self), "message_ids": list(self.message_ids), "at": self.at.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a platform may be spoken to: messages a second, and seconds between two to one target."""
+
+    per_second: float | None = None
+    interval: float = 0.0
+
+
+class Courier(Protocol):
+    """Carries a parcel to its platform; the bridges' hub."""
+
+    async def deliver(self, parcel: Parcel) -> Receipt:
+        """Give the parcel to the platform and wait for its confirmation. Raises DeliveryError."""
+        ...
+
+    def pace(self, platform: str, conversation: str | None) -> Pace: ...
+
+
+class ReceiptListener(Protocol):
+    """Told what became of a run's item, at least once; must not mind a repeat."""
+
+    async def delivered(self, run_id: UUID, step_id: str, receipt: JsonObject) -> None: ...
+
+    async def failed(self, run_id: UUID, step_id: str, error: str) -> None: ...

@@ -1,0 +1,223 @@
+"""The sender: takes what waits in the outbox to its bridges, in order per target, and keeps the receipts."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from psycopg import AsyncConnection, OperationalError
+from psycopg import Error as DatabaseError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from appliance.lib.backoff import delay
+from appliance.lib.clock import Clock
+from appliance.lib.plain import plain_object
+from appliance.outbox.domain import Breaker, OutboxState, Pacer
+from appliance.outbox.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, NotReady, PlatformAway
+from appliance.outbox.hints import listen
+from appliance.outbox.ledger import Claim, OutboxLedger, Verdict
+from appliance.outbox.ports import Courier, Parcel, ReceiptListener
+from appliance.outbox.sql import HINT_CHANNEL
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=30)
+POLL = 1.0
+RENEW_EVERY = 10.0
+SWEEP_EVERY = 5.0
+SEND_LIMIT = 120.0
+NOT_READY_PAUSE = 30.0
+PARALLEL = 8
+GRACE = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class SenderHealth:
+    """For the overview: platforms that rest after failures, and how many messages are on their way now."""
+
+    resting: tuple[str, ...]
+    sending: int
+
+
+class Sender:
+    """One per box by design; two do no harm, because rows are claimed under a lease with a fencing token."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        courier: Courier,
+        listener: ReceiptListener,
+        clock: Clock,
+        *,
+        lease: timedelta = LEASE,
+        send_limit: float = SEND_LIMIT,
+    ) -> None:
+        self._pool = pool
+        self._courier = courier
+        self._listener = listener
+        self._clock = clock
+        self._send_limit = send_limit
+        self._ledger = OutboxLedger(pool, clock, f"{os.getpid()}-{secrets.token_hex(4)}", lease)
+        self._wake = asyncio.Event()
+        self._sending: dict[str, Claim] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cooling: dict[str, float] = {}
+        self._breakers: dict[str, Breaker] = {}
+        self._pacers: dict[str, Pacer] = {}
+        self._renewed = self._swept = clock.monotonic()
+
+    def poke(self) -> None:
+        """Something may be due: look now instead of at the next poll."""
+        self._wake.set()
+
+    def health(self) -> SenderHealth:
+        return SenderHealth(tuple(self._resting()), len(self._sending))
+
+    async def run(self) -> None:
+        """Send until cancelled; messages on their way then get a few seconds to arrive."""
+        hints = asyncio.create_task(listen(self._pool, {HINT_CHANNEL: lambda _: self.poke()}))
+        try:
+            while True:
+                try:
+                    await self.round()
+                except (DatabaseError, PoolTimeout, OSError) as error:
+                    log.warning("the outbox waits for its database: %s", error)
+                except Exception:
+                    log.exception("the outbox goes on after an error")
+                await self._rest()
+        finally:
+            hints.cancel()
+            await self._drain()
+
+    async def round(self) -> int:
+        """One look: expire, claim and start what is due, tell what ended. Gives how many were started."""
+        self._wake.clear()
+        now = self._clock.monotonic()
+        if now - self._swept >= SWEEP_EVERY:
+            self._swept = now
+            await self._ledger.expire()
+        if now - self._renewed >= RENEW_EVERY:
+            self._renewed = now
+            if self._sending:
+                await self._ledger.renew(list(self._sending.values()))
+        started = await self._start_due(now)
+        await self._tell()
+        return started
+
+    async def settle(self) -> None:
+        """Wait for the messages that are on their way now, and tell the listener."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._tell()
+
+    async def _start_due(self, now: float) -> int:
+        free = PARALLEL - len(self._sending)
+        if free <= 0:
+            return 0
+        self._cooling = {target: until for target, until in self._cooling.items() if until > now}
+        claims = await self._ledger.claim(free, self._resting(), [*self._cooling, *self._sending])
+        for claim in claims:
+            self._sending[_target(claim.parcel)] = claim
+            task = asyncio.create_task(self._send(claim))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(claims)
+
+    async def _send(self, claim: Claim) -> None:
+        """One delivery with its end. A database that is away leaves the row to its lease."""
+        try:
+            await self._deliver(claim)
+        except (DatabaseError, PoolTimeout, OSError) as error:
+            log.warning("the end of a delivery could not be written, it will be repeated: %s", error)
+        finally:
+            self._sending.pop(_target(claim.parcel), None)
+            self.poke()
+
+    async def _deliver(self, claim: Claim) -> None:
+        parcel = claim.parcel
+        pace = self._courier.pace(parcel.platform, parcel.conversation)
+        pacer = self._pacers.setdefault(parcel.platform, Pacer())
+        await asyncio.sleep(pacer.reserve(self._clock.monotonic(), pace.per_second))
+        breaker = self._breakers.setdefault(parcel.platform, Breaker())
+        try:
+            async with asyncio.timeout(self._send_limit):
+                receipt = await self._courier.deliver(parcel)
+        except DeliveryRefused as error:
+            breaker.succeeded()
+            await self._ledger.failed(claim, error)
+        except NotReady as error:
+            await self._ledger.postponed(claim, error, NOT_READY_PAUSE)
+        except DeliveryDeferred as error:
+            self._cool(parcel, error.retry_after)
+            await self._ledger.postponed(claim, error, error.retry_after)
+        except DeliveryError as error:
+            await self._failed_for_now(claim, breaker, error)
+        except TimeoutError:
+            slow = PlatformAway(f"{parcel.platform} did not answer in time", maybe_sent=True)
+            await self._failed_for_now(claim, breaker, slow)
+        except (OperationalError, PoolTimeout):
+            raise  # our own database, not the platform
+        except Exception:
+            log.exception("the bridge of %s broke", parcel.platform)
+            broken = PlatformAway(f"the bridge of {parcel.platform} broke; see the log", maybe_sent=True)
+            await self._failed_for_now(claim, breaker, broken)
+        else:
+            breaker.succeeded()
+            self._cool(parcel, pace.interval)
+            if not await self._ledger.delivered(claim, receipt):
+                log.warning("outbox item %s was delivered after its lease had ended", parcel.id)
+
+    async def _failed_for_now(self, claim: Claim, breaker: Breaker, error: DeliveryError) -> None:
+        breaker.failed(self._clock.monotonic())
+        await self._ledger.postponed(claim, error, delay(claim.parcel.attempt))
+
+    async def _tell(self) -> None:
+        """Tell the runs; who could not be told now is told at a later round."""
+        for verdict in await self._ledger.untold():
+            try:
+                await self._tell_one(verdict)
+            except (DatabaseError, PoolTimeout, OSError):
+                raise
+            except Exception:
+                log.exception("run %s could not be told of its delivery", verdict.run_id)
+            else:
+                await self._ledger.told(verdict)
+
+    async def _tell_one(self, verdict: Verdict) -> None:
+        if verdict.state is OutboxState.DELIVERED:
+            await self._listener.delivered(
+                verdict.run_id, verdict.step_id, plain_object(verdict.receipt or {})
+            )
+        else:
+            await self._listener.failed(verdict.run_id, verdict.step_id, verdict.reason)
+
+    def _cool(self, parcel: Parcel, seconds: float) -> None:
+        if seconds > 0:
+            self._cooling[_target(parcel)] = self._clock.monotonic() + seconds
+
+    def _resting(self) -> list[str]:
+        now = self._clock.monotonic()
+        return [platform for platform, breaker in self._breakers.items() if breaker.rests(now)]
+
+    async def _rest(self) -> None:
+        now = self._clock.monotonic()
+        ends = [until - now for until in self._cooling.values()]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.01, min([POLL, *ends]))):
+                await self._wake.wait()
+
+    async def _drain(self) -> None:
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=GRACE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+def _target(parcel: Parcel) -> str:
+    """As the claim's SQL writes it: platform, unit separator, conversation."""
+    return f"{parcel.platform}\x1f{parcel.conversation or ''}"

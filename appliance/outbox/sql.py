@@ -1,0 +1,170 @@
+"""Named SQL of the outbox. Every write to a claimed row is conditional on its epoch, the fencing token."""
+
+HINT_CHANNEL = "millwright_outbox"
+
+# The sequence is the order of one target's messages; identifiers carry the run's time, not the item's.
+CREATE = """
+CREATE SEQUENCE outbox_item_order;
+CREATE TABLE outbox_item (
+    id uuid PRIMARY KEY,
+    seq bigint NOT NULL DEFAULT nextval('outbox_item_order'),
+    key varchar(300) NOT NULL,
+    platform varchar(64) NOT NULL,
+    conversation varchar(200),
+    message jsonb NOT NULL,
+    run_id uuid,
+    step_id varchar(100) NOT NULL DEFAULT '',
+    priority smallint NOT NULL DEFAULT 0,
+    state varchar(10) NOT NULL DEFAULT 'pending',
+    reason varchar(1000) NOT NULL DEFAULT '',
+    attempts integer NOT NULL DEFAULT 0,
+    parts_done smallint NOT NULL DEFAULT 0,
+    repeat_possible boolean NOT NULL DEFAULT false,
+    epoch integer NOT NULL DEFAULT 0,
+    lease_owner varchar(100) NOT NULL DEFAULT '',
+    lease_until timestamptz,
+    next_at timestamptz,
+    expires_at timestamptz NOT NULL,
+    receipt jsonb,
+    told boolean NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz
+) PARTITION BY RANGE (id);
+CREATE INDEX outbox_item_open ON outbox_item (platform, (coalesce(conversation, '')), seq)
+    WHERE state IN ('pending', 'sending');
+CREATE INDEX outbox_item_untold ON outbox_item (id)
+    WHERE NOT told AND state IN ('delivered', 'failed', 'expired');
+CREATE INDEX outbox_item_state ON outbox_item (state, id DESC);
+"""
+
+DROP = "DROP TABLE outbox_item; DROP SEQUENCE outbox_item_order"
+
+# The same key again: nothing while it is under way; a failed one is opened again (its step is retried);
+# of a delivered one only the listener is told again.
+ENQUEUE = """
+WITH put AS (
+    INSERT INTO outbox_item (id, key, platform, conversation, message, run_id, step_id, priority, expires_at)
+    VALUES (%(id)s, %(key)s, %(platform)s, %(conversation)s, %(message)s, %(run_id)s, %(step_id)s,
+        %(priority)s, coalesce(%(expires_at)s, now() + interval '24 hours'))
+    ON CONFLICT (id) DO UPDATE SET
+        state = CASE outbox_item.state WHEN 'delivered' THEN 'delivered' ELSE 'pending' END,
+        reason = '', next_at = NULL, told = false, expires_at = excluded.expires_at,
+        finished_at = CASE outbox_item.state WHEN 'delivered' THEN outbox_item.finished_at END
+    WHERE outbox_item.state IN ('delivered', 'failed', 'expired')
+    RETURNING id
+)
+SELECT pg_notify(%(channel)s, '') FROM put
+"""
+
+# The oldest open item of each target is found by skipping from target to target through the partial index,
+# so that a long queue costs no more than its number of targets. Only that item may be claimed: order.
+CLAIM = """
+WITH RECURSIVE targets AS (
+    (SELECT platform, coalesce(conversation, '') AS target FROM outbox_item
+     WHERE state IN ('pending', 'sending') ORDER BY 1, 2 LIMIT 1)
+    UNION ALL
+    SELECT following.platform, following.target FROM targets t, LATERAL (
+        SELECT o.platform, coalesce(o.conversation, '') AS target FROM outbox_item o
+        WHERE o.state IN ('pending', 'sending')
+            AND (o.platform, coalesce(o.conversation, '')) > (t.platform, t.target)
+        ORDER BY 1, 2 LIMIT 1) following
+), heads AS (
+    SELECT head.* FROM targets t, LATERAL (
+        SELECT o.id, o.seq, o.priority, o.state, o.next_at, o.lease_until FROM outbox_item o
+        WHERE o.state IN ('pending', 'sending') AND o.platform = t.platform
+            AND coalesce(o.conversation, '') = t.target
+        ORDER BY o.seq LIMIT 1) head
+    WHERE NOT t.platform = ANY(%(resting)s)
+        AND NOT t.platform || chr(31) || t.target = ANY(%(held)s)
+), due AS (
+    SELECT o.id FROM outbox_item o
+    WHERE o.id IN (
+        SELECT id FROM heads
+        WHERE (state = 'pending' AND (next_at IS NULL OR next_at <= %(now)s))
+            OR (state = 'sending' AND lease_until < %(now)s)
+        ORDER BY priority DESC, seq LIMIT %(limit)s)
+        AND o.expires_at > %(now)s
+        AND ((o.state = 'pending' AND (o.next_at IS NULL OR o.next_at <= %(now)s))
+            OR (o.state = 'sending' AND o.lease_until < %(now)s))
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox_item o
+SET state = 'sending', epoch = o.epoch + 1, attempts = o.attempts + 1, lease_owner = %(owner)s,
+    lease_until = %(now)s + %(lease)s, repeat_possible = o.repeat_possible OR o.state = 'sending'
+FROM due WHERE o.id = due.id
+RETURNING o.id, o.key, o.platform, o.conversation, o.message, o.attempts AS attempt, o.parts_done,
+    o.repeat_possible, o.run_id, o.step_id, o.epoch, o.reason
+"""
+
+RENEW = """
+UPDATE outbox_item o SET lease_until = %(now)s + %(lease)s
+FROM unnest(%(ids)s::uuid[], %(epochs)s::int[]) AS mine(id, epoch)
+WHERE o.id = mine.id AND o.epoch = mine.epoch AND o.state = 'sending'
+"""
+
+FINISH = """
+UPDATE outbox_item
+SET state = %(state)s, reason = %(reason)s, receipt = %(receipt)s, finished_at = %(now)s,
+    told = run_id IS NULL, lease_owner = '', lease_until = NULL, next_at = NULL
+WHERE id = %(id)s AND epoch = %(epoch)s AND state = 'sending'
+"""
+
+POSTPONE = """
+UPDATE outbox_item
+SET state = 'pending', reason = %(reason)s, next_at = %(next_at)s, lease_owner = '', lease_until = NULL,
+    parts_done = greatest(parts_done, %(parts_done)s), attempts = attempts - %(refund)s,
+    repeat_possible = repeat_possible OR %(maybe_sent)s
+WHERE id = %(id)s AND epoch = %(epoch)s AND state = 'sending'
+"""
+
+# A row whose lease ran out may have been delivered by a process that died: it says so.
+EXPIRE = """
+UPDATE outbox_item
+SET state = 'expired', finished_at = %(now)s, told = run_id IS NULL, lease_owner = '', lease_until = NULL,
+    epoch = epoch + 1, repeat_possible = repeat_possible OR state = 'sending',
+    reason = left('expired' || CASE WHEN state = 'sending' THEN ', may have been delivered' ELSE '' END
+        || CASE WHEN reason <> '' THEN ': ' || reason ELSE '' END, 1000)
+WHERE state IN ('pending', 'sending') AND expires_at <= %(now)s
+    AND (state = 'pending' OR lease_until < %(now)s)
+RETURNING id, platform, run_id, step_id, reason
+"""
+
+UNTOLD = """
+SELECT id, run_id, step_id, state, reason, receipt FROM outbox_item
+WHERE NOT told AND state IN ('delivered', 'failed', 'expired') ORDER BY id LIMIT %(limit)s
+"""
+
+TOLD = "UPDATE outbox_item SET told = true WHERE id = %(id)s AND state = %(state)s"
+
+WAKE_PLATFORM = """
+WITH woken AS (
+    UPDATE outbox_item SET next_at = NULL WHERE state = 'pending' AND platform = %(platform)s RETURNING id
+)
+SELECT count(*), pg_notify(%(channel)s, '') FROM woken
+"""
+
+RETRY = """
+WITH opened AS (
+    UPDATE outbox_item
+    SET state = 'pending', reason = '', next_at = NULL, told = false, finished_at = NULL,
+        expires_at = greatest(expires_at, now() + interval '24 hours')
+    WHERE id = %(id)s AND state IN ('pending', 'failed', 'expired') RETURNING id
+)
+SELECT id, pg_notify(%(channel)s, '') FROM opened
+"""
+
+CANCEL = """
+UPDATE outbox_item SET state = 'failed', reason = %(reason)s, finished_at = now(), told = run_id IS NULL
+WHERE id = %(id)s AND state = 'pending' RETURNING id
+"""
+
+COUNTS = """
+SELECT platform, count(*) FROM outbox_item WHERE state IN ('pending', 'sending') GROUP BY 1 ORDER BY 1
+"""
+
+OVERDUE = """
+SELECT id FROM outbox_item
+WHERE state IN ('pending', 'sending') AND (
+    expires_at < %(before)s OR (state = 'sending' AND lease_until < %(before)s))
+ORDER BY id LIMIT 100
+"""
