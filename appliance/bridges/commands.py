@@ -1,0 +1,78 @@
+"""The words that chat understands without a model, in English and Chinese. ``stop`` comes before all else."""
+
+import re
+from datetime import datetime
+
+from django.utils.translation import gettext, override
+
+from appliance.bridges.ports import ChatCommand, Verb
+
+_WORDS: dict[str, Verb] = {
+    "stop": Verb.STOP,
+    "停止": Verb.STOP,
+    "停": Verb.STOP,
+    "急停": Verb.STOP,
+    "status": Verb.STATUS,
+    "状态": Verb.STATUS,
+    "run": Verb.RUN,
+    "运行": Verb.RUN,
+    "help": Verb.HELP,
+    "帮助": Verb.HELP,
+    "start": Verb.START,
+}
+_STOP = re.compile(r"\s*/?(?:stop(?:@\w+)?(?!\w)|停止|急停|停(?!\w))", re.IGNORECASE)
+_COMMAND = re.compile(r"\s*/?([^\s@:：]+)(?:@\w+)?[\s:：]*(.*)", re.DOTALL)
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+LONGEST = 2000
+
+
+def is_stop(text: str) -> bool:
+    """Whether a message is an order to stop: matched before anything else looks at it."""
+    return _STOP.match(text) is not None
+
+
+def parse_command(text: str, *, key: str, received_at: datetime, language: str = "en") -> ChatCommand:
+    """The command in a message. ``run`` without a space is fine in Chinese: ``运行 泵`` and ``运行泵``."""
+    text = text[:LONGEST]
+    if _CHINESE.search(text):
+        language = "zh-hans"
+    verb, argument = _words(text)
+    return ChatCommand(verb, argument.strip(), text, language, key, received_at)
+
+
+def _words(text: str) -> tuple[Verb, str]:
+    stop = _STOP.match(text)
+    if stop:
+        return Verb.STOP, text[stop.end() :]
+    match = _COMMAND.match(text)
+    if match is None:
+        return Verb.UNKNOWN, text
+    word, argument = match[1].lower(), match[2]
+    if word in _WORDS:
+        return _WORDS[word], argument
+    joined = next((known for known in ("运行", "状态") if word.startswith(known)), None)
+    if joined:
+        return _WORDS[joined], f"{match[1][len(joined) :]} {argument}"
+    return Verb.UNKNOWN, text
+
+
+def help_text(language: str) -> str:
+    """What chat understands."""
+    with override(language):
+        return gettext(
+            "I understand:\n"
+            "status - what is running\n"
+            "run <task> - start a task\n"
+            "stop - stop everything, now\n"
+            "help - this list"
+        )
+
+
+def unknown_text(language: str) -> str:
+    with override(language):
+        return gettext("I do not know this word. Write help to see what I understand.")
+
+
+def failed_text(language: str) -> str:
+    with override(language):
+        return gettext("This did not work; the box's log says why.")

@@ -1,0 +1,245 @@
+"""The hub: keeps the bridges of all enabled platforms alive, and carries the outbox's parcels to them."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg import Error as DatabaseError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from appliance.bridges import sql
+from appliance.bridges.health import HealthKeeper
+from appliance.bridges.hints import INBOUND
+from appliance.bridges.inbound import InboundWorker
+from appliance.bridges.inbox import BridgeInbox
+from appliance.bridges.ports import Bridge, Button, ChatMessage, CommandHandler, Probe, ProbeState
+from appliance.bridges.secrets import Lookup, variable
+from appliance.bridges.wanted import WantedBridge, Workshop, is_cut_off, wanted_bridges
+from appliance.lib.clock import Clock
+from appliance.lib.config import get_config
+from appliance.lib.errors import MillwrightError
+from appliance.outbox.errors import DeliveryRefused, NotReady
+from appliance.outbox.hints import listen
+from appliance.outbox.ports import Pace, Parcel, Receipt
+from appliance.outbox.services import wake_platform
+from appliance.safety import allstop
+
+log = logging.getLogger(__name__)
+
+RELOAD_EVERY = 5.0
+STOP_LIMIT = 5.0
+LOAD_LIMIT = 10.0
+CUT = Probe(ProbeState.WAITING, "all-stop: nothing leaves the box")
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    bridge: Bridge
+    version: tuple[int, int]
+    local: bool
+
+
+class BridgeHub:
+    """Lives in the reactor. It is the outbox's Courier, and owns the worker of the inbox.
+
+    ``settings`` are values of the box's own configuration for bridges; ``key`` makes the webhooks' secrets.
+    """
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        handler: CommandHandler,
+        clock: Clock,
+        *,
+        lookup: Lookup = variable,
+        settings: Mapping[str, str] | None = None,
+        key: str | None = None,
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        known = settings if settings is not None else {"telegram_api": get_config().telegram_api}
+        self._workshop = Workshop(pool, clock, lookup, dict(known), key)
+        self._live: dict[str, _Live] = {}
+        self._health = HealthKeeper(pool, clock, self.live)
+        self._inbound = InboundWorker(pool, clock, handler, self.live)
+        self._loading = asyncio.Lock()
+        self._loaded = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def live(self) -> Mapping[str, Bridge]:
+        """The bridges that are alive, by their platform's name."""
+        return {name: live.bridge for name, live in self._live.items()}
+
+    def troubles(self) -> Mapping[str, Probe]:
+        """Platforms in trouble, and why."""
+        return self._health.troubles
+
+    def poke(self) -> None:
+        """The configuration may have changed: look now."""
+        self._wake.set()
+
+    async def start(self) -> None:
+        """Bring the bridges up in the background: no database or platform that is away delays it."""
+        heard = {sql.HINT_CHANNEL: self._heard, allstop.CHANNEL: lambda _: self.poke()}
+        self._tasks = [
+            asyncio.create_task(listen(self._pool, heard)),
+            asyncio.create_task(self._watch()),
+            asyncio.create_task(self._health.run()),
+            asyncio.create_task(self._inbound.run()),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with self._loading:
+            await asyncio.gather(*(self._end(name) for name in list(self._live)))
+
+    def _heard(self, payload: str) -> None:
+        if payload in (INBOUND, ""):
+            self._inbound.poke()
+        if payload != INBOUND:
+            self.poke()
+
+    # --- the bridges' lives -----------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self.reload()
+            except (DatabaseError, PoolTimeout, OSError) as error:
+                log.warning("the platforms cannot be read now: %s", error)
+            except Exception:
+                log.exception("the hub goes on after an error")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RELOAD_EVERY):
+                    await self._wake.wait()
+
+    async def reload(self) -> None:
+        """Make the living bridges those of the configuration: end, replace, begin."""
+        async with self._loading:
+            async with self._pool.connection() as connection:
+                wanted = await wanted_bridges(connection)
+                cut = await is_cut_off(connection)
+            self._health.forget_all_but(wanted)
+            for name, live in list(self._live.items()):
+                row = wanted.get(name)
+                if row is None or row.version != live.version or (cut and not live.local):
+                    await self._end(name)
+            for row in wanted.values():
+                if row.name in self._live:
+                    continue
+                if cut and not row.is_local:
+                    await self._health.trouble(row.name, CUT)
+                else:
+                    await self._begin(row)
+            self._loaded.set()
+
+    async def _begin(self, row: WantedBridge) -> None:
+        inbox = BridgeInbox(self._pool, self._clock, row.name, self._inbound.poke)
+        try:
+            bridge = await self._workshop.build(row, inbox)
+            await bridge.start()
+        except MillwrightError as error:
+            state = ProbeState.UNAVAILABLE if error.permanent else ProbeState.WAITING
+            await self._health.trouble(row.name, Probe(state, str(error)))
+        except (DatabaseError, PoolTimeout, OSError):
+            raise
+        except Exception:
+            log.exception("the bridge of %s does not start", row.name)
+            broken = Probe(ProbeState.AWAY, "the bridge does not start; see the log")
+            await self._health.trouble(row.name, broken)
+        else:
+            self._live[row.name] = _Live(bridge, row.version, row.is_local)
+            log.info("bridge %s is up", row.name)
+            self._inbound.poke()
+            if self._health.came_up(row.name):
+                async with self._pool.connection() as connection:
+                    await wake_platform(connection, row.name)
+
+    async def _end(self, name: str) -> None:
+        live = self._live.pop(name)
+        try:
+            async with asyncio.timeout(STOP_LIMIT):
+                await live.bridge.stop()
+        except Exception:
+            log.exception("the bridge of %s did not stop well", name)
+
+    # --- the outbox's courier ---------------------------------------------------------------------
+
+    def pace(self, platform: str, conversation: str | None) -> Pace:
+        live = self._live.get(platform)
+        return live.bridge.pace(conversation) if live else Pace()
+
+    async def deliver(self, parcel: Parcel) -> Receipt:
+        """Send one message through its platform's bridge. Raises DeliveryError."""
+        bridge = await self._bridge(parcel.platform)
+        text = str(parcel.message.get("text") or "")
+        if not text.strip():
+            raise DeliveryRefused("the message is empty")
+        conversation = (
+            parcel.conversation
+            or bridge.default_conversation()
+            or await self._default_conversation(parcel.platform)
+        )
+        if not conversation:
+            raise NotReady("no recipient yet", hint="open the platform page, or write to the bot")
+        return await bridge.send_message(
+            ChatMessage(
+                id=parcel.id,
+                key=parcel.key,
+                conversation=conversation,
+                text=text,
+                title=str(parcel.message.get("title") or "")[:200],
+                buttons=_buttons(parcel.message.get("buttons")),
+                run_id=parcel.run_id,
+                parts_done=parcel.parts_done,
+                repeat_possible=parcel.repeat_possible,
+            )
+        )
+
+    async def _bridge(self, platform: str) -> Bridge:
+        """The platform's living bridge. Raises NotReady, or DeliveryRefused where there will never be one."""
+        if not self._loaded.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOAD_LIMIT):
+                    await self._loaded.wait()
+        if platform not in self._live:
+            await self.reload()  # it may have been saved a moment ago
+        live = self._live.get(platform)
+        if live is not None:
+            if not live.local:
+                async with self._pool.connection() as connection:
+                    if await is_cut_off(connection):
+                        raise NotReady(CUT.message)
+            return live.bridge
+        trouble = self._health.troubles.get(platform)
+        if trouble is None:
+            raise NotReady(
+                f"the platform {platform!r} is not configured", hint="add it on the platforms page"
+            )
+        if trouble.state is ProbeState.UNAVAILABLE:
+            raise DeliveryRefused(trouble.message)
+        raise NotReady(trouble.message)
+
+    async def _default_conversation(self, platform: str) -> str:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(sql.DEFAULT_CONVERSATION, {"name": platform})
+            row = await cursor.fetchone()
+        return row[0] if row else ""
+
+
+def _buttons(value: object) -> tuple[Button, ...]:
+    """The buttons of a stored message: a list of ``{"label", "data"}``."""
+    items = value if isinstance(value, list) else []
+    return tuple(
+        Button(str(item["label"]), str(item["data"]))
+        for item in items
+        if isinstance(item, dict) and "label" in item and "data" in item
+    )

@@ -1,0 +1,266 @@
+"""Handles what lies in the durable inbox: who wrote, what is meant, and the answer into the outbox."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from weakref import WeakValueDictionary
+
+from psycopg import AsyncConnection, OperationalError
+from psycopg import Error as DatabaseError
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from appliance.bridges import sql
+from appliance.bridges.commands import failed_text, help_text, is_stop, parse_command, unknown_text
+from appliance.bridges.domain import InboundState
+from appliance.bridges.ports import Bridge, ChatCommand, ChatSender, CommandHandler, InboundMessage, Verb
+from appliance.lib.backoff import delay
+from appliance.lib.clock import Clock
+from appliance.lib.errors import MillwrightError
+from appliance.lib.jsontypes import JsonObject
+from appliance.outbox.ports import OutboxItem
+from appliance.outbox.services import enqueue, wake_platform
+
+log = logging.getLogger(__name__)
+
+BATCH = 50
+PARALLEL = 8
+PATIENCE = 30.0
+MOST_ATTEMPTS = 5
+MOST_STRANGERS = 500
+REPLY_PRIORITY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    id: int
+    bridge: str
+    event_id: str
+    payload: JsonObject
+    attempts: int
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    conversation: str
+    text: str
+
+
+class InboundWorker:
+    """Messages of one conversation are handled in order; ``stop`` waits for nothing and nobody."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        clock: Clock,
+        handler: CommandHandler,
+        live: Callable[[], Mapping[str, Bridge]],
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._handler = handler
+        self._live = live
+        self._patience = patience
+        self._wake = asyncio.Event()
+        self._busy: dict[int, asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(PARALLEL)
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    def poke(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Handle events until cancelled; what is under way then is handled again at the next start."""
+        try:
+            while True:
+                try:
+                    await self.round()
+                except (DatabaseError, PoolTimeout, OSError) as error:
+                    log.warning("the inbox waits for its database: %s", error)
+                except Exception:
+                    log.exception("the inbox goes on after an error")
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        await self._wake.wait()
+        finally:
+            tasks = list(self._busy.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def round(self) -> int:
+        """Start what is due; gives how many events were started."""
+        self._wake.clear()
+        live = self._live()
+        async with self._pool.connection() as connection:
+            cursor = connection.cursor(row_factory=dict_row)
+            await cursor.execute(
+                sql.OPEN_INBOUND,
+                {
+                    "now": self._clock.now(),
+                    "bridges": list(live),
+                    "busy": list(self._busy),
+                    "limit": BATCH,
+                },
+            )
+            events = [_Event(**row) for row in await cursor.fetchall()]
+        for event in events:
+            task = asyncio.create_task(self._attend(event, live[event.bridge]))
+            self._busy[event.id] = task
+            task.add_done_callback(partial(self._leave, event.id))
+        if len(events) == BATCH:
+            self.poke()
+        return len(events)
+
+    def _leave(self, event_id: int, _: asyncio.Task[None]) -> None:
+        self._busy.pop(event_id, None)
+
+    async def settle(self) -> None:
+        """Wait for the events that are being handled now."""
+        while self._busy:
+            await asyncio.wait(list(self._busy.values()))
+            await asyncio.sleep(0)
+
+    async def _attend(self, event: _Event, bridge: Bridge) -> None:
+        try:
+            messages = await bridge.handle_event(event.payload)
+            async with self._turn(event.bridge, messages):
+                answers = [
+                    await self._answer(event, index, message) for index, message in enumerate(messages)
+                ]
+                await self._handled(event, [answer for answer in answers if answer is not None])
+        except (OperationalError, PoolTimeout, OSError) as error:
+            log.warning("an event of %s is handled later: %s", event.bridge, error)
+        except Exception as error:
+            log.exception("an event of %s could not be handled", event.bridge)
+            with contextlib.suppress(DatabaseError, PoolTimeout, OSError):
+                await self._put_off(event, f"{type(error).__name__}: {error}")
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, bridge: str, messages: Sequence[InboundMessage]) -> Any:
+        """A place among the few and this conversation's turn; an order to stop takes neither."""
+        if not messages or any(is_stop(message.text) for message in messages):
+            yield
+            return
+        lock = self._locks.setdefault((bridge, messages[0].conversation), asyncio.Lock())
+        async with lock, self._places:
+            yield
+
+    async def _answer(self, event: _Event, index: int, message: InboundMessage) -> _Answer | None:
+        sender = await self._sender(event.bridge, message)
+        if sender is None:
+            return None
+        person, language = sender
+        command = parse_command(
+            message.text,
+            key=f"chat/{event.bridge}/{event.event_id}/{index}",
+            received_at=event.received_at,
+            language=language,
+        )
+        match command.verb:
+            case Verb.HELP:
+                text = help_text(command.language)
+            case Verb.START:
+                if message.private:
+                    await self._adopt(event.bridge, message.conversation)
+                text = help_text(command.language)
+            case Verb.UNKNOWN:
+                # In a group, people mostly talk to each other.
+                text = unknown_text(command.language) if message.private else ""
+            case _:
+                text = await self._carry_out(command, person)
+        return _Answer(message.conversation, text) if text else None
+
+    async def _carry_out(self, command: ChatCommand, person: ChatSender) -> str:
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._handler.handle(command, person)
+        except MillwrightError as error:
+            return str(error)
+        except (OperationalError, PoolTimeout):
+            raise
+        except Exception:
+            log.exception("the chat command %s of %s failed", command.verb.value, person.principal)
+            return failed_text(command.language)
+
+    async def _sender(self, bridge: str, message: InboundMessage) -> tuple[ChatSender, str] | None:
+        """The person behind a chat identity, with their language; a stranger is only written down."""
+        async with self._pool.connection() as connection, connection.transaction():
+            if message.account_id is not None:
+                found = await connection.execute(sql.PERSON_BY_ID, {"id": message.account_id})
+                row = await found.fetchone()
+            else:
+                who = {"platform": bridge, "user_id": message.user_id}
+                row = await (await connection.execute(sql.PERSON_OF, who)).fetchone()
+                await connection.execute(
+                    sql.SEEN,
+                    {
+                        **who,
+                        "name": message.user_name[:200],
+                        "conversation": message.conversation if message.private else "",
+                        "now": self._clock.now(),
+                        "refused": 0 if row else 1,
+                        "most": MOST_STRANGERS,
+                    },
+                )
+        if row is None:
+            log.info("an unknown identity wrote on %s; it waits to be linked to a person", bridge)
+            return None
+        return ChatSender(row[0], row[1], bridge, message.user_id, message.conversation), row[2]
+
+    async def _adopt(self, bridge: str, conversation: str) -> None:
+        """The first linked person who says /start in private becomes the platform's default recipient."""
+        async with self._pool.connection() as connection, connection.transaction():
+            found = await connection.execute(
+                sql.ADOPT_CONVERSATION, {"name": bridge, "conversation": conversation}
+            )
+            if await found.fetchone() is not None:
+                await wake_platform(connection, bridge)
+
+    async def _handled(self, event: _Event, answers: Sequence[_Answer]) -> None:
+        """One commit: the event is done and its answers are in the outbox."""
+        async with self._pool.connection() as connection, connection.transaction():
+            done = await connection.execute(
+                sql.HANDLED,
+                {
+                    "id": event.id,
+                    "state": InboundState.DONE.value if answers else InboundState.IGNORED.value,
+                    "error": "",
+                    "now": self._clock.now(),
+                },
+            )
+            if done.rowcount != 1:
+                return
+            for index, answer in enumerate(answers):
+                await enqueue(
+                    connection,
+                    OutboxItem(
+                        key=f"reply/{event.bridge}/{event.event_id}/{index}",
+                        platform=event.bridge,
+                        conversation=answer.conversation,
+                        message={"text": answer.text},
+                        at=event.received_at,
+                        expires_at=self._clock.now() + timedelta(hours=1),
+                        priority=REPLY_PRIORITY,
+                    ),
+                )
+
+    async def _put_off(self, event: _Event, error: str) -> None:
+        now, tried = self._clock.now(), event.attempts + 1
+        async with self._pool.connection() as connection, connection.transaction():
+            if tried >= MOST_ATTEMPTS:
+                state = {"state": InboundState.FAILED.value, "now": now}
+                await connection.execute(sql.HANDLED, {"id": event.id, "error": error[:500], **state})
+            else:
+                later = now + timedelta(seconds=delay(tried))
+                await connection.execute(
+                    sql.PUT_OFF, {"id": event.id, "error": error[:500], "next_at": later}
+                )

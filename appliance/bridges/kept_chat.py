@@ -1,0 +1,39 @@
+"""Saying something in a chat that the box keeps itself: one row per message, whatever is repeated."""
+
+from dataclasses import asdict
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from appliance.bridges import sql
+from appliance.bridges.ports import BridgeContext, ChatMessage
+from appliance.lib.plain import plain_text
+
+AUTHOR = "millwright"
+
+
+async def say(
+    connection: AsyncConnection[Any], context: BridgeContext, conversation: str, message: ChatMessage
+) -> tuple[str, bool]:
+    """Write the message in the caller's transaction; gives its number and whether it is new."""
+    written = await connection.execute(
+        sql.SAY,
+        {
+            "item_id": message.id,
+            "platform": context.name,
+            "conversation": conversation[:200],
+            "author": AUTHOR,
+            "title": plain_text(message.title)[:300],
+            "text": plain_text(message.text),
+            "buttons": Jsonb([asdict(button) for button in message.buttons]),
+            "run_id": message.run_id,
+            "now": context.clock.now(),
+        },
+    )
+    row = await written.fetchone()
+    if row is not None:
+        return str(row[0]), True
+    found = await connection.execute(sql.SAID, {"item_id": message.id})
+    row = await found.fetchone()
+    return str(row[0]) if row else "", False

@@ -1,0 +1,275 @@
+"""The contract of a bridge: one folder per platform with a ``bridge.py`` that exposes ``BRIDGE``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from pydantic import BaseModel, ConfigDict
+
+from appliance.lib.clock import Clock
+from appliance.lib.jsontypes import JsonObject
+from appliance.outbox.ports import Pace, Receipt
+
+
+class LengthUnit(StrEnum):
+    """What a platform counts when it limits a text."""
+
+    CHARACTERS = "characters"
+    UTF16 = "utf16"
+    BYTES = "bytes"
+
+
+class Formatting(StrEnum):
+    PLAIN = "plain"
+    MARKDOWN_V2 = "markdown_v2"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a platform can do, as data. ``keyed``: it drops a second message with the same key itself."""
+
+    text_limit: int
+    unit: LengthUnit = LengthUnit.CHARACTERS
+    formatting: frozenset[Formatting] = frozenset({Formatting.PLAIN})
+    buttons: bool = False
+    edits: bool = False
+    threads: bool = False
+    keyed: bool = False
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """``data`` comes back as the text of an inbound message; it is an opaque word, never an order."""
+
+    label: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message to people, of no platform in particular. ``text`` is plain: no character in it has a meaning.
+
+    ``id`` and ``key`` name it for ever. ``parts_done`` parts of it arrived at an earlier attempt.
+    """
+
+    id: UUID
+    key: str
+    conversation: str
+    text: str
+    title: str = ""
+    buttons: tuple[Button, ...] = ()
+    run_id: UUID | None = None
+    parts_done: int = 0
+    repeat_possible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """What a person wrote or pressed. ``user_id`` is the platform's stable id, never a display name."""
+
+    conversation: str
+    user_id: str
+    text: str
+    user_name: str = ""
+    private: bool = True
+    account_id: int | None = None
+    """The person of this box, where the platform itself knows: the web admin's chat."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawEvent:
+    """An event as the platform gave it, on its way into the durable inbox."""
+
+    event_id: str
+    payload: JsonObject
+
+
+class ProbeState(StrEnum):
+    OK = "ok"
+    WAITING = "waiting"
+    """A person has to do something: a token, a recipient."""
+    AWAY = "away"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The result of a round trip to the platform."""
+
+    state: ProbeState
+    message: str
+    identity: str = ""
+    round_trip_ms: float | None = None
+
+    def to_json(self) -> JsonObject:
+        return {
+            "state": self.state.value,
+            "message": self.message,
+            "identity": self.identity,
+            "round_trip_ms": self.round_trip_ms,
+        }
+
+
+class Inbox(Protocol):
+    """The durable door for inbound events of one bridge."""
+
+    async def receive(self, events: Sequence[RawEvent], cursor: str | None = None) -> int:
+        """Commit events, and the position after them, together; then handle them. Gives how many were new."""
+        ...
+
+    async def cursor(self) -> str | None:
+        """The last committed position; None when there is none or it is too old to be of use."""
+        ...
+
+
+class PlatformConfig(BaseModel):
+    """Base of a platform's own keys in the configuration; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    kind: str | None = None
+    """Which bridge; the name itself when absent, so that two entries of one kind can have two names."""
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeContext:
+    """Everything a bridge gets. ``secrets`` has the values of its configuration's secrets, by their text."""
+
+    name: str
+    config: Any
+    pool: AsyncConnectionPool[AsyncConnection[Any]]
+    inbox: Inbox
+    clock: Clock
+    secrets: Mapping[str, str]
+    webhook_secret: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Values of the box's own configuration: ``telegram_api``."""
+
+
+class Bridge(Protocol):
+    """An adapter to a chat platform. Liveness is ``probe``, a round trip, not a socket's state."""
+
+    name: str
+    capabilities: Capabilities
+
+    async def start(self) -> None:
+        """Begin to receive. Returns soon; what takes time goes on in tasks of its own."""
+        ...
+
+    async def stop(self) -> None: ...
+
+    async def probe(self) -> Probe:
+        """Ask the platform who we are. Never raises for a platform that is away."""
+        ...
+
+    def pace(self, conversation: str | None) -> Pace: ...
+
+    def default_conversation(self) -> str | None:
+        """Where a message without a conversation goes, as far as the configuration says."""
+        ...
+
+    async def send_message(self, message: ChatMessage) -> Receipt:
+        """Send and wait for the platform's confirmation. Raises appliance.outbox.errors.DeliveryError."""
+        ...
+
+    async def handle_event(self, event: JsonObject) -> list[InboundMessage]:
+        """What people said in a raw event of the inbox. An event of no interest gives an empty list."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """An HTTP request on a platform's webhook path. Header names are in lower case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    secret: str
+    """What the platform was given at set-up to prove itself with."""
+
+
+class WebhookRefused(Exception):
+    """An answer, not an error: the request is not the platform's. ``status`` is HTTP's."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeFactory:
+    """What a platform's folder exposes as ``BRIDGE``.
+
+    ``build`` is None while the platform is known but has no bridge; ``unavailable`` then says so to people.
+    ``builtin``: there is one without any configuration. ``webhook`` reads a request's events and raises
+    WebhookRefused; it sees only the request, so that the web process can answer without a live bridge.
+    ``local``: its messages do not leave the box, so the all-stop that cuts the box off leaves it alone.
+    """
+
+    kind: str
+    title: str
+    config: type[PlatformConfig]
+    capabilities: Capabilities
+    build: Callable[[BridgeContext], Bridge] | None
+    unavailable: str = ""
+    builtin: bool = False
+    local: bool = False
+    shown: bool = True
+    webhook: Callable[[WebhookRequest], Sequence[RawEvent]] | None = None
+
+
+class Verb(StrEnum):
+    """What chat understands without a model."""
+
+    STOP = "stop"
+    STATUS = "status"
+    RUN = "run"
+    HELP = "help"
+    START = "start"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCommand:
+    """A command from chat. ``key`` is the same when the same message is handled twice after a crash."""
+
+    verb: Verb
+    argument: str
+    text: str
+    language: str
+    key: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSender:
+    """Who wrote, as a known person of this box: ``account_id`` is the primary key of accounts.User."""
+
+    account_id: int
+    username: str
+    platform: str
+    user_id: str
+    conversation: str
+
+    @property
+    def principal(self) -> str:
+        return f"user:{self.username}"
+
+
+class CommandHandler(Protocol):
+    """Carries out commands; wired by the composition root."""
+
+    async def handle(self, command: ChatCommand, sender: ChatSender) -> str:
+        """Do it (at most once per ``command.key``) and give the answer for the chat.
+
+        Raise MillwrightError to answer with its sentence. ``help``, ``start`` and unknown words never get
+        here. The roles of the sender are the handler's to check.
+        """
+        ...

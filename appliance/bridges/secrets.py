@@ -1,0 +1,163 @@
+"""Secrets of a platform configuration: references to variables or to named secrets, or literals."""
+
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from psycopg import AsyncConnection
+from pydantic import BaseModel, ConfigDict, RootModel
+
+from appliance.accounts.principal import Principal
+from appliance.lib.config import ROOT, get_config
+from appliance.lib.environment import ConfigInvalid, Settings, read_env_file
+from appliance.outbox.errors import NotReady
+from appliance.safety.errors import SecretMissing, SecretUnreadable
+from appliance.safety.secrets import is_reference, resolve, resolve_async, set_secret
+
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_PASSWORD = re.compile(r"//[^/@]*@")
+Lookup = Callable[[str], str | None]
+
+
+class Secret(RootModel[str]):
+    """A secret in a configuration: the name of a variable in capitals (``BOT_TOKEN``), ``secret:NAME``, or a
+    literal, which becomes a named secret before the configuration is kept."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @property
+    def variable(self) -> str | None:
+        return self.root if _VARIABLE.fullmatch(self.root) else None
+
+    @property
+    def is_literal(self) -> bool:
+        return not is_reference(self.root) and self.variable is None
+
+    @property
+    def named(self) -> str:
+        """As the box's secrets know it: a variable that is not set may be a named secret of the same name."""
+        return f"secret:{self.variable}" if self.variable else self.root
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)" if self.is_literal else f"Secret({self.root})"
+
+    __str__ = __repr__
+
+
+class ProxyUrl(Secret):
+    """A proxy's address; only one with a password in it is a secret."""
+
+    @property
+    def variable(self) -> str | None:
+        return None
+
+    @property
+    def is_literal(self) -> bool:
+        return not is_reference(self.root) and bool(_PASSWORD.search(self.root))
+
+
+def mark(purpose: str, key: str | None = None) -> str:
+    """64 hexadecimal digits that only this box can make, always the same for one purpose."""
+    return hmac.new((key or get_config().secret_key).encode(), purpose.encode(), hashlib.sha256).hexdigest()
+
+
+def variable(name: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The value of a variable of the environment or the ``.env`` file, or of the file ``NAME_FILE`` names."""
+    try:
+        file = environ.get("MILLWRIGHT_ENV_FILE")
+        return Settings(environ, read_env_file(Path(file) if file else ROOT / ".env")).find(name)
+    except ConfigInvalid as error:
+        raise NotReady(error.message, hint=error.hint) from error
+
+
+def secrets_of(config: BaseModel, path: str = "") -> Iterator[tuple[str, Secret]]:
+    """Every secret of a configuration with its place: ``auth``, ``auth.app_id``."""
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, Secret):
+            yield path + name, value
+        elif isinstance(value, BaseModel):
+            yield from secrets_of(value, f"{path}{name}.")
+
+
+def keep_literals(config: BaseModel, platform: str, by: Principal, now: datetime) -> dict[str, Any]:
+    """The configuration as it may rest: each literal secret is kept as a named one and referred to."""
+    kept: dict[str, Any] = config.model_dump(mode="json", exclude_unset=True)
+    for place, secret in secrets_of(config):
+        if not secret.is_literal:
+            continue
+        name = f"platform.{platform}.{place}"
+        set_secret(name, secret.root, by, now)
+        *folders, last = place.split(".")
+        target = kept
+        for folder in folders:
+            target = target[folder]
+        target[last] = f"secret:{name}"
+    return kept
+
+
+def adopt_variables(config: BaseModel, by: Principal, now: datetime, lookup: Lookup = variable) -> bool:
+    """Keep the values of referenced variables as named secrets of the same names; gives whether any is new.
+
+    Who loads a configuration has them in the environment; the box's own processes, which need them, do not.
+    """
+    adopted = False
+    for _, secret in secrets_of(config):
+        value = lookup(secret.variable) if secret.variable else None
+        if secret.variable and value and value != _named_now(secret.variable):
+            set_secret(secret.variable, value, by, now)
+            adopted = True
+    return adopted
+
+
+def resolved_now(config: BaseModel, lookup: Lookup = variable) -> dict[str, str]:
+    """The values of all secrets by their text, from a thread. Raises NotReady: what a person has to do."""
+    found: dict[str, str] = {}
+    for _, secret in secrets_of(config):
+        with _translated(secret):
+            found[secret.root] = _from_environment(secret, lookup) or resolve(secret.named)
+    return found
+
+
+async def resolved(
+    connection: AsyncConnection[Any], config: BaseModel, lookup: Lookup = variable
+) -> dict[str, str]:
+    """As ``resolved_now``, on an asynchronous connection."""
+    found: dict[str, str] = {}
+    for _, secret in secrets_of(config):
+        with _translated(secret):
+            value = _from_environment(secret, lookup) or await resolve_async(connection, secret.named)
+            found[secret.root] = value
+    return found
+
+
+def _from_environment(secret: Secret, lookup: Lookup) -> str | None:
+    return lookup(secret.variable) if secret.variable else None
+
+
+def _named_now(name: str) -> str | None:
+    try:
+        return resolve(f"secret:{name}")
+    except (SecretMissing, SecretUnreadable):
+        return None
+
+
+@contextmanager
+def _translated(secret: Secret) -> Iterator[None]:
+    """A missing or unreadable secret is something for a person to mend."""
+    try:
+        yield
+    except SecretMissing as error:
+        name = secret.named.removeprefix("secret:")
+        raise NotReady(
+            f"the secret {name} is not set",
+            hint=f"enter it on the platform page, or: manage.py secrets set {name}",
+        ) from error
+    except SecretUnreadable as error:
+        raise NotReady(error.message, hint="enter it again on the platform page") from error

@@ -1,0 +1,90 @@
+"""Named SQL of the bridges: the reactor's side of their tables."""
+
+HINT_CHANNEL = "millwright_bridges"
+
+PLATFORMS = """
+SELECT id, name, kind, config, revision FROM bridges_platform WHERE enabled ORDER BY name
+"""
+
+DEFAULT_CONVERSATION = "SELECT default_conversation FROM bridges_platform WHERE name = %(name)s"
+
+HEALTH = """
+UPDATE bridges_platform SET health = %(health)s, health_at = %(now)s WHERE name = %(name)s
+"""
+
+# The same update may be given twice: the first one counts.
+RECEIVE = """
+INSERT INTO bridges_inbound (bridge, event_id, payload, state, attempts, error, received_at)
+SELECT %(bridge)s, event_id, payload::jsonb, 'received', 0, '', %(now)s
+FROM unnest(%(ids)s::text[], %(payloads)s::text[]) WITH ORDINALITY AS new(event_id, payload, n) ORDER BY n
+ON CONFLICT (bridge, event_id) DO NOTHING
+"""
+
+SAVE_CURSOR = """
+UPDATE bridges_platform SET cursor = %(cursor)s, cursor_at = %(now)s WHERE name = %(name)s
+"""
+
+CURSOR = "SELECT cursor, cursor_at FROM bridges_platform WHERE name = %(name)s"
+
+OPEN_INBOUND = """
+SELECT id, bridge, event_id, payload, attempts, received_at FROM bridges_inbound
+WHERE state = 'received' AND (next_at IS NULL OR next_at <= %(now)s)
+    AND bridge = ANY(%(bridges)s) AND NOT id = ANY(%(busy)s)
+ORDER BY id LIMIT %(limit)s
+"""
+
+# Only once: a second reactor that handled the same event meanwhile finds no row and rolls its replies back.
+HANDLED = """
+UPDATE bridges_inbound SET state = %(state)s, error = %(error)s, handled_at = %(now)s
+WHERE id = %(id)s AND state = 'received'
+"""
+
+PUT_OFF = """
+UPDATE bridges_inbound SET attempts = attempts + 1, error = %(error)s, next_at = %(next_at)s
+WHERE id = %(id)s AND state = 'received'
+"""
+
+PERSON_OF = """
+SELECT u.id, u.username, u.language FROM bridges_chatidentity i
+JOIN accounts_user u ON u.id = i.person_id AND u.is_active
+WHERE i.platform = %(platform)s AND i.user_id = %(user_id)s
+"""
+
+PERSON_BY_ID = "SELECT id, username, language FROM accounts_user WHERE id = %(id)s AND is_active"
+
+IS_PERSON = "SELECT 1 FROM accounts_user WHERE username = %(username)s AND is_active"
+
+# A flood of strangers must not fill the table: beyond the limit only known rows are updated.
+SEEN = """
+INSERT INTO bridges_chatidentity
+    (platform, user_id, display_name, last_conversation, first_seen, last_seen, refused)
+SELECT %(platform)s::varchar, %(user_id)s::varchar, %(name)s, %(conversation)s, %(now)s::timestamptz,
+    %(now)s::timestamptz, %(refused)s
+WHERE EXISTS (SELECT 1 FROM bridges_chatidentity WHERE platform = %(platform)s AND user_id = %(user_id)s)
+    OR %(most)s > (
+        SELECT count(*) FROM bridges_chatidentity WHERE platform = %(platform)s AND person_id IS NULL)
+ON CONFLICT (platform, user_id) DO UPDATE SET
+    display_name = excluded.display_name, last_seen = excluded.last_seen,
+    last_conversation = coalesce(
+        nullif(excluded.last_conversation, ''), bridges_chatidentity.last_conversation),
+    refused = bridges_chatidentity.refused + excluded.refused
+"""
+
+ADOPT_CONVERSATION = """
+UPDATE bridges_platform SET default_conversation = %(conversation)s
+WHERE name = %(name)s AND default_conversation = ''
+RETURNING name
+"""
+
+SAY = """
+INSERT INTO bridges_message
+    (item_id, platform, conversation, inbound, author, title, text, buttons, run_id, created_at)
+VALUES (%(item_id)s, %(platform)s, %(conversation)s, false, %(author)s, %(title)s, %(text)s, %(buttons)s,
+    %(run_id)s, %(now)s)
+ON CONFLICT (item_id) DO NOTHING
+RETURNING id
+"""
+
+SAID = "SELECT id FROM bridges_message WHERE item_id = %(item_id)s"
+
+NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"

@@ -1,0 +1,143 @@
+"""How updates come in: by webhook where Telegram can reach the box, by long poll where it cannot."""
+
+import asyncio
+import logging
+
+from psycopg import Error as DatabaseError
+from psycopg_pool import PoolTimeout
+
+from appliance.bridges.ports import Inbox
+from appliance.bridges.telegram.api import TelegramApi, TelegramAway, TelegramRefused
+from appliance.bridges.telegram.updates import ALLOWED, raw_events
+from appliance.lib.backoff import delay
+from appliance.lib.jsontypes import JsonObject
+
+log = logging.getLogger(__name__)
+
+LONG_POLL = 50
+WATCH_WEBHOOK_EVERY = 60.0
+CONFLICT_PAUSE = 10.0
+TOKEN_PAUSE = 60.0
+UNREACHED_LIMIT = 3
+
+
+class Receiver:
+    """One bot's updates, until cancelled. ``trouble`` says what is wrong now, for the probe."""
+
+    def __init__(
+        self,
+        name: str,
+        api: TelegramApi,
+        inbox: Inbox,
+        webhook: str | None,
+        secret: str,
+        long_poll: int = LONG_POLL,
+    ) -> None:
+        self._name = name
+        self._api = api
+        self._inbox = inbox
+        self._webhook = webhook
+        self._secret = secret
+        self._long_poll = long_poll
+        self._failures = 0
+        self.trouble = ""
+        self.note = ""
+
+    async def run(self) -> None:
+        """Receive for ever; every error is waited out."""
+        while True:
+            try:
+                if self._webhook:
+                    await self._stay_on_webhook(self._webhook)
+                await self._poll()
+            except TelegramRefused as error:
+                await asyncio.sleep(self._pause_after(error))
+            except TelegramAway as error:
+                await self._wait_out(str(error))
+            except (DatabaseError, PoolTimeout, OSError):
+                # Nothing is lost: the position was not moved, so Telegram gives the same updates again.
+                await self._wait_out("the database is away")
+            except Exception:
+                log.exception("receiving on %s goes on after an error", self._name)
+                await self._wait_out("an error; see the log")
+
+    async def _wait_out(self, trouble: str) -> None:
+        self._failures += 1
+        self.trouble = trouble
+        await asyncio.sleep(delay(self._failures, cap=30.0))
+
+    def _pause_after(self, error: TelegramRefused) -> float:
+        if error.status == 409:
+            self.trouble = "another program receives this bot's messages"
+        elif error.is_token:
+            self.trouble = "Telegram refuses the token"
+        else:
+            self.trouble = error.description
+        log.warning("receiving on %s: %s", self._name, self.trouble)
+        if error.retry_after is not None:
+            return error.retry_after
+        return TOKEN_PAUSE if error.is_token else CONFLICT_PAUSE
+
+    # --- long poll --------------------------------------------------------------------------------
+
+    async def _poll(self) -> None:
+        await self._drop_webhook()
+        while True:
+            offset = await self._inbox.cursor()
+            found = await self._api.call(
+                "getUpdates",
+                {
+                    "offset": int(offset) if offset else None,
+                    "timeout": self._long_poll,
+                    "limit": 100,
+                    "allowed_updates": ALLOWED,
+                },
+                timeout=self._long_poll + 15,
+            )
+            self._failures, self.trouble = 0, ""
+            events = raw_events(found if isinstance(found, list) else [])
+            if events:
+                # Asking with a higher offset confirms what came before: commit first, then ask.
+                following = max(int(event.event_id) for event in events) + 1
+                await self._inbox.receive(events, cursor=str(following))
+
+    async def _drop_webhook(self) -> None:
+        """getUpdates does not work while a webhook is set; what waits for it is kept."""
+        info = await self._info()
+        if info.get("url"):
+            await self._api.call("deleteWebhook", {"drop_pending_updates": False})
+
+    # --- webhook ----------------------------------------------------------------------------------
+
+    async def _stay_on_webhook(self, url: str) -> None:
+        """Set the webhook and watch it. Returns when polling is to be tried instead."""
+        unreached = 0
+        while True:
+            if (await self._info()).get("url") != url or unreached == 0:
+                try:
+                    await self._api.call(
+                        "setWebhook",
+                        {"url": url, "secret_token": self._secret, "allowed_updates": ALLOWED},
+                    )
+                except TelegramRefused as error:
+                    if error.status != 400:
+                        raise
+                    self._fall_back(f"Telegram refuses the webhook ({error.description})")
+                    return
+            self._failures, self.trouble = 0, ""
+            await asyncio.sleep(WATCH_WEBHOOK_EVERY)
+            info = await self._info()
+            stuck = bool(info.get("pending_update_count")) and bool(info.get("last_error_message"))
+            unreached = unreached + 1 if stuck else 0
+            if unreached >= UNREACHED_LIMIT:
+                self._fall_back(f"Telegram cannot reach the webhook ({info.get('last_error_message')})")
+                return
+
+    def _fall_back(self, reason: str) -> None:
+        self.note = f"{reason}; polling instead"
+        log.warning("%s: %s", self._name, self.note)
+        self._webhook = None
+
+    async def _info(self) -> JsonObject:
+        info = await self._api.call("getWebhookInfo")
+        return info if isinstance(info, dict) else {}

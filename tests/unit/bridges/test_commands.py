@@ -1,0 +1,62 @@
+"""Chat is understood without a model, and stop comes first."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from appliance.bridges.commands import is_stop, parse_command
+from appliance.bridges.ports import ChatCommand, Verb
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def parsed(text: str) -> ChatCommand:
+    return parse_command(text, key="k", received_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "verb", "argument"),
+    [
+        ("status", Verb.STATUS, ""),
+        ("/status@mill_bot", Verb.STATUS, ""),
+        ("  Status ", Verb.STATUS, ""),
+        ("状态", Verb.STATUS, ""),
+        ("run overheat_guard", Verb.RUN, "overheat_guard"),
+        ("/run  overheat guard", Verb.RUN, "overheat guard"),
+        ("运行 overheat_guard", Verb.RUN, "overheat_guard"),
+        ("运行overheat_guard", Verb.RUN, "overheat_guard"),
+        ("run", Verb.RUN, ""),
+        ("help", Verb.HELP, ""),
+        ("帮助", Verb.HELP, ""),
+        ("/start", Verb.START, ""),
+        ("running late, sorry", Verb.UNKNOWN, "running late, sorry"),
+        ("", Verb.UNKNOWN, ""),
+        ("@someone", Verb.UNKNOWN, "@someone"),
+    ],
+)
+def test_words_are_commands(text: str, verb: Verb, argument: str) -> None:
+    command = parsed(text)
+    assert (command.verb, command.argument) == (verb, argument)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["stop", "STOP", "Stop!", "/stop", "/stop@mill_bot", " stop now", "停止", "停", "急停!", "停止所有"],
+)
+def test_stop_is_understood_in_every_form(text: str) -> None:
+    assert is_stop(text)
+    assert parsed(text).verb is Verb.STOP
+
+
+@pytest.mark.parametrize("text", ["stopwatch", "please do not", "nonstop", "run stop", "停车场"])
+def test_other_words_are_not_stop(text: str) -> None:
+    assert not is_stop(text)
+
+
+def test_the_answers_language_follows_the_question() -> None:
+    assert parsed("状态").language == "zh-hans"
+    assert parsed("status").language == "en"
+
+
+def test_a_huge_message_is_only_read_at_its_start() -> None:
+    assert len(parsed("run " + "x" * 1_000_000).argument) < 3000
