@@ -1,0 +1,25 @@
+"""Devices that have an account of their own on the embedded broker."""
+
+from django.db import models
+
+
+class Device(models.Model):
+    """One device: its MQTT account, and the topics that the account may use.
+
+    ``password_hash`` is what the broker reads (bcrypt); the password itself was shown once and is not kept.
+    """
+
+    name = models.CharField(max_length=48, unique=True)
+    username = models.CharField(max_length=64, unique=True)
+    password_hash = models.CharField(max_length=100)
+    publish = models.JSONField(default=list)
+    subscribe = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=200, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
