@@ -1,0 +1,187 @@
+"""The contract of an action kind: a file in this folder (or in ``<area>/actions/``), found by being there."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from pydantic import BaseModel, ConfigDict
+
+from appliance.expressions import Template, Tree
+from appliance.expressions.shell import ShellTemplate
+from appliance.lib.errors import MillwrightError
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.outbox.ports import OutboxItem
+from appliance.sandbox.ports import Job, Outcome
+
+P = TypeVar("P", bound="Params")
+StateReader = Callable[[str, timedelta | None], JsonValue]
+
+
+class EffectClass(StrEnum):
+    """What a second execution of the same step would mean (DESIGN section 6, P3)."""
+
+    PURE = "pure"
+    IDEMPOTENT = "idempotent"
+    KEYED = "keyed"
+    UNSAFE = "unsafe"
+
+
+class Status(StrEnum):
+    """How a step ended, as its action saw it."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    HANDED_OVER = "handed_over"
+    WAITING = "waiting"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What an action reports. ``output`` is what ``{{ output }}`` yields; ``detail`` is for the run page.
+
+    ``status`` UNKNOWN means that the effect may or may not have happened: a time-out of something unsafe.
+    ``wake_at``, ``waiting_for`` and ``checkpoint`` belong to WAITING: the step is performed again when the
+    run wakes, with ``checkpoint`` as ``context.resumed_from``. ``outbox`` is stored in the same transaction
+    as the result, so that an effect handed over has exactly one row (P7).
+    """
+
+    status: Status
+    output: JsonValue = None
+    detail: JsonObject = field(default_factory=dict)
+    stderr: str = ""
+    error: str = ""
+    wake_at: datetime | None = None
+    waiting_for: str = ""
+    checkpoint: JsonObject | None = None
+    outbox: tuple[OutboxItem, ...] = ()
+    retryable: bool = True
+
+    @classmethod
+    def ok(cls, output: JsonValue = None, **detail: JsonValue) -> "StepResult":
+        return cls(Status.SUCCEEDED, output, dict(detail))
+
+    @classmethod
+    def failed(cls, error: str, *, retryable: bool = True, **detail: JsonValue) -> "StepResult":
+        return cls(Status.FAILED, None, dict(detail), error=error, retryable=retryable)
+
+
+class ActionRefused(MillwrightError):
+    """The arguments of an action cannot be what its author meant."""
+
+    code = "action.refused"
+
+
+class TargetAway(MillwrightError):
+    """What the action needs (broker, sandbox, database) is not there now; the same step may work later."""
+
+    code = "action.target_away"
+    permanent = False
+
+
+class Services(Protocol):
+    """What actions need of the process they run in; wired by the composition root."""
+
+    async def publish(
+        self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float
+    ) -> None: ...
+
+    async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """Everything an action may know about the step that it performs.
+
+    ``key`` names this step for ever (``run/step``): receivers that take a key use it to drop a repeat.
+    ``resumed_from`` is the checkpoint of an earlier life of the same attempt, None on the first.
+    """
+
+    run_id: UUID
+    step_id: str
+    task_id: int
+    task_name: str
+    attempt: int
+    key: str
+    principal: str
+    priority: int
+    now: datetime
+    timeout: float
+    ok_exit: tuple[int, ...]
+    services: Services
+    connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]]
+    on_output: Callable[[str, bytes], None] | None = None
+    resumed_from: JsonObject | None = None
+    confirm: str | None = None
+    run_started_at: datetime = datetime.min
+    depth: int = 0
+
+
+class Params(BaseModel):
+    """Base of a kind's own fields in YAML; unknown keys are refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, frozen=True, use_attribute_docstrings=True
+    )
+
+
+def render_fields(params: BaseModel, scope: Mapping[str, JsonValue], state: StateReader | None) -> JsonObject:
+    """Every template of ``params`` rendered once; everything else as JSON."""
+    rendered: JsonObject = {}
+    for name in type(params).model_fields:
+        value = getattr(params, name)
+        rendered[name] = _render(value, scope, state)
+    return rendered
+
+
+def _render(value: Any, scope: Mapping[str, JsonValue], state: StateReader | None) -> JsonValue:
+    if isinstance(value, Template | Tree):
+        return value.render(scope, state=state)
+    if isinstance(value, ShellTemplate):
+        script, arguments = value.render(scope)
+        return {"script": script, "arguments": list(arguments)}
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, dict):
+        return {str(k): _render(v, scope, state) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_render(v, scope, state) for v in value]
+    if isinstance(value, BaseModel):
+        return render_fields(value, scope, state)
+    return value.value if isinstance(value, StrEnum) else value
+
+
+class ActionKind(ABC, Generic[P]):
+    """One kind of step. Members are stateless; one instance serves all runs.
+
+    ``instant``: done in-process within milliseconds, so a run of only such steps can use the reflex lane.
+    ``default_timeout``: seconds, when the step names none.
+    """
+
+    name: ClassVar[str]
+    params: ClassVar[type[Params]]
+    instant: ClassVar[bool] = False
+    default_timeout: ClassVar[float] = 60.0
+
+    @abstractmethod
+    def effect(self, params: P) -> EffectClass:
+        """The effect class of this step, from its definition alone."""
+
+    def default_ok_exit(self, params: P) -> tuple[int, ...]:
+        return (0,)
+
+    def arguments(
+        self, params: P, scope: Mapping[str, JsonValue], state: StateReader | None = None
+    ) -> JsonObject:
+        """The typed action as it will be decided on, shown and performed."""
+        return render_fields(params, scope, state)
+
+    @abstractmethod
+    async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        """Do it. Raise :class:`TargetAway` when nothing was done because the target is away."""

@@ -1,0 +1,162 @@
+"""``http``: call an API. Confirmed by its status."""
+
+import json
+from enum import StrEnum
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+from pydantic import Field
+
+from appliance.actions.addresses import AddressRefused, NameNotFound, resolve, split
+from appliance.actions.contract import (
+    ActionKind,
+    EffectClass,
+    Params,
+    Status,
+    StepContext,
+    StepResult,
+)
+from appliance.expressions import Tree
+from appliance.expressions.fields import TemplateField, TreeField
+from appliance.lib.jsontypes import JsonObject, JsonValue
+
+LARGEST = 1024 * 1024
+SHOWN_HEADERS = ("content-type", "location", "retry-after")
+
+
+class Method(StrEnum):
+    GET = "GET"
+    HEAD = "HEAD"
+    POST = "POST"
+    PUT = "PUT"
+    PATCH = "PATCH"
+    DELETE = "DELETE"
+
+
+class HttpParams(Params):
+    url: TemplateField
+    """Where: http or https. Values of an expression are not escaped: use ``query`` for them."""
+    method: Method = Method.GET
+    """GET, HEAD, POST, PUT, PATCH or DELETE."""
+    query: dict[str, TemplateField] = {}
+    """Added to the URL, escaped."""
+    headers: dict[str, TemplateField] = {}
+    """Request headers."""
+    body: TreeField = Tree(None)
+    """Text as it is, anything else as JSON."""
+    idempotency_key: bool = False
+    """Send ``Idempotency-Key: run/step``, for receivers that drop a second request with the same key."""
+    allow_private: bool = False
+    """Whether private addresses (this box, the plant's network) may be reached."""
+    ok_status: tuple[int, ...] = Field(default=())
+    """Statuses that mean success; 200 to 299 where none is given."""
+
+
+class HttpAction(ActionKind[HttpParams]):
+    name = "http"
+    params = HttpParams
+    default_timeout = 30.0
+
+    def effect(self, params: HttpParams) -> EffectClass:
+        if params.method in (Method.GET, Method.HEAD):
+            return EffectClass.IDEMPOTENT
+        return EffectClass.KEYED if params.idempotency_key else EffectClass.UNSAFE
+
+    async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        url = str(arguments["url"])
+        try:
+            scheme, host, port = split(url)
+            address = await resolve(host, port, bool(arguments["allow_private"]))
+        except AddressRefused as error:
+            return StepResult.failed(str(error), retryable=False)
+        except NameNotFound as error:
+            return StepResult.failed(str(error))
+        request = _request(arguments, context, url, host, address)
+        try:
+            async with httpx.AsyncClient(
+                trust_env=False, follow_redirects=False, timeout=context.timeout
+            ) as client:
+                response, body, cut = await _send(client, request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return StepResult.failed(f"{scheme}://{host}:{port} cannot be reached: {error}")
+        except httpx.HTTPError as error:
+            said = f"{type(error).__name__}: {error}".rstrip(": ")
+            return StepResult(Status.UNKNOWN, error=f"no complete answer from {host}: {said}")
+        return _result(response, body, cut, arguments)
+
+
+def _request(arguments: JsonObject, context: StepContext, url: str, host: str, address: str) -> httpx.Request:
+    headers = {str(k): str(v) for k, v in _mapping(arguments["headers"]).items()}
+    if arguments["idempotency_key"]:
+        headers["Idempotency-Key"] = context.key
+    body = arguments["body"]
+    content: bytes | None = None
+    if isinstance(body, str):
+        content = body.encode()
+    elif body is not None:
+        content = json.dumps(body, ensure_ascii=False).encode()
+        headers.setdefault("Content-Type", "application/json")
+    parts = urlsplit(url)
+    literal = f"[{address}]" if ":" in address else address
+    netloc = f"{literal}:{parts.port}" if parts.port else literal
+    pinned = httpx.URL(urlunsplit(parts._replace(netloc=netloc)))
+    query = {str(k): _text(v) for k, v in _mapping(arguments["query"]).items()}
+    headers["Host"] = parts.netloc
+    return httpx.Request(
+        str(arguments["method"]),
+        pinned.copy_merge_params(query) if query else pinned,
+        headers=headers,
+        content=content,
+        extensions={
+            "sni_hostname": host,
+            "timeout": httpx.Timeout(context.timeout).as_dict(),
+        },
+    )
+
+
+async def _send(client: httpx.AsyncClient, request: httpx.Request) -> tuple[httpx.Response, bytes, bool]:
+    response = await client.send(request, stream=True)
+    try:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > LARGEST:
+                return response, bytes(body[:LARGEST]), True
+        return response, bytes(body), False
+    finally:
+        await response.aclose()
+
+
+def _result(response: httpx.Response, body: bytes, cut: bool, arguments: JsonObject) -> StepResult:
+    text = body.decode(response.encoding or "utf-8", errors="replace")
+    output: JsonValue = text
+    if "json" in response.headers.get("content-type", "") and not cut:
+        try:
+            output = json.loads(text)
+        except ValueError:
+            output = text
+    detail: JsonObject = {"status": response.status_code, "bytes": len(body), "cut": cut}
+    detail["headers"] = {k: response.headers[k] for k in SHOWN_HEADERS if k in response.headers}
+    wanted = arguments["ok_status"]
+    if isinstance(wanted, list) and wanted:
+        fine = response.status_code in wanted
+    else:
+        fine = response.is_success
+    if fine:
+        return StepResult(Status.SUCCEEDED, output, detail)
+    permanent = 400 <= response.status_code < 500 and response.status_code not in (408, 425, 429)
+    return StepResult(
+        Status.FAILED,
+        output,
+        detail,
+        error=f"status {response.status_code} {response.reason_phrase}".rstrip(),
+        retryable=not permanent,
+    )
+
+
+def _mapping(value: JsonValue) -> dict[str, JsonValue]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

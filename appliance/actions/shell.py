@@ -1,0 +1,114 @@
+"""``shell``: run a command, confined. Values travel as positional parameters, never inside the text."""
+
+from typing import Any
+
+from pydantic import model_validator
+
+from appliance.actions.contract import (
+    ActionKind,
+    EffectClass,
+    Params,
+    Status,
+    StepContext,
+    StepResult,
+    TargetAway,
+)
+from appliance.actions.shell_text import classify_shell, default_ok_exit
+from appliance.expressions.fields import ShellField, TemplateField
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
+from appliance.sandbox.ports import Job, Outcome
+
+OUTPUT_LIMIT = 256 * 1024
+
+
+class ShellParams(Params):
+    command: ShellField | None = None
+    """Text for ``/bin/sh``. Each ``{{ }}`` becomes a positional parameter."""
+    args: tuple[TemplateField, ...] | None = None
+    """The program and its arguments, without any shell. Exactly one of ``command`` and ``args``."""
+    env: dict[str, TemplateField] = {}
+    """Environment variables to add."""
+    reads: tuple[str, ...] = ()
+    """Absolute paths that the command may read besides the system's own and /var/log."""
+    writes: tuple[str, ...] = ()
+    """Absolute paths that it may write besides its working folder."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "ShellParams":
+        if (self.command is None) == (self.args is None):
+            raise ValueError("give either command: or args:, not both and not neither")
+        return self
+
+
+class ShellAction(ActionKind[ShellParams]):
+    name = "shell"
+    params = ShellParams
+    default_timeout = 60.0
+
+    def effect(self, params: ShellParams) -> EffectClass:
+        """``pure`` for a pipeline of well-known read-only commands, else ``unsafe``."""
+        if params.command is None or params.writes:
+            return EffectClass.UNSAFE
+        return EffectClass(classify_shell(params.command.source))
+
+    def default_ok_exit(self, params: ShellParams) -> tuple[int, ...]:
+        return (0,) if params.command is None else default_ok_exit(params.command.source)
+
+    async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        job = Job(
+            argv=_argv(arguments),
+            env={str(k): str(v) for k, v in _mapping(arguments.get("env")).items()},
+            timeout=context.timeout,
+            reads=tuple(str(path) for path in _sequence(arguments.get("reads"))),
+            writes=tuple(str(path) for path in _sequence(arguments.get("writes"))),
+            output_limit=OUTPUT_LIMIT,
+        )
+        try:
+            outcome = await context.services.run_confined(job, context.on_output)
+        except SandboxUnavailable as error:
+            raise TargetAway(str(error)) from error
+        except JobRefused as error:
+            return StepResult.failed(str(error), retryable=False)
+        except JobLost as error:
+            return StepResult(Status.UNKNOWN, error=str(error))
+        return _result(outcome, context.ok_exit, context.timeout)
+
+
+def _argv(arguments: JsonObject) -> tuple[str, ...]:
+    command = arguments.get("command")
+    if isinstance(command, dict):
+        values = [str(value) for value in _sequence(command["arguments"])]
+        return ("/bin/sh", "-c", str(command["script"]), "mw", *values)
+    return tuple(str(value) for value in _sequence(arguments["args"]))
+
+
+def _sequence(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
+
+
+def _mapping(value: JsonValue) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _result(outcome: Outcome, ok_exit: tuple[int, ...], timeout: float) -> StepResult:
+    text = outcome.stdout.text
+    output = text[:-1] if text.endswith("\n") else text
+    detail: JsonObject = {
+        "exit_status": outcome.exit_status,
+        "signal": outcome.signal,
+        "stdout_bytes": outcome.stdout.total,
+        "stderr_bytes": outcome.stderr.total,
+        "seconds": round(outcome.duration.total_seconds(), 4),
+    }
+    status, error = Status.SUCCEEDED, ""
+    if outcome.timed_out:
+        status, error = Status.UNKNOWN, f"not finished after {timeout:g} s: ended with everything it started"
+    elif outcome.cancelled:
+        status, error = Status.UNKNOWN, "ended from outside before it was done"
+    elif outcome.signal is not None:
+        status, error = Status.FAILED, f"ended by signal {outcome.signal}"
+    elif outcome.exit_status not in ok_exit:
+        wanted = ", ".join(str(code) for code in ok_exit)
+        status, error = Status.FAILED, f"exit status {outcome.exit_status}, expected {wanted}"
+    return StepResult(status, output, detail, stderr=outcome.stderr.text, error=error)

@@ -1,0 +1,47 @@
+"""``wait``: go on later. The due time is a row, so a restart changes nothing."""
+
+from datetime import datetime, timedelta
+
+from appliance.actions.contract import (
+    ActionKind,
+    ActionRefused,
+    EffectClass,
+    Params,
+    Status,
+    StepContext,
+    StepResult,
+)
+from appliance.expressions.fields import TemplateField
+from appliance.lib.duration import parse_duration
+from appliance.lib.jsontypes import JsonObject
+
+LONGEST = timedelta(days=366)
+
+
+class WaitParams(Params):
+    duration: TemplateField
+    """How long: ``30s``, ``5m``, ``1h30m``, or a number of seconds."""
+
+
+class WaitAction(ActionKind[WaitParams]):
+    name = "wait"
+    params = WaitParams
+    instant = True
+    default_timeout = LONGEST.total_seconds()
+
+    def effect(self, params: WaitParams) -> EffectClass:
+        return EffectClass.PURE
+
+    async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        if context.resumed_from:
+            due = datetime.fromisoformat(str(context.resumed_from["due"]))
+        else:
+            length = parse_duration(arguments["duration"])
+            if length > LONGEST:
+                raise ActionRefused(f"a wait of {length} is longer than {LONGEST.days} days")
+            due = context.now + length
+        if context.now >= due:
+            return StepResult.ok(None, due=due.isoformat())
+        return StepResult(
+            Status.WAITING, wake_at=due, waiting_for="timer", checkpoint={"due": due.isoformat()}
+        )
