@@ -1,0 +1,41 @@
+"""The definition of a task: models of the YAML, validated, canonical, immutable."""
+
+from appliance.tasks.definition.header import Gate, Overlap
+from appliance.tasks.definition.issues import Issue
+from appliance.tasks.definition.steps import Retry, StepSpec
+from appliance.tasks.definition.task import DefinitionError, TaskDefinition, define
+from appliance.tasks.definition.triggers import MqttSpec, Trigger, WebhookSpec
+from appliance.tasks.definition.vocabulary import (
+    Backoff,
+    Confirm,
+    Misfire,
+    OnError,
+    OverlapPolicy,
+    PayloadFormat,
+    Priority,
+    TriggerKind,
+    WebhookAuth,
+)
+
+__all__ = [
+    "Backoff",
+    "Confirm",
+    "DefinitionError",
+    "Gate",
+    "Issue",
+    "Misfire",
+    "MqttSpec",
+    "OnError",
+    "Overlap",
+    "OverlapPolicy",
+    "PayloadFormat",
+    "Priority",
+    "Retry",
+    "StepSpec",
+    "TaskDefinition",
+    "Trigger",
+    "TriggerKind",
+    "WebhookAuth",
+    "WebhookSpec",
+    "define",
+]

@@ -1,0 +1,216 @@
+"""From the JSON value of one task to its parts, collecting everything that is wrong with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+from appliance.actions.contract import ActionKind
+from appliance.actions.registry import registry
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.tasks.definition import vocabulary as words
+from appliance.tasks.definition.draft import Draft, Outline
+from appliance.tasks.definition.header import TaskHeader
+from appliance.tasks.definition.issues import Issue, issues_of, suggestion_or_list
+from appliance.tasks.definition.steps import COMMON_KEYS, StepCommon, StepSpec
+from appliance.tasks.definition.triggers import Trigger, long_form
+from appliance.tasks.definition.vocabulary import OnError
+from appliance.tasks.problems import Path
+
+MOST_STEPS = 200
+MOST_TRIGGERS = 50
+
+_LIST_KEYS = frozenset({"trigger", "triggers", "actions", "on_failure"})
+_EXIT_STATUS_KINDS = frozenset({"shell", "container"})
+
+
+@dataclass(slots=True)
+class _Builder:
+    raw: JsonObject
+    issues: list[Issue] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+
+    def add(self, path: Path, message: str, **more: Any) -> None:
+        self.issues.append(Issue(path, message, **more))
+
+    def header(self) -> TaskHeader | None:
+        rest = {key: value for key, value in self.raw.items() if key not in _LIST_KEYS}
+        for key in words.LATER_TASK_KEYS & rest.keys():
+            self.add((key,), f"`{key}` {words.NOT_YET}", at_key=True)
+        for key, value in words.LATER_VALUES:
+            if rest.get(key) == value:
+                self.add((key,), f"`{key}: {value}` {words.NOT_YET}")
+        declared = rest.get("vars")
+        for name, plain in declared.items() if isinstance(declared, dict) else ():
+            if isinstance(plain, str) and "{{" in plain:
+                self.add(("vars", name), "vars are plain values, {{ }} has no meaning here")
+        try:
+            return TaskHeader.model_validate(rest)
+        except ValidationError as error:
+            self.issues += issues_of(error, TaskHeader, (), known=_LIST_KEYS)
+            return None
+
+    # --- triggers ---------------------------------------------------------------------------------------
+
+    def triggers(self) -> tuple[list[tuple[Path, Trigger]], bool]:
+        """The triggers with their paths, and whether these are all."""
+        if "trigger" in self.raw and "triggers" in self.raw:
+            self.add(("trigger",), "both `trigger` and `triggers`", hint="keep one of them", at_key=True)
+        found: list[tuple[Path, Trigger]] = []
+        written = list(self._written_triggers())
+        for path, value in written:
+            trigger = self._trigger(path, value)
+            if trigger is None:
+                continue
+            if trigger.id in {other.id for _, other in found}:
+                hint = "give one of them another id" if isinstance(value, dict) and "id" in value else ""
+                self.add(path, f"a second trigger `{trigger.id}`", hint=hint)
+            found.append((path, trigger))
+        return found, len(found) == len(written)
+
+    def _written_triggers(self) -> Iterator[tuple[Path, JsonValue]]:
+        if "triggers" not in self.raw:
+            yield ("trigger",), self.raw.get("trigger", "manual")
+            return
+        written = self.raw["triggers"]
+        if not isinstance(written, list) or not 0 < len(written) <= MOST_TRIGGERS:
+            self.add(("triggers",), "this does not fit", expected=f"a list of 1 to {MOST_TRIGGERS} triggers")
+            return
+        for index, value in enumerate(written):
+            yield ("triggers", index), value
+
+    def _trigger(self, path: Path, value: JsonValue) -> Trigger | None:
+        short = isinstance(value, str)
+        try:
+            whole = long_form(value) if isinstance(value, str) else value
+        except PydanticCustomError as error:
+            self.add(path, error.message(), hint=str((error.context or {}).get("hint", "")))
+            return None
+        if not isinstance(whole, dict):
+            self.add(path, "this does not fit", expected='a mapping, or text such as "cron 0 6 * * *"')
+            return None
+        later = [key for key in whole if key in words.LATER_TRIGGERS | words.LATER_TRIGGER_KEYS]
+        for key in later:
+            self.add(path if short else (*path, key), f"`{key}` {words.NOT_YET}", at_key=not short)
+        if later:
+            return None
+        try:
+            return Trigger.model_validate(whole).identified()
+        except ValidationError as error:
+            for issue in issues_of(error, Trigger, path):
+                self.issues.append(_in_short_form(issue, path) if short else issue)
+            return None
+
+    # --- steps ------------------------------------------------------------------------------------------
+
+    def steps(self, key: str) -> list[Outline]:
+        written = self.raw.get(key)
+        if key == "on_failure" and written is None:
+            return []
+        if key not in self.raw:
+            self.add((), f"`{key}` is missing", expected="a list of what the task does")
+        elif isinstance(written, str) and (key, written) in words.LATER_VALUES:
+            self.add((key,), f"`{key}: {written}` {words.NOT_YET}")
+        elif not isinstance(written, list) or not 0 < len(written) <= MOST_STEPS:
+            self.add((key,), "this does not fit", expected=f"a list of 1 to {MOST_STEPS} actions")
+        else:
+            ids = self._step_ids(key, written)
+            return [self._outline((key, index), ids[index], value) for index, value in enumerate(written)]
+        return []
+
+    def _outline(self, path: Path, step_id: str, value: JsonValue) -> Outline:
+        spec = self._step(path, step_id, value)
+        given = value if isinstance(value, dict) else {}
+        return Outline(step_id, spec, "condition" in given, given.get("on_error") == OnError.CONTINUE)
+
+    def _step_ids(self, key: str, written: list[JsonValue]) -> list[str]:
+        """Given ids, and for the others the kind and its ordinal; each once in the whole task."""
+        given = {str(step["id"]) for step in written if isinstance(step, dict) and step.get("id")}
+        ids: list[str] = []
+        counts: dict[str, int] = {}
+        for index, step in enumerate(written):
+            if isinstance(step, dict) and step.get("id"):
+                chosen = str(step["id"])
+                if chosen in self.ids:
+                    self.add((key, index, "id"), f"a second step `{chosen}`", hint="ids are unique in a task")
+            else:
+                kind = str(step.get("type", "step")) if isinstance(step, dict) else "step"
+                stem = kind if key == "actions" else f"{key}-{kind}"
+                counts[stem] = counts.get(stem, 0) + 1
+                while (chosen := f"{stem}-{counts[stem]}") in self.ids | given:
+                    counts[stem] += 1
+            self.ids.add(chosen)
+            ids.append(chosen)
+        return ids
+
+    def _step(self, path: Path, step_id: str, value: JsonValue) -> StepSpec | None:
+        if not isinstance(value, dict):
+            self.add(path, "this does not fit", expected="a mapping with type: and what that kind asks for")
+            return None
+        before = len(self.issues)
+        for key in words.LATER_STEP_KEYS & value.keys():
+            self.add((*path, key), f"`{key}` {words.NOT_YET}", at_key=True)
+        kind = self._kind(path, value)
+        common = self._common(path, value)
+        params = self._params(path, value, kind) if kind else None
+        if common is None or params is None or len(self.issues) > before:
+            return None
+        values = {name: getattr(common, name) for name in StepCommon.model_fields}
+        return StepSpec.model_construct(**{**values, "id": step_id, "params": params})
+
+    def _kind(self, path: Path, value: JsonObject) -> ActionKind[Any] | None:
+        if "type" not in value:
+            self.add(path, "`type` is missing", expected=f"one of {', '.join(sorted(registry()))}")
+            return None
+        name = str(value["type"])
+        kind = registry().get(name)
+        if kind is None and name in words.LATER_KINDS:
+            self.add((*path, "type"), f"the action `{name}` {words.NOT_YET}")
+        elif kind is None:
+            known = registry().keys() | words.LATER_KINDS
+            self.add((*path, "type"), f"unknown action `{name}`", hint=suggestion_or_list(name, known))
+        elif "ok_exit" in value and name not in _EXIT_STATUS_KINDS:
+            self.add((*path, "ok_exit"), f"`{name}` has no exit status", at_key=True)
+        return kind
+
+    def _common(self, path: Path, value: JsonObject) -> StepCommon | None:
+        try:
+            return StepCommon.model_validate(
+                {"type": "", **{k: v for k, v in value.items() if k in COMMON_KEYS}}
+            )
+        except ValidationError as error:
+            self.issues += [i for i in issues_of(error, StepCommon, path) if i.path != (*path, "type")]
+            return None
+
+    def _params(self, path: Path, value: JsonObject, kind: ActionKind[Any]) -> Any:
+        own = {k: v for k, v in value.items() if k not in COMMON_KEYS | words.LATER_STEP_KEYS}
+        try:
+            return kind.params.model_validate(own)
+        except ValidationError as error:
+            known = COMMON_KEYS | words.LATER_STEP_KEYS
+            self.issues += issues_of(error, kind.params, path, known=known)
+            return None
+
+
+def _in_short_form(issue: Issue, path: Path) -> Issue:
+    """The issue of a trigger that was written as one text: all of it is at that text."""
+    if issue.message.startswith("unknown key"):
+        kind = issue.path[-1]
+        hint = suggestion_or_list(kind, [k.value for k in words.TriggerKind])
+        return Issue(path, f"unknown trigger `{kind}`", hint=hint)
+    return Issue(path, issue.message, issue.expected, issue.hint)
+
+
+def draft_of(raw: JsonValue) -> Draft:
+    """Everything that can be read of one task as it was written."""
+    if not isinstance(raw, dict):
+        expected = "a task: a mapping with name:, trigger: and actions:"
+        return Draft({}, None, (), False, (), (), (Issue((), "this does not fit", expected),))
+    builder = _Builder(raw)
+    header = builder.header()
+    triggers, complete = builder.triggers()
+    actions, on_failure = builder.steps("actions"), builder.steps("on_failure")
+    issues = tuple(builder.issues)
+    return Draft(raw, header, tuple(triggers), complete, tuple(actions), tuple(on_failure), issues)

@@ -1,0 +1,29 @@
+"""Which events of the box can start a task."""
+
+from difflib import get_close_matches
+
+from appliance.events.catalogue import CATALOGUE
+from appliance.lib.errors import MillwrightError
+
+_ALSO = frozenset({"run.succeeded", "run.failed", "run.cancelled", "run.poisoned"})
+"""Ends of runs: ``run.changed`` with that state, under the name that people look for."""
+
+_TOO_MANY = frozenset(
+    {"step.changed", "occurrence.recorded", "run.changed", "delivery.changed", "feed.message"}
+)
+"""Every run makes several of these: a task started by them would start itself."""
+
+TRIGGER_EVENTS = (frozenset(CATALOGUE) | _ALSO) - _TOO_MANY
+
+
+class UnknownEventType(MillwrightError):
+    code = "tasks.unknown_event"
+
+
+def check_event_type(text: str) -> str:
+    """The event type itself. Raises UnknownEventType with the nearest one."""
+    if text in TRIGGER_EVENTS:
+        return text
+    near = get_close_matches(text, TRIGGER_EVENTS, 1)
+    hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(TRIGGER_EVENTS))}"
+    raise UnknownEventType(f"there is no event {text!r} that starts tasks", hint=hint)

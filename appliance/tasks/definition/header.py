@@ -1,0 +1,70 @@
+"""The rules a task runs by: everything but its triggers and actions."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from appliance.accounts.domain import Role
+from appliance.expressions.fields import ConditionField, TemplateField
+from appliance.tasks.definition.base import Duration, Model, Name, VariableName, refuse
+from appliance.tasks.definition.vocabulary import Misfire, OverlapPolicy, Priority
+
+MOST_VARIABLES = 200
+
+
+class Overlap(Model):
+    """What happens when a task is triggered again before it is done."""
+
+    key: TemplateField | None = None
+    """Runs with the same key count as the same; without one, all runs of the task do."""
+    policy: OverlapPolicy = OverlapPolicy.SKIP
+    """`skip`, `queue`, `cancel_previous` or `allow`."""
+
+
+class Gate(Model):
+    """What must be true before any effect of the task."""
+
+    plant_state: ConditionField
+    """As `{{ state('plant/mode', max_age='10s') != 'maintenance' }}`.
+
+    A stale or absent value closes the gate."""
+
+
+class TaskHeader(Model):
+    """A task without its triggers and actions."""
+
+    name: Name
+    """Unique on the box."""
+    description: Annotated[str, Field(max_length=2000)] = ""
+    """For people."""
+    enabled: bool = True
+    """Whether a new task is switched on at once; later the switch in the web admin decides."""
+    vars: Annotated[dict[VariableName, Any], Field(max_length=MOST_VARIABLES)] = {}
+    """Plain values that expressions see as `vars.<name>`, and that whoever starts the task may set."""
+    misfire: Misfire = Misfire.SKIP
+    """Due times that passed while the box was off: `skip`, or `run_once` for the newest of them."""
+    valid_for: Duration | None = None
+    """How late `run_once` may still run."""
+    overlap: Overlap | None = None
+    """Without it, runs of the task may overlap."""
+    priority: Priority = Priority.NORMAL
+    """`low`, `normal`, `high` or `critical`."""
+    timeout: Duration | None = None
+    """The longest a run may take, waiting included."""
+    principal: Role | None = None
+    """The most this task may ever do, whoever starts it."""
+    gate: Gate | None = None
+    """Conditions of the plant."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("overlap"), str):
+            return {**value, "overlap": {"policy": value["overlap"]}}
+        return value
+
+    @model_validator(mode="after")
+    def _valid_for_needs_misfire(self) -> "TaskHeader":
+        if self.valid_for is not None and self.misfire is Misfire.SKIP:
+            raise refuse("valid_for says how late a missed time may run, but misfire: skip never runs it")
+        return self

@@ -1,0 +1,151 @@
+"""What is wrong with a definition, in the words of its author; pydantic's errors translated."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from appliance.lib.jsontypes import JsonValue
+from appliance.tasks.definition.base import PATTERNS
+from appliance.tasks.problems import MOST_PROBLEMS, Path
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One thing that is wrong, by its path. ``offset`` counts characters of the text at ``path``."""
+
+    path: Path
+    message: str
+    expected: str = ""
+    hint: str = ""
+    at_key: bool = False
+    offset: int | None = None
+
+
+_MOST_COMPARED = 200
+"""Comparing words is slow; nobody is helped by a name out of thousands."""
+
+
+def suggestion(word: object, known: Collection[str]) -> str:
+    """``did you mean `notification`?``, or nothing where nothing is near."""
+    near = get_close_matches(str(word)[:100], sorted(known)[:_MOST_COMPARED], 1)
+    return f"did you mean `{near[0]}`?" if near else ""
+
+
+def suggestion_or_list(word: object, known: Collection[str]) -> str:
+    return suggestion(word, known) or f"known here: {', '.join(sorted(known))}"
+
+
+_EXPECTED = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "mapping_type": "a mapping",
+}
+
+
+def issues_of(
+    error: ValidationError, model: type[BaseModel], prefix: Path, *, known: Collection[str] = ()
+) -> Iterator[Issue]:
+    """The issues of one validation. ``known`` are keys that are legal beside the model's own."""
+    for detail in error.errors(include_url=False)[:MOST_PROBLEMS]:
+        path = tuple(part for part in detail["loc"] if part != "[key]")
+        issue = _issue(detail, model, path, known)
+        yield Issue(
+            (*prefix, *issue.path), issue.message, issue.expected, issue.hint, issue.at_key, issue.offset
+        )
+
+
+def _issue(detail: ErrorDetails, model: type[BaseModel], path: Path, known: Collection[str]) -> Issue:
+    kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
+    at_key = "[key]" in detail["loc"]
+    if kind == "missing":
+        return Issue(path[:-1], f"`{path[-1]}` is missing", expected=_description(model, path))
+    if kind == "extra_forbidden":
+        keys = _keys_at(model, path[:-1]) | (set(known) if len(path) == 1 else set())
+        return Issue(path, f"unknown key `{path[-1]}`", hint=suggestion_or_list(path[-1], keys), at_key=True)
+    if kind in ("enum", "literal_error"):
+        words = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
+        return Issue(path, f"`{given}` is not known here", ", ".join(words), suggestion(given, words))
+    if kind == "expression":
+        return _expression_issue(path, context)
+    if kind in ("refused", "template_type"):
+        return Issue(path, str(detail["msg"]), hint=str(context.get("hint", "")), at_key=at_key)
+    if kind == "string_pattern_mismatch":
+        words_of = PATTERNS.get(str(context["pattern"]), "")
+        return Issue(path, f"{_shown(given)} cannot be used here", words_of, at_key=at_key)
+    if kind == "value_error":
+        return Issue(path, str(context["error"]))
+    if kind in _EXPECTED:
+        hint = "put it in quotes" if kind == "string_type" and isinstance(given, int | float) else ""
+        return Issue(path, f"{_shown(given)} does not fit", _EXPECTED[kind], hint, at_key)
+    return Issue(path, detail["msg"].replace("Input should", "it should"), at_key=at_key)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _expression_issue(path: Path, context: dict[str, Any]) -> Issue:
+    inner = tuple(context.get("path", ()))
+    hint, offset = str(context.get("hint", "")), int(context.get("offset", 0))
+    return Issue((*path, *inner), str(context["message"]), hint=hint, offset=offset)
+
+
+def texts_of(value: JsonValue) -> Iterator[tuple[Path, str]]:
+    """Every text inside a value, with its path."""
+    if isinstance(value, str):
+        yield (), value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from (((index, *path), text) for path, text in texts_of(item))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from (((key, *path), text) for path, text in texts_of(item))
+
+
+def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
+    """The model that a path inside ``model`` leads to."""
+    found: type[BaseModel] | None = model
+    for part in path:
+        if isinstance(part, int) or found is None:
+            continue
+        fields = {(field.alias or name): field for name, field in found.model_fields.items()}
+        found = _model_in(fields[part].annotation) if part in fields else None
+    return found
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for m in map(_model_in, get_args(annotation)) if m is not None), None)
+
+
+def _keys_at(model: type[BaseModel], path: Path) -> set[str]:
+    found = _model_at(model, path)
+    return {field.alias or name for name, field in found.model_fields.items()} if found else set()
+
+
+def _description(model: type[BaseModel], path: Path) -> str:
+    found = _model_at(model, path[:-1])
+    field = found.model_fields.get(str(path[-1])) if found else None
+    return " ".join((field.description or "").split()).rstrip(".") if field else ""

@@ -1,0 +1,226 @@
+"""What starts a task."""
+
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, field_validator, model_validator
+
+from appliance.bus.topics import parse_pattern
+from appliance.expressions.fields import ConditionField
+from appliance.lib.digest import sha256_hex
+from appliance.lib.duration import format_duration
+from appliance.lib.errors import MillwrightError
+from appliance.lib.jsontypes import JsonObject
+from appliance.tasks.cron import first_instant_of, normalise_cron
+from appliance.tasks.definition.base import (
+    Duration,
+    HeaderName,
+    Identifier,
+    Model,
+    Slug,
+    refusal,
+    refuse,
+)
+from appliance.tasks.definition.events import check_event_type
+from appliance.tasks.definition.vocabulary import PayloadFormat, TriggerKind, WebhookAuth
+
+SHORTEST_PERIOD = timedelta(seconds=1)
+LONGEST_PERIOD = timedelta(days=3660)
+RESERVED = frozenset(
+    {
+        "cache",
+        "device",
+        "error",
+        "event",
+        "index",
+        "item",
+        "now",
+        "output",
+        "outputs",
+        "payload",
+        "previous",
+        "run",
+        "state",
+        "task",
+        "topic",
+        "vars",
+    }
+)
+"""Names that a topic's captures must not hide."""
+
+
+def _checked(check: Any) -> BeforeValidator:
+    """A validator of text that keeps the sentence and the hint of our own errors."""
+
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise refuse("this must be text", "put it in quotes")
+        try:
+            return check(value)
+        except MillwrightError as error:
+            raise refusal(error) from error
+
+    return BeforeValidator(validate)
+
+
+def _check_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError; a folder's name an OSError
+        raise refuse(f"there is no time zone {name!r}", "as in Europe/Paris, Asia/Shanghai, UTC") from None
+    return name
+
+
+def _check_pattern(text: str) -> str:
+    for name in parse_pattern(text).names:
+        if name in RESERVED:
+            raise refuse(f"{{{name}}} would hide the name `{name}`", "choose another name for this level")
+    return text
+
+
+class MqttSpec(Model):
+    topic: Annotated[str, _checked(_check_pattern)]
+    """Topic pattern. `+` and `#` as in MQTT; `{name}` is one level that expressions see by that name."""
+    payload: PayloadFormat = PayloadFormat.JSON
+    """How the message is read; one that does not fit is counted, and does not trigger."""
+
+
+class WebhookSpec(Model):
+    name: Slug
+    """The address is `/hooks/<name>`."""
+    auth: WebhookAuth = WebhookAuth.BEARER
+    """How callers prove themselves: `bearer` token, `basic` password, `hmac` of the body as GitHub does it,
+    or `hmac_timestamp` over time stamp, nonce and body."""
+    secret: Slug | None = None
+    """The name of the secret; `webhook-<name>` where none is given."""
+    header: HeaderName | None = None
+    """The header that carries the signature, where it is not the usual one."""
+    tolerance: Duration = timedelta(minutes=5)
+    """How old the time stamp of `hmac_timestamp` may be."""
+    dedupe: HeaderName | None = None
+    """The header that names a delivery, as `X-GitHub-Delivery`: a repeat is answered, not run."""
+    payload: PayloadFormat = PayloadFormat.JSON
+    """How the body is read."""
+
+    @property
+    def secret_name(self) -> str:
+        return self.secret or f"webhook-{self.name}"
+
+
+class Trigger(Model):
+    """One of the kinds `cron`, `every`, `at`, `mqtt`, `webhook`, `event`, `manual`, and what narrows it."""
+
+    id: Identifier = ""
+    """Its name in runs and traces. Without one it is named after what it says, so that its place in the list
+    does not matter."""
+    timezone: Annotated[str, _checked(_check_zone)] | None = None
+    """Of `cron` and `at`; UTC where none is given."""
+    cron: Annotated[str, _checked(normalise_cron)] | None = None
+    """Five fields (minute, hour, day of month, month, day of week), or `@daily` and its like."""
+    every: Duration | None = None
+    """A period, counted from 1970-01-01 00:00 UTC: `every: 1h` is due at each full hour."""
+    at: Annotated[datetime, PlainSerializer(lambda at: at.isoformat(), return_type=str)] | None = None
+    """Once: `2026-05-01 08:00`, in `timezone` where it names no offset."""
+    mqtt: MqttSpec | None = None
+    """A message on a topic."""
+    webhook: WebhookSpec | None = None
+    """An HTTP request."""
+    event: Annotated[str, _checked(check_event_type)] | None = None
+    """Something that happened on the box, as `network.recovered`."""
+    manual: Literal[True] | None = None
+    """Started by a person, or called by another task. Every task can be; this says that nothing else does."""
+    when: ConditionField | None = None
+    """Decided on each event: only a yes starts a run. The last ones it said no to are kept as traces."""
+    for_: Duration | None = Field(default=None, alias="for")
+    """How long `when` must hold."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long_form(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        short = {key: {wanted: value[key]} for key, wanted in _SHORT if isinstance(value.get(key), str)}
+        manual = {"manual": True} if "manual" in value and value["manual"] in (None, {}, True) else {}
+        return {**value, **short, **manual}
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _read_at(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        try:
+            at = datetime.fromisoformat(str(value).strip())
+            zone = ZoneInfo(info.data.get("timezone") or "UTC")
+            return at.astimezone(UTC) if at.tzinfo else first_instant_of(at, zone)
+        except (ValueError, OverflowError):
+            raise refuse(
+                f"{value!r} is not a time", "as in 2026-05-01 08:00 or 2026-05-01T08:00:00+02:00"
+            ) from None
+
+    @field_validator("every")
+    @classmethod
+    def _bound_every(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and not SHORTEST_PERIOD <= value <= LONGEST_PERIOD:
+            raise refuse("a period is between 1s and 10 years")
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Trigger":
+        kinds = [kind.value for kind in TriggerKind if getattr(self, kind.value) is not None]
+        if len(kinds) != 1:
+            said = "says " + " and ".join(kinds) if kinds else "does not say what starts the task"
+            raise refuse(f"this trigger {said}", f"exactly one of {', '.join(TriggerKind)}")
+        if self.timezone is not None and kinds[0] not in ("cron", "at"):
+            raise refuse("only cron and at have a timezone")
+        if self.when is not None and kinds[0] not in _EVENTS:
+            raise refuse(f"`when` looks at an event, {kinds[0]} has none", "use condition: in the actions")
+        return self
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @cached_property
+    def kind(self) -> TriggerKind:
+        return next(kind for kind in TriggerKind if getattr(self, kind.value) is not None)
+
+    @cached_property
+    def captures(self) -> tuple[str, ...]:
+        """The names that the topic gives to its levels."""
+        return parse_pattern(self.mqtt.topic).names if self.mqtt else ()
+
+    def canonical(self) -> JsonObject:
+        """The one JSON form of what this trigger says."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    def identified(self) -> "Trigger":
+        """Itself with an id: the given one, or the kind and the digest of what it says."""
+        if self.id:
+            return self
+        return self.model_copy(update={"id": f"{self.kind.value}-{sha256_hex(self.canonical())[:12]}"})
+
+    def __str__(self) -> str:
+        said = {
+            TriggerKind.CRON: self.cron,
+            TriggerKind.EVERY: self.every and format_duration(self.every),
+            TriggerKind.AT: self.at and f"{self.at:%F %R}",
+            TriggerKind.MQTT: self.mqtt and self.mqtt.topic,
+            TriggerKind.WEBHOOK: self.webhook and self.webhook.name,
+            TriggerKind.EVENT: self.event,
+        }.get(self.kind)
+        return f"{self.kind.value} {said}" if said else str(self.kind.value)
+
+
+_SHORT = (("mqtt", "topic"), ("webhook", "name"))
+_EVENTS = (TriggerKind.MQTT, TriggerKind.WEBHOOK, TriggerKind.EVENT)
+
+
+def long_form(text: str) -> JsonObject:
+    """``cron * * * * *``, ``every 5m``, ``mqtt a/b`` … as the mapping it stands for. Raises a refusal."""
+    kind, _, rest = text.strip().partition(" ")
+    if kind == TriggerKind.MANUAL and not rest.strip():
+        return {"manual": True}
+    if kind == TriggerKind.MANUAL or not rest.strip():
+        raise refuse(f"{text!r} is not a trigger", 'as in "cron 0 6 * * *", "every 5m", "mqtt plant/+/temp"')
+    return {kind: rest.strip()}

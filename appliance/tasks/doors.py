@@ -1,0 +1,39 @@
+"""What the Celery doors of tasks call; the composition root wires who starts runs."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from appliance.tasks.firing import due_triggers, fire_due
+from appliance.tasks.ports import NewRun, RunStarter
+
+_start: RunStarter | None = None
+_hint: Callable[[Sequence[UUID]], None] | None = None
+
+
+def wire(start: RunStarter, hint: Callable[[Sequence[UUID]], None]) -> None:
+    """Called once, by the app that knows runs."""
+    global _start, _hint
+    _start, _hint = start, hint
+
+
+def starter() -> RunStarter:
+    if _start is None:
+        raise RuntimeError("no run starter wired: appliance.runs is not installed")
+    return _start
+
+
+def start_run(new: NewRun) -> None:
+    starter()(new)
+
+
+def look_at_trigger(task_id: int, trigger_id: str, now: datetime) -> list[UUID]:
+    runs = fire_due(task_id, trigger_id, now, starter())
+    if runs and _hint is not None:
+        _hint(runs)
+    return runs
+
+
+def look_at_all(now: datetime) -> int:
+    """Look at all that is due; gives how many runs were started."""
+    return sum(len(look_at_trigger(task_id, trigger, now)) for task_id, trigger in due_triggers(now))

@@ -1,0 +1,188 @@
+"""From what is due to occurrences and runs. Each due time gives exactly one row, whatever restarts (P2)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Q
+from psycopg.types.json import Jsonb
+
+from appliance.events import OccurrenceRecorded
+from appliance.events.services import record_many
+from appliance.lib.identity import uuid_at
+from appliance.tasks import sql
+from appliance.tasks.definition import TaskDefinition, Trigger
+from appliance.tasks.models import OccurrenceState, TaskTrigger
+from appliance.tasks.ports import NewRun, RunStarter
+from appliance.tasks.schedule import due_times, next_due
+from appliance.tasks.services import TIME_KINDS, definition_of
+
+GRACE = timedelta(seconds=60)
+"""A due time that is looked at no later than this was on time; a later one was missed."""
+
+MOST_MISSED = 10_000
+"""Missed rows written for one trigger at once; the oldest beyond it are only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of each due time."""
+
+    rows: list[tuple[datetime, OccurrenceState, str]] = field(default_factory=list)
+    run_for: list[tuple[datetime, str]] = field(default_factory=list)
+
+
+def decide(
+    dues: list[datetime], now: datetime, misfire: str, valid_for: timedelta | None, late_reason: str
+) -> Decision:
+    """Pure: on-time ones fire; of the missed ones the task's misfire policy picks what still runs.
+
+    ``run_once`` runs the newest missed time, unless an on-time one fires anyway or it is older than
+    ``valid_for``.
+    """
+    decision = Decision()
+    missed = [due for due in dues if now - due > GRACE]
+    on_time = [due for due in dues if now - due <= GRACE]
+    for due in missed:
+        decision.rows.append((due, OccurrenceState.MISSED, late_reason))
+    for due in on_time:
+        decision.rows.append((due, OccurrenceState.FIRED, ""))
+        decision.run_for.append((due, ""))
+    if missed and not on_time and misfire == "run_once":
+        newest = missed[-1]
+        if valid_for is None or now - newest <= valid_for:
+            decision.run_for.append((newest, f"made up for {len(missed)} missed time(s)"))
+    return decision
+
+
+def fire_due(task_id: int, trigger_id: str, now: datetime, start: RunStarter) -> list[UUID]:
+    """Record every due time since the last look, and start what is to run. Gives the new runs.
+
+    The trigger's row is locked, so that two doors at once write each due time once; the occurrence's
+    primary key holds even without the lock.
+    """
+    with transaction.atomic():
+        row = (
+            TaskTrigger.objects.select_for_update(of=("self",))
+            .select_related("task__current")
+            .filter(task_id=task_id, trigger=trigger_id, active=True, kind__in=TIME_KINDS)
+            .first()
+        )
+        if row is None or row.task.current is None or row.last_due is None:
+            return []
+        definition = definition_of(row.task.current)
+        trigger = next((t for t in definition.triggers if t.id == trigger_id), None)
+        if trigger is None:
+            return []
+        dues = due_times(trigger, row.last_due, now, MOST_MISSED)
+        if not dues:
+            if row.next_due is None:
+                row.next_due = next_due(trigger, row.last_due)
+                row.save(update_fields=["next_due"])
+            return []
+        runs = _write(
+            row,
+            definition,
+            trigger,
+            decide(dues, now, definition.misfire, definition.valid_for, "the box was not running then"),
+            now,
+            start,
+        )
+        row.last_due, row.last_fired_at = dues[-1], now
+        row.next_due = next_due(trigger, dues[-1])
+        row.fired += len(runs)
+        row.save(update_fields=["last_due", "next_due", "fired", "last_fired_at"])
+    return runs
+
+
+def due_triggers(now: datetime) -> list[tuple[int, str]]:
+    """Every time trigger whose next due time has come or is not known: what the safety net looks at."""
+    come = Q(next_due__lte=now) | Q(next_due=None, kind__in=("cron", "every"))
+    return list(TaskTrigger.objects.filter(come, active=True).values_list("task_id", "trigger"))
+
+
+def _write(
+    row: TaskTrigger,
+    definition: TaskDefinition,
+    trigger: Trigger,
+    decision: Decision,
+    now: datetime,
+    start: RunStarter,
+) -> list[UUID]:
+    to_run = dict(decision.run_for)
+    runs: list[UUID] = []
+    events = []
+    for due, state, reason in decision.rows:
+        run_id = uuid_at(due, "run", str(row.task_id), row.trigger) if due in to_run else None
+        occurrence_id = uuid_at(due, "occurrence", str(row.task_id), row.trigger)
+        inserted = insert_occurrence(
+            occurrence_id=occurrence_id,
+            task_id=row.task_id,
+            trigger=row.trigger,
+            due_at=due,
+            state=state,
+            reason=to_run.get(due) or reason,
+            event={"due_at": due.isoformat()},
+            run_id=run_id,
+        )
+        if not inserted:
+            continue
+        events.append(
+            OccurrenceRecorded(
+                occurrence_id=str(occurrence_id),
+                task=definition.name,
+                trigger=row.trigger,
+                state=state.value,
+                reason=reason,
+                run_id=str(run_id or ""),
+            )
+        )
+        if run_id is not None:
+            start(
+                NewRun(
+                    id=run_id,
+                    task_id=row.task_id,
+                    version_id=row.task.current_id or 0,
+                    definition=definition,
+                    principal=f"trigger:{definition.name}/{row.trigger}",
+                    origin=row.kind,
+                    trigger=row.trigger,
+                    inputs={"event": {"type": row.kind, "due_at": due.isoformat()}},
+                    reason=to_run[due] or f"{row.kind} was due",
+                    occurrence_id=occurrence_id,
+                )
+            )
+            runs.append(run_id)
+    with connection.cursor() as cursor:
+        record_many(cursor, events)
+    return runs
+
+
+def insert_occurrence(
+    *,
+    occurrence_id: UUID,
+    task_id: int,
+    trigger: str,
+    due_at: datetime,
+    state: OccurrenceState,
+    reason: str,
+    event: Mapping[str, Any],
+    run_id: UUID | None,
+) -> bool:
+    """Insert one occurrence in Django's current transaction; False when it exists already."""
+    values: dict[str, Any] = {
+        "id": occurrence_id,
+        "task_id": task_id,
+        "trigger": trigger,
+        "due_at": due_at,
+        "state": state.value,
+        "reason": reason[:500],
+        "event": Jsonb(dict(event)),
+        "run_id": run_id,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(sql.INSERT_OCCURRENCE, values)
+        return cursor.fetchone() is not None

@@ -1,0 +1,164 @@
+"""From the text of a task file to definitions, or to every problem in it, each with its place.
+
+A file holds one task (a mapping), a list of tasks, or ``tasks:`` with such a list.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from textwrap import shorten
+
+from appliance.lib.digest import sha256_hex
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.tasks.calls import circles
+from appliance.tasks.definition import Issue, TaskDefinition, define
+from appliance.tasks.definition.issues import suggestion
+from appliance.tasks.pieces import piece_of
+from appliance.tasks.positions import locate
+from appliance.tasks.problems import MOST_PROBLEMS, Path, Problem, TaskFileError, path_text
+from appliance.tasks.yaml_reader import Document, Fault, read_yaml
+
+__all__ = ["LoadedTask", "Problem", "TaskFileError", "load_text"]
+
+MOST_TASKS = 500
+MOST_EXPRESSIONS = 10_000
+MOST_EXPRESSION_TEXT = 128 * 1024
+_OPENED = re.compile(r"\{[{%]")
+_CLOSED = re.compile(r"[}%]\}")
+_LONGEST_MESSAGE = 300
+_SHOWN_CIRCLES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTask:
+    """A valid task of a file. ``text`` is its own part of the file, ``digest`` that of ``canonical``."""
+
+    definition: TaskDefinition
+    text: str
+    digest: str
+    canonical: JsonObject
+
+
+def load_text(
+    text: str, filename: str, *, known_calls: Mapping[str, Collection[str]] | None = None
+) -> list[LoadedTask]:
+    """The tasks of a file, in order. Raises TaskFileError with all problems found; nothing is changed.
+
+    ``known_calls`` says which tasks exist beside this file and whom each of them calls; with it, calls of
+    tasks that do not exist are problems, and circles are found across files.
+    """
+    reading = _Reading(text, filename, read_yaml(text))
+    reading.read()
+    if not reading.problems:
+        reading.check_calls(known_calls)
+    if reading.problems:
+        raise TaskFileError(sorted(reading.problems, key=lambda p: (p.line, p.column))[:MOST_PROBLEMS])
+    return [reading.loaded(path, definition) for path, definition in reading.found]
+
+
+class _Reading:
+    def __init__(self, text: str, filename: str, document: Document) -> None:
+        self.text = text
+        self.filename = filename
+        self.document = document
+        self.problems: list[Problem] = []
+        self.found: list[tuple[Path, TaskDefinition]] = []
+
+    def read(self) -> None:
+        for fault in self.document.faults:
+            self._add_fault(fault)
+        if (self.document.value is None and self.problems) or not self._affordable():
+            return
+        names: dict[str, Path] = {}
+        for path, value in self._tasks():
+            if len(self.problems) >= MOST_PROBLEMS:
+                return
+            definition, issues = define(value)
+            for issue in issues:
+                self.add(path, issue)
+            name = value.get("name") if isinstance(value, dict) else None
+            if isinstance(name, str) and name in names:
+                self.add(path, Issue(("name",), f"a second task `{name}` in this file"))
+            elif isinstance(name, str):
+                names[name] = path
+            if definition is not None:
+                self.found.append((path, definition))
+
+    def _affordable(self) -> bool:
+        """Compiling expressions is what costs; a bomb is refused before the first of them."""
+        count, total, at = 0, 0, 0
+        while (opened := _OPENED.search(self.text, at)) is not None:
+            closed = _CLOSED.search(self.text, opened.end())
+            at = closed.end() if closed else len(self.text)
+            count, total = count + 1, total + at - opened.start()
+            if count > MOST_EXPRESSIONS or total > MOST_EXPRESSION_TEXT:
+                line = self.text.count("\n", 0, opened.start()) + 1
+                column = opened.start() - self.text.rfind("\n", 0, opened.start())
+                said = "too many or too long expressions in one file"
+                limit = f"at most {MOST_EXPRESSIONS}, {MOST_EXPRESSION_TEXT // 1024} KiB together"
+                self.problems.append(Problem(self.filename, line, column, "", said, limit, "split the file"))
+                return False
+        return True
+
+    def _tasks(self) -> Iterator[tuple[Path, JsonValue]]:
+        path: Path = ()
+        value = self.document.value
+        if isinstance(value, dict) and "tasks" in value:
+            for key in value.keys() - {"tasks"}:
+                self.add((), Issue((key,), f"unknown key `{key}` beside `tasks`", at_key=True))
+            value, path = value["tasks"], ("tasks",)
+        if isinstance(value, dict) and not path:
+            yield path, value
+        elif not isinstance(value, list) or not value:
+            said = "the file is empty" if value is None and not path else "this does not fit"
+            self.add(path, Issue((), said, expected="a task, or a list of tasks"))
+        elif len(value) > MOST_TASKS:
+            self.add(path, Issue((), f"{len(value)} tasks in one file", expected=f"at most {MOST_TASKS}"))
+        else:
+            for index, item in enumerate(value):
+                yield (*path, index), item
+
+    def check_calls(self, known_calls: Mapping[str, Collection[str]] | None) -> None:
+        """Calls of tasks that do not exist, and circles of calls."""
+        calls = {**(known_calls or {}), **{found.name: found.called_tasks for _, found in self.found}}
+        ways = dict(islice(circles(calls), _SHOWN_CIRCLES))
+        for path, definition in self.found:
+            way = ways.get(definition.name, [])
+            for step_path, called in _calls(definition):
+                if len(self.problems) >= MOST_PROBLEMS:
+                    return
+                if known_calls is not None and called not in calls:
+                    said, hint = f"there is no task `{called}`", suggestion(called, calls)
+                    self.add(path, Issue(step_path, said, hint=hint))
+                elif way and called == way[1]:
+                    round_ = " -> ".join(way if len(way) < 9 else [*way[:4], "…", *way[-3:]])
+                    self.add(path, Issue(step_path, f"the task `{definition.name}` calls itself: {round_}"))
+
+    def loaded(self, path: Path, definition: TaskDefinition) -> LoadedTask:
+        canonical = definition.to_canonical()
+        return LoadedTask(
+            definition, piece_of(self.text, self.document, path), sha256_hex(canonical), canonical
+        )
+
+    def add(self, prefix: Path, issue: Issue) -> None:
+        path = (*prefix, *issue.path)
+        line, column = locate(self.text, self.document, path, at_key=issue.at_key, offset=issue.offset)
+        message, hint = (
+            shorten(said, _LONGEST_MESSAGE, placeholder=" …") for said in (issue.message, issue.hint)
+        )
+        self.problems.append(
+            Problem(self.filename, line, column, path_text(path), message, issue.expected, hint)
+        )
+
+    def _add_fault(self, fault: Fault) -> None:
+        place = (self.filename, fault.line + 1, fault.column + 1, path_text(fault.path))
+        self.problems.append(Problem(*place, fault.message, hint=fault.hint))
+
+
+def _calls(definition: TaskDefinition) -> Iterator[tuple[Path, str]]:
+    for key, steps in (("actions", definition.actions), ("on_failure", definition.on_failure)):
+        for index, step in enumerate(steps):
+            called = getattr(step.params, "task", None)
+            if step.type == "task" and isinstance(called, str):
+                yield (key, index, "task"), called

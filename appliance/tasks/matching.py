@@ -1,0 +1,187 @@
+"""Which triggers an event fires: pure, over the definitions that are loaded."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from appliance.bus.topics import TopicTable, parse_pattern
+from appliance.expressions import ExpressionError, StateNeeded, StateReader, truth
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.tasks.definition import TaskDefinition, Trigger
+
+EVENT_KEPT = 4096
+"""Bytes of a payload that a trace keeps."""
+
+DEEPEST = 64
+"""Lists and objects inside each other that a payload may have."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Armed:
+    """A trigger of a task's current version, ready to be matched."""
+
+    task_id: int
+    version_id: int
+    definition: TaskDefinition
+    trigger: Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    armed: Armed
+    inputs: JsonObject
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The trigger looked at the event and left it alone; ``failed`` when it could not even decide."""
+
+    armed: Armed
+    reason: str
+    event: JsonObject
+    failed: bool = False
+
+
+class PayloadError(ValueError):
+    """The payload is not what the trigger says it is."""
+
+
+def decode(payload: bytes, kind: str) -> JsonValue:
+    """A payload as ``json``, ``number`` or ``text``. Raises PayloadError with what was expected."""
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        raise PayloadError(f"expected {kind}, got {len(payload)} bytes that are not UTF-8") from None
+    if kind == "text":
+        return text.replace("\x00", "\ufffd")
+    try:
+        value: JsonValue = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise PayloadError(f"expected {kind}, got {text[:80]!r}") from None
+    if text.count("[") + text.count("{") > DEEPEST and _deeper_than(value, DEEPEST):
+        raise PayloadError(f"expected {kind}, got more than {DEEPEST} lists and objects inside each other")
+    if kind == "number" and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise PayloadError(f"expected a number, got {text[:80]!r}")
+    return value
+
+
+def _deeper_than(value: JsonValue, most: int) -> bool:
+    level = [value]
+    for _ in range(most):
+        level = [
+            item
+            for one in level
+            if isinstance(one, dict | list)
+            for item in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return any(isinstance(one, dict | list) for one in level)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+class TriggerTable:
+    """The mqtt and event triggers of all enabled tasks; rebuilt when a task changes."""
+
+    def __init__(self, armed: Iterable[Armed]) -> None:
+        self._topics: TopicTable[tuple[Armed, tuple[str, ...]]] = TopicTable()
+        self._events: dict[str, list[Armed]] = {}
+        self.filters: frozenset[str] = frozenset()
+        filters = set()
+        for item in armed:
+            trigger = item.trigger
+            if trigger.kind == "mqtt" and trigger.mqtt is not None:
+                pattern = parse_pattern(trigger.mqtt.topic)
+                self._topics.add(pattern, (item, pattern.names))
+                filters.add(pattern.filter)
+            elif trigger.kind == "event" and trigger.event is not None:
+                self._events.setdefault(trigger.event, []).append(item)
+        self.filters = frozenset(filters)
+
+    def match_message(
+        self, topic: str, payload: bytes, now: datetime, state: StateReader | None = None
+    ) -> list[Fired | Refused]:
+        """What each trigger on this topic makes of the message; ``state`` reads last values."""
+        return [
+            self._decide_message(armed, names, captured, topic, payload, now, state)
+            for (armed, names), captured in self._topics.match(topic)
+        ]
+
+    def listens(self, kind: str) -> bool:
+        """Whether any trigger named this event."""
+        return kind in self._events
+
+    def match_event(self, kind: str, data: Mapping[str, JsonValue], now: datetime) -> list[Fired | Refused]:
+        event: JsonObject = {**data, "type": kind}
+        return [
+            decide(armed, {"event": event}, {"event": event}, f"event {kind}", now)
+            for armed in self._events.get(kind, [])
+        ]
+
+    def _decide_message(
+        self,
+        armed: Armed,
+        names: tuple[str, ...],
+        captured: tuple[str, ...],
+        topic: str,
+        payload: bytes,
+        now: datetime,
+        state: StateReader | None,
+    ) -> Fired | Refused:
+        mqtt = armed.trigger.mqtt
+        assert mqtt is not None
+        seen: JsonObject = {"topic": topic, "payload": payload[:EVENT_KEPT].decode(errors="replace")}
+        try:
+            value = decode(payload, mqtt.payload)
+        except PayloadError as error:
+            return Refused(armed, str(error), seen, failed=True)
+        captures: JsonObject = dict(zip(names, captured, strict=True))
+        inputs: JsonObject = {
+            "topic": topic,
+            "payload": value,
+            "captures": captures,
+            "event": {"type": "mqtt", "topic": topic},
+        }
+        return decide(armed, inputs, seen, f"message on {topic}", now, state)
+
+
+def decide(
+    armed: Armed,
+    inputs: JsonObject,
+    seen: JsonObject,
+    reason: str,
+    now: datetime,
+    state: StateReader | None = None,
+) -> Fired | Refused:
+    """Whether the trigger's ``when`` says yes to these inputs; ``seen`` is what a trace keeps."""
+    when = armed.trigger.when
+    if when is None:
+        return Fired(armed, inputs, reason)
+    scope = event_scope(armed.definition, inputs, now)
+    try:
+        value = when.render(scope, state=state)
+    except (ExpressionError, StateNeeded) as error:
+        return Refused(armed, f"when: {error}", seen, failed=True)
+    if truth(value):
+        return Fired(armed, inputs, reason)
+    return Refused(armed, f"when said no: {when.source}", seen)
+
+
+def event_scope(definition: TaskDefinition, inputs: Mapping[str, Any], now: datetime) -> JsonObject:
+    """The names that a trigger's ``when`` sees; a run's scope starts from the same."""
+    captures = inputs.get("captures")
+    scope: JsonObject = dict(captures) if isinstance(captures, dict) else {}
+    for name in ("payload", "topic", "event"):
+        if name in inputs:
+            scope[name] = inputs[name]
+    given = inputs.get("vars")
+    scope["vars"] = {**definition.vars, **(given if isinstance(given, dict) else {})}
+    scope["task"] = {"name": definition.name}
+    scope["now"] = now.isoformat()
+    return scope

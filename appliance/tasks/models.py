@@ -1,0 +1,135 @@
+"""Rows of tasks: immutable versions, triggers with their clock, and what they fired."""
+
+from enum import StrEnum
+
+from django.db import models
+
+
+class Task(models.Model):
+    """A named definition. What it says is in its versions; what it does is in runs."""
+
+    name = models.CharField(max_length=100, unique=True)
+    enabled = models.BooleanField(default=True)
+    current = models.ForeignKey(
+        "TaskVersion", null=True, on_delete=models.PROTECT, related_name="+", editable=False
+    )
+    source = models.CharField(max_length=500, blank=True, help_text="file it was loaded from")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TaskVersion(models.Model):
+    """One immutable text of a task and its canonical form; a run pins one of these."""
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64)
+    text = models.TextField()
+    definition = models.JSONField()
+    created_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["task", "number"], name="tasks_version_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_id} v{self.number}"
+
+
+class TaskTrigger(models.Model):
+    """The clock and counters of one trigger of the task's current version.
+
+    ``last_due`` is the last due time that has an occurrence row (time triggers only): the door computes
+    from it what is due now, so that beat's firing is only a hint.
+    """
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="triggers")
+    trigger = models.CharField(max_length=64)
+    kind = models.CharField(max_length=16)
+    spec = models.JSONField()
+    active = models.BooleanField(default=True)
+    last_due = models.DateTimeField(null=True)
+    next_due = models.DateTimeField(null=True)
+    fired = models.BigIntegerField(default=0)
+    refused = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+    last_fired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["task", "trigger"]
+        constraints = [models.UniqueConstraint(fields=["task", "trigger"], name="tasks_trigger_identity")]
+        indexes = [
+            models.Index(
+                fields=["next_due"], name="tasks_trigger_due", condition=models.Q(next_due__isnull=False)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_id}/{self.trigger}"
+
+
+class NotTriggered(models.Model):
+    """One of the last events that a trigger looked at and left alone, with the reason."""
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="not_triggered")
+    trigger = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    reason = models.TextField()
+    event = models.JSONField()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["task", "trigger", "-id"], name="tasks_nottriggered_last")]
+
+    def __str__(self) -> str:
+        return f"{self.task_id}/{self.trigger} {self.reason}"
+
+
+class WebhookSeen(models.Model):
+    """A delivery that was taken already; kept for two days, longer than any sender repeats."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.digest[:12]} {self.at}"
+
+
+class OccurrenceState(StrEnum):
+    FIRED = "fired"
+    MISSED = "missed"
+    SUPPRESSED = "suppressed"
+
+
+class Occurrence(models.Model):
+    """One firing, or missed or suppressed firing, of a trigger.
+
+    The identifier of a time trigger's occurrence is computed from task, trigger and due time
+    (``appliance.lib.identity.uuid_at``), which makes the primary key the promise "exactly one".
+    """
+
+    id = models.UUIDField(primary_key=True)
+    task_id = models.BigIntegerField()
+    trigger = models.CharField(max_length=64)
+    due_at = models.DateTimeField()
+    state = models.CharField(max_length=12, choices=[(s.value, s.value) for s in OccurrenceState])
+    reason = models.CharField(max_length=500, blank=True)
+    event = models.JSONField(default=dict)
+    run_id = models.UUIDField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        managed = False
+        ordering = ["-id"]
+        db_table = "tasks_occurrence"
+
+    def __str__(self) -> str:
+        return f"{self.task_id}/{self.trigger} {self.due_at:%F %T} {self.state}"

@@ -1,0 +1,139 @@
+"""Use cases of tasks: apply a file, switch a task on and off, and keep its triggers' rows in step."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.db import connection, transaction
+
+from appliance.accounts.principal import Principal
+from appliance.audit.services import AuditEntry, append
+from appliance.events import TaskChanged
+from appliance.events.services import record
+from appliance.lib.errors import MillwrightError
+from appliance.lib.jsontypes import JsonObject
+from appliance.tasks import periodic, sql
+from appliance.tasks.definition import TaskDefinition
+from appliance.tasks.loader import LoadedTask, load_text
+from appliance.tasks.models import Task, TaskTrigger, TaskVersion
+from appliance.tasks.schedule import next_due
+
+TIME_KINDS = frozenset({"cron", "every", "at"})
+
+
+class TaskNotFound(MillwrightError):
+    code = "tasks.not_found"
+
+
+class Change(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    name: str
+    version: int
+    change: Change
+
+
+def find(name: str) -> Task:
+    """The task of that name. Raises TaskNotFound with the nearest names."""
+    try:
+        return Task.objects.select_related("current").get(name=name)
+    except Task.DoesNotExist:
+        known = ", ".join(Task.objects.values_list("name", flat=True)[:10]) or "none yet"
+        raise TaskNotFound(f"there is no task {name!r}", hint=f"tasks here: {known}") from None
+
+
+def definition_of(version: TaskVersion) -> TaskDefinition:
+    return TaskDefinition.from_canonical(version.definition)
+
+
+def apply_text(
+    text: str, filename: str, by: Principal, now: datetime, *, only: str | None = None
+) -> list[Applied]:
+    """Validate a file and store what is new in it as immutable versions, all or nothing.
+
+    ``only`` refuses a file that renames the task being edited. Raises TaskFileError with every problem found.
+    """
+    loaded = load_text(text, filename, known_calls=_calls_of_others(text))
+    if only is not None and [item.definition.name for item in loaded] != [only]:
+        raise MillwrightError(f"this page edits the task {only!r}: keep its name, and one task per page")
+    with transaction.atomic():
+        return [_apply(item, filename, by, now) for item in loaded]
+
+
+def _calls_of_others(text: str) -> Mapping[str, Sequence[str]]:
+    """What the stored tasks call, for the check against circles."""
+    return {
+        task.name: [a["task"] for a in task.current.definition.get("actions", []) if a.get("type") == "task"]
+        for task in Task.objects.select_related("current")
+        if task.current is not None
+    }
+
+
+def _apply(item: LoadedTask, filename: str, by: Principal, now: datetime) -> Applied:
+    definition = item.definition
+    task, created = Task.objects.select_for_update().get_or_create(
+        name=definition.name, defaults={"source": filename[:500], "enabled": definition.enabled}
+    )
+    current = task.current
+    if current is not None and current.digest == item.digest:
+        return Applied(task.name, current.number, Change.UNCHANGED)
+    number = (current.number if current else 0) + 1
+    version = TaskVersion.objects.create(
+        task=task,
+        number=number,
+        digest=item.digest,
+        text=item.text,
+        definition=item.canonical,
+        created_by=by.name,
+    )
+    task.current, task.source = version, filename[:500]
+    task.save(update_fields=["current", "source"])
+    _sync_triggers(task, definition, now)
+    change = Change.CREATED if created else Change.UPDATED
+    _announce(task, change.value, by, {"version": number, "digest": item.digest, "file": filename})
+    return Applied(task.name, number, change)
+
+
+def set_enabled(name: str, enabled: bool, by: Principal, now: datetime) -> None:
+    """Switch a task on or off. A task switched on again does not make up for the time it was off."""
+    with transaction.atomic():
+        task = Task.objects.select_for_update(of=("self",)).select_related("current").get(pk=find(name).pk)
+        if task.enabled == enabled:
+            return
+        task.enabled = enabled
+        task.save(update_fields=["enabled"])
+        if task.current is not None:
+            if enabled:
+                TaskTrigger.objects.filter(task=task).update(last_due=now)
+            _sync_triggers(task, definition_of(task.current), now)
+        _announce(task, "enabled" if enabled else "disabled", by, {})
+
+
+def _sync_triggers(task: Task, definition: TaskDefinition, now: datetime) -> None:
+    """One row per trigger of the current version; a trigger that stayed keeps its clock and counters."""
+    wanted = {trigger.id: trigger for trigger in definition.triggers}
+    TaskTrigger.objects.filter(task=task).exclude(trigger__in=wanted).delete()
+    for trigger in definition.triggers:
+        row, created = TaskTrigger.objects.get_or_create(
+            task=task, trigger=trigger.id, defaults={"kind": trigger.kind, "spec": trigger.canonical()}
+        )
+        row.kind, row.spec, row.active = trigger.kind, trigger.canonical(), task.enabled
+        if trigger.kind in TIME_KINDS:
+            row.last_due = now if created or row.last_due is None else row.last_due
+            row.next_due = next_due(trigger, row.last_due) if task.enabled else None
+        row.save()
+    periodic.sync(task, definition)
+    with connection.cursor() as cursor:
+        cursor.execute(sql.BUMP_REVISION)
+
+
+def _announce(task: Task, change: str, by: Principal, detail: JsonObject) -> None:
+    with connection.cursor() as cursor:
+        record(cursor, TaskChanged(task=task.name, change=change, principal=by.name))
+        append(cursor, [AuditEntry(f"task.{change}", by.name, task.name, detail)])

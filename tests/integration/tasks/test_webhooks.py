@@ -1,0 +1,160 @@
+"""A webhook's call becomes one occurrence and one run, once, for whoever proved to be its caller."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import transaction
+from django.http.request import HttpHeaders
+from django.test import RequestFactory
+
+from appliance.accounts.principal import BOX
+from appliance.runs.models import Run
+from appliance.runs.webhooks import Answer, Call, deliver
+from appliance.safety.secrets import set_secret
+from appliance.tasks.models import NotTriggered, Occurrence, TaskTrigger
+from appliance.tasks.services import apply_text
+from appliance.tasks.webhooks import LARGEST_BODY, WebhookRefused
+from webadmin import hooks
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SECRET = "a-secret-of-some-length"
+BODY = json.dumps({"ref": "refs/heads/main"}).encode()
+
+TASK = """
+- name: {name}
+  triggers:
+    - id: hook
+      webhook: {{name: deploy, auth: {auth}, dedupe: X-Delivery, secret: {secret}}}
+      when: "{{{{ payload.ref == 'refs/heads/main' }}}}"
+  actions: [{{type: set, value: 1}}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def secrets(clean: None) -> None:
+    set_secret("hook", SECRET, BOX, NOW)
+    set_secret("other", SECRET + "-other", BOX, NOW)
+
+
+def load(name: str = "t", auth: str = "hmac", secret: str = "hook") -> None:
+    apply_text(TASK.format(name=name, auth=auth, secret=secret), "t.yaml", BOX, NOW)
+
+
+def signed(body: bytes = BODY, delivery: str = "", secret: str = SECRET) -> dict[str, str]:
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return {"HTTP_X_HUB_SIGNATURE_256": f"sha256={signature}", "HTTP_X_DELIVERY": delivery}
+
+
+def call(headers: Mapping[str, str], body: bytes = BODY, now: datetime = NOW) -> Answer:
+    with transaction.atomic():
+        return deliver(Call("deploy", HttpHeaders(dict(headers)), body, now))
+
+
+def test_a_call_starts_one_run_with_its_payload() -> None:
+    load()
+    answer = call(signed())
+    run = Run.objects.get()
+    assert (answer.runs, run.inputs["payload"]) == ([run.id], {"ref": "refs/heads/main"})
+    occurrence = Occurrence.objects.get()
+    assert (occurrence.run_id, run.occurrence_id) == (run.id, occurrence.id)
+    assert TaskTrigger.objects.get().fired == 1
+
+
+def test_the_same_delivery_twice_runs_once_and_is_answered_both_times() -> None:
+    load()
+    assert call(signed(delivery="d-1")).fired
+    again = call(signed(delivery="d-1"))
+    assert (again.fired, again.note) == (False, "seen before: not run again")
+    assert call(signed(delivery="d-2")).fired
+    assert Run.objects.count() == 2
+
+
+def test_a_nonce_counts_once() -> None:
+    load(auth="hmac_timestamp")
+    stamp, nonce = str(int(NOW.timestamp())), "nonce-0123456789"
+    signature = hmac.new(SECRET.encode(), f"{stamp}.{nonce}.".encode() + BODY, hashlib.sha256).hexdigest()
+    headers = {
+        "HTTP_X_MILLWRIGHT_TIMESTAMP": stamp,
+        "HTTP_X_MILLWRIGHT_NONCE": nonce,
+        "HTTP_X_MILLWRIGHT_SIGNATURE": signature,
+    }
+    assert call(headers).fired
+    assert not call(headers, now=NOW + timedelta(minutes=4)).fired
+    assert Run.objects.count() == 1
+
+
+def test_a_caller_without_proof_starts_nothing_and_leaves_no_trace_in_the_ledger() -> None:
+    load()
+    for headers in ({}, signed(secret="wrong"), signed(b"other body")):
+        with pytest.raises(WebhookRefused):
+            call(headers)
+    assert not Run.objects.exists()
+    assert not Occurrence.objects.exists()
+
+
+def test_a_refused_call_does_not_use_up_a_delivery_s_name() -> None:
+    load()
+    with pytest.raises(WebhookRefused):
+        call(signed(delivery="d-1", secret="wrong"))
+    assert call(signed(delivery="d-1")).fired
+
+
+def test_an_unknown_name_is_refused_like_a_wrong_secret() -> None:
+    with pytest.raises(WebhookRefused):
+        call(signed())
+
+
+def test_each_task_on_one_name_has_its_own_callers() -> None:
+    load("one", secret="hook")
+    load("two", secret="other")
+    call(signed())
+    assert [run.principal for run in Run.objects.all()] == ["trigger:one/hook"]
+
+
+def test_a_when_that_says_no_is_traced_and_answered() -> None:
+    load()
+    body = b'{"ref": "refs/heads/topic"}'
+    answer = call(signed(body), body)
+    assert (answer.fired, answer.note.startswith("when said no")) == (False, True)
+    assert NotTriggered.objects.get().event["body"] == body.decode()
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\x00", b"[" * 5000, b"{}"])
+def test_a_body_that_is_not_what_it_should_be_is_counted_and_answered(body: bytes) -> None:
+    load()
+    assert not call(signed(body), body).fired
+    assert TaskTrigger.objects.get().failed == 1
+
+
+def test_a_failure_on_the_way_leaves_the_delivery_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    load()
+
+    def broken(new: object) -> None:
+        raise RuntimeError("no run")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("appliance.runs.webhooks.insert_run", broken)
+        with pytest.raises(RuntimeError):
+            call(signed(delivery="d-1"))
+    assert not Occurrence.objects.exists()
+    assert call(signed(delivery="d-1")).fired
+
+
+def test_over_http_a_run_is_202_a_no_is_200_and_a_stranger_401() -> None:
+    load()
+    factory = RequestFactory()
+
+    def post(headers: dict[str, str], body: bytes = BODY, name: str = "deploy") -> int:
+        request = factory.post(f"/hooks/{name}", body, content_type="application/json", **headers)
+        return hooks.receive(request, name).status_code
+
+    assert post(signed()) == 202
+    assert post(signed(b"{}"), b"{}") == 200
+    assert post(signed(secret="wrong")) == 401
+    assert post(signed(), name="nowhere") == 401
+    assert post(signed(), b"x" * (LARGEST_BODY + 1)) == 413
+    assert hooks.receive(factory.get("/hooks/deploy"), "deploy").status_code == 405
