@@ -1,0 +1,103 @@
+"""``task``: run another task and go on when it has ended."""
+
+from datetime import timedelta
+
+from psycopg.types.json import Jsonb
+
+from appliance.actions.contract import (
+    ActionKind,
+    EffectClass,
+    Params,
+    Status,
+    StepContext,
+    StepResult,
+)
+from appliance.expressions import Tree
+from appliance.expressions.fields import TreeField
+from appliance.lib.identity import uuid_at
+from appliance.lib.jsontypes import JsonObject
+from appliance.runs import sql
+from appliance.runs.domain import FINAL, Priority, RunState
+from appliance.tasks.definition import TaskDefinition
+
+DEEPEST = 8
+"""How many tasks may call each other in a row."""
+
+_CHILD = "SELECT state, reason FROM runs_run WHERE id = %s"
+_CURRENT = """
+SELECT t.id, v.id, v.definition FROM tasks_task t JOIN tasks_taskversion v ON v.id = t.current_id
+WHERE t.name = %s
+"""
+_LOOK_AGAIN = timedelta(seconds=30)
+
+
+class TaskParams(Params):
+    task: str
+    """The name of the task to run."""
+    vars: TreeField = Tree({})
+    """Values for its ``vars``."""
+    wait: bool = True
+    """Whether this step ends when that run ends; false: as soon as it is queued."""
+
+
+class TaskAction(ActionKind[TaskParams]):
+    name = "task"
+    params = TaskParams
+    default_timeout = timedelta(days=7).total_seconds()
+
+    def effect(self, params: TaskParams) -> EffectClass:
+        return EffectClass.KEYED
+
+    async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        child = uuid_at(context.run_started_at, "child", context.key, str(context.attempt))
+        if not context.resumed_from:
+            refused = await self._start(arguments, context, child)
+            if refused:
+                return StepResult.failed(refused, retryable=False)
+            if not arguments["wait"]:
+                return StepResult.ok({"run": str(child)})
+        async with context.connect() as connection:
+            cursor = await connection.execute(_CHILD, (child,))
+            row = await cursor.fetchone()
+        if row is None or RunState(row[0]) not in FINAL:
+            return StepResult(
+                Status.WAITING,
+                wake_at=context.now + _LOOK_AGAIN,
+                waiting_for="timer",
+                checkpoint={"child": str(child)},
+            )
+        if row[0] == RunState.SUCCEEDED:
+            return StepResult.ok({"run": str(child)}, run=str(child))
+        return StepResult.failed(f"task {arguments['task']} {row[0]}: {row[1]}", run=str(child))
+
+    async def _start(self, arguments: JsonObject, context: StepContext, child: object) -> str:
+        """Queue the child under its computed id: a second start of the same step changes nothing."""
+        depth = context.depth + 1
+        if depth > DEEPEST:
+            return f"tasks call each other more than {DEEPEST} deep"
+        async with context.connect() as connection:
+            cursor = await connection.execute(_CURRENT, (arguments["task"],))
+            row = await cursor.fetchone()
+            if row is None:
+                return f"there is no task {arguments['task']!r}"
+            definition = TaskDefinition.from_canonical(row[2])
+            await connection.execute(
+                sql.INSERT_RUN,
+                {
+                    "id": child,
+                    "task_id": row[0],
+                    "version_id": row[1],
+                    "occurrence_id": None,
+                    "parent_run_id": context.run_id if arguments["wait"] else None,
+                    "forked_from": None,
+                    "forked_at_step": "",
+                    "principal": context.principal,
+                    "origin": "task",
+                    "trigger": context.task_name,
+                    "priority": Priority(definition.priority).rank,
+                    "inputs": Jsonb({"vars": arguments.get("vars") or {}, "depth": depth}),
+                    "deadline": context.now + definition.timeout if definition.timeout else None,
+                    "reason": f"called by {context.task_name}, step {context.step_id}",
+                },
+            )
+        return ""

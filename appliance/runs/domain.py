@@ -1,0 +1,81 @@
+"""The rules of runs: states, what may follow what, and what a crash makes of a step in flight."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from appliance.actions.contract import EffectClass
+
+RECOVERY_LIMIT = 5
+"""Recoveries without a finished step in between before a run is parked as poisoned (P10)."""
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNDONE = "undone"
+    POISONED = "poisoned"
+
+
+FINAL = frozenset(
+    {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.UNDONE, RunState.POISONED}
+)
+
+
+class Waiting(StrEnum):
+    APPROVAL = "approval"
+    TIMER = "timer"
+    NETWORK = "network"
+    DELIVERY = "delivery"
+    PLANT_STATE = "plant_state"
+    ALL_STOP = "all_stop"
+    BUDGET = "budget"
+    RETRY = "retry"
+    AMBIGUOUS = "ambiguous"
+
+
+class StepState(StrEnum):
+    INTENT = "intent"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    HANDED_OVER = "handed_over"
+    WAITING = "waiting"
+    AMBIGUOUS = "ambiguous"
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return {"low": -10, "normal": 0, "high": 10, "critical": 20}[self.value]
+
+
+class Recovery(StrEnum):
+    """What to do with a step whose intent is committed and whose result is not (P3)."""
+
+    AGAIN = "again"
+    ASK = "ask"
+
+
+def recovery_of(effect: EffectClass) -> Recovery:
+    return Recovery.ASK if effect is EffectClass.UNSAFE else Recovery.AGAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write a run: one owner, one epoch (the fencing token), until a time."""
+
+    run_id: UUID
+    owner: str
+    epoch: int
+    until: datetime

@@ -1,0 +1,177 @@
+"""Runs many runs at once on one asyncio loop: leases, deadlines, cancellation and drain are its own."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from psycopg import Error as DatabaseError
+from psycopg_pool import PoolTimeout
+
+from appliance.lib.clock import Clock
+from appliance.runs.domain import Lease
+from appliance.runs.ledger import LEASE, LeaseLost, Ledger, RunRow
+from appliance.runs.performer import Performer
+from appliance.safety.allstop import Level, current_async
+
+log = logging.getLogger(__name__)
+
+RENEW_EVERY = 3.0
+SWEEP_EVERY = 1.0
+STOP_EVERY = 0.5
+
+
+class Ending(StrEnum):
+    """Why a run's work is ended from outside."""
+
+    PERSON = "person"
+    ALL_STOP = "all_stop"
+
+
+@dataclass(slots=True)
+class _Active:
+    task: "asyncio.Task[None]"
+    lease: Lease | None = None
+    ended_by: Ending | None = None
+
+
+class Executor:
+    """``attend(run_id)`` is all that a hint may ask: look at the run, and do what its row says.
+
+    Hints may be lost, doubled or late: a sweep looks for queued runs each second.
+    """
+
+    def __init__(self, ledger: Ledger, performer: Performer, clock: Clock, *, concurrency: int = 64) -> None:
+        self._ledger = ledger
+        self._performer = performer
+        self._clock = clock
+        self._concurrency = concurrency
+        self._active: dict[UUID, _Active] = {}
+        self._again: set[UUID] = set()
+        self._draining = False
+        self._stopped_epoch = -1
+        self._background: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._background = [
+            asyncio.create_task(self._forever(self._renew, RENEW_EVERY)),
+            asyncio.create_task(self._forever(self._sweep, SWEEP_EVERY)),
+            asyncio.create_task(self._forever(self._watch_stop, STOP_EVERY)),
+        ]
+
+    async def drain(self, grace: float) -> None:
+        """Take nothing new, give active runs ``grace`` seconds, then leave the rest to recovery."""
+        self._draining = True
+        tasks = [active.task for active in self._active.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
+        ending = [*self._background, *(active.task for active in self._active.values())]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    @property
+    def active(self) -> int:
+        return len(self._active)
+
+    def attend(self, run_id: UUID) -> None:
+        """Look at this run soon. Must be called on the executor's loop."""
+        if run_id in self._active:
+            self._again.add(run_id)
+        elif not self._draining and len(self._active) < self._concurrency:
+            self._active[run_id] = _Active(asyncio.create_task(self._run(run_id)))
+
+    async def _run(self, run_id: UUID) -> None:
+        try:
+            row = await self._ledger.claim(run_id)
+            if row is not None:
+                await self._perform(row)
+        except LeaseLost as lost:
+            log.warning("%s", lost)
+        except (DatabaseError, PoolTimeout, OSError) as error:
+            # The lease runs out and recovery queues the run again; nothing is decided without the database.
+            log.warning("run %s left to recovery: %s", run_id, error)
+        except asyncio.CancelledError:
+            log.info("run %s left to recovery: the worker stops", run_id)
+        except Exception:
+            log.exception("run %s left to recovery", run_id)
+        finally:
+            self._active.pop(run_id, None)
+            if run_id in self._again:
+                self._again.discard(run_id)
+                self.attend(run_id)
+
+    async def _perform(self, row: RunRow) -> None:
+        lease = Lease(row.id, self._ledger.owner, row.epoch, self._clock.now() + LEASE)
+        active = self._active[row.id]
+        active.lease = lease
+        work = asyncio.create_task(self._performer.perform(row, lease))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+            if active.ended_by is Ending.PERSON:
+                await self._performer.cancelled(row, lease)
+            elif active.ended_by is Ending.ALL_STOP:
+                await self._performer.held(row, lease)
+            else:
+                raise
+
+    async def _renew(self) -> None:
+        held = {run_id: a for run_id, a in self._active.items() if a.lease is not None}
+        if not held:
+            return
+        still = await self._ledger.renew([a.lease for a in held.values() if a.lease])
+        for run_id, active in held.items():
+            if self._active.get(run_id) is not active:
+                continue
+            if run_id not in still:
+                log.warning("run %s: lease lost, its work is stopped", run_id)
+                active.task.cancel()
+            elif still[run_id]:
+                self._end(active, Ending.PERSON)
+
+    def _end(self, active: _Active, by: Ending) -> None:
+        if active.ended_by is None and active.lease is not None:
+            active.ended_by = by
+            active.task.cancel()
+
+    async def _watch_stop(self) -> None:
+        """At level ``kill`` and above what is under way is ended; each run then says what became of it."""
+        if not self._active:
+            return
+        async with self._ledger.pool.connection() as connection:
+            stop = await current_async(connection)
+        if stop.at_least(Level.KILL) and stop.epoch != self._stopped_epoch:
+            self._stopped_epoch = stop.epoch
+            for active in self._active.values():
+                self._end(active, Ending.ALL_STOP)
+
+    async def _sweep(self) -> None:
+        room = self._concurrency - len(self._active)
+        if self._draining or room <= 0:
+            return
+        for run_id in await self._ledger.queued(list(self._active), room):
+            self.attend(run_id)
+
+    async def look(self, run_id: UUID) -> None:
+        """What a hint does: take the run up, or see that its cancellation was asked for."""
+        if run_id in self._active:
+            await self._renew()
+        else:
+            self.attend(run_id)
+
+    async def _forever(self, work: Callable[[], Awaitable[None]], every: float) -> None:
+        while True:
+            try:
+                await work()
+            except (DatabaseError, PoolTimeout, OSError) as error:
+                log.warning("database away: %s", error)
+            except Exception:
+                log.exception("executor background work")
+            await asyncio.sleep(every)

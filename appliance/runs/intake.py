@@ -1,0 +1,259 @@
+"""Events in, rows out: one transaction for a whole batch of messages, acknowledged after its commit (P1)."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.bus.last import LastValues
+from appliance.bus.ports import Delivery
+from appliance.bus.services import TopicValue, remember
+from appliance.events import OccurrenceRecorded
+from appliance.events.services import record_many_async
+from appliance.lib.clock import Clock
+from appliance.lib.identity import uuid7
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.plain import plain_object, plain_text
+from appliance.runs import sql
+from appliance.runs.domain import RunState
+from appliance.runs.ledger import run_changed
+from appliance.runs.services import run_parameters
+from appliance.tasks.matching import Armed, Fired, Refused, TriggerTable
+from appliance.tasks.ports import NewRun
+from appliance.tasks.sql import INSERT_OCCURRENCE
+
+log = logging.getLogger(__name__)
+
+KEEP_TRACES = 20
+"""Did-not-trigger traces kept per trigger."""
+
+LONGEST_CHAIN = 8
+"""How many runs may start each other by way of events before the chain is cut."""
+
+_COUNT = """
+UPDATE tasks_tasktrigger t SET fired = t.fired + n.fired, refused = t.refused + n.refused,
+    failed = t.failed + n.failed,
+    last_fired_at = CASE WHEN n.fired > 0 THEN %(now)s ELSE t.last_fired_at END
+FROM unnest(%(tasks)s::bigint[], %(triggers)s::text[], %(fired)s::int[], %(refused)s::int[], %(failed)s::int[])
+    AS n(task_id, trigger, fired, refused, failed)
+WHERE t.task_id = n.task_id AND t.trigger = n.trigger
+"""
+_CHAIN = "SELECT inputs -> 'chain' FROM runs_run WHERE id = %s::uuid"
+_TRACE = """
+INSERT INTO tasks_nottriggered (task_id, trigger, at, reason, event)
+SELECT * FROM unnest(%(tasks)s::bigint[], %(triggers)s::text[], %(ats)s::timestamptz[], %(reasons)s::text[],
+    %(events)s::jsonb[])
+"""
+_PRUNE = """
+DELETE FROM tasks_nottriggered WHERE id IN (
+    SELECT id FROM (
+        SELECT id, row_number() OVER (PARTITION BY task_id, trigger ORDER BY id DESC) AS place
+        FROM tasks_nottriggered) ranked
+    WHERE place > %(keep)s)
+"""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a batch of events amounts to."""
+
+    fired: list[Fired] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    def take(self, decisions: Sequence[Fired | Refused]) -> None:
+        for decision in decisions:
+            if isinstance(decision, Fired):
+                self.fired.append(decision)
+            else:
+                self.refused.append(decision)
+
+
+class Intake:
+    """Turns deliveries of the bus into committed occurrences and queued runs."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        clock: Clock,
+        hint: Callable[[Sequence[UUID]], None],
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._hint = hint
+        self._commits = 0
+        self.table = TriggerTable([])
+        self.last = LastValues()
+        self.received = 0
+
+    async def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Commit a batch, acknowledge it, hint. A raised error leaves it unacknowledged: it will come again."""
+        now = self._clock.now()
+        batch, values = Batch(), []
+        for delivery in deliveries:
+            message = delivery.message
+            if not message.retain:
+                reader = self.last.reader(now)
+                found = self.table.match_message(message.topic, message.payload, now, reader)
+                batch.take([_marked(one) for one in found] if message.dup else found)
+            values.append(TopicValue.from_message(message))
+            self.last.take(message)
+        run_ids = await self.commit(batch, now, values)
+        for delivery in deliveries:
+            delivery.ack()
+        self.received += len(deliveries)
+        if run_ids:
+            self._hint(run_ids)
+
+    async def event(self, connection: AsyncConnection[Any], kind: str, data: JsonObject) -> list[UUID]:
+        """An event of the journal, in the caller's transaction. The caller hints after its commit."""
+        if not self.table.listens(kind):
+            return []
+        chain = await _chain_of(connection, data.get("run_id"))
+        if chain >= LONGEST_CHAIN:
+            log.warning("event %s: a chain of %d runs that start each other is cut", kind, chain)
+            return []
+        batch, now = Batch(), self._clock.now()
+        batch.take(self.table.match_event(kind, {**data, "chain": chain}, now))
+        return await self._write(connection, batch, now)
+
+    async def commit(self, batch: Batch, now: datetime, values: Sequence[TopicValue]) -> list[UUID]:
+        async with self._pool.connection() as connection, connection.transaction():
+            if values:
+                await remember(connection, values)
+            run_ids = await self._write(connection, batch, now)
+        self._commits += 1
+        if batch.refused and self._commits % 50 == 0:
+            await self.prune()
+        return run_ids
+
+    async def prune(self) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(_PRUNE, {"keep": KEEP_TRACES})
+
+    async def _write(self, connection: AsyncConnection[Any], batch: Batch, now: datetime) -> list[UUID]:
+        if not batch.fired and not batch.refused:
+            return []
+        runs = [_new_run(fired) for fired in batch.fired]
+        async with connection.pipeline():
+            if runs:
+                cursor = connection.cursor()
+                await cursor.executemany(INSERT_OCCURRENCE, [_occurrence(r, now) for r in runs])
+                await cursor.executemany(sql.INSERT_RUN, [run_parameters(r, now) for r in runs])
+                await record_many_async(connection, _events(runs))
+            await connection.execute(_COUNT, _counters(batch, now))
+            if batch.refused:
+                await connection.execute(_TRACE, _traces(batch.refused, now))
+        return [run.id for run in runs]
+
+
+def _marked(decision: Fired | Refused) -> Fired | Refused:
+    """The broker sends it a second time: it may have been taken the first time, just before a crash."""
+    if isinstance(decision, Refused):
+        return decision
+    event = decision.inputs.get("event")
+    marked = {**(event if isinstance(event, dict) else {}), "redelivered": True}
+    return replace(
+        decision, inputs={**decision.inputs, "event": marked}, reason=f"{decision.reason}, sent again"
+    )
+
+
+async def _chain_of(connection: AsyncConnection[Any], run_id: JsonValue) -> int:
+    """How many runs started each other before the one that this event tells of."""
+    if not isinstance(run_id, str):
+        return 0
+    cursor = await connection.execute(_CHAIN, (run_id,))
+    row = await cursor.fetchone()
+    return row[0] if row and isinstance(row[0], int) else 0
+
+
+def _new_run(fired: Fired) -> NewRun:
+    armed = fired.armed
+    event = fired.inputs.get("event")
+    chain = event.get("chain") if isinstance(event, dict) else None
+    depth = chain + 1 if isinstance(chain, int) else 0
+    return NewRun(
+        id=uuid7(),
+        task_id=armed.task_id,
+        version_id=armed.version_id,
+        definition=armed.definition,
+        principal=f"trigger:{armed.definition.name}/{armed.trigger.id}",
+        origin=armed.trigger.kind,
+        trigger=armed.trigger.id or "",
+        inputs={**plain_object(fired.inputs), "chain": depth},
+        reason=fired.reason,
+        occurrence_id=uuid7(),
+    )
+
+
+def _occurrence(run: NewRun, now: datetime) -> dict[str, Any]:
+    return {
+        "id": run.occurrence_id,
+        "task_id": run.task_id,
+        "trigger": run.trigger,
+        "due_at": now,
+        "state": "fired",
+        "reason": run.reason[:500],
+        "event": Jsonb(run.inputs),
+        "run_id": run.id,
+    }
+
+
+def _events(runs: Sequence[NewRun]) -> list[Any]:
+    events: list[Any] = []
+    for run in runs:
+        name = run.definition.name
+        events.append(
+            OccurrenceRecorded(
+                occurrence_id=str(run.occurrence_id),
+                task=name,
+                trigger=run.trigger,
+                state="fired",
+                run_id=str(run.id),
+            )
+        )
+        events.append(run_changed(run.id, name, RunState.QUEUED, None, run.reason, run.principal))
+    return events
+
+
+def _counters(batch: Batch, now: datetime) -> dict[str, Any]:
+    counts: dict[tuple[int, str], list[int]] = {}
+
+    def of(armed: Armed) -> list[int]:
+        return counts.setdefault((armed.task_id, armed.trigger.id or ""), [0, 0, 0])
+
+    for fired in batch.fired:
+        of(fired.armed)[0] += 1
+    for refused in batch.refused:
+        of(refused.armed)[2 if refused.failed else 1] += 1
+    keys = sorted(counts)
+    return {
+        "now": now,
+        "tasks": [key[0] for key in keys],
+        "triggers": [key[1] for key in keys],
+        "fired": [counts[key][0] for key in keys],
+        "refused": [counts[key][1] for key in keys],
+        "failed": [counts[key][2] for key in keys],
+    }
+
+
+def _traces(refused: Sequence[Refused], now: datetime) -> dict[str, Any]:
+    """The last few of the batch per trigger: never a row per event."""
+    last: dict[tuple[int, str], list[Refused]] = {}
+    for item in refused:
+        kept = last.setdefault((item.armed.task_id, item.armed.trigger.id or ""), [])
+        kept.append(item)
+        del kept[:-KEEP_TRACES]
+    rows = [item for items in last.values() for item in items]
+    return {
+        "tasks": [item.armed.task_id for item in rows],
+        "triggers": [item.armed.trigger.id or "" for item in rows],
+        "ats": [now for _ in rows],
+        "reasons": [plain_text(item.reason) for item in rows],
+        "events": [Jsonb(plain_object(item.event)) for item in rows],
+    }

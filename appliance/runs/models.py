@@ -1,0 +1,79 @@
+"""Rows of runs. Both tables are partitioned by day: by the run's identifier, which carries its time."""
+
+from django.db import models
+
+from appliance.runs.domain import RunState, StepState, Waiting
+
+
+class Run(models.Model):
+    """One execution of one task version."""
+
+    id = models.UUIDField(primary_key=True)
+    task_id = models.BigIntegerField()
+    version_id = models.BigIntegerField()
+    occurrence_id = models.UUIDField(null=True)
+    parent_run_id = models.UUIDField(null=True)
+    forked_from = models.UUIDField(null=True)
+    forked_at_step = models.CharField(max_length=100, blank=True)
+    lane = models.CharField(max_length=8, default="worker")
+    state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in RunState])
+    waiting_for = models.CharField(max_length=12, blank=True, choices=[(w.value, w.value) for w in Waiting])
+    reason = models.CharField(max_length=1000, blank=True)
+    warning = models.CharField(max_length=1000, blank=True)
+    principal = models.CharField(max_length=150)
+    origin = models.CharField(max_length=16)
+    trigger = models.CharField(max_length=64, blank=True)
+    priority = models.SmallIntegerField(default=0)
+    inputs = models.JSONField(default=dict)
+    wake_at = models.DateTimeField(null=True)
+    deadline = models.DateTimeField(null=True)
+    cancel_requested = models.BooleanField(default=False)
+    version = models.IntegerField(default=0)
+    epoch = models.IntegerField(default=0)
+    lease_owner = models.CharField(max_length=100, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    recoveries = models.SmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "runs_run"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.state}"
+
+
+class Step(models.Model):
+    """One attempt of one step of a run: its intent, and what came of it."""
+
+    pk = models.CompositePrimaryKey("run_id", "step", "attempt")
+    run_id = models.UUIDField()
+    step = models.CharField(max_length=100)
+    attempt = models.SmallIntegerField()
+    position = models.SmallIntegerField()
+    phase = models.CharField(max_length=10, default="actions")
+    kind = models.CharField(max_length=20)
+    effect = models.CharField(max_length=12)
+    state = models.CharField(max_length=12, choices=[(s.value, s.value) for s in StepState])
+    epoch = models.IntegerField()
+    input = models.JSONField(null=True)
+    output = models.JSONField(null=True)
+    detail = models.JSONField(null=True)
+    stderr = models.TextField(blank=True)
+    error = models.CharField(max_length=2000, blank=True)
+    checkpoint = models.JSONField(null=True)
+    shard = models.IntegerField(null=True)
+    due_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "runs_step"
+        ordering = ["run_id", "position", "attempt"]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.step}#{self.attempt} {self.state}"

@@ -1,0 +1,150 @@
+"""What a run does next, from its definition and the rows of its steps alone: pure, no I/O.
+
+The rows are the truth: an executor that takes a run over builds the same plan from them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from appliance.actions.contract import EffectClass
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.runs.domain import Recovery, StepState, recovery_of
+from appliance.tasks.definition import StepSpec, TaskDefinition
+
+
+class Phase(StrEnum):
+    ACTIONS = "actions"
+    ON_FAILURE = "on_failure"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One attempt of one step as the ledger has it."""
+
+    step: str
+    attempt: int
+    position: int
+    phase: Phase
+    effect: EffectClass
+    state: StepState
+    output: JsonValue
+    stderr: str
+    error: str
+    checkpoint: JsonObject | None
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The step to perform now: which, where, which attempt, and from which checkpoint."""
+
+    spec: StepSpec
+    position: int
+    phase: Phase
+    attempt: int
+    resumed_from: JsonObject | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether an earlier life got further than finding its target away: its condition was decided then."""
+        return self.resumed_from is not None and "away" not in self.resumed_from
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """A step whose intent is committed, whose result is not, and that must not run again by itself."""
+
+    step: str
+    attempt: int
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the finished steps left behind."""
+
+    outputs: dict[str, JsonValue] = field(default_factory=dict)
+    output: JsonValue = None
+    has_output: bool = False
+    warnings: list[str] = field(default_factory=list)
+    failure: str = ""
+    failed_step: str = ""
+    done: set[str] = field(default_factory=set)
+    latest: dict[str, StepRow] = field(default_factory=dict)
+
+    @property
+    def handed_over(self) -> list[str]:
+        """The steps whose messages are under way, as far as this process knows."""
+        return [row.step for row in self.latest.values() if row.state is StepState.HANDED_OVER]
+
+    def take(self, row: StepRow) -> None:
+        """Account for one row; rows come in order of position and attempt."""
+        self.latest[row.step] = row
+        if row.state is StepState.SKIPPED:
+            self.done.add(row.step)
+        elif row.state in (StepState.SUCCEEDED, StepState.HANDED_OVER):
+            self.done.add(row.step)
+            self.outputs[row.step] = row.output
+            self.output, self.has_output = row.output, True
+            if row.stderr:
+                self.warnings.append(f"{row.step}: {row.stderr.strip()}")
+
+
+def attempts_allowed(spec: StepSpec) -> int:
+    return spec.retry.attempts if spec.retry else 1
+
+
+def sequence(definition: TaskDefinition, phase: Phase) -> Sequence[StepSpec]:
+    return definition.actions if phase is Phase.ACTIONS else definition.on_failure
+
+
+def positions(definition: TaskDefinition) -> Iterator[tuple[int, Phase, StepSpec]]:
+    index = 0
+    for phase in Phase:
+        for spec in sequence(definition, phase):
+            yield index, phase, spec
+            index += 1
+
+
+def replay(definition: TaskDefinition, rows: Sequence[StepRow]) -> Progress:
+    """Everything the rows say happened, including whether the run is already failing."""
+    progress = Progress()
+    for row in rows:
+        progress.take(row)
+    for _, phase, spec in positions(definition):
+        last = progress.latest.get(spec.id)
+        if last is None or last.state is not StepState.FAILED or last.due_at is not None:
+            continue
+        settle_failure(progress, spec, phase, last.error)
+    return progress
+
+
+def settle_failure(progress: Progress, spec: StepSpec, phase: Phase, error: str) -> None:
+    """A step failed for good: stop, or go on where its author said so."""
+    progress.done.add(spec.id)
+    if spec.on_error == "continue":
+        progress.warnings.append(f"{spec.id}: {error}")
+    elif phase is Phase.ACTIONS and not progress.failure:
+        progress.failure, progress.failed_step = f"step {spec.id}: {error}", spec.id
+    elif phase is Phase.ON_FAILURE:
+        progress.warnings.append(f"{spec.id} (on_failure): {error}")
+
+
+def next_step(definition: TaskDefinition, progress: Progress) -> Next | Ambiguous | None:
+    """The first step that is not done; None when the run has nothing left to do."""
+    phase_now = Phase.ON_FAILURE if progress.failure else Phase.ACTIONS
+    for position, phase, spec in positions(definition):
+        if phase is not phase_now or spec.id in progress.done:
+            continue
+        row = progress.latest.get(spec.id)
+        if row is None:
+            return Next(spec, position, phase, 1)
+        if row.state is StepState.AMBIGUOUS:
+            return Ambiguous(spec.id, row.attempt)
+        if row.state is StepState.INTENT and recovery_of(row.effect) is Recovery.ASK:
+            return Ambiguous(spec.id, row.attempt)
+        if row.state is StepState.FAILED:
+            return Next(spec, position, phase, row.attempt + 1)
+        return Next(spec, position, phase, row.attempt, row.checkpoint)
+    return None

@@ -1,0 +1,51 @@
+"""What a task would do, without doing it: expressions are evaluated, effects are not performed."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from appliance.actions.registry import registry
+from appliance.expressions import ExpressionError, StateNeeded, truth
+from appliance.lib.errors import MillwrightError
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.runs.plan import Progress
+from appliance.runs.scope import step_scope
+from appliance.tasks.definition import StepSpec, TaskDefinition
+from appliance.tasks.matching import event_scope
+
+UNKNOWN = "<output of the step before>"
+
+
+def preview(definition: TaskDefinition, inputs: JsonObject, now: datetime) -> Iterator[str]:
+    """One line per step. What only a real run can know is named, not invented."""
+    base = event_scope(definition, inputs, now)
+    base["run"] = {"id": "dry-run", "origin": "dry-run", "trigger": ""}
+    progress = Progress()
+    for spec in definition.actions:
+        line, output = _line(spec, base, progress)
+        yield f"{spec.id} ({spec.type}): {line}"
+        progress.outputs[spec.id] = output
+        progress.output, progress.has_output = output, True
+
+
+def _line(spec: StepSpec, base: JsonObject, progress: Progress) -> tuple[str, JsonValue]:
+    """What one step would do, and the output it would leave."""
+    kind = registry()[spec.type]
+    scope: dict[str, Any] = step_scope(base, progress, {}, spec)
+    depends = any(name.startswith("output") for name in spec.names[0])
+    try:
+        said = ""
+        if spec.condition is not None:
+            if depends:
+                said = f"if {spec.condition.source}: "
+            elif not truth(spec.condition.render(scope)):
+                return f"skipped, because {spec.condition.source} is not true", None
+        arguments = kind.arguments(spec.params, scope)
+        effect = spec.effect or kind.effect(spec.params)
+        output = arguments["value"] if spec.type == "set" else UNKNOWN
+        return f"{said}would do [{effect}] {json.dumps(arguments, ensure_ascii=False)}", output
+    except StateNeeded as needed:
+        return f"depends on the last value of {needed.topic}", UNKNOWN
+    except (ExpressionError, MillwrightError) as error:
+        return f"would fail: {error}", None

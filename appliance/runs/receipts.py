@@ -1,0 +1,90 @@
+"""What became of messages that runs handed to the outbox (P9)."""
+
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.events import StepChanged
+from appliance.events.services import record_many_async
+from appliance.lib.jsontypes import JsonObject
+from appliance.runs import sql
+from appliance.runs.domain import RunState, StepState, Waiting
+from appliance.runs.ledger import run_changed
+
+_TASK_NAME = "SELECT t.name FROM runs_run r JOIN tasks_task t ON t.id = r.task_id WHERE r.id = %s"
+_SUCCEED = """
+UPDATE runs_run SET state = 'succeeded', waiting_for = '', reason = '', finished_at = now(),
+    version = version + 1
+WHERE id = %(id)s AND state = 'waiting' AND waiting_for = 'delivery'
+RETURNING parent_run_id
+"""
+
+
+class Receipts:
+    """Told by the outbox's sender; implements its ReceiptListener."""
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+        self._pool = pool
+
+    async def delivered(self, run_id: UUID, step_id: str, receipt: JsonObject) -> None:
+        """The step succeeded; the run too, when this was the last thing it waited for."""
+        await self._settle(run_id, step_id, StepState.SUCCEEDED, "", {"receipt": receipt})
+
+    async def failed(self, run_id: UUID, step_id: str, error: str) -> None:
+        """The step failed; the run is queued so that its ``on_failure`` steps get their turn."""
+        await self._settle(run_id, step_id, StepState.FAILED, error, {})
+
+    async def _settle(
+        self, run_id: UUID, step_id: str, state: StepState, error: str, detail: JsonObject
+    ) -> None:
+        async with self._pool.connection() as connection, connection.transaction():
+            cursor = await connection.execute(sql.LOCK_RUN, {"id": run_id})
+            run = await cursor.fetchone()
+            cursor = await connection.execute(
+                sql.RECEIPT,
+                {
+                    "run_id": run_id,
+                    "step": step_id,
+                    "state": state.value,
+                    "error": error[:2000],
+                    "detail": Jsonb(detail),
+                },
+            )
+            if run is None or await cursor.fetchone() is None:
+                return
+            await self._advance(connection, run_id, step_id, state, error, waits=tuple(run[:2]))
+
+    async def _advance(
+        self,
+        connection: AsyncConnection[Any],
+        run_id: UUID,
+        step_id: str,
+        state: StepState,
+        error: str,
+        *,
+        waits: tuple[str, str],
+    ) -> None:
+        cursor = await connection.execute(_TASK_NAME, (run_id,))
+        row = await cursor.fetchone()
+        task = row[0] if row else ""
+        events: list[Any] = [
+            StepChanged(run_id=str(run_id), task=task, step=step_id, state=state.value, error=error)
+        ]
+        if waits == (RunState.WAITING.value, Waiting.DELIVERY.value):
+            if state is StepState.FAILED:
+                await connection.execute(sql.WAKE_ONE, {"id": run_id, "waiting_for": Waiting.DELIVERY.value})
+                events.append(run_changed(run_id, task, RunState.QUEUED, None, error))
+            else:
+                cursor = await connection.execute(sql.UNDELIVERED, {"id": run_id})
+                left = await cursor.fetchone()
+                if left and not left[0]:
+                    cursor = await connection.execute(_SUCCEED, {"id": run_id})
+                    ended = await cursor.fetchone()
+                    if ended and ended[0]:
+                        values = {"id": ended[0], "waiting_for": Waiting.TIMER.value}
+                        await connection.execute(sql.WAKE_ONE, values)
+                    events.append(run_changed(run_id, task, RunState.SUCCEEDED, None, "delivered"))
+        await record_many_async(connection, events)

@@ -1,0 +1,126 @@
+"""Checks invariants, repairs, and says what it repaired (P8, P10). Runs in the reactor and, at start, in the worker."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.audit.services import AuditEntry, append_async
+from appliance.events import RunChanged
+from appliance.events.services import record_many_async
+from appliance.lib.clock import Clock
+from appliance.runs import sql
+from appliance.runs.domain import RECOVERY_LIMIT, RunState
+from appliance.runs.ledger import run_changed
+
+log = logging.getLogger(__name__)
+
+_NAMES = "SELECT id, name FROM tasks_task WHERE id = ANY(%s)"
+_SILENT = """
+SELECT t.name, g.trigger FROM tasks_tasktrigger g JOIN tasks_task t ON t.id = g.task_id
+WHERE g.active AND t.enabled AND (
+    (g.kind IN ('cron', 'every') AND g.next_due IS NULL)
+    OR g.next_due < now() - interval '5 minutes')
+"""
+_DELIVERED = """
+SELECT r.id FROM runs_run r WHERE r.state = 'waiting' AND r.waiting_for = 'delivery'
+AND NOT EXISTS (SELECT 1 FROM runs_step s WHERE s.run_id = r.id AND s.state = 'handed_over')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One thing that was not as it must be, and what was done."""
+
+    invariant: str
+    subject: str
+    done: str
+
+
+class Reconciler:
+    """Each check is one statement; all are safe to run anywhere, any time, twice."""
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+
+    async def recover(self, *, dead_owners: Sequence[str] = ()) -> list[Repair]:
+        """Every running run has a live lease: queue those that have not, park those that never get on."""
+        async with self._pool.connection() as connection, connection.transaction():
+            cursor = await connection.execute(
+                sql.RECOVER,
+                {
+                    "limit": RECOVERY_LIMIT,
+                    "dead_owners": list(dead_owners),
+                    "reason": "its worker stopped; recovered",
+                    "poison_reason": f"stopped its worker {RECOVERY_LIMIT + 1} times without getting on: parked",
+                },
+            )
+            rows = await cursor.fetchall()
+            if not rows:
+                return []
+            names = await self._names(connection, [row[2] for row in rows])
+            changes: list[RunChanged] = [
+                run_changed(row[0], names.get(row[2], ""), RunState(row[1]), None, row[3]) for row in rows
+            ]
+            repairs = [Repair("a running run has a live lease", str(row[0]), row[1]) for row in rows]
+            await record_many_async(connection, changes)
+            await self._say(connection, repairs)
+        return repairs
+
+    async def wake_due(self) -> list[UUID]:
+        """Queue every waiting run whose time has come; gives their ids."""
+        async with self._pool.connection() as connection, connection.transaction():
+            cursor = await connection.execute(sql.WAKE_DUE)
+            rows = await cursor.fetchall()
+            if rows:
+                names = await self._names(connection, [row[1] for row in rows])
+                await record_many_async(
+                    connection,
+                    [
+                        run_changed(r[0], names.get(r[1], ""), RunState.QUEUED, None, "time to go on")
+                        for r in rows
+                    ],
+                )
+        return [row[0] for row in rows]
+
+    async def requeue_delivered(self) -> list[Repair]:
+        """A run that waits for deliveries has one under way."""
+        async with self._pool.connection() as connection, connection.transaction():
+            cursor = await connection.execute(_DELIVERED)
+            repairs = []
+            for (run_id,) in await cursor.fetchall():
+                await connection.execute(sql.WAKE_ONE, {"id": run_id, "waiting_for": "delivery"})
+                repairs.append(
+                    Repair("a run that waits for delivery has one under way", str(run_id), "queued")
+                )
+            await self._say(connection, repairs)
+        return repairs
+
+    async def silent_triggers(self) -> list[str]:
+        """Enabled time triggers without a next due time, or minutes behind it: the door must look at them."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_SILENT)
+            return [f"{task}/{trigger}" for task, trigger in await cursor.fetchall()]
+
+    async def _names(self, connection: AsyncConnection[Any], ids: Sequence[int]) -> dict[int, str]:
+        cursor = await connection.execute(_NAMES, (list(ids),))
+        return dict(await cursor.fetchall())
+
+    async def _say(self, connection: AsyncConnection[Any], repairs: Sequence[Repair]) -> None:
+        if not repairs:
+            return
+        now = self._clock.now()
+        entries = [
+            AuditEntry(
+                "reconciler.repaired", "box", r.subject, {"invariant": r.invariant, "done": r.done}, now
+            )
+            for r in repairs
+        ]
+        await append_async(connection, entries)
+        for repair in repairs:
+            log.warning("repaired: %s: %s %s", repair.invariant, repair.subject, repair.done)

@@ -1,0 +1,231 @@
+"""Use cases of runs for pages, commands and other areas: start, cancel, start again, settle what is unclear."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from psycopg.types.json import Jsonb
+
+from appliance.accounts.principal import Principal
+from appliance.audit.services import AuditEntry, append
+from appliance.events import OccurrenceRecorded
+from appliance.events.services import record
+from appliance.lib.errors import MillwrightError
+from appliance.lib.identity import uuid7, uuid_at
+from appliance.lib.jsontypes import JsonObject
+from appliance.runs import hints, sql
+from appliance.runs.domain import FINAL, Priority, RunState, StepState, Waiting
+from appliance.runs.ledger import run_changed
+from appliance.runs.models import Run
+from appliance.tasks.definition import TaskDefinition
+from appliance.tasks.firing import insert_occurrence
+from appliance.tasks.models import OccurrenceState, Task
+from appliance.tasks.ports import NewRun
+from appliance.tasks.services import definition_of, find
+
+
+class RunNotFound(MillwrightError):
+    code = "runs.not_found"
+
+
+class NotNow(MillwrightError):
+    """The run is not in a state in which this can be asked of it."""
+
+    code = "runs.not_now"
+
+
+def insert_run(new: NewRun) -> None:
+    """Write a queued run in Django's current transaction. An existing id is left as it is (P2)."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.INSERT_RUN, run_parameters(new, datetime.now(UTC)))
+        record(
+            cursor, run_changed(new.id, new.definition.name, RunState.QUEUED, None, new.reason, new.principal)
+        )
+
+
+def run_parameters(new: NewRun, now: datetime) -> dict[str, Any]:
+    timeout = new.definition.timeout
+    return {
+        "id": new.id,
+        "task_id": new.task_id,
+        "version_id": new.version_id,
+        "occurrence_id": new.occurrence_id,
+        "parent_run_id": new.parent_run_id,
+        "forked_from": new.forked_from,
+        "forked_at_step": "",
+        "principal": new.principal,
+        "origin": new.origin,
+        "trigger": new.trigger,
+        "priority": Priority(new.definition.priority).rank,
+        "inputs": Jsonb(new.inputs),
+        "deadline": now + timeout if timeout else None,
+        "reason": new.reason[:1000],
+    }
+
+
+def start_task(
+    name: str,
+    by: Principal,
+    now: datetime,
+    *,
+    inputs: JsonObject | None = None,
+    origin: str = "manual",
+    trigger: str = "",
+    reason: str = "",
+    key: str = "",
+) -> UUID:
+    """Start a task now, by a person or another program: an occurrence and a queued run, committed together.
+
+    With a ``key`` the same call made twice (a message handled again after a crash, with the same ``now``)
+    starts one run.
+    """
+    task = find(name)
+    if task.current is None:
+        raise NotNow(f"the task {name!r} has no version yet")
+    if not task.enabled and origin != "manual":
+        raise NotNow(f"the task {name!r} is switched off")
+    definition = definition_of(task.current)
+    with transaction.atomic():
+        run_id = _fire(task, definition, by, now, inputs or {}, origin, trigger, reason, key)
+    hints.look_at([run_id])
+    return run_id
+
+
+def _fire(
+    task: Task,
+    definition: TaskDefinition,
+    by: Principal,
+    now: datetime,
+    inputs: JsonObject,
+    origin: str,
+    trigger: str,
+    reason: str,
+    key: str,
+) -> UUID:
+    run_id, occurrence_id = (
+        (uuid_at(now, "run", task.name, key), uuid_at(now, "occurrence", task.name, key))
+        if key
+        else (uuid7(), uuid7())
+    )
+    if not insert_occurrence(
+        occurrence_id=occurrence_id,
+        task_id=task.pk,
+        trigger=trigger or origin,
+        due_at=now,
+        state=OccurrenceState.FIRED,
+        reason=reason,
+        event=inputs,
+        run_id=run_id,
+    ):
+        return run_id
+    insert_run(
+        NewRun(
+            id=run_id,
+            task_id=task.pk,
+            version_id=task.current_id or 0,
+            definition=definition,
+            principal=by.name,
+            origin=origin,
+            trigger=trigger or origin,
+            inputs=inputs,
+            reason=reason or f"started by {by.name}",
+            occurrence_id=occurrence_id,
+        )
+    )
+    fired = OccurrenceRecorded(
+        occurrence_id=str(occurrence_id),
+        task=definition.name,
+        trigger=trigger or origin,
+        state=OccurrenceState.FIRED.value,
+        run_id=str(run_id),
+    )
+    with connection.cursor() as cursor:
+        record(cursor, fired)
+        append(
+            cursor, [AuditEntry("run.started", by.name, str(run_id), {"task": task.name, "origin": origin})]
+        )
+    return run_id
+
+
+def get(run_id: UUID) -> Run:
+    """Raises RunNotFound."""
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        raise RunNotFound(f"there is no run {run_id}")
+    return run
+
+
+def task_name(run: Run) -> str:
+    return Task.objects.filter(pk=run.task_id).values_list("name", flat=True).first() or "deleted task"
+
+
+def cancel(run_id: UUID, by: Principal) -> None:
+    """End a run: at once when it waits, within a moment (and with its whole process tree) when it runs."""
+    run = get(run_id)
+    name, reason = task_name(run), f"cancelled by {by.name}"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            sql.END_WITHOUT_LEASE, {"id": run_id, "state": RunState.CANCELLED.value, "reason": reason}
+        )
+        ended = cursor.fetchone()
+        if ended is not None:
+            if ended[2] is not None:
+                cursor.execute(sql.WAKE_ONE, {"id": ended[2], "waiting_for": Waiting.TIMER.value})
+            cursor.execute(sql.END_STEPS, {"id": run_id})
+            record(cursor, run_changed(run_id, name, RunState.CANCELLED, None, reason, by.name))
+        else:
+            cursor.execute(sql.REQUEST_CANCEL, {"id": run_id})
+            if cursor.fetchone() is None:
+                raise NotNow(f"run {run_id} has ended already: it is {get(run_id).state}")
+        append(cursor, [AuditEntry("run.cancel", by.name, str(run_id), {"task": name})])
+    hints.look_at([run_id])
+
+
+def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
+    """A new run of the same version with the same inputs; the old run and its history stay as they are."""
+    old = get(run_id)
+    if RunState(old.state) not in FINAL:
+        raise NotNow(f"run {run_id} has not ended yet: it is {old.state}")
+    task = Task.objects.select_related("current").get(pk=old.task_id)
+    version = task.versions.get(pk=old.version_id)
+    new_id = uuid7()
+    with transaction.atomic():
+        insert_run(
+            NewRun(
+                id=new_id,
+                task_id=old.task_id,
+                version_id=old.version_id,
+                definition=definition_of(version),
+                principal=by.name,
+                origin="manual",
+                trigger=old.trigger,
+                inputs=old.inputs,
+                reason=f"run {old.id} again, by {by.name}",
+                forked_from=old.id,
+            )
+        )
+        entry = AuditEntry("run.again", by.name, str(new_id), {"task": task.name, "of": str(old.id)})
+        with connection.cursor() as cursor:
+            append(cursor, [entry])
+    hints.look_at([new_id])
+    return new_id
+
+
+def settle(run_id: UUID, happened: bool, by: Principal) -> None:
+    """A person says what became of an ambiguous step: it took effect (go on), or it did not (it failed)."""
+    run = get(run_id)
+    if run.state != RunState.WAITING or run.waiting_for != Waiting.AMBIGUOUS:
+        raise NotNow(f"run {run_id} has nothing to settle: it is {run.state} {run.waiting_for}".rstrip())
+    state = StepState.SUCCEEDED if happened else StepState.FAILED
+    said = f"{by.name} says it {'took' if happened else 'did not take'} effect"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            sql.RESOLVE_STEP, {"run_id": run_id, "state": state.value, "error": "" if happened else said}
+        )
+        cursor.execute(sql.WAKE_ONE, {"id": run_id, "waiting_for": Waiting.AMBIGUOUS.value})
+        if cursor.fetchone() is None:
+            raise NotNow(f"run {run_id} changed meanwhile")
+        record(cursor, run_changed(run_id, task_name(run), RunState.QUEUED, None, said, by.name))
+        append(cursor, [AuditEntry("run.settled", by.name, str(run_id), {"happened": happened})])
+    hints.look_at([run_id])

@@ -1,0 +1,196 @@
+"""Named SQL of the ledger. Every write to a run is conditional on its epoch (P4) or its state."""
+
+CREATE = """
+CREATE TABLE runs_run (
+    id uuid PRIMARY KEY,
+    task_id bigint NOT NULL,
+    version_id bigint NOT NULL,
+    occurrence_id uuid,
+    parent_run_id uuid,
+    forked_from uuid,
+    forked_at_step varchar(100) NOT NULL DEFAULT '',
+    lane varchar(8) NOT NULL DEFAULT 'worker',
+    state varchar(10) NOT NULL,
+    waiting_for varchar(12) NOT NULL DEFAULT '',
+    reason varchar(1000) NOT NULL DEFAULT '',
+    warning varchar(1000) NOT NULL DEFAULT '',
+    principal varchar(150) NOT NULL,
+    origin varchar(16) NOT NULL,
+    trigger varchar(64) NOT NULL DEFAULT '',
+    priority smallint NOT NULL DEFAULT 0,
+    inputs jsonb NOT NULL DEFAULT '{}',
+    wake_at timestamptz,
+    deadline timestamptz,
+    cancel_requested boolean NOT NULL DEFAULT false,
+    version integer NOT NULL DEFAULT 0,
+    epoch integer NOT NULL DEFAULT 0,
+    lease_owner varchar(100) NOT NULL DEFAULT '',
+    lease_until timestamptz,
+    recoveries smallint NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    started_at timestamptz,
+    finished_at timestamptz
+) PARTITION BY RANGE (id);
+CREATE INDEX runs_run_queued ON runs_run (priority DESC, id) WHERE state = 'queued';
+CREATE INDEX runs_run_leased ON runs_run (lease_until) WHERE state = 'running';
+CREATE INDEX runs_run_waiting ON runs_run (wake_at) WHERE state = 'waiting';
+CREATE INDEX runs_run_task ON runs_run (task_id, id DESC);
+CREATE INDEX runs_run_state ON runs_run (state, id DESC);
+CREATE TABLE runs_step (
+    run_id uuid NOT NULL,
+    step varchar(100) NOT NULL,
+    attempt smallint NOT NULL,
+    position smallint NOT NULL,
+    phase varchar(10) NOT NULL DEFAULT 'actions',
+    kind varchar(20) NOT NULL,
+    effect varchar(12) NOT NULL,
+    state varchar(12) NOT NULL,
+    epoch integer NOT NULL,
+    input jsonb,
+    output jsonb,
+    detail jsonb,
+    stderr text NOT NULL DEFAULT '',
+    error varchar(2000) NOT NULL DEFAULT '',
+    checkpoint jsonb,
+    shard integer,
+    due_at timestamptz,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    PRIMARY KEY (run_id, step, attempt)
+) PARTITION BY RANGE (run_id);
+"""
+
+DROP = "DROP TABLE runs_step; DROP TABLE runs_run"
+
+RUN_COLUMNS = """id, task_id, version_id, state, waiting_for, reason, warning, principal, origin, trigger,
+    priority, inputs, wake_at, deadline, cancel_requested, version, epoch, recoveries, parent_run_id,
+    created_at, started_at"""
+
+INSERT_RUN = """
+INSERT INTO runs_run (id, task_id, version_id, occurrence_id, parent_run_id, forked_from, forked_at_step,
+    state, principal, origin, trigger, priority, inputs, deadline, reason)
+VALUES (%(id)s, %(task_id)s, %(version_id)s, %(occurrence_id)s, %(parent_run_id)s, %(forked_from)s,
+    %(forked_at_step)s, 'queued', %(principal)s, %(origin)s, %(trigger)s, %(priority)s, %(inputs)s,
+    %(deadline)s, %(reason)s)
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+"""
+
+CLAIM = f"""
+UPDATE runs_run
+SET state = 'running', waiting_for = '', wake_at = NULL, epoch = epoch + 1, version = version + 1,
+    lease_owner = %(owner)s, lease_until = now() + %(lease)s, started_at = coalesce(started_at, now())
+WHERE id = %(id)s AND state = 'queued'
+RETURNING {RUN_COLUMNS}
+"""
+
+RENEW = """
+UPDATE runs_run r SET lease_until = now() + %(lease)s
+FROM unnest(%(ids)s::uuid[], %(epochs)s::int[]) AS mine(id, epoch)
+WHERE r.id = mine.id AND r.epoch = mine.epoch AND r.state = 'running' AND r.lease_owner = %(owner)s
+RETURNING r.id, r.cancel_requested
+"""
+
+# A stale worker's step is refused here: the row goes in only while its epoch still holds the run. The run is
+# locked until the commit: else a recovery and a new claim could come between this look and the commit, and the
+# new owner would not see what the old one is about to have done.
+WRITE_STEP = """
+INSERT INTO runs_step (run_id, step, attempt, position, phase, kind, effect, state, epoch, input, output,
+    detail, stderr, error, checkpoint, due_at, started_at, finished_at)
+SELECT %(run_id)s, %(step)s, %(attempt)s, %(position)s, %(phase)s, %(kind)s, %(effect)s, %(state)s,
+    %(epoch)s, %(input)s, %(output)s, %(detail)s, %(stderr)s, %(error)s, %(checkpoint)s, %(due_at)s,
+    %(started_at)s, %(finished_at)s
+FROM runs_run WHERE id = %(run_id)s AND epoch = %(epoch)s AND state = 'running'
+FOR NO KEY UPDATE
+ON CONFLICT (run_id, step, attempt) DO UPDATE SET
+    state = excluded.state, epoch = excluded.epoch, input = coalesce(excluded.input, runs_step.input),
+    output = excluded.output, detail = excluded.detail, stderr = excluded.stderr, error = excluded.error,
+    checkpoint = excluded.checkpoint, due_at = excluded.due_at, finished_at = excluded.finished_at
+RETURNING step
+"""
+
+STEPS_OF = """
+SELECT step, attempt, position, phase, kind, effect, state, output, stderr, error, checkpoint, due_at
+FROM runs_step WHERE run_id = %(run_id)s ORDER BY position, attempt
+"""
+
+LOCK_RUN = "SELECT state, waiting_for, cancel_requested FROM runs_run WHERE id = %(id)s FOR UPDATE"
+UNDELIVERED = "SELECT count(*) FROM runs_step WHERE run_id = %(id)s AND state = 'handed_over'"
+REFUSED_MEANWHILE = """
+SELECT count(*) FROM runs_step WHERE run_id = %(id)s AND step = ANY(%(handed_over)s) AND state = 'failed'
+"""
+HAD_PROGRESS = "UPDATE runs_run SET recoveries = 0 WHERE id = %(id)s AND epoch = %(epoch)s AND recoveries > 0"
+
+RELEASE = """
+UPDATE runs_run
+SET state = %(state)s, waiting_for = %(waiting_for)s, reason = %(reason)s, warning = %(warning)s,
+    wake_at = %(wake_at)s, version = version + 1, lease_owner = '', lease_until = NULL,
+    recoveries = CASE WHEN %(progress)s THEN 0 ELSE recoveries END,
+    finished_at = CASE WHEN %(final)s THEN now() END
+WHERE id = %(id)s AND epoch = %(epoch)s AND state = 'running'
+RETURNING parent_run_id
+"""
+
+# Recovery only queues (P10); whoever claims next gets a new epoch, which fences the old owner off (P4).
+RECOVER = """
+UPDATE runs_run
+SET state = CASE WHEN recoveries >= %(limit)s THEN 'poisoned' ELSE 'queued' END,
+    finished_at = CASE WHEN recoveries >= %(limit)s THEN now() END,
+    reason = CASE WHEN recoveries >= %(limit)s THEN %(poison_reason)s ELSE %(reason)s END,
+    recoveries = recoveries + 1, version = version + 1, lease_owner = '', lease_until = NULL
+WHERE state = 'running' AND (lease_until < now() OR lease_owner = ANY(%(dead_owners)s))
+RETURNING id, state, task_id, reason
+"""
+
+OTHER_LIVES = """
+SELECT DISTINCT lease_owner FROM runs_run
+WHERE state = 'running' AND lease_owner LIKE %(slot)s AND lease_owner <> %(owner)s
+"""
+
+WAKE_DUE = """
+UPDATE runs_run SET state = 'queued', waiting_for = '', wake_at = NULL, version = version + 1
+WHERE state = 'waiting' AND wake_at <= now() AND waiting_for IN ('timer', 'retry', 'network', 'all_stop', 'plant_state')
+RETURNING id, task_id
+"""
+
+WAKE_ONE = """
+UPDATE runs_run SET state = 'queued', waiting_for = '', wake_at = NULL, version = version + 1
+WHERE id = %(id)s AND state = 'waiting' AND waiting_for = %(waiting_for)s
+RETURNING id, task_id
+"""
+
+QUEUED = """
+SELECT id FROM runs_run WHERE state = 'queued' AND NOT id = ANY(%(known)s)
+ORDER BY priority DESC, id LIMIT %(limit)s
+"""
+
+END_WITHOUT_LEASE = """
+UPDATE runs_run SET state = %(state)s, waiting_for = '', reason = %(reason)s, version = version + 1,
+    wake_at = NULL, finished_at = now()
+WHERE id = %(id)s AND state IN ('queued', 'waiting')
+RETURNING id, task_id, parent_run_id
+"""
+
+REQUEST_CANCEL = """
+UPDATE runs_run SET cancel_requested = true, version = version + 1
+WHERE id = %(id)s AND state = 'running' RETURNING id
+"""
+
+# What was under way when its run was cancelled was ended with it; whether it took effect is not known.
+END_STEPS = """
+UPDATE runs_step SET state = CASE WHEN effect = 'unsafe' AND state = 'intent' THEN 'ambiguous' ELSE 'failed' END,
+    error = 'ended with its run', finished_at = now()
+WHERE run_id = %(id)s AND state IN ('intent', 'waiting')
+"""
+
+RECEIPT = """
+UPDATE runs_step SET state = %(state)s, error = %(error)s, detail = coalesce(detail, '{}') || %(detail)s,
+    finished_at = now()
+WHERE run_id = %(run_id)s AND step = %(step)s AND state = 'handed_over'
+RETURNING step
+"""
+
+RESOLVE_STEP = """
+UPDATE runs_step SET state = %(state)s, error = %(error)s, finished_at = now()
+WHERE run_id = %(run_id)s AND state = 'ambiguous' RETURNING step
+"""

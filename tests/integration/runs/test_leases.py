@@ -1,0 +1,176 @@
+"""One run, one worker: claims, fencing and conditional writes (P4)."""
+
+import asyncio
+
+import pytest
+
+from appliance.actions.contract import EffectClass
+from appliance.lib.clock import SystemClock
+from appliance.runs.domain import Lease, RunState, StepState
+from appliance.runs.ledger import LeaseLost, Ledger, RunRow, StepWrite
+from appliance.runs.plan import Phase
+from tests.integration.runs.conftest import Engine
+from tests.wait import wait_for_async
+
+TASK = """
+- name: t
+  trigger: manual
+  actions: [{id: a, type: set, value: 1}]
+"""
+
+
+def lease_of(ledger: Ledger, row: RunRow) -> Lease:
+    return Lease(row.id, ledger.owner, row.epoch, SystemClock().now())
+
+
+def write(state: StepState = StepState.SUCCEEDED, output: str = "mine") -> StepWrite:
+    return StepWrite(
+        step="a",
+        attempt=1,
+        position=0,
+        phase=Phase.ACTIONS,
+        kind="set",
+        effect=EffectClass.PURE,
+        state=state,
+        started_at=SystemClock().now(),
+        output=output,
+    )
+
+
+async def stale_and_new(engine: Engine) -> tuple[Ledger, Lease, Ledger, Lease]:
+    """A worker that lost its run without noticing, and the one that has it now."""
+    run_id = await engine.begin(TASK)
+    old, new = engine.ledger(), engine.ledger()
+    first = await old.claim(run_id)
+    assert first
+    await engine.recover(run_id)
+    second = await new.claim(run_id)
+    assert second
+    return old, lease_of(old, first), new, lease_of(new, second)
+
+
+async def test_of_many_claims_at_once_exactly_one_wins(engine: Engine) -> None:
+    run_id = await engine.begin(TASK)
+    claims = await asyncio.gather(*(engine.ledger().claim(run_id) for _ in range(20)))
+    assert sum(row is not None for row in claims) == 1
+
+
+async def test_many_workers_attending_the_same_runs_perform_each_step_once(engine: Engine) -> None:
+    await engine.load(TASK.replace("{id: a, type: set, value: 1}", "{id: a, type: mqtt, topic: a/b}"))
+    runs = [await engine.start("t") for _ in range(10)]
+    workers = [engine.worker() for _ in range(4)]
+    for run_id in runs:
+        for worker in workers:
+            worker.attend(run_id)
+            worker.attend(run_id)
+    await wait_for_async(lambda: not any(worker.active for worker in workers), 20)
+    assert {await engine.state(run_id) for run_id in runs} == {"succeeded"}
+    assert len(engine.world.published) == len(runs)
+
+
+async def test_each_claim_has_a_higher_fencing_token(engine: Engine) -> None:
+    _, stale, _, fresh = await stale_and_new(engine)
+    assert fresh.epoch > stale.epoch
+
+
+async def test_a_stale_worker_cannot_write_a_step(engine: Engine) -> None:
+    old, stale, new, fresh = await stale_and_new(engine)
+    with pytest.raises(LeaseLost):
+        async with old.transaction() as connection:
+            await old.write_steps(connection, stale, "t", [write()])
+    assert await engine.steps(stale.run_id) == []
+    async with new.transaction() as connection:
+        await new.write_steps(connection, fresh, "t", [write()])
+    assert await engine.steps(stale.run_id) == [("a", 1, "succeeded")]
+
+
+async def test_a_stale_worker_cannot_end_the_run_and_none_of_its_last_rows_stay(engine: Engine) -> None:
+    old, stale, _, _ = await stale_and_new(engine)
+    before = await engine.count("events_event")
+    with pytest.raises(LeaseLost):
+        await old.release(stale, "t", RunState.SUCCEEDED)
+    with pytest.raises(LeaseLost):
+        await old.release(stale, "t", RunState.FAILED, writes=[write(StepState.FAILED)])
+    assert await engine.state(stale.run_id) == "running"
+    assert await engine.steps(stale.run_id) == []
+    assert await engine.count("events_event") == before
+
+
+async def test_a_stale_worker_cannot_overwrite_what_the_new_one_wrote(engine: Engine) -> None:
+    old, stale, new, fresh = await stale_and_new(engine)
+    async with new.transaction() as connection:
+        await new.write_steps(connection, fresh, "t", [write(output="new")])
+    with pytest.raises(LeaseLost):
+        async with old.transaction() as connection:
+            await old.write_steps(connection, stale, "t", [write(output="old")])
+    (row,) = await engine.sql("SELECT output FROM runs_step WHERE run_id = %s", stale.run_id)
+    assert row["output"] == "new"
+
+
+async def test_a_worker_is_stale_as_soon_as_its_run_is_queued_again(engine: Engine) -> None:
+    run_id = await engine.begin(TASK)
+    old = engine.ledger()
+    row = await old.claim(run_id)
+    assert row
+    await engine.recover(run_id)
+    with pytest.raises(LeaseLost):
+        await old.release(lease_of(old, row), "t", RunState.SUCCEEDED)
+    assert await engine.state(run_id) == "queued"
+
+
+async def test_a_write_under_way_holds_the_run_so_that_nobody_takes_it_between_look_and_commit(
+    engine: Engine,
+) -> None:
+    """Else the new owner would read the steps before the old one's result is there, and perform it again."""
+    run_id = await engine.begin(TASK)
+    old, new = engine.ledger(), engine.ledger()
+    row = await old.claim(run_id)
+    assert row
+    await engine.expire(run_id)
+    async with old.transaction() as connection:
+        await old.write_steps(connection, lease_of(old, row), "t", [write()])
+        recovering = asyncio.create_task(engine.reconciler.recover())
+        await wait_for_async(
+            lambda: _waits_for_a_lock(engine), 10, "the recovery waits for the write that is under way"
+        )
+        assert not recovering.done()
+    assert len(await recovering) == 1
+    assert await new.claim(run_id)
+    assert [(step.step, step.state) for step in await new.steps(run_id)] == [("a", StepState.SUCCEEDED)]
+
+
+async def _waits_for_a_lock(engine: Engine) -> bool:
+    rows = await engine.sql(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(rows)
+
+
+async def test_a_renewal_by_the_wrong_life_prolongs_nothing(engine: Engine) -> None:
+    old, stale, new, fresh = await stale_and_new(engine)
+    assert await old.renew([stale]) == {}
+    assert await new.renew([fresh]) == {fresh.run_id: False}
+
+
+async def test_a_worker_that_lost_its_lease_stops_its_work(engine: Engine) -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow(topic: str, payload: bytes) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    engine.world.publishing = slow
+    run_id = await engine.begin(
+        TASK.replace("{id: a, type: set, value: 1}", "{id: a, type: mqtt, topic: a/b}")
+    )
+    worker = engine.worker()
+    worker.attend(run_id)
+    await asyncio.wait_for(started.wait(), 10)
+    await engine.recover(run_id)
+    await worker.look(run_id)
+    await asyncio.wait_for(ended.wait(), 10)
+    await wait_for_async(lambda: worker.active == 0)
+    assert await engine.state(run_id) == "queued"
