@@ -1,0 +1,117 @@
+"""A box to measure: the real ``manage.py up`` in a home of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from appliance.lib.config import ROOT, Config, read_config
+
+START_SECONDS = 120.0
+
+
+class Box:
+    """Starts on entry, stops on exit; the home goes with it unless one was given."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self._folder = (
+            None if home else tempfile.TemporaryDirectory(prefix="mw-bench-", ignore_cleanup_errors=True)
+        )
+        if self._folder:
+            Path(self._folder.name).chmod(0o755)
+        self.home = home or Path(self._folder.name if self._folder else "") / "home"
+        own = ("MILLWRIGHT_", "DATABASE_URL", "REDIS_URL", "MQTT_URL")
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(own)}
+        self.environment = {**clean, "MILLWRIGHT_HOME": str(self.home)}
+        self.config: Config = read_config(self.environment)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if self._folder:
+            self._folder.cleanup()
+
+    def start(self) -> None:
+        began = time.monotonic()
+        with (self.home.parent / "up.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, str(ROOT / "manage.py"), "up"], env=self.environment, stdout=log, stderr=log
+            )
+        self.wait_ready(START_SECONDS)
+        self.start_seconds = time.monotonic() - began
+
+    def wait_ready(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self.ready():
+            if (self._process and self._process.poll() is not None) or time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"the box did not start: {(self.home.parent / 'up.log').read_text()[-2000:]}"
+                )
+            time.sleep(0.05)
+
+    def ready(self) -> bool:
+        host, port = self.config.http_listen
+        try:
+            return httpx.get(f"http://{host}:{port}/readyz", timeout=2, trust_env=False).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def stop(self) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(90)
+        self._process = None
+
+    def manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"manage.py {' '.join(arguments)}: {done.stdout[-500:]} {done.stderr[-500:]}")
+        return done.stdout
+
+    def parts(self) -> dict[str, int]:
+        """Pid by part."""
+        status: dict[str, Any] = json.loads(self.manage("status", "--json"))
+        return {part["name"]: part["pid"] for part in status["parts"] if part["pid"]}
+
+    @property
+    def broker(self) -> tuple[str, int, str, str]:
+        parts = urlsplit(self.config.mqtt_url)
+        return parts.hostname or "127.0.0.1", parts.port or 1883, parts.username or "", parts.password or ""
+
+
+def pss_mib(pid: int) -> float:
+    """Proportional set size of a process and its descendants, in MiB (/proc/PID/smaps_rollup)."""
+    total = 0.0
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) / 1024
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                total += pss_mib(int(child))
+    except OSError:
+        return total
+    return total

@@ -1,0 +1,82 @@
+"""What chat commands do: the bridges' CommandHandler, over the same services as the web admin."""
+
+from asgiref.sync import sync_to_async
+from django.utils.translation import gettext, override
+
+from appliance.accounts.domain import Ability
+from appliance.accounts.models import User
+from appliance.bridges.commands import help_text, unknown_text
+from appliance.bridges.ports import ChatCommand, ChatSender, Verb
+from appliance.lib.errors import MillwrightError
+from appliance.runs.models import Run
+from appliance.runs.services import start_task
+from appliance.safety import allstop
+from appliance.tasks.models import Task
+
+
+class ChatCommands:
+    """Answers one command of a known person, in the language it was given in."""
+
+    async def handle(self, command: ChatCommand, sender: ChatSender) -> str:
+        return await sync_to_async(self._answer)(command, sender)
+
+    def _answer(self, command: ChatCommand, sender: ChatSender) -> str:
+        with override(command.language):
+            try:
+                person = User.objects.get(pk=sender.account_id, is_active=True)
+                if command.verb is Verb.STOP:
+                    return self._stop(command, person)
+                if command.verb is Verb.RUN:
+                    return self._run(command, person)
+                if command.verb is Verb.STATUS:
+                    return self._status()
+            except User.DoesNotExist:
+                return gettext("This account is switched off.")
+            except MillwrightError as error:
+                return str(error)
+            known = command.verb in (Verb.HELP, Verb.START)
+            return help_text(command.language) if known else unknown_text(command.language)
+
+    def _stop(self, command: ChatCommand, person: User) -> str:
+        person.principal.require(Ability.STOP_ALL)
+        reason = command.argument or gettext("by chat")
+        state = allstop.engage(allstop.Level.KILL, reason, person.principal, command.received_at)
+        return gettext("All-stop is on (%(level)s). An engineer releases it in the web admin.") % {
+            "level": state.level.value
+        }
+
+    def _run(self, command: ChatCommand, person: User) -> str:
+        person.principal.require(Ability.RUN_TASKS)
+        name = command.argument.strip()
+        if not name:
+            return gettext("Which task? Tasks here: %(names)s") % {"names": self._names()}
+        run_id = start_task(
+            name,
+            person.principal,
+            command.received_at,
+            origin="chat",
+            reason=f"{person.username}: {command.text[:200]}",
+            key=command.key,
+        )
+        return gettext("Started %(task)s, run %(run)s.") % {"task": name, "run": str(run_id)[-8:]}
+
+    def _status(self) -> str:
+        counts = {
+            state: Run.objects.filter(state=state).count() for state in ("running", "queued", "waiting")
+        }
+        stop = allstop.current()
+        lines = [
+            gettext("Running %(running)d, queued %(queued)d, waiting %(waiting)d.") % counts,
+            gettext("Tasks: %(names)s") % {"names": self._names()},
+        ]
+        if stop.level is not allstop.Level.NONE:
+            lines.insert(
+                0,
+                gettext("ALL-STOP is on (%(level)s): %(reason)s")
+                % {"level": stop.level.value, "reason": stop.reason},
+            )
+        return "\n".join(lines)
+
+    def _names(self) -> str:
+        names = Task.objects.filter(enabled=True).values_list("name", flat=True)[:20]
+        return ", ".join(names) or gettext("none yet")

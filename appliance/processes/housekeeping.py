@@ -1,0 +1,117 @@
+"""What the box does for itself: partitions ahead of time, signed audit heads, signs of life, the budget of days."""
+
+import logging
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from psycopg import AsyncConnection, sql
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.audit.errors import AuditBroken
+from appliance.audit.services import sign_head
+from appliance.events import AuditAlert
+from appliance.events.services import record_async
+from appliance.lib.clock import Clock
+from appliance.lib.config import Config
+from appliance.lib.partitions import Key, create_day, day_of, days_from
+
+log = logging.getLogger(__name__)
+
+AHEAD = 4
+PARTITIONED: dict[str, Key] = {
+    "tasks_occurrence": Key.UUID,
+    "runs_run": Key.UUID,
+    "runs_step": Key.UUID,
+    "events_event": Key.TIME,
+}
+
+_PARTS = """
+SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_inherits i
+JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass
+"""
+_UNFINISHED = """
+SELECT count(*) FROM {} WHERE state IN ('queued', 'running', 'waiting')
+"""
+
+
+class Housekeeping:
+    """Called every half minute by the reactor; each duty keeps its own pace."""
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock, config: Config) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._config = config
+        self._partitions_done: date | None = None
+        self._signed_at: datetime | None = None
+
+    async def tick(self) -> None:
+        now = self._clock.now()
+        if self._partitions_done != now.date():
+            await self.prepare_partitions(now.date())
+            await self.drop_old(now.date())
+            await self._forget_webhooks()
+            self._partitions_done = now.date()
+        if self._signed_at is None or now - self._signed_at >= timedelta(minutes=1):
+            await self._sign(now)
+            self._signed_at = now
+
+    async def _sign(self, now: datetime) -> None:
+        """A chain that does not fit its signed heads is told at once, and said again until somebody looks."""
+        try:
+            await sync_to_async(sign_head)(now)
+        except AuditBroken as error:
+            log.error("audit: %s", error)
+            async with self._pool.connection() as connection:
+                await record_async(connection, AuditAlert(rule="audit.broken", message=str(error)))
+
+    async def _forget_webhooks(self) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                "DELETE FROM tasks_webhookseen WHERE at < %s", (self._clock.now() - timedelta(days=2),)
+            )
+
+    async def prepare_partitions(self, today: date) -> None:
+        """Today's and the next days' partitions. A day that has rows in DEFAULT stays there."""
+        for table, key in PARTITIONED.items():
+            for day in days_from(today, AHEAD):
+                try:
+                    async with self._pool.connection() as connection:
+                        await connection.execute(create_day(table, key, day))
+                except Exception as error:
+                    log.warning("partition of %s for %s: %s", table, day, error)
+
+    async def drop_old(self, today: date) -> list[str]:
+        """Drop whole days beyond the budget, in days and in bytes; never a day with an unfinished run."""
+        dropped = []
+        for table in PARTITIONED:
+            for name in await self._too_old(table, today):
+                async with self._pool.connection() as connection:
+                    await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+                dropped.append(name)
+                log.info("retention: dropped %s", name)
+        return dropped
+
+    async def _too_old(self, table: str, today: date) -> list[str]:
+        keep = self._config.keep_days
+        budget = self._config.keep_bytes // len(PARTITIONED)
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_PARTS, (table,))).fetchall()
+            sized = [(day, name, size) for name, size in rows if (day := day_of(name))]
+            total, out = 0, []
+            for day, name, size in sorted(sized, reverse=True):
+                total += size
+                old = (today - day).days > keep
+                if day < today and (old or total > budget) and await self._finished(connection, table, day):
+                    out.append(name)
+        return out
+
+    async def _finished(self, connection: AsyncConnection[Any], table: str, day: date) -> bool:
+        if table not in ("runs_run", "runs_step"):
+            return True
+        name = sql.Identifier(f"runs_run_p{day:%Y%m%d}")
+        try:
+            row = await (await connection.execute(sql.SQL(_UNFINISHED).format(name))).fetchone()
+        except Exception:
+            return table == "runs_step"
+        return row is not None and row[0] == 0

@@ -1,0 +1,46 @@
+"""``manage.py status``: what runs."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from appliance.lib.config import Config, get_config
+from appliance.lib.errors import MillwrightError
+from appliance.processes.manager import Manager, NotRunning, Part
+
+
+class Command(BaseCommand):
+    help = "Show each part of the box: state, pid, uptime. Exit status 1 when not everything runs."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", dest="as_json", help="for scripts")
+
+    def handle(self, *, as_json: bool = False, **options: Any) -> None:
+        try:
+            config = get_config()
+            parts = Manager(config.home).parts()
+        except NotRunning as error:
+            if as_json:
+                self._write_json(config, [])
+            raise CommandError(str(error)) from error
+        except MillwrightError as error:
+            raise CommandError(str(error)) from error
+        if as_json:
+            self._write_json(config, parts)
+        else:
+            self._write_table(config, parts)
+        wrong = [part.name for part in parts if part.state not in ("running", "starting")]
+        if wrong:
+            raise CommandError(f"not running: {', '.join(wrong)}; the logs are in {config.home.logs}")
+
+    def _write_json(self, config: Config, parts: list[Part]) -> None:
+        found = {"running": bool(parts), "url": config.public_url, "home": str(config.home.path)}
+        self.stdout.write(json.dumps({**found, "parts": [asdict(part) for part in parts]}))
+
+    def _write_table(self, config: Config, parts: list[Part]) -> None:
+        self.stdout.write(f"{config.public_url}   home {config.home.path}   logs {config.home.logs}")
+        for part in parts:
+            shown = f"{part.uptime} s" if part.pid else part.description
+            self.stdout.write(f"  {part.name:<10} {part.state:<10} {part.pid or '-':>8}  {shown}")

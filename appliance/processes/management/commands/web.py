@@ -1,0 +1,27 @@
+"""``manage.py web``: pages, API and WebSockets."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.utils.module_loading import import_string
+
+from appliance.lib.config import get_config
+
+
+class Command(BaseCommand):
+    help = "Serve the web admin (Daphne)."
+
+    def handle(self, **options: Any) -> None:
+        from daphne.server import Server
+
+        config = get_config()
+        Server(
+            application=import_string(settings.ASGI_APPLICATION),
+            endpoints=[config.http_endpoint],
+            signal_handlers=True,
+            http_timeout=60,
+            websocket_timeout=86400,
+            server_name="millwright",
+            application_close_timeout=5,
+        ).run()

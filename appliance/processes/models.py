@@ -1,0 +1,25 @@
+"""Rows of the processes themselves."""
+
+from django.db import models
+
+
+class Follower(models.Model):
+    """How far a reader of the journal has come."""
+
+    name = models.CharField(max_length=50, primary_key=True)
+    position = models.CharField(max_length=50)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.position}"
+
+
+class PartBeat(models.Model):
+    """The last sign of life of a process, with what it says of itself."""
+
+    part = models.CharField(max_length=30, primary_key=True)
+    at = models.DateTimeField()
+    healthy = models.BooleanField(default=True)
+    detail = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.part

@@ -1,0 +1,77 @@
+"""What worker and reactor are made of: the composition that only processes may do."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.bus.client import BusClient
+from appliance.lib.config import Config
+from appliance.sandbox.ports import Job, Outcome
+from appliance.sandbox.process.client import ProcessSandbox
+from appliance.tasks.definition import TaskDefinition
+from appliance.tasks.models import TaskVersion
+from appliance.tasks.services import definition_of
+
+
+async def open_pool(config: Config, *, smallest: int = 2, largest: int = 8) -> AsyncConnectionPool[Any]:
+    """The pool of the hot path. It opens even while the database is away, and connects when it is back."""
+    pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+        config.database_url,
+        min_size=smallest,
+        max_size=largest,
+        timeout=10,
+        reconnect_timeout=3600,
+        kwargs={"autocommit": True, "prepare_threshold": 1},
+        open=False,
+        name="millwright",
+    )
+    await pool.open()
+    return pool
+
+
+def owner(slot: str) -> str:
+    """Who holds leases: the slot names the process's place, the rest this one life of it."""
+    return f"{slot}/{os.getpid()}-{secrets.token_hex(4)}"
+
+
+class DefinitionCache:
+    """Versions are immutable: each is read and compiled once per process."""
+
+    def __init__(self, most: int = 500) -> None:
+        self._most = most
+        self._known: dict[int, TaskDefinition] = {}
+        self._lock = asyncio.Lock()
+
+    async def get(self, version_id: int) -> TaskDefinition:
+        known = self._known.get(version_id)
+        if known is None:
+            async with self._lock:
+                known = await sync_to_async(self._load)(version_id)
+                if len(self._known) >= self._most:
+                    self._known.clear()
+                self._known[version_id] = known
+        return known
+
+    @staticmethod
+    def _load(version_id: int) -> TaskDefinition:
+        return definition_of(TaskVersion.objects.get(pk=version_id))
+
+
+class BoxServices:
+    """What actions need of their process (appliance.actions.contract.Services)."""
+
+    def __init__(self, bus: BusClient, sandbox: ProcessSandbox) -> None:
+        self._bus = bus
+        self._sandbox = sandbox
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float) -> None:
+        await self._bus.publish(topic, payload, qos=qos, retain=retain, timeout=timeout)
+
+    async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome:
+        return await self._sandbox.run(job, on_output=on_output)

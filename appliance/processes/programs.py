@@ -1,0 +1,117 @@
+"""The services of the box, and what each program sees of the environment."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.lib.config import ROOT, Config, plain_environment
+from appliance.processes import launch
+from appliance.processes.engines import Engine
+from appliance.processes.leftovers import MARK
+from appliance.processes.privilege import Privilege
+
+SERVICES = ("spawner", "worker", "reactor", "beat", "web")
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One entry of the process manager: what to start, as whom, and how it is asked to stop."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    stop_signal: str = "TERM"
+    stop_seconds: int = 20
+    death_signal: str = "KILL"
+    """What it gets when the process manager is killed."""
+    uid: int | None = None
+    keep: tuple[int, ...] = ()
+    in_namespace: bool = False
+
+
+def engine_program(engine: Engine, config: Config, privilege: Privilege) -> Program:
+    return Program(
+        engine.name,
+        engine.command,
+        _base(config),
+        stop_signal=engine.stop_signal,
+        stop_seconds=engine.stop_seconds,
+        death_signal=engine.stop_signal,
+        uid=privilege.uid,
+        keep=engine.keep,
+        in_namespace=engine.in_namespace,
+    )
+
+
+def service_programs(config: Config, privilege: Privilege, certificate: tuple[Path, Path]) -> list[Program]:
+    """Spawner, worker, reactor, beat and web, in the order of their start."""
+    environment = _service_environment(config, certificate)
+    found = [_spawner(config, privilege)]
+    for name in SERVICES[1:]:
+        low_port = name == "web" and config.http_listen[1] < 1024
+        found.append(
+            Program(
+                name,
+                (sys.executable, str(ROOT / "manage.py"), name),
+                environment,
+                uid=privilege.uid,
+                keep=(launch.CAP_NET_BIND_SERVICE,) if low_port else (),
+            )
+        )
+    return found
+
+
+def _spawner(config: Config, privilege: Privilege) -> Program:
+    """Started by root it stays root, with just what it takes to make jobs somebody else's and to clear up
+    after them."""
+    home = config.home
+    script = str(ROOT / "appliance/sandbox/process/spawner.py")
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        script,
+        "--socket",
+        str(home.spawner_socket),
+        "--home",
+        str(home.path),
+    ]
+    keep: tuple[int, ...] = ()
+    if privilege.root:
+        command += ["--uid", str(home.sandbox_uid), "--gid", str(home.sandbox_uid)]
+        command += ["--peer-uid", str(privilege.uid or 0)]
+        keep = (
+            *(launch.CAP_CHOWN, launch.CAP_DAC_OVERRIDE, launch.CAP_FOWNER),
+            *(launch.CAP_KILL, launch.CAP_SETGID, launch.CAP_SETUID),
+        )
+    return Program("spawner", tuple(command), _base(config), stop_seconds=10, keep=keep)
+
+
+def _base(config: Config) -> dict[str, str]:
+    found = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    found.setdefault("PATH", os.defpath)
+    return {**found, MARK: config.home.id}
+
+
+def _service_environment(config: Config, certificate: tuple[Path, Path]) -> dict[str, str]:
+    proxies = {name: value for name, value in os.environ.items() if name.lower() in _PROXIES}
+    settings = plain_environment(os.environ)
+    if config.tls_own is False:
+        # The services may not read the operator's files; they have copies.
+        settings |= {
+            "MILLWRIGHT_TLS_CERTIFICATE": str(certificate[0]),
+            "MILLWRIGHT_TLS_KEY": str(certificate[1]),
+        }
+    return {
+        **_base(config),
+        **proxies,
+        **settings,
+        "MILLWRIGHT_HOME": str(config.home.path),
+        "HOME": str(config.home.path),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

@@ -1,0 +1,175 @@
+"""The reactor: MQTT and the journal's events in, the outbox out, chat bridges, and the reconciler."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from psycopg import Error as DatabaseError
+from psycopg_pool import PoolTimeout
+
+from appliance.bridges.hub import BridgeHub
+from appliance.bus.client import BusClient
+from appliance.events.hints import Hinter
+from appliance.lib.clock import SystemClock
+from appliance.lib.config import Config
+from appliance.outbox.sender import Sender
+from appliance.processes.chat import ChatCommands
+from appliance.processes.follow import JournalFollower
+from appliance.processes.housekeeping import Housekeeping
+from appliance.processes.parts import open_pool
+from appliance.processes.signs import sign
+from appliance.runs.hints import send as send_hint
+from appliance.runs.intake import Intake
+from appliance.runs.receipts import Receipts
+from appliance.runs.reconciler import Reconciler
+from appliance.safety.allstop import adopt_file
+from appliance.tasks.arming import load_table
+from appliance.tasks.doors import look_at_all
+from appliance.tasks.sql import READ_REVISION
+
+log = logging.getLogger(__name__)
+
+RELOAD_EVERY = 0.5
+RECOVER_EVERY = 2.0
+WAKE_EVERY = 0.5
+CHECK_EVERY = 30.0
+BEAT_EVERY = 2.0
+STOP_FILE_EVERY = 1.0
+
+
+class Reactor:
+    """Owns the loop's parts; each background job is isolated, and goes on after any error."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._clock = SystemClock()
+        self._hints = ThreadPoolExecutor(1, "hints")
+        self._revision = -1
+        self._jobs: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        config = self._config
+        self._pool = await open_pool(config)
+        self._hinter = Hinter()
+        self._intake = Intake(self._pool, self._clock, self.hint)
+        self._reconciler = Reconciler(self._pool, self._clock)
+        self._housekeeping = Housekeeping(self._pool, self._clock, config)
+        self._inbound = BusClient(
+            config.mqtt_url,
+            f"{config.home.id}-reactor-{config.home.secret('mqtt_client')[:12]}",
+            clean=False,
+            box=config.home.id,
+            on_batch=self._intake.deliver,
+            session_file=config.home.data / "bus" / "reactor.json",
+        )
+        self._hub = BridgeHub(
+            self._pool, ChatCommands(), self._clock, settings={"telegram_api": config.telegram_api}
+        )
+        self._sender = Sender(self._pool, self._hub, Receipts(self._pool), self._clock)
+        self._follower = JournalFollower(self._pool, self._intake, self.hint, self._hinter)
+        self._every(RELOAD_EVERY, self._reload)
+        self._every(RECOVER_EVERY, self._recover)
+        self._every(WAKE_EVERY, self._wake)
+        self._every(CHECK_EVERY, self._check)
+        self._every(BEAT_EVERY, self._beat)
+        self._every(STOP_FILE_EVERY, self._adopt_stop)
+        self._every(self._follower.EVERY, self._follower.follow)
+        with contextlib.suppress(DatabaseError, PoolTimeout):
+            async with self._pool.connection() as connection:
+                await self._intake.last.load(connection)
+        await self._inbound.start()
+        await self._hub.start()
+        self._jobs.append(asyncio.create_task(self._sender.run()))
+        log.info("reactor ready")
+
+    async def stop(self) -> None:
+        await self._inbound.stop()
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await self._hub.stop()
+        await self._pool.close()
+        self._hints.shutdown(wait=False, cancel_futures=True)
+
+    def hint(self, run_ids: Sequence[UUID]) -> None:
+        """Tell the worker and the browsers, off the loop: a broker that is away must not stall it."""
+        if run_ids:
+            self._hints.submit(send_hint, list(run_ids))
+        self._hinter.poke()
+
+    async def _reload(self) -> None:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(READ_REVISION)
+            row = await cursor.fetchone()
+        revision = row[0] if row else 0
+        if revision == self._revision:
+            return
+        table = await sync_to_async(load_table)()
+        self._intake.table = table
+        await self._inbound.set_filters(table.filters | self._config.watched_filters)
+        self._revision = revision
+
+    async def _recover(self) -> None:
+        repairs = await self._reconciler.recover()
+        if repairs:
+            self.hint([UUID(repair.subject) for repair in repairs])
+
+    async def _wake(self) -> None:
+        woken = await self._reconciler.wake_due()
+        if woken:
+            self.hint(woken)
+
+    async def _check(self) -> None:
+        await self._reconciler.requeue_delivered()
+        silent = await self._reconciler.silent_triggers()
+        if silent:
+            log.warning("repaired: an enabled time trigger has its next due time: %s", ", ".join(silent))
+        await sync_to_async(look_at_all)(self._clock.now())
+        await self._intake.prune()
+        await self._housekeeping.tick()
+
+    async def _adopt_stop(self) -> None:
+        """The file ``ALLSTOP`` in the home engages the all-stop for everybody."""
+        await sync_to_async(adopt_file)(self._clock.now())
+
+    async def _beat(self) -> None:
+        health = self._inbound.health()
+        detail = {
+            "received": self._intake.received,
+            "message": health.last_error or "not connected to the broker",
+        }
+        async with self._pool.connection() as connection:
+            await sign(connection, "reactor", health.connected, detail)
+
+    def _every(self, seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+        self._jobs.append(asyncio.create_task(self._forever(seconds, work)))
+
+    async def _forever(self, seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+        while True:
+            try:
+                await work()
+            except (DatabaseError, PoolTimeout, OSError) as error:
+                log.warning("database away: %s", error)
+            except Exception:
+                log.exception("background job %r goes on after an error", getattr(work, "__name__", work))
+            await asyncio.sleep(seconds)
+
+
+async def run(config: Config) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    reactor = Reactor(config)
+    await reactor.start()
+    await stopping.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(10):
+            await reactor.stop()

@@ -1,0 +1,95 @@
+"""The worker: Celery's thread pool in front of one asyncio loop that executes runs."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from appliance.bus.client import BusClient
+from appliance.events.hints import Hinter
+from appliance.lib.clock import SystemClock
+from appliance.lib.config import Config
+from appliance.processes.live_output import LiveOutput
+from appliance.processes.parts import BoxServices, DefinitionCache, open_pool, owner
+from appliance.processes.signs import sign
+from appliance.runs import sql
+from appliance.runs.executor import Executor
+from appliance.runs.lane import Lane
+from appliance.runs.ledger import Ledger
+from appliance.runs.performer import Performer
+from appliance.runs.reconciler import Reconciler
+from appliance.safety.gate import Gate
+from appliance.sandbox.process.client import ProcessSandbox
+
+log = logging.getLogger(__name__)
+
+SLOT = "worker-0"
+DRAIN_SECONDS = 10.0
+CONCURRENCY = 64
+SIGN_EVERY = 3.0
+
+
+class WorkerParts:
+    """Everything the worker's loop holds open."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    async def build(self) -> Executor:
+        config, clock = self._config, SystemClock()
+        self.pool = await open_pool(config, smallest=4, largest=12)
+        self.bus = BusClient(
+            config.mqtt_url,
+            f"{config.home.id}-worker-{config.home.secret('mqtt_client')[:12]}",
+            clean=True,
+            box=config.home.id,
+            on_batch=None,
+        )
+        await self.bus.start()
+        self.hinter = Hinter()
+        self.live = LiveOutput(self.hinter)
+        ledger = Ledger(self.pool, owner(SLOT))
+        performer = Performer(
+            ledger,
+            Gate(config.home.path),
+            BoxServices(self.bus, ProcessSandbox(config.home.spawner_socket)),
+            clock,
+            DefinitionCache().get,
+            on_output=self.live.emit,
+            after_commit=self.hinter.poke,
+        )
+        executor = Executor(ledger, performer, clock, concurrency=CONCURRENCY)
+        await self._take_over(ledger, Reconciler(self.pool, clock))
+        await executor.start()
+        self._signs = asyncio.create_task(self._sign(executor))
+        return executor
+
+    async def _sign(self, executor: Executor) -> None:
+        while True:
+            try:
+                async with self.pool.connection() as connection:
+                    await sign(connection, "worker", True, {"active": executor.active})
+            except Exception as error:
+                log.warning("no sign of life: %s", error)
+            await asyncio.sleep(SIGN_EVERY)
+
+    async def _take_over(self, ledger: Ledger, reconciler: Reconciler) -> None:
+        """Queue what an earlier life of this slot held: it is dead, or we would not have its place."""
+        with suppress(Exception):
+            async with self.pool.connection() as connection:
+                cursor = await connection.execute(
+                    sql.OTHER_LIVES, {"slot": f"{SLOT}/%", "owner": ledger.owner}
+                )
+                dead = [row[0] for row in await cursor.fetchall()]
+            repairs = await reconciler.recover(dead_owners=dead) if dead else []
+            if repairs:
+                log.info("took over %d run(s) of an earlier worker", len(repairs))
+
+    async def close(self) -> None:
+        self._signs.cancel()
+        await self.bus.stop()
+        await self.pool.close()
+
+
+def make_lane(config: Config) -> Lane:
+    parts = WorkerParts(config)
+    return Lane(parts.build, parts.close)

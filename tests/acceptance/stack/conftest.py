@@ -1,0 +1,49 @@
+"""Homes for boxes that are started for real, and ended whatever happens."""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.lib.home import Home
+from appliance.processes import leftovers
+from tests.box import Box
+
+
+@pytest.fixture
+def make_box() -> Iterator[Callable[..., Box]]:
+    """``make_box("name", MILLWRIGHT_…="…")``; the name is the home's folder."""
+    # Not tmp_path: services that change user must pass through, and each start of pytest closes that one again.
+    place = Path(tempfile.mkdtemp(prefix="mw-box-"))
+    place.chmod(0o755)
+    boxes: list[Box] = []
+
+    def make(name: str = "home", **settings: str) -> Box:
+        box = Box(place / name, place / f"{len(boxes)}.out", settings)
+        boxes.append(box)
+        return box
+
+    yield make
+    for box in boxes:
+        if box.process is not None and box.process.poll() is None:
+            box.stop()
+        if box.home.is_dir():
+            home = Home.at(box.home)
+            _end(home)
+            shutil.rmtree(home.runtime, ignore_errors=True)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _end(home: Home) -> None:
+    """A test that failed half way leaves nothing running."""
+    for pid in leftovers.running(home):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def box(make_box: Callable[..., Box]) -> Box:
+    return make_box()

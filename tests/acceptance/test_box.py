@@ -1,0 +1,224 @@
+"""The real box, with real processes: what starts a task ends in a finished run, and killing parts loses nothing."""
+
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.lib.config import read_config
+from appliance.processes.bench.box import Box
+from tests.acceptance.box import HOOK_TOKEN, TASKS, House, steady, twice_committed
+from tests.telegram_standin import TOKEN, TelegramStandin
+from tests.wait import wait_for
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+CHAT = 4711
+RATE = 20.0
+
+
+@pytest.fixture(scope="module")
+def telegram() -> Iterator[TelegramStandin]:
+    with TelegramStandin() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def house(telegram: TelegramStandin) -> Iterator[House]:
+    box = Box()
+    box.environment |= {
+        "MILLWRIGHT_TELEGRAM_API": telegram.root,
+        "BOT_TOKEN": TOKEN,
+        "APP_ID": "cli_test",
+        "APP_SECRET": "test",
+    }
+    box.config = read_config(box.environment)
+    with box:
+        made = House(box)
+        made.put_secret("crash", HOOK_TOKEN)
+        made.load(TASKS, "acceptance")
+        wait_for(lambda: made.runs_of("clockwork"), 30, "the first tick")
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def evidence(house: House, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where a test failed, the ends of the logs say why."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        for log in sorted(house.box.home.glob("logs/*.log")):
+            print(f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}")
+
+
+# --- what starts a task
+
+
+def test_a_message_starts_a_run_that_finishes(house: House) -> None:
+    with house.device() as device:
+        device.send(1)
+        wait_for(lambda: [seq for _, seq, step, _ in device.heard if (seq, step) == (1, 2)], 30)
+    run = wait_for(lambda: house.finished("crash_echo", "mqtt"), 15)
+    assert run["inputs"]["payload"] == {"seq": 1}
+
+
+def test_a_webhook_starts_a_run_that_finishes(house: House) -> None:
+    assert house.call_hook(2)
+    run = wait_for(lambda: house.finished("crash_echo", "webhook"), 30)
+    assert run["inputs"]["payload"] == {"seq": 2}
+
+
+def test_a_person_starts_a_run_that_finishes(house: House) -> None:
+    house.box.manage("tasks", "run", "by_hand", "--var", "who=Ann", "--wait", "30")
+    run = house.finished("by_hand", "manual")
+    assert run
+    (step,) = house.sql("SELECT output, state FROM runs_step WHERE run_id = %s", run["id"])
+    assert step == {"output": "Ann", "state": "succeeded"}
+
+
+def test_cron_starts_a_run_that_finishes_within_its_minute(house: House) -> None:
+    run = wait_for(lambda: house.finished("minute", "cron"), 90, "the minute's run")
+    (occurrence,) = house.sql("SELECT due_at, state FROM tasks_occurrence WHERE run_id = %s", run["id"])
+    assert (occurrence["due_at"].second, occurrence["state"]) == (0, "fired")
+    assert run["created_at"] - occurrence["due_at"] < timedelta(seconds=10)
+
+
+def test_the_brief_s_example_tells_telegram(house: House, telegram: TelegramStandin) -> None:
+    """With its own file; only the log is another one, so that it has an error line."""
+    with tempfile.NamedTemporaryFile("w", dir="/var/log", prefix="millwright-test-", suffix=".log") as log:
+        Path(log.name).chmod(0o644)
+        log.write("fine\nERROR: disk is *full* (95.5%)!\n")
+        log.flush()
+        brief = (EXAMPLES / "brief_tasks.yaml").read_text(encoding="utf-8")
+        house.load(brief.replace("/var/log/app.log", log.name), "brief")
+        house.box.manage("platforms", "load", str(EXAMPLES / "brief_platforms.json"))
+        house.sql(
+            "UPDATE bridges_platform SET default_conversation = %s WHERE name = 'telegram' RETURNING 1",
+            str(CHAT),
+        )
+        before = house.runs_of("log_monitor")
+        house.box.manage("tasks", "run", "log_monitor")
+        wait_for(lambda: "发现错误日志:\nERROR: disk is *full* (95.5%)!" in telegram.texts, 60)
+        known = {row["id"] for row in before}
+        wait_for(
+            lambda: [
+                r for r in house.runs_of("log_monitor") if r["id"] not in known and r["state"] == "succeeded"
+            ],
+            30,
+            "green after the receipt",
+        )
+        house.load(brief, "brief")
+
+
+# --- what is killed
+
+
+def all_done(house: House, wanted: set[int]) -> bool:
+    done = {
+        row["inputs"]["payload"]["seq"] for row in house.runs_of("crash_echo") if row["state"] == "succeeded"
+    }
+    return wanted <= done
+
+
+def missing(house: House, wanted: set[int]) -> dict[int, Any]:
+    """For the message of a failure: the state of the run of each number that did not succeed."""
+    states = {row["inputs"]["payload"]["seq"]: row["state"] for row in house.runs_of("crash_echo")}
+    return {seq: states.get(seq) for seq in wanted if states.get(seq) != "succeeded"}
+
+
+def kill_in_the_middle(house: House, part: str, first: int, seconds: float) -> None:
+    """20 events a second and webhook calls beside them; ``part`` is killed in the middle.
+
+    Whatever was acknowledged has a run that succeeds; no step that was committed is done again; a number has
+    a second run only where the broker marked the message as sent again, or the sender itself sent it twice;
+    and every tick of the clock has exactly one row.
+    """
+    hooks: set[int] = set()
+    stop = threading.Event()
+
+    def call_hooks() -> None:
+        seq = first + 100_000
+        while not stop.wait(0.5):
+            seq += 1
+            if house.call_hook(seq):
+                hooks.add(seq)
+
+    caller = threading.Thread(target=call_hooks)
+    killer = threading.Timer(seconds / 3, house.kill, [part])
+    with house.device() as device:
+        caller.start()
+        killer.start()
+        steady(device.send, RATE, seconds, first)
+        killer.join(60)
+        house.wait_ready(60)
+        stop.set()
+        caller.join(15)
+        wait_for(lambda: len(device.acknowledged) >= RATE * seconds * 0.95, 60, "the broker takes the events")
+        wanted = set(device.acknowledged) | hooks
+        try:
+            wait_for(lambda: all_done(house, wanted), 90)
+        except AssertionError as late:
+            raise AssertionError(f"lost: {missing(house, wanted)}") from late
+        heard, doubtful = list(device.heard), set(device.doubtful)
+    assert len(hooks) > 0
+    assert twice_committed([one for one in heard if one[1] >= first]) == []
+    check_repeats(house, first, doubtful)
+    check_clock(house)
+    house.wait_ready()
+
+
+def check_repeats(house: House, first: int, doubtful: set[int]) -> None:
+    runs: dict[int, list[dict[str, Any]]] = {}
+    for row in house.runs_of("crash_echo"):
+        seq = row["inputs"]["payload"]["seq"]
+        if seq >= first:
+            runs.setdefault(seq, []).append(row)
+    repeated = {seq: rows for seq, rows in runs.items() if len(rows) > 1 and seq not in doubtful}
+    unmarked = [
+        seq
+        for seq, rows in repeated.items()
+        if not all(r["inputs"]["event"].get("redelivered") for r in rows[1:])
+    ]
+    assert unmarked == []
+    assert len(repeated) <= RATE * 3
+
+
+def check_clock(house: House) -> None:
+    """Two seconds apart, without a gap, each once."""
+    rows = house.sql(
+        "SELECT o.due_at FROM tasks_occurrence o JOIN tasks_task t ON t.id = o.task_id "
+        "WHERE t.name = 'clockwork' ORDER BY o.due_at"
+    )
+    dues = [row["due_at"] for row in rows]
+    assert [due for due, count in Counter(dues).items() if count > 1] == []
+    assert [one for one, two in pairwise(dues) if two - one != timedelta(seconds=2)] == []
+
+
+def test_a_killed_worker_loses_nothing_and_repeats_nothing_that_was_committed(house: House) -> None:
+    kill_in_the_middle(house, "worker", 1_000, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "first"),
+    [
+        ("reactor", 10_000),
+        ("web", 20_000),
+        ("beat", 30_000),
+        ("redis", 40_000),
+        ("nats", 50_000),
+        ("postgres", 60_000),
+    ],
+)
+def test_any_part_may_be_killed(house: House, part: str, first: int) -> None:
+    kill_in_the_middle(house, part, first, 9)
+
+
+@pytest.mark.slow
+def test_the_audit_of_all_that_is_whole(house: House) -> None:
+    house.box.manage("audit", "verify")
