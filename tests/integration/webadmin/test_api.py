@@ -1,0 +1,143 @@
+"""The API does what the screens do, for whoever may, and says clearly what it refuses."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.test import Client
+
+from appliance.accounts.domain import Ability, Role
+from appliance.accounts.models import ApiToken, User
+from appliance.accounts.principal import BOX
+from appliance.accounts.tokens import issue_api_token, revoke_api_token
+from appliance.runs.models import Run
+from appliance.safety.allstop import Level, current
+from appliance.tasks.models import Task
+
+People = Callable[[Role], User]
+GOOD = "- name: greet\n  trigger: manual\n  actions: [{type: set, value: 2}]\n"
+
+
+class Api:
+    """A program with a token."""
+
+    def __init__(self, token: str) -> None:
+        self._client = Client(headers={"Authorization": f"Bearer {token}"})
+
+    def get(self, path: str, status: int = 200, **query: Any) -> Any:
+        return self._read(self._client.get(f"/api/v1{path}", query), status)
+
+    def send(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+        answer = self._client.generic(method, f"/api/v1{path}", _json(body), content_type="application/json")
+        return self._read(answer, status)
+
+    @staticmethod
+    def _read(answer: Any, status: int) -> Any:
+        assert answer.status_code == status, answer.content
+        return answer.json() if answer.content else None
+
+
+def _json(body: Any) -> bytes:
+    import json
+
+    return b"" if body is None else json.dumps(body).encode()
+
+
+@pytest.fixture
+def api(person: People) -> Api:
+    return Api(issue_api_token(person(Role.ADMIN), "all", list(Ability), BOX, datetime.now(UTC)))
+
+
+def test_a_stranger_gets_nothing_but_the_document(db: None) -> None:
+    client = Client()
+    for path in ("/tasks", "/runs", "/events", "/status"):
+        assert client.get(f"/api/v1{path}").status_code == 401
+    document = client.get("/api/v1/openapi.json").json()
+    assert "/api/v1/tasks/{name}" in document["paths"]
+
+
+def test_a_token_does_what_its_scopes_say_and_ends_when_revoked(person: People, greet: Task) -> None:
+    now = datetime.now(UTC)
+    api = Api(issue_api_token(person(Role.ADMIN), "reader", [Ability.VIEW], BOX, now))
+    assert api.get("/tasks")["items"][0]["name"] == "greet"
+    api.send("POST", "/tasks/greet/run", status=403)
+    api.send("POST", "/allstop", status=403)
+    assert not Run.objects.exists()
+    revoke_api_token(ApiToken.objects.get().pk, BOX, now)
+    api.get("/tasks", status=401)
+
+
+def test_a_session_needs_the_csrf_token_to_change_something(person: People, greet: Task) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(person(Role.ADMIN))
+    assert client.get("/api/v1/tasks").status_code == 200
+    assert client.post("/api/v1/tasks/greet/run").status_code == 403
+    assert not Run.objects.exists()
+
+
+def test_a_task_goes_in_comes_out_and_runs(api: Api) -> None:
+    assert api.send("POST", "/tasks/apply", {"text": GOOD})[0]["change"] == "created"
+    assert api.get("/tasks/greet")["text"].startswith("- name: greet")
+    changed = api.send("PUT", "/tasks/greet", {"text": GOOD.replace("2", "3")})
+    assert changed == {"name": "greet", "version": 2, "change": "updated"}
+    run_id = api.send("POST", "/tasks/greet/run", {"inputs": {"payload": 1}}, status=202)["run_id"]
+    run = api.get(f"/runs/{run_id}")
+    assert (run["task"], run["version"], run["state"]) == ("greet", 2, "queued")
+    assert run["inputs"]["payload"] == 1
+    assert api.get("/runs", task="greet", state="queued")["items"][0]["id"] == run_id
+    api.send("POST", f"/runs/{run_id}/cancel", status=202)
+    assert api.get(f"/runs/{run_id}")["state"] == "cancelled"
+    again = api.send("POST", f"/runs/{run_id}/again", status=202)["run_id"]
+    assert api.get(f"/runs/{again}")["forked_from"] == run_id
+    assert api.send("PATCH", "/tasks/greet", {"enabled": False})["enabled"] is False
+
+
+def test_a_file_with_errors_changes_nothing_and_says_where(api: Api, greet: Task) -> None:
+    bad = GOOD.replace("type: set", "type: sett")
+    assert api.send("POST", "/tasks/validate", {"text": bad})["problems"][0]["line"] == 3
+    refused = api.send("PUT", "/tasks/greet", {"text": bad}, status=422)
+    assert refused["code"] == "tasks.file_refused"
+    assert refused["problems"][0]["line"] == 3
+    api.send("PUT", "/tasks/greet", {"text": GOOD.replace("greet", "other")}, status=422)
+    assert api.get("/tasks/greet")["version"] == 1
+
+
+def test_what_is_asked_wrongly_is_refused_with_a_reason(api: Api) -> None:
+    assert api.get("/tasks/nobody", status=404)["code"] == "tasks.not_found"
+    assert api.get("/runs/0190f5a0-0000-7000-8000-000000000000", status=404)["code"] == "runs.not_found"
+    api.get("/runs/not-a-run", status=422)
+    api.get("/runs", status=422, state="nonsense")
+    api.get("/runs", status=422, limit=10_000)
+    assert api.get("/events", status=422, after="nonsense")["code"] == "events.cursor_invalid"
+    api.send("PUT", "/tasks/greet", {"text": 7}, status=422)
+    api.send("POST", "/allstop", {"level": "nonsense"}, status=422)
+
+
+def test_events_come_in_order_from_a_position(api: Api) -> None:
+    start = api.get("/events")["cursor"]
+    assert start
+    page = api.get("/events", after="0-0", limit=1)
+    assert set(page) == {"cursor", "more", "events"}
+
+
+def test_steps_are_listed(api: Api, ended_run: Callable[..., UUID]) -> None:
+    steps = api.get(f"/runs/{ended_run(steps=3)}/steps")
+    assert [step["step"] for step in steps] == ["step-0", "step-1", "step-2"]
+    assert steps[0]["stderr"] == "it complained"
+
+
+def test_the_box_stops_and_goes_on_over_http(api: Api) -> None:
+    assert api.send("POST", "/allstop", {"level": "freeze", "reason": "api"})["level"] == "freeze"
+    assert api.get("/status")["allstop"]["reason"] == "api"
+    api.send("POST", "/allstop/release")
+    assert current().level is Level.NONE
+
+
+def test_the_documentation_lists_every_operation(person: People) -> None:
+    client = Client()
+    client.force_login(person(Role.VIEWER))
+    page = client.get("/api/v1/docs").content.decode()
+    for path in client.get("/api/v1/openapi.json").json()["paths"]:
+        assert path in page

@@ -1,0 +1,110 @@
+"""Nobody sees or does more than their role allows."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from appliance.accounts.domain import Role
+from appliance.runs.models import Run
+from appliance.safety.allstop import Level, current
+from appliance.tasks.models import Task
+
+Browsers = Callable[[Role], Client]
+SOMETHING = UUID(int=7)
+PAGES = {
+    "/": Role.VIEWER,
+    "/tasks/": Role.VIEWER,
+    "/tasks/greet/": Role.VIEWER,
+    "/tasks/greet/versions/1/": Role.VIEWER,
+    "/tasks/greet/edit/": Role.ENGINEER,
+    "/tasks/new/": Role.ENGINEER,
+    "/runs/": Role.VIEWER,
+    "/chat/": Role.VIEWER,
+    "/bus/": Role.VIEWER,
+    "/devices/": Role.VIEWER,
+    "/platforms/": Role.VIEWER,
+    "/audit/": Role.ENGINEER,
+    "/api/v1/docs": Role.VIEWER,
+}
+CHANGES = {
+    "/tasks/validate/": Role.ENGINEER,
+    "/tasks/greet/switch/": Role.ENGINEER,
+    "/tasks/greet/start/": Role.OPERATOR,
+    f"/runs/{SOMETHING}/act/": Role.OPERATOR,
+    "/chat/write/": Role.OPERATOR,
+    "/bus/publish/": Role.ENGINEER,
+    "/devices/add/": Role.ENGINEER,
+    "/devices/pump/revoke/": Role.ENGINEER,
+    "/platforms/telegram/": Role.ENGINEER,
+    "/platforms/webchat/test/": Role.ENGINEER,
+    "/platforms/webchat/switch/": Role.ENGINEER,
+    "/platforms/identities/1/": Role.ADMIN,
+    "/audit/verify/": Role.ENGINEER,
+    "/simulator/": Role.ENGINEER,
+    "/stop/": Role.OPERATOR,
+    "/stop/release/": Role.ENGINEER,
+}
+BELOW = {Role.OPERATOR: Role.VIEWER, Role.ENGINEER: Role.OPERATOR, Role.ADMIN: Role.ENGINEER}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_for_those_with_its_role(path: str, browser: Browsers, greet: Task) -> None:
+    needed = PAGES[path]
+    assert browser(needed).get(path).status_code == 200
+    if needed in BELOW:
+        assert browser(BELOW[needed]).get(path).status_code == 403
+
+
+@pytest.mark.parametrize("path", [*PAGES, *CHANGES])
+def test_a_stranger_is_sent_to_the_log_in(path: str, db: None) -> None:
+    client = Client()
+    answer = client.post(path) if path in CHANGES else client.get(path)
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/login/")
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_change_is_refused_to_the_role_below(path: str, browser: Browsers, greet: Task) -> None:
+    assert browser(BELOW[CHANGES[path]]).post(path).status_code == 403
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_looking_at_a_change_changes_nothing(path: str, browser: Browsers, greet: Task) -> None:
+    assert browser(Role.ADMIN).get(path).status_code == 405
+
+
+def test_a_form_of_another_site_is_refused(person: Callable[[Role], object], db: None) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(person(Role.ADMIN))  # type: ignore[arg-type]  # the fixture gives a User
+    assert client.post("/stop/", {"level": "freeze"}).status_code == 403
+    assert current().level is Level.NONE
+
+
+def test_only_engineers_see_raw_rows_and_nobody_changes_them(browser: Browsers, greet: Task) -> None:
+    assert browser(Role.VIEWER).get(reverse("admin:index")).status_code == 302
+    engineer = browser(Role.ENGINEER)
+    for name in ("tasks_task", "runs_run", "audit_auditrecord", "accounts_user", "events_eventrow"):
+        assert engineer.get(reverse(f"admin:{name}_changelist")).status_code == 200
+    admin = browser(Role.ADMIN)
+    assert admin.get(reverse("admin:tasks_task_add")).status_code == 403
+    row = reverse("admin:tasks_task_change", args=[greet.pk])
+    assert admin.get(row).status_code == 200
+    assert admin.post(row, {"name": "other"}).status_code == 403
+
+
+def test_every_answer_carries_the_strict_policy(browser: Browsers) -> None:
+    policy = browser(Role.VIEWER).get("/")["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_what_a_step_printed_is_text_and_never_markup(
+    browser: Browsers, ended_run: Callable[..., UUID]
+) -> None:
+    page = browser(Role.VIEWER).get(f"/runs/{ended_run()}/").content.decode()
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>alert" not in page
+    assert Run.objects.count() == 1

@@ -1,0 +1,73 @@
+"""``/admin/``: raw rows for engineers, to look at and never to change: changes go through services."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db.models import Model
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from appliance.accounts.models import ApiToken, User
+from appliance.audit.models import AuditRecord
+from appliance.bridges.models import ChatIdentity, Inbound, Platform
+from appliance.bus.models import TopicValue
+from appliance.devices.models import Device
+from appliance.events.models import EventRow
+from appliance.outbox.models import OutboxRow
+from appliance.processes.models import PartBeat
+from appliance.runs.models import Run
+from appliance.tasks.models import NotTriggered, Occurrence, Task, TaskTrigger, TaskVersion
+
+
+class ReadOnly(ModelAdmin):  # type: ignore[misc]  # unfold has no types
+    """Rows as they are. Counting a partitioned table of millions is what makes such pages slow: it is not done."""
+
+    show_full_result_count = False
+    list_per_page = 50
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return bool(request.user.is_active and request.user.is_staff)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+
+def _show(
+    model: type[Model], *columns: str, search: tuple[str, ...] = (), hide: tuple[str, ...] = ()
+) -> None:
+    options: dict[str, Any] = {"list_display": columns, "search_fields": search, "exclude": hide or None}
+    admin.site.register(model, type(f"{model.__name__}Admin", (ReadOnly,), options))
+
+
+admin.site.site_header = "Millwright"
+admin.site.site_title = "Millwright"
+if admin.site.is_registered(Group):
+    admin.site.unregister(Group)
+_show(User, "username", "role", "is_active", "last_login", search=("username",), hide=("password",))
+_show(ApiToken, "user", "name", "scopes", "last_used_at", "expires_at", "revoked_at", hide=("digest",))
+_show(Task, "name", "enabled", "source", search=("name",))
+_show(TaskVersion, "task", "number", "created_by", "created_at")
+_show(TaskTrigger, "task", "trigger", "kind", "active", "next_due", "fired", "refused", "failed")
+_show(NotTriggered, "task", "trigger", "at", "reason")
+_show(Occurrence, "id", "task_id", "trigger", "due_at", "state", "run_id")
+_show(Run, "id", "task_id", "state", "waiting_for", "origin", "created_at", "finished_at")
+_show(OutboxRow, "id", "platform", "state", "attempts", "reason", "created_at")
+_show(Inbound, "bridge", "event_id", "state", "attempts", "received_at")
+_show(Platform, "name", "kind", "enabled", "health_at")
+_show(ChatIdentity, "platform", "user_id", "display_name", "person", "last_seen")
+_show(Device, "name", "created_at", "revoked_at", hide=("password_hash",))
+_show(TopicValue, "topic", "quality", "at", "count", search=("topic",), hide=("payload",))
+_show(EventRow, "seq", "at", "type", "subject")
+_show(AuditRecord, "seq", "at", "kind", "principal", "subject", hide=("prev_hash", "hash"))
+_show(PartBeat, "part", "at", "healthy")

@@ -1,0 +1,68 @@
+"""The box over HTTP: its status, what happened, and the all-stop."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from django.db.models import Count
+from django.http import HttpRequest
+from ninja import Router
+from pydantic import Field
+
+from appliance.accounts.domain import Ability
+from appliance.events.services import current_cursor, read_after
+from appliance.runs.models import Run
+from appliance.safety.allstop import AllStop, Level, current, engage, release
+from webadmin.api.auth import caller
+from webadmin.api.schemas import EventOut, EventsOut, PartOut, ReasonIn, StatusOut, StopIn, StopOut
+from webadmin.health import part_states
+
+router = Router(tags=["box"])
+
+
+@router.get("/status", response=StatusOut, summary="Every part, unfinished runs, and the all-stop")
+def status(request: HttpRequest) -> StatusOut:
+    caller(request, Ability.VIEW)
+    parts = part_states()
+    unfinished = Run.objects.filter(state__in=["queued", "running", "waiting"]).order_by()
+    return StatusOut(
+        ready=all(part.healthy for part in parts.values()),
+        parts={name: PartOut(healthy=part.healthy, message=part.message) for name, part in parts.items()},
+        runs=dict(unfinished.values_list("state").annotate(Count("id"))),
+        allstop=_stop(current()),
+    )
+
+
+@router.get("/events", response=EventsOut, summary="What happened after a position, in order")
+def events(
+    request: HttpRequest, after: str = "", limit: Annotated[int, Field(ge=1, le=1000)] = 200
+) -> EventsOut:
+    """Without ``after``: the position of now, and no events."""
+    caller(request, Ability.VIEW)
+    if not after:
+        return EventsOut(cursor=str(current_cursor()), more=False, events=[])
+    page = read_after(after, limit)
+    return EventsOut(
+        cursor=str(page.cursor),
+        more=page.more,
+        events=[EventOut.model_validate(entry.to_json()) for entry in page.entries],
+    )
+
+
+@router.post("/allstop", response=StopOut, summary="Stop everything")
+def stop(request: HttpRequest, body: StopIn | None = None) -> StopOut:
+    who = caller(request, Ability.STOP_ALL)
+    body = body or StopIn(reason="")
+    level = body.level if body.level is not Level.NONE else Level.KILL
+    return _stop(engage(level, body.reason, who.principal, datetime.now(UTC)))
+
+
+@router.post("/allstop/release", response=StopOut, summary="Let the box act again")
+def let_go(request: HttpRequest, body: ReasonIn | None = None) -> StopOut:
+    who = caller(request, Ability.RELEASE_STOP)
+    return _stop(release(body.reason if body else "", who.principal, datetime.now(UTC)))
+
+
+def _stop(state: AllStop) -> StopOut:
+    return StopOut(
+        level=state.level.value, epoch=state.epoch, by=state.by, reason=state.reason, since=state.since
+    )

@@ -1,0 +1,90 @@
+"""Runs over HTTP."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Router
+
+from appliance.accounts.domain import Ability
+from appliance.runs import services
+from appliance.runs.domain import RunState
+from appliance.runs.models import Run, Step
+from appliance.tasks.models import TaskVersion
+from appliance.tasks.services import find
+from webadmin.api.auth import caller
+from webadmin.api.schemas import Limit, RunDetailOut, RunOut, RunsOut, RunStartedOut, StepOut
+
+router = Router(tags=["runs"])
+
+MOST_STEPS = 1000
+
+
+@router.get("", response=RunsOut, summary="Runs, newest first")
+def list_runs(
+    request: HttpRequest,
+    state: RunState | None = None,
+    task: str | None = None,
+    before: UUID | None = None,
+    limit: Limit = 50,
+) -> RunsOut:
+    caller(request, Ability.VIEW)
+    rows = Run.objects.order_by("-id")
+    if state:
+        rows = rows.filter(state=state.value)
+    if task:
+        rows = rows.filter(task_id=find(task).pk)
+    if before:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows[: limit + 1])
+    following = found[limit - 1].pk if len(found) > limit else None
+    return RunsOut(items=[RunOut(**one) for one in _values(found[:limit])], next=following)
+
+
+@router.get("/{run_id}", response=RunDetailOut, summary="One run")
+def get_run(request: HttpRequest, run_id: UUID) -> RunDetailOut:
+    caller(request, Ability.VIEW)
+    run = services.get(run_id)
+    return RunDetailOut(
+        **_values([run])[0],
+        inputs=run.inputs,
+        recoveries=run.recoveries,
+        forked_from=run.forked_from,
+        parent_run_id=run.parent_run_id,
+        wake_at=run.wake_at,
+        deadline=run.deadline,
+    )
+
+
+@router.get("/{run_id}/steps", response=list[StepOut], summary="The steps of a run, in order")
+def get_steps(request: HttpRequest, run_id: UUID) -> Sequence[Any]:
+    caller(request, Ability.VIEW)
+    services.get(run_id)
+    return list(Step.objects.filter(run_id=run_id).order_by("position", "attempt")[:MOST_STEPS])
+
+
+@router.post("/{run_id}/cancel", response={202: None}, summary="End a run")
+def cancel(request: HttpRequest, run_id: UUID) -> None:
+    services.cancel(run_id, caller(request, Ability.CANCEL_RUNS).principal)
+
+
+@router.post(
+    "/{run_id}/again", response={202: RunStartedOut}, summary="Run the same version with the same inputs"
+)
+def again(request: HttpRequest, run_id: UUID) -> RunStartedOut:
+    who = caller(request, Ability.RUN_TASKS)
+    return RunStartedOut(run_id=services.start_again(run_id, who.principal, datetime.now(UTC)))
+
+
+def _values(runs: list[Run]) -> list[dict[str, Any]]:
+    """The fields of RunOut; names and version numbers of all runs in one query."""
+    wanted = TaskVersion.objects.filter(pk__in={run.version_id for run in runs})
+    known = {pk: (name, number) for pk, name, number in wanted.values_list("pk", "task__name", "number")}
+    own = [name for name in RunOut.model_fields if name not in ("task", "version")]
+    found = []
+    for run in runs:
+        name, number = known.get(run.version_id, ("", None))
+        found.append({**{key: getattr(run, key) for key in own}, "task": name, "version": number})
+    return found

@@ -1,0 +1,111 @@
+"""Tasks over HTTP."""
+
+from datetime import UTC, datetime
+
+from django.http import HttpRequest
+from ninja import Router
+
+from appliance.accounts.domain import Ability
+from appliance.runs.services import start_task
+from appliance.tasks import services
+from appliance.tasks.loader import TaskFileError, load_text
+from appliance.tasks.models import Task
+from webadmin.api.auth import caller
+from webadmin.api.schemas import (
+    AppliedOut,
+    Limit,
+    ProblemOut,
+    ProblemsOut,
+    RunIn,
+    RunStartedOut,
+    SwitchIn,
+    TaskOut,
+    TasksOut,
+    TaskTextOut,
+    TextIn,
+    TriggerOut,
+)
+
+router = Router(tags=["tasks"])
+
+
+@router.get("", response=TasksOut, summary="Tasks by name")
+def list_tasks(request: HttpRequest, after: str = "", limit: Limit = 50) -> TasksOut:
+    caller(request, Ability.VIEW)
+    rows = Task.objects.filter(name__gt=after.replace("\x00", "")).order_by("name")
+    found = list(rows.select_related("current").prefetch_related("triggers")[: limit + 1])
+    following = found[limit - 1].name if len(found) > limit else None
+    return TasksOut(items=[_out(task) for task in found[:limit]], next=following)
+
+
+@router.post("/validate", response=ProblemsOut, summary="Check a task file; changes nothing")
+def validate(request: HttpRequest, body: TextIn) -> ProblemsOut:
+    caller(request, Ability.VIEW)
+    try:
+        load_text(body.text, "request")
+    except TaskFileError as error:
+        return ProblemsOut(problems=[ProblemOut.model_validate(one.to_json()) for one in error.problems])
+    return ProblemsOut(problems=[])
+
+
+@router.post("/apply", response=list[AppliedOut], summary="Apply a file of one or more tasks")
+def apply(request: HttpRequest, body: TextIn) -> list[AppliedOut]:
+    who = caller(request, Ability.EDIT_TASKS)
+    applied = services.apply_text(body.text, "request", who.principal, datetime.now(UTC))
+    return [AppliedOut(name=one.name, version=one.version, change=one.change.value) for one in applied]
+
+
+@router.get("/{name}", response=TaskTextOut, summary="One task with its text")
+def get_task(request: HttpRequest, name: str) -> TaskTextOut:
+    caller(request, Ability.VIEW)
+    task = services.find(name)
+    version = task.current
+    return TaskTextOut(
+        **_out(task).model_dump(),
+        text=version.text if version else "",
+        definition=version.definition if version else {},
+    )
+
+
+@router.put("/{name}", response=AppliedOut, summary="A new version of one task")
+def put_task(request: HttpRequest, name: str, body: TextIn) -> AppliedOut:
+    who = caller(request, Ability.EDIT_TASKS)
+    now = datetime.now(UTC)
+    applied = services.apply_text(body.text, f"{name}.yaml", who.principal, now, only=name)[0]
+    return AppliedOut(name=applied.name, version=applied.version, change=applied.change.value)
+
+
+@router.patch("/{name}", response=TaskOut, summary="Switch a task on or off")
+def switch_task(request: HttpRequest, name: str, body: SwitchIn) -> TaskOut:
+    who = caller(request, Ability.EDIT_TASKS)
+    services.set_enabled(name, body.enabled, who.principal, datetime.now(UTC))
+    return _out(services.find(name))
+
+
+@router.post("/{name}/run", response={202: RunStartedOut}, summary="Start a task now")
+def run_task(request: HttpRequest, name: str, body: RunIn | None = None) -> RunStartedOut:
+    who = caller(request, Ability.RUN_TASKS)
+    inputs = body.inputs if body else {}
+    return RunStartedOut(run_id=start_task(name, who.principal, datetime.now(UTC), inputs=inputs))
+
+
+def _out(task: Task) -> TaskOut:
+    version = task.current
+    return TaskOut(
+        name=task.name,
+        enabled=task.enabled,
+        version=version.number if version else None,
+        description=str(version.definition.get("description") or "") if version else "",
+        triggers=[
+            TriggerOut(
+                id=one.trigger,
+                kind=one.kind,
+                next_due=one.next_due,
+                last_fired_at=one.last_fired_at,
+                fired=one.fired,
+                refused=one.refused,
+                failed=one.failed,
+            )
+            for one in task.triggers.all()
+        ],
+    )

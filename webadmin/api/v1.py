@@ -1,0 +1,46 @@
+"""``/api/v1``: the same services as the screens, for programs."""
+
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+
+from appliance.lib.errors import MillwrightError
+from appliance.runs.services import NotNow
+from appliance.tasks.loader import TaskFileError
+from webadmin.api import box, runs, tasks
+from webadmin.api.auth import EITHER
+from webadmin.api.schemas import ErrorOut, ProblemOut
+
+api = NinjaAPI(
+    title="Millwright",
+    version="1",
+    description="Tasks, runs, events and the all-stop of this box. Send `Authorization: Bearer <token>`.",
+    auth=EITHER,
+    docs_url=None,
+    urls_namespace="api-1",
+)
+api.add_router("/tasks", tasks.router)
+api.add_router("/runs", runs.router)
+api.add_router("", box.router)
+
+
+@api.exception_handler(TaskFileError)
+def refused_file(request: HttpRequest, error: TaskFileError) -> HttpResponse:
+    body = ErrorOut(code=error.code, message="the task file was refused").model_dump()
+    problems = [ProblemOut.model_validate(one.to_json()).model_dump() for one in error.problems]
+    return api.create_response(request, {**body, "problems": problems}, status=422)
+
+
+@api.exception_handler(MillwrightError)
+def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
+    body = ErrorOut(code=error.code, message=error.message, hint=error.hint or "")
+    return api.create_response(request, body.model_dump(), status=_status(error))
+
+
+def _status(error: MillwrightError) -> int:
+    if error.code.endswith(".not_found"):
+        return 404
+    if error.code == "accounts.not_allowed":
+        return 403
+    if isinstance(error, NotNow):
+        return 409
+    return 422 if error.permanent else 503

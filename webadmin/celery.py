@@ -1,0 +1,11 @@
+"""The Celery application: it carries hints ("look at run X"), never truth."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webadmin.settings")
+
+app = Celery("millwright")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["appliance.tasks", "appliance.runs", "appliance.processes"], related_name="jobs")

@@ -1,0 +1,107 @@
+"""``/ws/live``: what happened, in order. The socket is a hint; the journal is the truth."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+from appliance.accounts.domain import Ability
+from appliance.events.journal import Cursor, CursorInvalid, Page
+from appliance.events.services import current_cursor, read_after
+from appliance.runs.models import Run
+
+PAUSE = 0.2
+"""Seconds between two batches: a flood reaches the browser at most five times a second."""
+BATCH = 500
+
+
+class LiveConsumer(AsyncJsonWebsocketConsumer):
+    """The browser says from where (``{"after": cursor}``); it gets every event after it, and hints make it prompt.
+
+    ``{"watch": run id}`` adds the live output of one run.
+    """
+
+    async def connect(self) -> None:
+        user = self.scope.get("user")
+        if user is None or not user.is_authenticated or not user.can(Ability.VIEW):
+            await self.close(code=4401)
+            return
+        self._cursor: Cursor | None = None
+        self._wake = asyncio.Event()
+        self._watched: set[str] = set()
+        self._pump: asyncio.Task[None] | None = None
+        await self.channel_layer.group_add("live", self.channel_name)
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        if getattr(self, "_pump", None):
+            self._pump.cancel()  # type: ignore[union-attr]  # checked by the line above
+        with contextlib.suppress(Exception):
+            await self.channel_layer.group_discard("live", self.channel_name)
+            for run_id in getattr(self, "_watched", ()):
+                await self.channel_layer.group_discard(f"run.{run_id}", self.channel_name)
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        if not isinstance(content, dict):
+            return
+        if "after" in content:
+            await self._begin(str(content["after"]))
+        elif isinstance(content.get("watch"), str) and len(self._watched) < 10:
+            await self._watch(content["watch"])
+
+    async def _begin(self, after: str) -> None:
+        try:
+            self._cursor = Cursor.parse(after)
+        except CursorInvalid:
+            self._cursor = await database_sync_to_async(current_cursor)()
+        self._wake.set()
+        if self._pump is None:
+            self._pump = asyncio.create_task(self._forward())
+
+    async def _watch(self, run_id: str) -> None:
+        try:
+            known = await database_sync_to_async(Run.objects.filter(pk=run_id).exists)()
+        except Exception:
+            known = False
+        if known:
+            self._watched.add(run_id)
+            await self.channel_layer.group_add(f"run.{run_id}", self.channel_name)
+
+    async def _forward(self) -> None:
+        while True:
+            # Also without a hint: one that was lost costs two seconds.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    await self._wake.wait()
+            self._wake.clear()
+            page = await self._read()
+            if page is not None and page.entries:
+                self._cursor = page.cursor
+                await self.send_json(
+                    {"cursor": str(page.cursor), "events": [entry.to_json() for entry in page.entries]}
+                )
+                if page.more:
+                    self._wake.set()
+            await asyncio.sleep(PAUSE)
+
+    async def _read(self) -> Page | None:
+        if self._cursor is None:
+            return None
+        try:
+            page: Page = await database_sync_to_async(read_after)(self._cursor, BATCH)
+        except CursorInvalid:
+            self._cursor = await database_sync_to_async(current_cursor)()
+        except Exception:
+            # The database is away; the browser keeps its position and asks again.
+            return None
+        else:
+            return page
+        return None
+
+    async def live_hint(self, message: dict[str, Any]) -> None:
+        self._wake.set()
+
+    async def run_output(self, message: dict[str, Any]) -> None:
+        await self.send_json({"output": {k: message[k] for k in ("run", "step", "stream", "text")}})

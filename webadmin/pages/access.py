@@ -1,0 +1,35 @@
+"""Who may see a page: signed in, with the ability that the page asks for."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+
+from appliance.accounts.domain import Ability
+from appliance.accounts.models import User
+
+View = TypeVar("View", bound=Callable[..., HttpResponse])
+
+
+def needs(ability: Ability) -> Callable[[View], View]:
+    """Signed in, and able; else the log-in page, or 403."""
+
+    def decorate(view: View) -> View:
+        @login_required
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not person(request).can(ability):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        return cast(View, guarded)
+
+    return decorate
+
+
+def person(request: HttpRequest) -> User:
+    """The signed-in person of a guarded view."""
+    return cast(User, request.user)

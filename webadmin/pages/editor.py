@@ -1,0 +1,89 @@
+"""Writing tasks: the editor with its checks, and what changed between two versions."""
+
+import difflib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from appliance.accounts.domain import Ability
+from appliance.lib.errors import MillwrightError
+from appliance.tasks import services
+from appliance.tasks.loader import Problem, TaskFileError, load_text
+from appliance.tasks.models import TaskVersion
+from webadmin.pages.access import needs, person
+from webadmin.pages.tasks import task_or_404
+
+NEW = """- name: my_task
+  trigger: manual
+  actions:
+    - type: notification
+      platform: webchat
+      message: "Hello from the box"
+"""
+
+
+@needs(Ability.EDIT_TASKS)
+def edit(request: HttpRequest, name: str | None = None) -> HttpResponse:
+    """The editor: a text that cannot be read is given back with every problem, and changes nothing."""
+    task = task_or_404(name) if name else None
+    text = request.POST.get("text", task.current.text if task and task.current else NEW)
+    text = text.replace("\r\n", "\n")
+    problems: list[Problem] = []
+    if request.method == "POST":
+        try:
+            applied = services.apply_text(
+                text, f"{name or 'new'}.yaml", person(request).principal, datetime.now(UTC), only=name
+            )
+        except TaskFileError as error:
+            problems = list(error.problems)
+        except MillwrightError as error:
+            problems = [Problem("", 1, 1, "", error.message, hint=error.hint or "")]
+        else:
+            what = ", ".join(f"{one.name} v{one.version}" for one in applied)
+            messages.success(request, _("Saved: %(what)s") % {"what": what})
+            return redirect("task", name=applied[0].name)
+    context = {"task": task, "text": text, "problems": problems}
+    return render(request, "tasks/edit.html", context, status=422 if problems else 200)
+
+
+@require_POST
+@needs(Ability.EDIT_TASKS)
+def validate(request: HttpRequest) -> HttpResponse:
+    """As you type: the problems of a text, and nothing else."""
+    problems: list[Problem] = []
+    try:
+        load_text(request.POST.get("text", "").replace("\r\n", "\n"), "editor")
+    except TaskFileError as error:
+        problems = list(error.problems)
+    return render(request, "tasks/problems.html", {"problems": problems, "checked": True})
+
+
+@needs(Ability.VIEW)
+def version_page(request: HttpRequest, name: str, number: int) -> HttpResponse:
+    """One version, line by line against the one before it."""
+    task = task_or_404(name)
+    found = {v.number: v for v in TaskVersion.objects.filter(task=task, number__in=[number, number - 1])}
+    version, older = found.get(number), found.get(number - 1)
+    if version is None:
+        raise Http404(f"{name} has no version {number}")
+    context = {
+        "task": task,
+        "version": version,
+        "older": older,
+        "lines": list(diff_lines(older.text if older else "", version.text)),
+        "is_current": task.current_id == version.pk,
+    }
+    return render(request, "tasks/version.html", context)
+
+
+def diff_lines(old: str, new: str) -> Iterator[tuple[str, str]]:
+    """(added, removed or same; the line), in the order of the newer text."""
+    signs = {"+": "added", "-": "removed", " ": "same"}
+    for line in difflib.ndiff(old.splitlines(), new.splitlines()):
+        if line[:1] in signs:
+            yield signs[line[0]], line[2:]

@@ -1,0 +1,42 @@
+"""The first page: is everything well, and what happened last."""
+
+from datetime import UTC, datetime
+
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from appliance.accounts.domain import Ability
+from appliance.events import FeedMessage
+from appliance.events.services import current_cursor, latest
+from appliance.runs.models import Run
+from appliance.tasks.models import Task
+from webadmin.health import part_states
+from webadmin.pages.access import needs
+from webadmin.pages.bus import rate_of_all
+from webadmin.pages.runs import name_tasks
+from webadmin.simulator import PLAYER
+
+LAST_RUNS = 12
+LAST_MESSAGES = 12
+
+
+@needs(Ability.VIEW)
+def overview(request: HttpRequest) -> HttpResponse:
+    cursor = current_cursor()
+    runs = list(Run.objects.order_by("-id")[:LAST_RUNS])
+    name_tasks(runs)
+    unfinished = Run.objects.filter(state__in=["queued", "running", "waiting"])
+    counts = dict(unfinished.values_list("state").annotate(Count("id")).order_by())
+    context = {
+        "cursor": cursor,
+        "parts": part_states(),
+        "runs": runs,
+        "tasks": Task.objects.count(),
+        "feed": latest([FeedMessage.type], limit=LAST_MESSAGES),
+        "open": counts.get("queued", 0) + counts.get("running", 0),
+        "waiting": counts.get("waiting", 0),
+        "playing": PLAYER.state(),
+        "rate": rate_of_all(datetime.now(UTC)),
+    }
+    return render(request, "overview.html", context)

@@ -1,0 +1,128 @@
+"""Runs: the list, and one page per run."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from appliance.accounts.domain import Ability
+from appliance.events.services import current_cursor
+from appliance.lib.errors import MillwrightError
+from appliance.runs import services
+from appliance.runs.domain import FINAL, RunState
+from appliance.runs.models import Run, Step
+from appliance.tasks.models import Task, TaskVersion
+from webadmin.pages.access import needs, person
+from webadmin.pages.paging import PAGE, cut, uuid_key
+from webadmin.pages.timeline import bars
+
+
+def name_tasks(runs: list[Run]) -> None:
+    """Give each run the name of its task, for the template: one query for all of them."""
+    names = dict(Task.objects.filter(pk__in={run.task_id for run in runs}).values_list("pk", "name"))
+    for run in runs:
+        run.task_name = names.get(run.task_id, "")  # type: ignore[attr-defined]  # for the template
+
+
+@needs(Ability.VIEW)
+def run_list(request: HttpRequest) -> HttpResponse:
+    """Newest first, by the key of the last one shown."""
+    cursor = current_cursor()
+    state, task = request.GET.get("state", ""), request.GET.get("task", "")
+    names = dict(Task.objects.values_list("name", "id"))
+    rows = Run.objects.order_by("-id")
+    if state in set(RunState):
+        rows = rows.filter(state=state)
+    if task:
+        rows = rows.filter(task_id=names.get(task, -1))
+    before = uuid_key(request.GET.get("before", ""))
+    if before:
+        rows = rows.filter(pk__lt=before)
+    runs, following = cut(list(rows[: PAGE + 1]))
+    name_tasks(runs)
+    context = {
+        "cursor": cursor,
+        "runs": runs,
+        "next": following,
+        "states": [one.value for one in RunState],
+        "state": state,
+        "task": task,
+        "tasks": sorted(names),
+    }
+    return render(request, "runs/list.html", context)
+
+
+@needs(Ability.VIEW)
+def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    cursor = current_cursor()
+    try:
+        run = services.get(run_id)
+    except services.RunNotFound as error:
+        raise Http404(str(error)) from error
+    steps = list(Step.objects.filter(run_id=run_id).order_by("started_at", "position", "attempt"))
+    version = TaskVersion.objects.filter(pk=run.version_id).select_related("task").first()
+    drawn, scale = bars(steps, datetime.now(UTC))
+    context = {
+        "cursor": cursor,
+        "run": run,
+        "name": version.task.name if version else services.task_name(run),
+        "version": version,
+        "steps": steps,
+        "bars": drawn if len(drawn) > 1 else [],
+        "scale": scale,
+        "ended": RunState(run.state) in FINAL,
+        "why": _why(run),
+        "due": _due(run),
+        "may_act": person(request).can(Ability.CANCEL_RUNS),
+    }
+    return render(request, "runs/page.html", context)
+
+
+def _due(run: Run) -> datetime | None:
+    event = run.inputs.get("event") if isinstance(run.inputs, dict) else None
+    try:
+        return datetime.fromisoformat(event["due_at"]) if isinstance(event, dict) else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _why(run: Run) -> str:
+    """The sentence of why this run exists; ``reason`` may say by now why it ended."""
+    event = run.inputs.get("event") if isinstance(run.inputs, dict) else None
+    if isinstance(event, dict) and event.get("due_at"):
+        return _("Its time had come:")
+    if run.forked_from:
+        return _("%(who)s ran an earlier run again.") % {"who": run.principal.removeprefix("user:")}
+    if run.origin == "mqtt":
+        return _("A message came on %(topic)s.") % {"topic": run.inputs.get("topic", "?")}
+    if run.origin == "webhook":
+        return _("Its webhook was called.")
+    if run.origin == "task":
+        return _("Another task called it.")
+    if run.origin == "event" and isinstance(event, dict):
+        return _("The box saw the event %(type)s.") % {"type": event.get("type", "?")}
+    return _("%(who)s started it.") % {"who": run.principal.removeprefix("user:")}
+
+
+@require_POST
+@needs(Ability.CANCEL_RUNS)
+def act(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Cancel, run again, or settle what is unclear."""
+    by, now = person(request).principal, datetime.now(UTC)
+    wanted = request.POST.get("do", "")
+    try:
+        if wanted == "cancel":
+            services.cancel(run_id, by)
+        elif wanted == "again":
+            run_id = services.start_again(run_id, by, now)
+        elif wanted in ("happened", "not-happened"):
+            services.settle(run_id, wanted == "happened", by)
+    except services.RunNotFound as error:
+        raise Http404(str(error)) from error
+    except MillwrightError as error:
+        messages.error(request, str(error))
+    return redirect("run", run_id=run_id)

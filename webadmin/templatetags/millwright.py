@@ -1,0 +1,145 @@
+"""Tags and filters of the product's own screens."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django import template
+from django.forms import BoundField, CheckboxInput
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from appliance.accounts.domain import Ability
+from appliance.safety.allstop import AllStop, current
+from appliance.tasks.models import TaskTrigger
+from webadmin.words import PARTS, word
+
+register = template.Library()
+
+LONGEST_TEXT = 20_000
+"""Characters of one value on a page; the rest is in the API."""
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A symbol of ``parts/icons.html``; always beside a word, so it says nothing to a screen reader."""
+    return format_html('<svg class="icon" aria-hidden="true"><use href="#i-{}"></use></svg>', name)
+
+
+@register.simple_tag
+def badge(state: Any, detail: Any = "") -> SafeString:
+    """A state by colour and word; ``detail`` is what it waits for."""
+    known = word(state)
+    if detail:
+        return format_html('<span class="badge {}">{}: {}</span>', known.tone, known.text, word(detail).text)
+    return format_html('<span class="badge {}">{}</span>', known.tone, known.text)
+
+
+@register.filter
+def said(value: Any) -> Any:
+    """The word of a state without its badge."""
+    return word(value).text
+
+
+@register.filter
+def tone(value: Any) -> str:
+    return word(value).tone
+
+
+@register.filter
+def part_name(value: str) -> Any:
+    return PARTS.get(value, value)
+
+
+@register.simple_tag
+def when(at: datetime | None, empty: str = "") -> SafeString | str:
+    """A time: UTC without JavaScript, the reader's own clock and "how long ago" with it."""
+    if at is None:
+        return empty
+    at = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" data-when>{} {} UTC</time>',
+        at.isoformat(),
+        date_format(at, "Y-m-d"),
+        f"{at:%H:%M:%S}",
+    )
+
+
+@register.filter
+def took(start: datetime | None, end: datetime | None) -> str:
+    """How long something took, in the unit that reads best."""
+    return span((end - start).total_seconds()) if start and end else ""
+
+
+def span(seconds: float) -> str:
+    """``0.012`` as ``12 ms``, ``75`` as ``1 min 15 s``."""
+    if seconds < 0:
+        return ""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = timedelta(seconds=round(seconds))
+    minutes, rest = divmod(int(whole.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+@register.filter
+def shown(value: Any) -> str:
+    """A JSON value as people read it: text as it is, the rest indented."""
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    if len(text) > LONGEST_TEXT:
+        cut = len(text) - LONGEST_TEXT
+        return f"{text[:LONGEST_TEXT]}\n{_('… and %(count)d more characters') % {'count': cut}}"
+    return text
+
+
+@register.filter
+def one_line(value: Any) -> str:
+    """A JSON value on one line of a table."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return " ".join(text.split())[:200]
+
+
+@register.filter
+def listens_to(trigger: TaskTrigger) -> str:
+    """What starts a trigger, in its own words: a cron line, a topic, a name."""
+    own = trigger.spec.get(trigger.kind)
+    if isinstance(own, dict):
+        own = own.get("topic") or own.get("name") or own
+    where = trigger.spec.get("timezone")
+    text = one_line("" if own is None else own)
+    return f"{text} ({where})" if where else text
+
+
+@register.filter
+def is_check(field: BoundField) -> bool:
+    """Whether the label stands after the control."""
+    return isinstance(field.field.widget, CheckboxInput)
+
+
+@register.filter
+def can(user: Any, ability: str) -> bool:
+    """Whether the person may do it; nobody who is not signed in may do anything."""
+    return bool(user.is_authenticated and user.can(Ability(ability)))
+
+
+@register.filter
+def short(value: Any) -> str:
+    """The end of an identifier: its beginning is only its time."""
+    return str(value)[-8:]
+
+
+@register.filter
+def actor(value: str) -> str:
+    """A principal without its kind: ``user:ana`` as ``ana``."""
+    return value.removeprefix("user:")
+
+
+@register.simple_tag
+def all_stop() -> AllStop:
+    """The switch as it stands, for the banner."""
+    return current()

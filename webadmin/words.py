@@ -1,0 +1,83 @@
+"""The vocabulary of states as people read it: a word and a tone for each. Colour is never the only sign."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+Text = str | Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word to show, and its tone: ok, busy, wait, bad or off."""
+
+    text: Text
+    tone: str
+
+
+WORDS: dict[str, Word] = {
+    "queued": Word(_("queued"), "busy"),
+    "running": Word(_("running"), "busy"),
+    "waiting": Word(_("waiting"), "wait"),
+    "succeeded": Word(_("succeeded"), "ok"),
+    "failed": Word(_("failed"), "bad"),
+    "cancelled": Word(_("cancelled"), "off"),
+    "undone": Word(_("undone"), "off"),
+    "poisoned": Word(_("parked"), "bad"),
+    "intent": Word(_("running"), "busy"),
+    "skipped": Word(_("skipped"), "off"),
+    "handed_over": Word(_("handed over"), "wait"),
+    "ambiguous": Word(_("unclear"), "wait"),
+    "approval": Word(_("an approval"), "wait"),
+    "timer": Word(_("a time"), "wait"),
+    "network": Word(_("the network"), "wait"),
+    "delivery": Word(_("delivery"), "wait"),
+    "plant_state": Word(_("the plant's state"), "wait"),
+    "all_stop": Word(_("the all-stop"), "wait"),
+    "budget": Word(_("its budget"), "wait"),
+    "retry": Word(_("another try"), "wait"),
+    "fired": Word(_("fired"), "ok"),
+    "missed": Word(_("missed"), "wait"),
+    "suppressed": Word(_("suppressed"), "off"),
+    "healthy": Word(_("healthy"), "ok"),
+    "away": Word(_("away"), "bad"),
+    "ok": Word(_("connected"), "ok"),
+    "unavailable": Word(_("not available"), "off"),
+    "on": Word(_("on"), "ok"),
+    "off": Word(_("off"), "off"),
+    "good": Word(_("good"), "ok"),
+    "binary": Word(_("binary"), "off"),
+    "large": Word(_("too large"), "off"),
+    "pure": Word(_("changes nothing"), "off"),
+    "idempotent": Word(_("safe to repeat"), "off"),
+    "keyed": Word(_("dropped if repeated"), "off"),
+    "unsafe": Word(_("never repeated"), "off"),
+    "viewer": Word(_("viewer"), "off"),
+    "operator": Word(_("operator"), "off"),
+    "engineer": Word(_("engineer"), "off"),
+    "admin": Word(_("administrator"), "off"),
+    "added": Word(_("added"), "ok"),
+    "removed": Word(_("removed"), "bad"),
+    "same": Word(_("unchanged"), "off"),
+    "none": Word(_("none"), "off"),
+    "freeze": Word(_("freeze: no new effect"), "bad"),
+    "kill": Word(_("kill: end what runs"), "bad"),
+    "cut": Word(_("cut: nothing leaves the box"), "bad"),
+    "read_only": Word(_("read only: people can only look"), "bad"),
+}
+
+PARTS: dict[str, Text] = {
+    "postgres": _("Database"),
+    "redis": _("Redis"),
+    "broker": _("MQTT broker"),
+    "reactor": _("Reactor"),
+    "worker": _("Worker"),
+    "beat": _("Clock"),
+}
+
+
+def word(value: Any) -> Word:
+    """The word of a state; an unknown one is shown as it is."""
+    return WORDS.get(str(value)) or Word(str(value), "off")
