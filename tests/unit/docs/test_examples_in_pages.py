@@ -1,0 +1,32 @@
+"""What the pages tell one to write is accepted by the product."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.bridges.platforms import parse_platforms
+from appliance.tasks.loader import load_text
+from tests.unit.docs.pages import PAGES, blocks, title
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_every_task_of_a_page_loads(page: Path) -> None:
+    for text in blocks(page, "yaml"):
+        if text.lstrip().startswith("- name:"):
+            assert load_text(text, title(page))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_every_step_of_a_page_loads(page: Path) -> None:
+    for text in blocks(page, "yaml"):
+        if text.lstrip().startswith("- type:"):
+            steps = "".join(f"    {line}\n" for line in text.splitlines())
+            task = f"- name: shown\n  trigger: mqtt plant/{{pump}}\n  actions:\n{steps}"
+            assert load_text(task, title(page))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_every_platform_configuration_of_a_page_is_read(page: Path) -> None:
+    for text in blocks(page, "json"):
+        if '"platforms"' in text:
+            assert parse_platforms(text, title(page))
