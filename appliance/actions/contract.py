@@ -144,7 +144,7 @@ def _render(value: Any, scope: Mapping[str, JsonValue], state: StateReader | Non
     if isinstance(value, Template | Tree):
         return value.render(scope, state=state)
     if isinstance(value, ShellTemplate):
-        script, arguments = value.render(scope)
+        script, arguments = value.render(scope, state=state)
         return {"script": script, "arguments": list(arguments)}
     if isinstance(value, timedelta):
         return value.total_seconds()

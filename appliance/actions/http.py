@@ -17,8 +17,10 @@ from appliance.actions.contract import (
     StepResult,
 )
 from appliance.expressions import Tree
-from appliance.expressions.fields import TemplateField, TreeField
+from appliance.expressions.fields import TextField, TreeField
+from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.safety.secrets import is_reference, resolve_async
 
 LARGEST = 1024 * 1024
 SHOWN_HEADERS = ("content-type", "location", "retry-after")
@@ -34,14 +36,14 @@ class Method(StrEnum):
 
 
 class HttpParams(Params):
-    url: TemplateField
+    url: TextField
     """Where: http or https. Values of an expression are not escaped: use ``query`` for them."""
     method: Method = Method.GET
     """GET, HEAD, POST, PUT, PATCH or DELETE."""
-    query: dict[str, TemplateField] = {}
+    query: dict[str, TextField] = {}
     """Added to the URL, escaped."""
-    headers: dict[str, TemplateField] = {}
-    """Request headers."""
+    headers: dict[str, TextField] = {}
+    """Request headers. ``secret:NAME``, alone or after a scheme as in ``Bearer secret:NAME``, is a stored secret."""
     body: TreeField = Tree(None)
     """Text as it is, anything else as JSON."""
     idempotency_key: bool = False
@@ -71,7 +73,14 @@ class HttpAction(ActionKind[HttpParams]):
             return StepResult.failed(str(error), retryable=False)
         except NameNotFound as error:
             return StepResult.failed(str(error))
-        request = _request(arguments, context, url, host, address)
+        try:
+            headers = await _headers(arguments, context)
+        except MillwrightError as error:
+            return StepResult.failed(str(error), retryable=False)
+        try:
+            request = _request(arguments, headers, context, url, host, address)
+        except (httpx.InvalidURL, UnicodeError) as error:
+            return StepResult.failed(f"this cannot be sent: {error}", retryable=False)
         try:
             async with httpx.AsyncClient(
                 trust_env=False, follow_redirects=False, timeout=context.timeout
@@ -85,8 +94,26 @@ class HttpAction(ActionKind[HttpParams]):
         return _result(response, body, cut, arguments)
 
 
-def _request(arguments: JsonObject, context: StepContext, url: str, host: str, address: str) -> httpx.Request:
+async def _headers(arguments: JsonObject, context: StepContext) -> dict[str, str]:
+    """The request's headers; ``secret:NAME`` becomes its value here and nowhere earlier."""
     headers = {str(k): str(v) for k, v in _mapping(arguments["headers"]).items()}
+    for name, value in headers.items():
+        scheme, space, rest = value.partition(" ")
+        if is_reference(value):
+            headers[name] = await _secret(value, context)
+        elif space and is_reference(rest):
+            headers[name] = f"{scheme} {await _secret(rest, context)}"
+    return headers
+
+
+async def _secret(reference: str, context: StepContext) -> str:
+    async with context.connect() as connection:
+        return await resolve_async(connection, reference)
+
+
+def _request(
+    arguments: JsonObject, headers: dict[str, str], context: StepContext, url: str, host: str, address: str
+) -> httpx.Request:
     if arguments["idempotency_key"]:
         headers["Idempotency-Key"] = context.key
     body = arguments["body"]

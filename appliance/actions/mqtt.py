@@ -12,12 +12,12 @@ from appliance.actions.contract import (
 )
 from appliance.bus.errors import BusAway, BusError
 from appliance.expressions import Tree
-from appliance.expressions.fields import TemplateField, TreeField
+from appliance.expressions.fields import TextField, TreeField
 from appliance.lib.jsontypes import JsonObject, JsonValue
 
 
 class MqttParams(Params):
-    topic: TemplateField
+    topic: TextField
     """Where to publish; no wildcards."""
     payload: TreeField = Tree(None)
     """What: text as it is, anything else as JSON. Every text in it is a template."""

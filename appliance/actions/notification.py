@@ -10,7 +10,7 @@ from appliance.actions.contract import (
     StepContext,
     StepResult,
 )
-from appliance.expressions.fields import MessageField, TemplateField
+from appliance.expressions.fields import MessageField, TextField
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import OutboxItem
 
@@ -22,7 +22,7 @@ class NotificationParams(Params):
     """Which bridge: ``telegram``, ``webchat``, ``loopback``, … as named in the platform configuration."""
     message: MessageField
     """The text. ``{% if %}`` and ``{% for %}`` are allowed here."""
-    to: TemplateField | None = None
+    to: TextField | None = None
     """The conversation, where the platform's default one is not meant."""
 
 

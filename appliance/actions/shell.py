@@ -14,7 +14,7 @@ from appliance.actions.contract import (
     TargetAway,
 )
 from appliance.actions.shell_text import classify_shell, default_ok_exit
-from appliance.expressions.fields import ShellField, TemplateField
+from appliance.expressions.fields import ShellField, TextField
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
 from appliance.sandbox.ports import Job, Outcome
@@ -25,9 +25,9 @@ OUTPUT_LIMIT = 256 * 1024
 class ShellParams(Params):
     command: ShellField | None = None
     """Text for ``/bin/sh``. Each ``{{ }}`` becomes a positional parameter."""
-    args: tuple[TemplateField, ...] | None = None
+    args: tuple[TextField, ...] | None = None
     """The program and its arguments, without any shell. Exactly one of ``command`` and ``args``."""
-    env: dict[str, TemplateField] = {}
+    env: dict[str, TextField] = {}
     """Environment variables to add."""
     reads: tuple[str, ...] = ()
     """Absolute paths that the command may read besides the system's own and /var/log."""

@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.audit.errors import AuditBroken
 from appliance.audit.services import sign_head
+from appliance.bridges.chats import prune
 from appliance.events import AuditAlert
 from appliance.events.services import record_async
 from appliance.lib.clock import Clock
@@ -24,15 +25,18 @@ PARTITIONED: dict[str, Key] = {
     "runs_run": Key.UUID,
     "runs_step": Key.UUID,
     "events_event": Key.TIME,
+    "outbox_item": Key.UUID,
 }
 
 _PARTS = """
 SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_inherits i
 JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass
 """
-_UNFINISHED = """
-SELECT count(*) FROM {} WHERE state IN ('queued', 'running', 'waiting')
-"""
+_UNFINISHED = "SELECT EXISTS (SELECT 1 FROM {} WHERE state = ANY(%s))"
+_OPEN_STATES = {
+    "runs_run": ["queued", "running", "waiting"],
+    "outbox_item": ["pending", "sending"],
+}
 
 
 class Housekeeping:
@@ -51,6 +55,7 @@ class Housekeeping:
             await self.prepare_partitions(now.date())
             await self.drop_old(now.date())
             await self._forget_webhooks()
+            await sync_to_async(prune)(now - timedelta(days=self._config.keep_days))
             self._partitions_done = now.date()
         if self._signed_at is None or now - self._signed_at >= timedelta(minutes=1):
             await self._sign(now)
@@ -107,11 +112,14 @@ class Housekeeping:
         return out
 
     async def _finished(self, connection: AsyncConnection[Any], table: str, day: date) -> bool:
-        if table not in ("runs_run", "runs_step"):
+        """Steps are kept as long as their runs; a day whose runs are dropped already has none."""
+        owner = "runs_run" if table == "runs_step" else table
+        if owner not in _OPEN_STATES:
             return True
-        name = sql.Identifier(f"runs_run_p{day:%Y%m%d}")
-        try:
-            row = await (await connection.execute(sql.SQL(_UNFINISHED).format(name))).fetchone()
-        except Exception:
-            return table == "runs_step"
-        return row is not None and row[0] == 0
+        name = f"{owner}_p{day:%Y%m%d}"
+        row = await (await connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))).fetchone()
+        if row is None or not row[0]:
+            return True
+        query = sql.SQL(_UNFINISHED).format(sql.Identifier(name))
+        row = await (await connection.execute(query, (_OPEN_STATES[owner],))).fetchone()
+        return row is not None and not row[0]

@@ -15,10 +15,14 @@ from psycopg_pool import PoolTimeout
 
 from appliance.bridges.hub import BridgeHub
 from appliance.bus.client import BusClient
+from appliance.bus.ports import Delivery
+from appliance.events import BoxStarted
 from appliance.events.hints import Hinter
+from appliance.events.services import record_async
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
 from appliance.outbox.sender import Sender
+from appliance.processes.box_topics import BoxTopics
 from appliance.processes.chat import ChatCommands
 from appliance.processes.follow import JournalFollower
 from appliance.processes.housekeeping import Housekeeping
@@ -35,6 +39,7 @@ from appliance.tasks.sql import READ_REVISION
 
 log = logging.getLogger(__name__)
 
+VERSION = "0.1.0"
 RELOAD_EVERY = 0.5
 RECOVER_EVERY = 2.0
 WAKE_EVERY = 0.5
@@ -60,12 +65,15 @@ class Reactor:
         self._intake = Intake(self._pool, self._clock, self.hint)
         self._reconciler = Reconciler(self._pool, self._clock)
         self._housekeeping = Housekeeping(self._pool, self._clock, config)
+        self._topics = BoxTopics(config.home.id)
         self._inbound = BusClient(
             config.mqtt_url,
             f"{config.home.id}-reactor-{config.home.secret('mqtt_client')[:12]}",
             clean=False,
             box=config.home.id,
-            on_batch=self._intake.deliver,
+            will=self._topics.will,
+            on_batch=self._deliver,
+            on_connected=self._announce,
             session_file=config.home.data / "bus" / "reactor.json",
         )
         self._hub = BridgeHub(
@@ -83,6 +91,8 @@ class Reactor:
         with contextlib.suppress(DatabaseError, PoolTimeout):
             async with self._pool.connection() as connection:
                 await self._intake.last.load(connection)
+            async with self._pool.connection() as connection:
+                await record_async(connection, BoxStarted(version=VERSION))
         await self._inbound.start()
         await self._hub.start()
         self._jobs.append(asyncio.create_task(self._sender.run()))
@@ -96,6 +106,14 @@ class Reactor:
         await self._hub.stop()
         await self._pool.close()
         self._hints.shutdown(wait=False, cancel_futures=True)
+
+    async def _deliver(self, deliveries: list[Delivery]) -> None:
+        """Orders to stop come before everything else in a batch."""
+        await self._topics.obey(deliveries, self._clock.now())
+        await self._intake.deliver(deliveries)
+
+    async def _announce(self) -> None:
+        await self._topics.announce(self._inbound)
 
     def hint(self, run_ids: Sequence[UUID]) -> None:
         """Tell the worker and the browsers, off the loop: a broker that is away must not stall it."""
@@ -112,7 +130,8 @@ class Reactor:
             return
         table = await sync_to_async(load_table)()
         self._intake.table = table
-        await self._inbound.set_filters(table.filters | self._config.watched_filters)
+        wanted = table.filters | self._config.watched_filters | {self._topics.allstop}
+        await self._inbound.set_filters(wanted)
         self._revision = revision
 
     async def _recover(self) -> None:
@@ -127,6 +146,7 @@ class Reactor:
 
     async def _check(self) -> None:
         await self._reconciler.requeue_delivered()
+        await self._reconciler.overdue_messages()
         silent = await self._reconciler.silent_triggers()
         if silent:
             log.warning("repaired: an enabled time trigger has its next due time: %s", ", ".join(silent))

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from appliance.actions.registry import registry
+from appliance.bus.topics import TopicTable, parse_pattern
 from appliance.expressions import ExpressionError, StateNeeded, truth
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -49,3 +50,15 @@ def _line(spec: StepSpec, base: JsonObject, progress: Progress) -> tuple[str, Js
         return f"depends on the last value of {needed.topic}", UNKNOWN
     except (ExpressionError, MillwrightError) as error:
         return f"would fail: {error}", None
+
+
+def captures_of(definition: TaskDefinition, topic: str | None) -> JsonObject:
+    """What the task's mqtt triggers capture from a topic; empty where none listens there."""
+    for trigger in definition.triggers:
+        if topic is not None and trigger.mqtt is not None:
+            table: TopicTable[tuple[str, ...]] = TopicTable()
+            pattern = parse_pattern(trigger.mqtt.topic)
+            table.add(pattern, pattern.names)
+            for names, captured in table.match(topic):
+                return dict(zip(names, captured, strict=True))
+    return {}

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from appliance.audit.services import AuditEntry, append_async
 from appliance.events import RunChanged
 from appliance.events.services import record_many_async
 from appliance.lib.clock import Clock
+from appliance.outbox.services import overdue
+from appliance.outbox.sql import HINT_CHANNEL
 from appliance.runs import sql
 from appliance.runs.domain import RECOVERY_LIMIT, RunState
 from appliance.runs.ledger import run_changed
@@ -98,6 +101,16 @@ class Reconciler:
                 repairs.append(
                     Repair("a run that waits for delivery has one under way", str(run_id), "queued")
                 )
+            await self._say(connection, repairs)
+        return repairs
+
+    async def overdue_messages(self) -> list[Repair]:
+        """No message is overdue in the outbox: a sender that lives would have sent, renewed or expired it."""
+        async with self._pool.connection() as connection, connection.transaction():
+            found = await overdue(connection, self._clock.now() - timedelta(minutes=1))
+            repairs = [Repair("no message is overdue", str(item), "the sender is told") for item in found]
+            if repairs:
+                await connection.execute("SELECT pg_notify(%s, '')", (HINT_CHANNEL,))
             await self._say(connection, repairs)
         return repairs
 

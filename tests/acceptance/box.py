@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 import psycopg
-from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessage, MQTTMessageInfo
-from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.client import Client, MQTTMessage, MQTTMessageInfo
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from psycopg.rows import dict_row
 
 from appliance.processes.bench.box import Box

@@ -8,7 +8,7 @@ from ninja.errors import HttpError
 from ninja.security import HttpBearer, SessionAuth
 
 from appliance.accounts.domain import Ability
-from appliance.accounts.models import ApiToken
+from appliance.accounts.models import ApiToken, User
 from appliance.accounts.principal import Principal
 from appliance.accounts.tokens import authenticate
 
@@ -20,6 +20,11 @@ class Caller(Protocol):
     def principal(self) -> Principal: ...
 
     def can(self, ability: Ability) -> bool: ...
+
+
+def username_of(who: Caller) -> str:
+    """The person who calls, or for whom a token acts."""
+    return who.user.username if isinstance(who, ApiToken) else cast(User, who).username
 
 
 class TokenAuth(HttpBearer):

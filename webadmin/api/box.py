@@ -12,9 +12,10 @@ from appliance.accounts.domain import Ability
 from appliance.events.services import current_cursor, read_after
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, Level, current, engage, release
-from webadmin.api.auth import caller
+from webadmin.api.auth import caller, username_of
 from webadmin.api.schemas import EventOut, EventsOut, PartOut, ReasonIn, StatusOut, StopIn, StopOut
 from webadmin.health import part_states
+from webadmin.visible import visible_to
 
 router = Router(tags=["box"])
 
@@ -37,14 +38,16 @@ def events(
     request: HttpRequest, after: str = "", limit: Annotated[int, Field(ge=1, le=1000)] = 200
 ) -> EventsOut:
     """Without ``after``: the position of now, and no events."""
-    caller(request, Ability.VIEW)
+    who = caller(request, Ability.VIEW)
     if not after:
         return EventsOut(cursor=str(current_cursor()), more=False, events=[])
     page = read_after(after, limit)
     return EventsOut(
         cursor=str(page.cursor),
         more=page.more,
-        events=[EventOut.model_validate(entry.to_json()) for entry in page.entries],
+        events=[
+            EventOut.model_validate(entry.to_json()) for entry in visible_to(username_of(who), page.entries)
+        ],
     )
 
 

@@ -11,6 +11,7 @@ from appliance.accounts.domain import Ability
 from appliance.events.journal import Cursor, CursorInvalid, Page
 from appliance.events.services import current_cursor, read_after
 from appliance.runs.models import Run
+from webadmin.visible import visible_to
 
 PAUSE = 0.2
 """Seconds between two batches: a flood reaches the browser at most five times a second."""
@@ -79,8 +80,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             page = await self._read()
             if page is not None and page.entries:
                 self._cursor = page.cursor
+                entries = visible_to(self.scope["user"].username, page.entries)
                 await self.send_json(
-                    {"cursor": str(page.cursor), "events": [entry.to_json() for entry in page.entries]}
+                    {"cursor": str(page.cursor), "events": [entry.to_json() for entry in entries]}
                 )
                 if page.more:
                     self._wake.set()

@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from appliance.accounts.domain import Ability
-from appliance.events import FeedMessage
-from appliance.events.services import current_cursor, latest
+from appliance.bridges import chats
+from appliance.events.services import current_cursor
 from appliance.runs.models import Run
 from appliance.tasks.models import Task
 from webadmin.health import part_states
@@ -33,7 +33,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "parts": part_states(),
         "runs": runs,
         "tasks": Task.objects.count(),
-        "feed": latest([FeedMessage.type], limit=LAST_MESSAGES),
+        "feed": chats.feed(limit=LAST_MESSAGES),
         "open": counts.get("queued", 0) + counts.get("running", 0),
         "waiting": counts.get("waiting", 0),
         "playing": PLAYER.state(),

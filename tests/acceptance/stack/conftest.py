@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ from appliance.processes import leftovers
 from tests.box import Box
 
 
-@pytest.fixture
-def make_box() -> Iterator[Callable[..., Box]]:
-    """``make_box("name", MILLWRIGHT_…="…")``; the name is the home's folder."""
+@contextmanager
+def boxes_that_end() -> Iterator[Callable[..., Box]]:
+    """Gives ``make_box("name", MILLWRIGHT_…="…")``; the name is the home's folder."""
     # Not tmp_path: services that change user must pass through, and each start of pytest closes that one again.
     place = Path(tempfile.mkdtemp(prefix="mw-box-"))
     place.chmod(0o755)
@@ -45,5 +46,20 @@ def _end(home: Home) -> None:
 
 
 @pytest.fixture
+def make_box() -> Iterator[Callable[..., Box]]:
+    with boxes_that_end() as make:
+        yield make
+
+
+@pytest.fixture
 def box(make_box: Callable[..., Box]) -> Box:
     return make_box()
+
+
+@pytest.fixture(scope="module")
+def running_box() -> Iterator[Box]:
+    """A box with running engines, for tests that only look."""
+    with boxes_that_end() as make:
+        found = make()
+        found.start("--engines-only")
+        yield found

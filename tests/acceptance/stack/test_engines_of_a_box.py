@@ -145,8 +145,8 @@ def test_a_taken_port_is_told_with_the_free_one(make_box: Callable[..., Box]) ->
     assert "Traceback" not in box.said()
 
 
-def test_nobody_gets_in_without_a_password(box: Box) -> None:
-    box.start("--engines-only")
+def test_nobody_gets_in_without_a_password(running_box: Box) -> None:
+    box = running_box
     home = box.config.home
     for user in ("postgres", "millwright"):
         with pytest.raises(psycopg.OperationalError, match="password"):
@@ -163,8 +163,8 @@ def test_nobody_gets_in_without_a_password(box: Box) -> None:
     assert row == (False, False)
 
 
-def test_nothing_listens_beyond_loopback_and_sockets_are_private(box: Box) -> None:
-    box.start("--engines-only")
+def test_nothing_listens_beyond_loopback_and_sockets_are_private(running_box: Box) -> None:
+    box = running_box
     home = box.config.home
     pids = set(leftovers.running(home))
     assert listeners(pids) <= {"127.0.0.1", "::1"}
@@ -174,8 +174,8 @@ def test_nothing_listens_beyond_loopback_and_sockets_are_private(box: Box) -> No
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
 
 
-def test_no_secret_is_on_a_command_line(box: Box) -> None:
-    box.start("--engines-only")
+def test_no_secret_is_on_a_command_line(running_box: Box) -> None:
+    box = running_box
     home = box.config.home
     secrets = [home.secret(entry.name).encode() for entry in home.secrets.iterdir()]
     for pid in leftovers.running(home):
@@ -183,10 +183,9 @@ def test_no_secret_is_on_a_command_line(box: Box) -> None:
         assert not any(secret in command for secret in secrets)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="about a box that root started")
-def test_started_by_root_no_engine_keeps_user_0(box: Box) -> None:
-    box.start("--engines-only")
+def test_started_by_root_no_engine_keeps_user_0(running_box: Box) -> None:
+    box = running_box
     for name, pid in box.pids().items():
         status = Path(f"/proc/{pid}/status").read_text()
         assert f"Uid:\t{box.config.home.service_uid}\t" in status, name
@@ -207,6 +206,7 @@ def test_where_users_cannot_change_root_gives_up_its_powers_and_says_so(make_box
         assert "CapEff:\t0000000000000000" in status
 
 
+@pytest.mark.slow
 def test_detached_it_stays_up_until_it_is_told_to_stop(box: Box) -> None:
     started = box.manage("up", "--engines-only", "--detach")
     try:

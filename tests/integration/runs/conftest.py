@@ -31,6 +31,7 @@ from appliance.tasks.services import apply_text
 from tests.database import address
 from tests.wait import wait_for_async
 
+Work = Callable[[Job], Awaitable[Outcome]]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 TABLES = (
     "runs_run, runs_step, tasks_occurrence, tasks_nottriggered, tasks_webhookseen, outbox_item, events_event, "
@@ -45,7 +46,7 @@ class World:
     published: list[tuple[str, bytes]] = field(default_factory=list)
     jobs: list[tuple[str, ...]] = field(default_factory=list)
     publishing: Callable[[str, bytes], Awaitable[None]] | None = None
-    working: Callable[[Job], Awaitable[Outcome]] | None = None
+    working: Work | None = None
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float) -> None:
         self.published.append((topic, payload))
@@ -77,6 +78,22 @@ def outcome(
         timedelta(seconds=0.01),
         Usage(0.0, 0.0, 0),
     )
+
+
+def answering(*outcomes: Outcome) -> Work:
+    """Jobs that end as told, one after another."""
+    left = list(outcomes)
+
+    async def work(job: Job) -> Outcome:
+        return left.pop(0)
+
+    return work
+
+
+def task(actions: str, **keys: str) -> str:
+    """The YAML of a task ``t`` that is started by hand."""
+    said = "".join(f"  {key}: {value}\n" for key, value in keys.items())
+    return f"- name: t\n  trigger: manual\n{said}  actions:\n{actions}"
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -32,6 +33,10 @@ ALONE = """
   trigger: manual
   actions: [{id: act, type: shell, args: ["/bin/report"], effect: idempotent}]
 """
+
+
+def begun(engine: Engine, jobs: int) -> bool:
+    return len(engine.world.jobs) == jobs
 
 
 async def hang(job: Job) -> Outcome:
@@ -161,7 +166,7 @@ async def test_a_run_that_never_gets_on_is_parked_as_poisoned_and_blocks_nobody(
         worker = engine.worker()
         engine.world.working = hang
         worker.attend(run_id)
-        await wait_for_async(lambda wanted=crash + 1: len(engine.world.jobs) == wanted, 10)
+        await wait_for_async(partial(begun, engine, crash + 1), 10)
         await engine.crash(worker)
         done = await engine.recover(run_id)
         assert done == (["queued"] if crash < RECOVERY_LIMIT else ["poisoned"])

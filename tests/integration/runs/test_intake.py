@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 
 from appliance.bus.ports import Message
 from appliance.lib.clock import SystemClock
-from appliance.runs import intake as intake_module
+from appliance.runs import sql
 from appliance.runs.intake import KEEP_TRACES, LONGEST_CHAIN, Intake
 from appliance.tasks.arming import load_table
 from tests.integration.runs.conftest import Engine
@@ -45,9 +45,9 @@ class Letter:
         self.on_ack()
 
 
-def letter(topic: str, payload: Any, *, retain: bool = False) -> Letter:
+def letter(topic: str, payload: Any, *, retain: bool = False, dup: bool = False) -> Letter:
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return Letter(Message(topic, data, 1, retain, False, 1, SystemClock().now()))
+    return Letter(Message(topic, data, 1, retain, dup, 1, SystemClock().now()))
 
 
 @dataclass
@@ -106,7 +106,7 @@ async def test_what_could_not_be_committed_is_not_acknowledged_and_leaves_nothin
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = await door(engine)
-    monkeypatch.setattr(intake_module.sql, "INSERT_RUN", "INSERT INTO no_such_table VALUES (%(id)s)")
+    monkeypatch.setattr(sql, "INSERT_RUN", "INSERT INTO no_such_table VALUES (%(id)s)")
     batch = [letter("plant/a/temp", {"value": 81}), letter("plant/b", 1)]
     with pytest.raises(Exception, match="no_such_table"):
         await opened.intake.deliver(batch)
@@ -119,9 +119,16 @@ async def test_a_database_that_is_away_leaves_everything_with_the_broker(engine:
     opened = await door(engine)
     one = letter("plant/a/temp", 1)
     await engine.pool.close()
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it is, it must come out
+    with pytest.raises(Exception):  # noqa: B017 - whatever it is, it must come out
         await opened.intake.deliver([one])
     assert not one.acked
+
+
+async def test_a_message_that_the_broker_sends_again_is_marked_as_such(engine: Engine) -> None:
+    opened = await door(engine)
+    await opened.intake.deliver([letter("plant/b", 1), letter("plant/b", 1, dup=True)])
+    rows = await engine.sql("SELECT inputs -> 'event' ->> 'redelivered' AS again FROM runs_run ORDER BY id")
+    assert [row["again"] for row in rows] == [None, "true"]
 
 
 async def test_a_retained_message_is_remembered_and_triggers_nothing(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """One run, one worker: claims, fencing and conditional writes (P4)."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
@@ -174,3 +175,39 @@ async def test_a_worker_that_lost_its_lease_stops_its_work(engine: Engine) -> No
     await asyncio.wait_for(ended.wait(), 10)
     await wait_for_async(lambda: worker.active == 0)
     assert await engine.state(run_id) == "queued"
+
+
+async def test_a_queued_run_is_found_though_every_hint_was_lost(engine: Engine) -> None:
+    run_id = await engine.begin(TASK)
+    worker = engine.worker()
+    await worker.start()
+    try:
+        await wait_for_async(lambda: _is(engine, run_id, "succeeded"), 10)
+    finally:
+        await worker.drain(1)
+
+
+async def _is(engine: Engine, run_id: UUID, state: str) -> bool:
+    return await engine.state(run_id) == state
+
+
+async def test_a_worker_that_stops_takes_nothing_new_and_leaves_the_rest_to_recovery(engine: Engine) -> None:
+    release = asyncio.Event()
+
+    async def slow(topic: str, payload: bytes) -> None:
+        await release.wait()
+
+    engine.world.publishing = slow
+    text = TASK.replace("{id: a, type: set, value: 1}", "{id: a, type: mqtt, topic: a/b}")
+    first, second = await engine.begin(text), await engine.start("t")
+    worker = engine.worker()
+    worker.attend(first)
+    await wait_for_async(lambda: engine.world.published, 10)
+    await worker.drain(0)
+    worker.attend(second)
+    assert worker.active == 0
+    assert (await engine.state(first), await engine.state(second)) == ("running", "queued")
+    release.set()
+    await engine.recover(first)
+    for run_id in (first, second):
+        assert (await engine.perform(run_id))["state"] == "succeeded"

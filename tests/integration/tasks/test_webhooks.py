@@ -5,6 +5,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -149,7 +150,9 @@ def test_over_http_a_run_is_202_a_no_is_200_and_a_stranger_401() -> None:
     factory = RequestFactory()
 
     def post(headers: dict[str, str], body: bytes = BODY, name: str = "deploy") -> int:
-        request = factory.post(f"/hooks/{name}", body, content_type="application/json", **headers)
+        request = factory.post(
+            f"/hooks/{name}", body, content_type="application/json", **dict[str, Any](headers)
+        )
         return hooks.receive(request, name).status_code
 
     assert post(signed()) == 202

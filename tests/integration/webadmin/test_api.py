@@ -12,9 +12,13 @@ from appliance.accounts.domain import Ability, Role
 from appliance.accounts.models import ApiToken, User
 from appliance.accounts.principal import BOX
 from appliance.accounts.tokens import issue_api_token, revoke_api_token
+from appliance.bridges.chats import post_message
+from appliance.bridges.domain import own_conversation
+from appliance.events.journal import Cursor, Entry
 from appliance.runs.models import Run
 from appliance.safety.allstop import Level, current
 from appliance.tasks.models import Task
+from webadmin.visible import visible_to
 
 People = Callable[[Role], User]
 GOOD = "- name: greet\n  trigger: manual\n  actions: [{type: set, value: 2}]\n"
@@ -120,6 +124,18 @@ def test_events_come_in_order_from_a_position(api: Api) -> None:
     assert start
     page = api.get("/events", after="0-0", limit=1)
     assert set(page) == {"cursor", "more", "events"}
+
+
+def test_nobody_reads_another_persons_conversation_with_the_box(person: People) -> None:
+    now = datetime.now(UTC)
+    post_message(person(Role.OPERATOR), "between us", now)
+    client = Client()
+    client.force_login(person(Role.ENGINEER))
+    assert "between us" not in client.get("/").content.decode()
+    assert "between us" not in client.get("/chat/").content.decode()
+    entry = Entry(Cursor(1, 1), now, "feed.message", "feed/x", {"conversation": own_conversation("operator")})
+    assert visible_to("engineer", [entry]) == []
+    assert visible_to("operator", [entry]) == [entry]
 
 
 def test_steps_are_listed(api: Api, ended_run: Callable[..., UUID]) -> None:

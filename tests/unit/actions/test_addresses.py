@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from appliance.actions import addresses
 from appliance.actions.addresses import AddressRefused, NameNotFound, is_metadata, is_public, resolve, split
 
 PRIVATE = [
@@ -79,7 +78,7 @@ async def test_one_private_answer_among_public_ones_refuses_the_name(monkeypatch
         async def getaddrinfo(self, *_: Any, **__: Any) -> list[Any]:
             return [(0, 0, 0, "", ("1.1.1.1", 80)), (0, 0, 0, "", ("10.0.0.1", 80))]
 
-    monkeypatch.setattr(addresses.asyncio, "get_running_loop", Loop)
+    monkeypatch.setattr("appliance.actions.addresses.asyncio.get_running_loop", Loop)
     with pytest.raises(AddressRefused):
         await resolve("rebind.example", 80, allow_private=False)
 

@@ -43,7 +43,8 @@ class _Door(socketserver.UnixStreamServer, SimpleXMLRPCDispatcher):
     def _all(self) -> list[dict[str, str]]:
         return [{"name": name, "statename": state} for name, state in self.states.items()]
 
-    def _start(self, name: str, wait: bool) -> bool:
+    def _start(self, *arguments: Any) -> bool:
+        name, _ = arguments
         self.started.append(name)
         self.states[name] = "STARTING"
         return True

@@ -2,15 +2,17 @@ import getpass
 import json
 import sys
 from argparse import ArgumentParser
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from appliance.accounts.domain import Role
+from appliance.accounts.domain import Ability, Role
 from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE
-from appliance.accounts.services import create_user, set_active, set_password, set_role
+from appliance.accounts.services import create_user, get_user, set_active, set_password, set_role
+from appliance.accounts.tokens import issue_api_token
 from appliance.lib.errors import MillwrightError
 
 
@@ -31,6 +33,10 @@ class Command(BaseCommand):
         role = verbs.add_parser("role", help="change a role")
         role.add_argument("name")
         role.add_argument("role", choices=[role.value for role in Role])
+        token = verbs.add_parser("token", help="a key to the API for a program, shown once")
+        token.add_argument("name", help="the person whose rights it has at most")
+        token.add_argument("label", help="what the key is for")
+        token.add_argument("--scope", action="append", required=True, choices=[a.value for a in Ability])
         for verb in ("disable", "enable"):
             verbs.add_parser(verb, help=f"{verb} a person's log-in").add_argument("name")
 
@@ -55,6 +61,9 @@ def _perform(options: dict[str, Any]) -> str:
         case "role":
             set_role(name, Role(options["role"]), CONSOLE)
             return f"{name} is {options['role']} now."
+        case "token":
+            scopes = [Ability(scope) for scope in options["scope"]]
+            return issue_api_token(get_user(name), options["label"], scopes, CONSOLE, datetime.now(UTC))
         case verb:
             set_active(name, verb == "enable", CONSOLE)
             return f"{name} is {verb}d now."

@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from appliance.accounts.principal import CONSOLE
 from appliance.lib.errors import MillwrightError
 from appliance.runs.domain import FINAL, RunState, Waiting
-from appliance.runs.preview import preview
+from appliance.runs.preview import captures_of, preview
 from appliance.runs.services import get, start_task
 from appliance.tasks.loader import LoadedTask, TaskFileError, load_text
 from appliance.tasks.models import Task
@@ -144,6 +144,7 @@ class Command(BaseCommand):
             inputs["payload"] = value_of(options["payload"])
         if options["topic"] is not None:
             inputs["topic"] = options["topic"]
+        inputs["captures"] = captures_of(definition_of(task.current), options["topic"])
         for line in preview(definition_of(task.current), inputs, datetime.now(UTC)):
             self.stdout.write(line)
 

@@ -1,0 +1,68 @@
+"""A task that calls a task."""
+
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+
+from appliance.accounts.principal import BOX
+from appliance.runs import services
+from tests.integration.runs.conftest import Engine
+
+PARENT = """
+- name: child
+  trigger: manual
+  vars: {ok: true}
+  actions:
+    - {id: work, type: mqtt, topic: "child/{{ vars.ok }}"}
+    - {id: pass, type: set, value: "{{ 1 // (1 if vars.ok else 0) }}"}
+- name: t
+  trigger: manual
+  vars: {ok: true}
+  actions:
+    - {id: call, type: task, task: child, vars: {ok: "{{ vars.ok }}"}}
+    - {id: after, type: mqtt, topic: parent}
+"""
+
+
+async def child_of(engine: Engine, run_id: UUID) -> UUID:
+    (row,) = await engine.sql("SELECT id FROM runs_run WHERE parent_run_id = %s", run_id)
+    found = row["id"]
+    assert isinstance(found, UUID)
+    return found
+
+
+async def test_a_called_task_runs_once_and_its_caller_goes_on_as_soon_as_it_ended(engine: Engine) -> None:
+    run_id = await engine.begin(PARENT)
+    await engine.perform(run_id)
+    assert await engine.state(run_id) == "waiting:timer"
+    child = await child_of(engine, run_id)
+    assert (await engine.perform(child))["state"] == "succeeded"
+    assert await engine.state(run_id) == "queued"
+    assert (await engine.perform(run_id))["state"] == "succeeded"
+    assert [topic for topic, _ in engine.world.published] == ["child/true", "parent"]
+
+
+async def test_a_failed_called_task_fails_the_step_that_called_it(engine: Engine) -> None:
+    run_id = await engine.begin(PARENT, {"vars": {"ok": False}})
+    await engine.perform(run_id)
+    assert (await engine.perform(await child_of(engine, run_id)))["state"] == "failed"
+    row = await engine.perform(run_id)
+    assert row["state"] == "failed"
+    assert "task child failed" in row["reason"]
+
+
+async def test_a_crash_between_start_and_checkpoint_starts_no_second_child(engine: Engine) -> None:
+    run_id = await engine.begin(PARENT)
+    await engine.perform(run_id)
+    await engine.sql("UPDATE runs_step SET state = 'intent', checkpoint = NULL")
+    await engine.sql("UPDATE runs_run SET state = 'queued', waiting_for = '' WHERE id = %s", run_id)
+    await engine.perform(run_id)
+    assert await engine.count("runs_run WHERE parent_run_id IS NOT NULL") == 1
+
+
+async def test_a_cancelled_child_lets_its_caller_go_on(engine: Engine) -> None:
+    run_id = await engine.begin(PARENT)
+    await engine.perform(run_id)
+    await sync_to_async(services.cancel)(await child_of(engine, run_id), BOX)
+    assert await engine.state(run_id) == "queued"
+    assert (await engine.perform(run_id))["state"] == "failed"

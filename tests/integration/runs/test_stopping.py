@@ -1,0 +1,128 @@
+"""Runs that are stopped: by a person, by the all-stop, by the gate."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from appliance.accounts.principal import BOX
+from appliance.runs import services
+from appliance.safety import allstop
+from appliance.safety.stop import Level
+from appliance.sandbox.ports import Job, Outcome
+from tests.integration.runs.conftest import Engine, answering, outcome, task
+from tests.wait import wait_for_async
+
+
+async def test_a_queued_or_waiting_run_ends_at_once_when_cancelled(engine: Engine) -> None:
+    queued = await engine.begin(task("    - {id: pause, type: wait, duration: 2h}\n"))
+    waiting = await engine.start("t")
+    await engine.perform(waiting)
+    for run_id in (queued, waiting):
+        await sync_to_async(services.cancel)(run_id, BOX)
+        row = await engine.run(run_id)
+        assert (row["state"], row["finished_at"] is not None) == ("cancelled", True)
+        with pytest.raises(services.NotNow):
+            await sync_to_async(services.cancel)(run_id, BOX)
+
+
+async def test_a_running_run_is_stopped_with_its_work(engine: Engine) -> None:
+    ended = asyncio.Event()
+
+    async def work(job: Job) -> Outcome:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError("never")
+
+    engine.world.working = work
+    run_id = await engine.begin(
+        task("    - {id: a, type: shell, args: [/bin/x]}\n    - {id: b, type: mqtt, topic: a/b}\n")
+    )
+    worker = engine.worker()
+    worker.attend(run_id)
+    await wait_for_async(lambda: engine.world.jobs, 10)
+    await sync_to_async(services.cancel)(run_id, BOX)
+    await worker.look(run_id)
+    await asyncio.wait_for(ended.wait(), 10)
+    await wait_for_async(lambda: worker.active == 0, 10)
+    assert await engine.state(run_id) == "cancelled"
+    assert engine.world.published == []
+
+
+async def test_a_cancellation_that_meets_a_run_on_its_way_to_sleep_is_not_forgotten(engine: Engine) -> None:
+    """It was asked for while the run was running, and the run went to wait before anybody looked."""
+    asked = asyncio.Event()
+
+    async def publishing(topic: str, payload: bytes) -> None:
+        await asked.wait()
+
+    engine.world.publishing = publishing
+    run_id = await engine.begin(
+        task("    - {id: a, type: mqtt, topic: a/b}\n    - {id: pause, type: wait, duration: 7d}\n")
+    )
+    worker = engine.worker()
+    worker.attend(run_id)
+    await wait_for_async(lambda: engine.world.published, 10)
+    await sync_to_async(services.cancel)(run_id, BOX)
+    asked.set()
+    await wait_for_async(lambda: worker.active == 0, 10)
+    assert await engine.state(run_id) == "cancelled"
+
+
+async def test_an_ambiguous_run_can_be_cancelled(engine: Engine) -> None:
+    engine.world.working = answering(outcome(None, signal=9, timed_out=True))
+    run_id = await engine.begin(task("    - {id: a, type: shell, args: [/bin/x]}\n"))
+    await engine.perform(run_id)
+    await sync_to_async(services.cancel)(run_id, BOX)
+    assert await engine.state(run_id) == "cancelled"
+
+
+async def test_the_all_stop_holds_effects_and_lets_them_go_when_released(engine: Engine) -> None:
+    run_id = await engine.begin(
+        task("    - {id: a, type: set, value: 1}\n    - {id: b, type: mqtt, topic: a/b}\n")
+    )
+    await sync_to_async(allstop.engage)(Level.FREEZE, "smoke", BOX, engine.clock.now())
+    await engine.perform(run_id)
+    assert await engine.state(run_id) == "waiting:all_stop"
+    assert engine.world.published == []
+    assert await engine.steps(run_id) == [("a", 1, "succeeded")]
+    await engine.pass_time(run_id, timedelta(minutes=1))
+    await engine.reconciler.wake_due()
+    await engine.perform(run_id)
+    assert await engine.state(run_id) == "waiting:all_stop"
+    await sync_to_async(allstop.release)("over", BOX, engine.clock.now())
+    await engine.pass_time(run_id, timedelta(minutes=1))
+    await engine.reconciler.wake_due()
+    assert (await engine.perform(run_id))["state"] == "succeeded"
+    assert len(engine.world.published) == 1
+
+
+async def test_what_the_gate_denies_is_not_done_and_fails_with_the_reason(engine: Engine) -> None:
+    run_id = await engine.begin(task("    - {id: a, type: mqtt, topic: a/b, retry: 5}\n", principal="viewer"))
+    row = await engine.perform(run_id)
+    assert row["state"] == "failed"
+    assert "refused: " in row["reason"]
+    assert engine.world.published == []
+
+
+async def test_an_intent_and_its_audit_record_stand_before_the_effect(engine: Engine) -> None:
+    seen: list[tuple[int, int]] = []
+
+    async def publishing(topic: str, payload: bytes) -> None:
+        seen.append(
+            (
+                await engine.count("runs_step WHERE state = 'intent'"),
+                await engine.count(
+                    "audit_record WHERE kind = 'step.intent' AND principal = 'box' AND seq > 0"
+                ),
+            )
+        )
+
+    engine.world.publishing = publishing
+    before = await engine.count("audit_record WHERE kind = 'step.intent' AND principal = 'box' AND seq > 0")
+    run_id = await engine.begin(task("    - {id: a, type: mqtt, topic: a/b}\n"))
+    await engine.perform(run_id)
+    assert seen == [(1, before + 1)]
