@@ -165,10 +165,7 @@ def _result(response: httpx.Response, body: bytes, cut: bool, arguments: JsonObj
     detail: JsonObject = {"status": response.status_code, "bytes": len(body), "cut": cut}
     detail["headers"] = {k: response.headers[k] for k in SHOWN_HEADERS if k in response.headers}
     wanted = arguments["ok_status"]
-    if isinstance(wanted, list) and wanted:
-        fine = response.status_code in wanted
-    else:
-        fine = response.is_success
+    fine = response.status_code in wanted if isinstance(wanted, list) and wanted else response.is_success
     if fine:
         return StepResult(Status.SUCCEEDED, output, detail)
     permanent = 400 <= response.status_code < 500 and response.status_code not in (408, 425, 429)

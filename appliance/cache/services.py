@@ -21,7 +21,7 @@ async def read(connection: AsyncConnection, keys: Collection[str]) -> dict[str, 
     if not keys:
         return {}
     cursor = await connection.execute(_READ, (list(keys),))
-    return {key: value for key, value in await cursor.fetchall()}
+    return dict(await cursor.fetchall())
 
 
 async def write(connection: AsyncConnection, key: str, value: JsonValue, by: str) -> None:

@@ -85,7 +85,8 @@ class Ledger:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
-        async with self.pool.connection() as connection, connection.transaction():
+        """One transaction; its statements go out together until one of their results is asked for."""
+        async with self.pool.connection() as connection, connection.pipeline(), connection.transaction():
             yield connection
 
     async def claim(self, run_id: UUID) -> RunRow | None:
@@ -128,10 +129,7 @@ class Ledger:
         audit: Sequence[AuditEntry] = (),
     ) -> None:
         """Write step rows under the lease in the caller's transaction. Raises LeaseLost."""
-        for write in writes:
-            cursor = await connection.execute(sql.WRITE_STEP, _parameters(lease, write))
-            if cursor.rowcount != 1:
-                raise LeaseLost(f"run {lease.run_id} is held by another worker")
+        written = [await connection.execute(sql.WRITE_STEP, _parameters(lease, write)) for write in writes]
         events = [
             StepChanged(
                 run_id=str(lease.run_id),
@@ -147,6 +145,10 @@ class Ledger:
         await record_many_async(connection, events)
         if audit:
             await append_async(connection, audit)
+        # Asked only now: in a pipeline everything above went out in one round trip.
+        for cursor in written:
+            if await cursor.fetchone() is None:
+                raise LeaseLost(f"run {lease.run_id} is held by another worker")
 
     async def release(
         self,

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from psycopg import AsyncConnection
 
 from appliance.accounts.domain import Role
 from appliance.actions.contract import (
@@ -51,6 +53,7 @@ STATE_READS = 20
 """How many different topics one expression may look up with ``state()``."""
 
 AWAY_RETRY_CAP = 10.0
+_DEFERRABLE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
 PLANT_STATE_EVERY = 2.0
 
 
@@ -64,6 +67,9 @@ class _Walk:
     progress: Progress
     base: JsonObject
     recorded: int = 0
+    pending: list[StepWrite] = field(default_factory=list)
+    """Results that may be computed again, kept back for the next transaction of this run: it is at most one
+    expression away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +282,9 @@ class Performer:
                     },
                     at=now,
                 )
-                await self._ledger.write_steps(connection, walk.lease, walk.definition.name, [write], [entry])
+                await self._flush(walk, connection, [write], [entry])
+            else:
+                await self._flush(walk, connection, [])
         return verdict
 
     async def _act(
@@ -444,9 +452,18 @@ class Performer:
             checkpoint=result.checkpoint,
             due_at=due_at,
         )
+        walk.progress.take(_as_row(write))
+        walk.recorded += 1
+        if (
+            state in _DEFERRABLE
+            and effect is not EffectClass.UNSAFE
+            and not (spec.cache_key or result.outbox or walk.row.recoveries)
+        ):
+            walk.pending.append(write)
+            return
         async with self._ledger.transaction() as connection:
-            await self._ledger.write_steps(connection, walk.lease, walk.definition.name, [write])
-            if walk.row.recoveries and walk.recorded == 0:
+            await self._flush(walk, connection, [write])
+            if walk.row.recoveries and walk.recorded == 1:
                 await connection.execute(sql.HAD_PROGRESS, {"id": walk.row.id, "epoch": walk.lease.epoch})
             if spec.cache_key and state in (StepState.SUCCEEDED, StepState.HANDED_OVER):
                 await cache.write(connection, spec.cache_key, result.output, f"{walk.row.id}/{spec.id}")
@@ -454,8 +471,19 @@ class Performer:
                 await enqueue(connection, item)
         if result.outbox:
             self._after_outbox()
-        walk.recorded += 1
-        walk.progress.take(_as_row(write))
+
+    async def _flush(
+        self,
+        walk: _Walk,
+        connection: AsyncConnection[Any],
+        writes: Sequence[StepWrite],
+        audit: Sequence[AuditEntry] = (),
+    ) -> None:
+        """Write these rows, after the results that were kept back for this transaction."""
+        waiting, walk.pending = walk.pending, []
+        if waiting or writes:
+            rows = [*waiting, *writes]
+            await self._ledger.write_steps(connection, walk.lease, walk.definition.name, rows, audit)
 
     # --- the end ------------------------------------------------------------------------------------
 
@@ -472,6 +500,7 @@ class Performer:
             reason=failure,
             warning=self._warning(walk),
             handed_over=walk.progress.handed_over,
+            writes=walk.pending,
         )
         self._after_commit()
 
@@ -485,6 +514,7 @@ class Performer:
             waiting_for=pause.waiting_for,
             wake_at=self._until(walk, pause.wake_at),
             progress=walk.recorded > 0,
+            writes=walk.pending,
         )
         self._after_commit()
 

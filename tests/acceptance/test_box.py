@@ -167,12 +167,13 @@ def kill_in_the_middle(house: House, part: str, first: int, seconds: float) -> N
         heard, doubtful = list(device.heard), set(device.doubtful)
     assert len(hooks) > 0
     assert twice_committed([one for one in heard if one[1] >= first]) == []
-    check_repeats(house, first, doubtful)
+    repeats = check_repeats(house, first, doubtful)
     check_clock(house)
+    print(f"{part}: {len(wanted)} acknowledged, 0 lost, {len(doubtful)} sent twice, {repeats} taken twice")
     house.wait_ready()
 
 
-def check_repeats(house: House, first: int, doubtful: set[int]) -> None:
+def check_repeats(house: House, first: int, doubtful: set[int]) -> int:
     runs: dict[int, list[dict[str, Any]]] = {}
     for row in house.runs_of("crash_echo"):
         seq = row["inputs"]["payload"]["seq"]
@@ -186,6 +187,7 @@ def check_repeats(house: House, first: int, doubtful: set[int]) -> None:
     ]
     assert unmarked == []
     assert len(repeated) <= RATE * 3
+    return len(repeated)
 
 
 def check_clock(house: House) -> None:
