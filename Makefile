@@ -52,6 +52,7 @@ lint: setup ## format check, lint, types, layers, templates, migrations
 format: setup ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	-$(BIN)/djlint --reformat --quiet webadmin/templates
 
 bench: setup ## measure, and write bench-latest.json
 	$(BIN)/python manage.py bench --json bench-latest.json
