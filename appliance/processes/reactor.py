@@ -29,7 +29,7 @@ from appliance.processes.housekeeping import Housekeeping
 from appliance.processes.parts import open_pool
 from appliance.processes.signs import sign
 from appliance.runs.hints import send as send_hint
-from appliance.runs.intake import Intake
+from appliance.runs.intake import Intake, NotArmed
 from appliance.runs.receipts import Receipts
 from appliance.runs.reconciler import Reconciler
 from appliance.safety.allstop import adopt_file
@@ -81,6 +81,9 @@ class Reactor:
         )
         self._sender = Sender(self._pool, self._hub, Receipts(self._pool), self._clock)
         self._follower = JournalFollower(self._pool, self._intake, self.hint, self._hinter)
+        with contextlib.suppress(DatabaseError, PoolTimeout):
+            # Before the first message can come: what arrives earlier waits, and every retry costs time.
+            await self._reload()
         self._every(RELOAD_EVERY, self._reload)
         self._every(RECOVER_EVERY, self._recover)
         self._every(WAKE_EVERY, self._wake)
@@ -174,8 +177,8 @@ class Reactor:
         while True:
             try:
                 await work()
-            except (DatabaseError, PoolTimeout, OSError) as error:
-                log.warning("database away: %s", error)
+            except (DatabaseError, PoolTimeout, OSError, NotArmed) as error:
+                log.warning("waiting for the database: %s", error)
             except Exception:
                 log.exception("background job %r goes on after an error", getattr(work, "__name__", work))
             await asyncio.sleep(seconds)

@@ -17,6 +17,7 @@ from appliance.bus.services import TopicValue, remember
 from appliance.events import OccurrenceRecorded
 from appliance.events.services import record_many_async
 from appliance.lib.clock import Clock
+from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain_object, plain_text
@@ -59,6 +60,13 @@ DELETE FROM tasks_nottriggered WHERE id IN (
 """
 
 
+class NotArmed(MillwrightError):
+    """What comes before the triggers are loaded stays where it is: an empty table would let it fall."""
+
+    code = "intake.not_armed"
+    permanent = False
+
+
 @dataclass(slots=True)
 class Batch:
     """What a batch of events amounts to."""
@@ -87,19 +95,25 @@ class Intake:
         self._clock = clock
         self._hint = hint
         self._commits = 0
-        self.table = TriggerTable([])
+        self.table: TriggerTable | None = None
         self.last = LastValues()
         self.received = 0
 
+    @property
+    def _armed(self) -> TriggerTable:
+        if self.table is None:
+            raise NotArmed("the triggers are not loaded yet")
+        return self.table
+
     async def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Commit a batch, acknowledge it, hint. A raised error leaves it unacknowledged: it will come again."""
-        now = self._clock.now()
+        now, table = self._clock.now(), self._armed
         batch, values = Batch(), []
         for delivery in deliveries:
             message = delivery.message
             if not message.retain:
                 reader = self.last.reader(now)
-                found = self.table.match_message(message.topic, message.payload, now, reader)
+                found = table.match_message(message.topic, message.payload, now, reader)
                 batch.take([_marked(one) for one in found] if message.dup else found)
             values.append(TopicValue.from_message(message))
             self.last.take(message)
@@ -112,14 +126,14 @@ class Intake:
 
     async def event(self, connection: AsyncConnection[Any], kind: str, data: JsonObject) -> list[UUID]:
         """An event of the journal, in the caller's transaction. The caller hints after its commit."""
-        if not self.table.listens(kind):
+        if not self._armed.listens(kind):
             return []
         chain = await _chain_of(connection, data.get("run_id"))
         if chain >= LONGEST_CHAIN:
             log.warning("event %s: a chain of %d runs that start each other is cut", kind, chain)
             return []
         batch, now = Batch(), self._clock.now()
-        batch.take(self.table.match_event(kind, {**data, "chain": chain}, now))
+        batch.take(self._armed.match_event(kind, {**data, "chain": chain}, now))
         return await self._write(connection, batch, now)
 
     async def commit(self, batch: Batch, now: datetime, values: Sequence[TopicValue]) -> list[UUID]:

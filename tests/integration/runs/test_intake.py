@@ -10,10 +10,11 @@ from uuid import UUID
 import pytest
 from asgiref.sync import sync_to_async
 
+from appliance.bus.batches import is_transient
 from appliance.bus.ports import Message
 from appliance.lib.clock import SystemClock
 from appliance.runs import sql
-from appliance.runs.intake import KEEP_TRACES, LONGEST_CHAIN, Intake
+from appliance.runs.intake import KEEP_TRACES, LONGEST_CHAIN, Intake, NotArmed
 from appliance.tasks.arming import load_table
 from tests.integration.runs.conftest import Engine
 
@@ -129,6 +130,15 @@ async def test_a_message_that_the_broker_sends_again_is_marked_as_such(engine: E
     await opened.intake.deliver([letter("plant/b", 1), letter("plant/b", 1, dup=True)])
     rows = await engine.sql("SELECT inputs -> 'event' ->> 'redelivered' AS again FROM runs_run ORDER BY id")
     assert [row["again"] for row in rows] == [None, "true"]
+
+
+async def test_what_comes_before_the_triggers_are_loaded_stays_with_the_broker(engine: Engine) -> None:
+    intake = Intake(engine.pool, engine.clock, lambda run_ids: None)
+    one = letter("plant/a/temp", {"value": 99})
+    with pytest.raises(NotArmed):
+        await intake.deliver([one])
+    assert not one.acked
+    assert is_transient(NotArmed("not yet"))
 
 
 async def test_a_retained_message_is_remembered_and_triggers_nothing(engine: Engine) -> None:
