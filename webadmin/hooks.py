@@ -20,8 +20,10 @@ log = logging.getLogger(__name__)
 @require_POST
 def receive(request: HttpRequest, name: str) -> HttpResponse:
     """Callers prove themselves as the trigger says; whoever cannot learns nothing about which part was wrong."""
-    length = request.headers.get("Content-Length", "0")
-    if not length.isdigit() or int(length) > LARGEST_BODY:
+    length = request.headers.get("Content-Length", "")
+    if not length.isdigit():
+        return JsonResponse({"error": "Content-Length is needed"}, status=411)
+    if int(length) > LARGEST_BODY:
         return JsonResponse({"error": f"a body has at most {LARGEST_BODY} bytes"}, status=413)
     try:
         body = request.body

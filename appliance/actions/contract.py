@@ -84,6 +84,11 @@ class TargetAway(MillwrightError):
     code = "action.target_away"
     permanent = False
 
+    def __init__(self, message: str, *, hint: str | None = None, maybe_done: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.maybe_done = maybe_done
+        """Whether the effect may have happened all the same: an unsafe one is ambiguous then."""
+
 
 class Services(Protocol):
     """What actions need of the process they run in; wired by the composition root."""
@@ -121,6 +126,7 @@ class StepContext:
     confirm: str | None = None
     run_started_at: datetime = datetime.min
     depth: int = 0
+    chain: int = 0
 
 
 class Params(BaseModel):

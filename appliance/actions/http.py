@@ -88,6 +88,11 @@ class HttpAction(ActionKind[HttpParams]):
                 response, body, cut = await _send(client, request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return StepResult.failed(f"{scheme}://{host}:{port} cannot be reached: {error}")
+        except httpx.LocalProtocolError:
+            # Nothing was sent; and what it says quotes the header, which may hold a secret.
+            return StepResult.failed(
+                "a header or the URL holds characters that cannot be sent", retryable=False
+            )
         except httpx.HTTPError as error:
             said = f"{type(error).__name__}: {error}".rstrip(": ")
             return StepResult(Status.UNKNOWN, error=f"no complete answer from {host}: {said}")
@@ -155,12 +160,15 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request) -> tuple[http
 
 
 def _result(response: httpx.Response, body: bytes, cut: bool, arguments: JsonObject) -> StepResult:
-    text = body.decode(response.encoding or "utf-8", errors="replace")
+    try:
+        text = body.decode(response.encoding or "utf-8", errors="replace")
+    except (LookupError, UnicodeError):
+        text = body.decode("utf-8", errors="replace")
     output: JsonValue = text
     if "json" in response.headers.get("content-type", "") and not cut:
         try:
             output = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             output = text
     detail: JsonObject = {"status": response.status_code, "bytes": len(body), "cut": cut}
     detail["headers"] = {k: response.headers[k] for k in SHOWN_HEADERS if k in response.headers}
@@ -168,9 +176,11 @@ def _result(response: httpx.Response, body: bytes, cut: bool, arguments: JsonObj
     fine = response.status_code in wanted if isinstance(wanted, list) and wanted else response.is_success
     if fine:
         return StepResult(Status.SUCCEEDED, output, detail)
-    permanent = 400 <= response.status_code < 500 and response.status_code not in (408, 425, 429)
+    server_failed = response.status_code >= 500
+    permanent = not server_failed and response.status_code not in (408, 425, 429)
     return StepResult(
-        Status.FAILED,
+        # What a server that failed has done nobody knows; for a step that may be repeated it is a failure.
+        Status.UNKNOWN if server_failed else Status.FAILED,
         output,
         detail,
         error=f"status {response.status_code} {response.reason_phrase}".rstrip(),

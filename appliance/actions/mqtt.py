@@ -56,7 +56,8 @@ class MqttAction(ActionKind[MqttParams]):
                 timeout=context.timeout,
             )
         except BusAway as error:
-            raise TargetAway(f"the MQTT broker did not confirm: {error.message}") from error
+            said = f"the MQTT broker did not confirm: {error.message}"
+            raise TargetAway(said, maybe_done=True) from error
         except BusError as error:
             return StepResult.failed(str(error), retryable=False)
         return StepResult.ok(None, topic=topic, bytes=len(payload), confirmed_by="broker")

@@ -107,7 +107,7 @@ def _result(outcome: Outcome, ok_exit: tuple[int, ...], timeout: float) -> StepR
     elif outcome.cancelled:
         status, error = Status.UNKNOWN, "ended from outside before it was done"
     elif outcome.signal is not None:
-        status, error = Status.FAILED, f"ended by signal {outcome.signal}"
+        status, error = Status.UNKNOWN, f"ended by signal {outcome.signal}"
     elif outcome.exit_status not in ok_exit:
         wanted = ", ".join(str(code) for code in ok_exit)
         status, error = Status.FAILED, f"exit status {outcome.exit_status}, expected {wanted}"

@@ -74,6 +74,7 @@ def read_commands(script: str) -> list[Command]:
 
 class _Reader:
     def __init__(self, text: str) -> None:
+        self._continued = "\\\n" in text
         self.text = text.replace("\\\n", "")
         self.at = 0
 
@@ -113,6 +114,9 @@ class _Reader:
             if self.text[self.at] in _BLANK:
                 self.at += 1
             elif self.text[self.at] == "#":
+                if self._continued:
+                    # sh joins no lines inside a comment: what was joined here may be a command of its own.
+                    raise UnreadableError("a comment beside a continued line")
                 end = self.text.find("\n", self.at)
                 self.at = len(self.text) if end < 0 else end
             else:

@@ -5,11 +5,10 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from asgiref.sync import sync_to_async
-
 from appliance.accounts.domain import Role
 from appliance.accounts.principal import Principal
 from appliance.bus.ports import Delivery, Publisher, Will
+from appliance.processes.in_django import in_django
 from appliance.safety.allstop import Level, engage
 
 log = logging.getLogger(__name__)
@@ -42,4 +41,4 @@ class BoxTopics:
             word = message.payload[:40].decode("utf-8", "replace").strip().lower()
             level = Level(word) if word in set(Level) - {Level.NONE} else Level.KILL
             log.warning("all-stop by MQTT: %s", level.value)
-            await sync_to_async(engage)(level, f"message on {message.topic}", BUS, now)
+            await in_django(engage, level, f"message on {message.topic}", BUS, now)

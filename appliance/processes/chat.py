@@ -1,6 +1,5 @@
 """What chat commands do: the bridges' CommandHandler, over the same services as the web admin."""
 
-from asgiref.sync import sync_to_async
 from django.utils.translation import gettext, override
 
 from appliance.accounts.domain import Ability
@@ -8,6 +7,7 @@ from appliance.accounts.models import User
 from appliance.bridges.commands import help_text, unknown_text
 from appliance.bridges.ports import ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
+from appliance.processes.in_django import in_django
 from appliance.runs.models import Run
 from appliance.runs.services import start_task
 from appliance.safety import allstop
@@ -18,7 +18,7 @@ class ChatCommands:
     """Answers one command of a known person, in the language it was given in."""
 
     async def handle(self, command: ChatCommand, sender: ChatSender) -> str:
-        return await sync_to_async(self._answer)(command, sender)
+        return await in_django(self._answer, command, sender)
 
     def _answer(self, command: ChatCommand, sender: ChatSender) -> str:
         with override(command.language):

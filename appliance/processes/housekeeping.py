@@ -4,7 +4,6 @@ import logging
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
@@ -16,6 +15,7 @@ from appliance.events.services import record_async
 from appliance.lib.clock import Clock
 from appliance.lib.config import Config
 from appliance.lib.partitions import Key, create_day, day_of, days_from
+from appliance.processes.in_django import in_django
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Housekeeping:
             await self.prepare_partitions(now.date())
             await self.drop_old(now.date())
             await self._forget_webhooks()
-            await sync_to_async(prune)(now - timedelta(days=self._config.keep_days))
+            await in_django(prune, now - timedelta(days=self._config.keep_days))
             self._partitions_done = now.date()
         if self._signed_at is None or now - self._signed_at >= timedelta(minutes=1):
             await self._sign(now)
@@ -64,7 +64,7 @@ class Housekeeping:
     async def _sign(self, now: datetime) -> None:
         """A chain that does not fit its signed heads is told at once, and said again until somebody looks."""
         try:
-            await sync_to_async(sign_head)(now)
+            await in_django(sign_head, now)
         except AuditBroken as error:
             log.error("audit: %s", error)
             async with self._pool.connection() as connection:

@@ -6,12 +6,12 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.bus.client import BusClient
 from appliance.lib.config import Config
+from appliance.processes.in_django import in_django
 from appliance.sandbox.ports import Job, Outcome
 from appliance.sandbox.process.client import ProcessSandbox
 from appliance.tasks.definition import TaskDefinition
@@ -52,7 +52,7 @@ class DefinitionCache:
         known = self._known.get(version_id)
         if known is None:
             async with self._lock:
-                known = await sync_to_async(self._load)(version_id)
+                known = await in_django(self._load, version_id)
                 if len(self._known) >= self._most:
                     self._known.clear()
                 self._known[version_id] = known

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
@@ -26,6 +25,7 @@ from appliance.processes.box_topics import BoxTopics
 from appliance.processes.chat import ChatCommands
 from appliance.processes.follow import JournalFollower
 from appliance.processes.housekeeping import Housekeeping
+from appliance.processes.in_django import in_django
 from appliance.processes.parts import open_pool
 from appliance.processes.signs import sign
 from appliance.runs.hints import send as send_hint
@@ -56,6 +56,7 @@ class Reactor:
         self._clock = SystemClock()
         self._hints = ThreadPoolExecutor(1, "hints")
         self._revision = -1
+        self._listening = False
         self._jobs: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -81,9 +82,6 @@ class Reactor:
         )
         self._sender = Sender(self._pool, self._hub, Receipts(self._pool), self._clock)
         self._follower = JournalFollower(self._pool, self._intake, self.hint, self._hinter)
-        with contextlib.suppress(DatabaseError, PoolTimeout):
-            # Before the first message can come: what arrives earlier waits, and every retry costs time.
-            await self._reload()
         self._every(RELOAD_EVERY, self._reload)
         self._every(RECOVER_EVERY, self._recover)
         self._every(WAKE_EVERY, self._wake)
@@ -94,9 +92,9 @@ class Reactor:
         with contextlib.suppress(DatabaseError, PoolTimeout):
             async with self._pool.connection() as connection:
                 await self._intake.last.load(connection)
+            await self._housekeeping.prepare_partitions(self._clock.now().date())
             async with self._pool.connection() as connection:
                 await record_async(connection, BoxStarted(version=VERSION))
-        await self._inbound.start()
         await self._hub.start()
         self._jobs.append(asyncio.create_task(self._sender.run()))
         log.info("reactor ready")
@@ -131,11 +129,15 @@ class Reactor:
         revision = row[0] if row else 0
         if revision == self._revision:
             return
-        table = await sync_to_async(load_table)()
+        table = await in_django(load_table)
         self._intake.table = table
         wanted = table.filters | self._config.watched_filters | {self._topics.allstop}
         await self._inbound.set_filters(wanted)
         self._revision = revision
+        if not self._listening:
+            # Only now: a kept session delivers at once, and what comes before the triggers are loaded would fall.
+            self._listening = True
+            await self._inbound.start()
 
     async def _recover(self) -> None:
         repairs = await self._reconciler.recover()
@@ -148,18 +150,18 @@ class Reactor:
             self.hint(woken)
 
     async def _check(self) -> None:
+        await self._housekeeping.tick()
         await self._reconciler.requeue_delivered()
         await self._reconciler.overdue_messages()
         silent = await self._reconciler.silent_triggers()
         if silent:
             log.warning("repaired: an enabled time trigger has its next due time: %s", ", ".join(silent))
-        await sync_to_async(look_at_all)(self._clock.now())
+        await in_django(look_at_all, self._clock.now())
         await self._intake.prune()
-        await self._housekeeping.tick()
 
     async def _adopt_stop(self) -> None:
         """The file ``ALLSTOP`` in the home engages the all-stop for everybody."""
-        await sync_to_async(adopt_file)(self._clock.now())
+        await in_django(adopt_file, self._clock.now())
 
     async def _beat(self) -> None:
         health = self._inbound.health()

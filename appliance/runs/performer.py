@@ -27,6 +27,7 @@ from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.plain import plain
 from appliance.outbox.services import enqueue
 from appliance.runs import sql
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
@@ -300,7 +301,9 @@ class Performer:
             async with asyncio.timeout(timeout + 10):
                 result = await kind.perform(arguments, context)
         except TargetAway as away:
-            return await self._away(walk, following, now, effect, arguments, away)
+            if not (away.maybe_done and effect is EffectClass.UNSAFE):
+                return await self._away(walk, following, now, effect, arguments, away)
+            result = StepResult(Status.UNKNOWN, error=str(away))
         except TimeoutError:
             result = StepResult(Status.UNKNOWN, error=f"no answer after {timeout:g} s")
         except MillwrightError as error:
@@ -330,6 +333,7 @@ class Performer:
             resumed_from=following.resumed_from,
             confirm=spec.confirm,
             run_started_at=row.created_at,
+            chain=chain if isinstance(chain := row.inputs.get("chain"), int) else 0,
             depth=depth if isinstance(depth := row.inputs.get("depth"), int) else 0,
         )
 
@@ -445,7 +449,7 @@ class Performer:
             started_at=started,
             finished_at=None if state is StepState.WAITING else now,
             input=arguments,
-            output=result.output,
+            output=plain(result.output),
             detail=result.detail,
             stderr=result.stderr,
             error=result.error,

@@ -1,11 +1,14 @@
 """What the Celery doors of tasks call; the composition root wires who starts runs."""
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from appliance.tasks.firing import due_triggers, fire_due
 from appliance.tasks.ports import NewRun, RunStarter
+
+log = logging.getLogger(__name__)
 
 _start: RunStarter | None = None
 _hint: Callable[[Sequence[UUID]], None] | None = None
@@ -35,5 +38,11 @@ def look_at_trigger(task_id: int, trigger_id: str, now: datetime) -> list[UUID]:
 
 
 def look_at_all(now: datetime) -> int:
-    """Look at all that is due; gives how many runs were started."""
-    return sum(len(look_at_trigger(task_id, trigger, now)) for task_id, trigger in due_triggers(now))
+    """Look at all that is due; gives how many runs were started. One bad trigger does not stop the others."""
+    started = 0
+    for task_id, trigger in due_triggers(now):
+        try:
+            started += len(look_at_trigger(task_id, trigger, now))
+        except Exception:
+            log.exception("trigger %s of task %s", trigger, task_id)
+    return started

@@ -83,11 +83,14 @@ def fire_due(task_id: int, trigger_id: str, now: datetime, start: RunStarter) ->
                 row.next_due = next_due(trigger, row.last_due)
                 row.save(update_fields=["next_due"])
             return []
+        # A long outage comes in chunks, oldest first: only the last of them may have something made up for.
+        following = next_due(trigger, dues[-1]) if len(dues) == MOST_MISSED else None
+        misfire = "skip" if following is not None and following <= now else definition.misfire
         runs = _write(
             row,
             definition,
             trigger,
-            decide(dues, now, definition.misfire, definition.valid_for, "the box was not running then"),
+            decide(dues, now, misfire, definition.valid_for, "the box was not running then"),
             now,
             start,
         )

@@ -63,7 +63,8 @@ def apply_text(
     if only is not None and [item.definition.name for item in loaded] != [only]:
         raise MillwrightError(f"this page edits the task {only!r}: keep its name, and one task per page")
     with transaction.atomic():
-        return [_apply(item, filename, by, now) for item in loaded]
+        # By name, so that two who apply at once wait for each other instead of for ever.
+        return [_apply(item, filename, by, now) for item in sorted(loaded, key=lambda i: i.definition.name)]
 
 
 def _calls_of_others(text: str) -> Mapping[str, Sequence[str]]:
@@ -123,9 +124,11 @@ def _sync_triggers(task: Task, definition: TaskDefinition, now: datetime) -> Non
         row, created = TaskTrigger.objects.get_or_create(
             task=task, trigger=trigger.id, defaults={"kind": trigger.kind, "spec": trigger.canonical()}
         )
+        fresh = created or row.spec != trigger.canonical() or row.last_due is None
         row.kind, row.spec, row.active = trigger.kind, trigger.canonical(), task.enabled
         if trigger.kind in TIME_KINDS:
-            row.last_due = now if created or row.last_due is None else row.last_due
+            # A changed schedule has missed nothing yet.
+            row.last_due = now if fresh or row.last_due is None else row.last_due
             row.next_due = next_due(trigger, row.last_due) if task.enabled else None
         row.save()
     periodic.sync(task, definition)

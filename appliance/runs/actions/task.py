@@ -95,7 +95,9 @@ class TaskAction(ActionKind[TaskParams]):
                     "origin": "task",
                     "trigger": context.task_name,
                     "priority": Priority(definition.priority).rank,
-                    "inputs": Jsonb({"vars": arguments.get("vars") or {}, "depth": depth}),
+                    "inputs": Jsonb(
+                        {"vars": arguments.get("vars") or {}, "depth": depth, "chain": context.chain}
+                    ),
                     "deadline": context.now + definition.timeout if definition.timeout else None,
                     "reason": f"called by {context.task_name}, step {context.step_id}",
                 },

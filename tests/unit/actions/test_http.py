@@ -130,10 +130,14 @@ async def test_a_large_answer_is_cut(server: str) -> None:
     assert (len(str(result.output)), result.detail["cut"]) == (LARGEST, True)
 
 
-@pytest.mark.parametrize(("path", "retryable"), [("/404", False), ("/503", True)])
-async def test_only_what_may_pass_is_tried_again(server: str, path: str, retryable: bool) -> None:
+@pytest.mark.parametrize(
+    ("path", "status", "retryable"), [("/404", Status.FAILED, False), ("/503", Status.UNKNOWN, True)]
+)
+async def test_a_refusal_is_final_and_what_a_failing_server_did_is_not_known(
+    server: str, path: str, status: Status, retryable: bool
+) -> None:
     result = await call(url=server + path)
-    assert (result.status, result.retryable) == (Status.FAILED, retryable)
+    assert (result.status, result.retryable) == (status, retryable)
     assert (await call(url=server + path, ok_status=[404, 503])).status is Status.SUCCEEDED
 
 

@@ -187,3 +187,7 @@ def test_one_unknown_command_spoils_the_whole_line(read: str, operator: str) -> 
     assert classify_shell(f"{read} {operator} {read}") == "pure"
     assert classify_shell(f"{read} {operator} reboot") == "unsafe"
     assert classify_shell(f"reboot {operator} {read}") == "unsafe"
+
+
+def test_a_line_that_only_seems_continued_in_a_comment_is_not_overlooked() -> None:
+    assert classify_shell("echo hi # foo \\\nreboot now") == "unsafe"

@@ -13,10 +13,10 @@ class Command(BaseCommand):
     help = "Serve the web admin (Daphne)."
 
     def handle(self, **options: Any) -> None:
-        from daphne.server import Server
+        from appliance.processes.http_server import bounded_server
 
         config = get_config()
-        Server(
+        bounded_server(
             application=import_string(settings.ASGI_APPLICATION),
             endpoints=[config.http_endpoint],
             signal_handlers=True,
