@@ -1,0 +1,260 @@
+"""Writes what happens to a run: the intent before an effect, the result after it, and the run's new state."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from appliance.accounts.domain import Role
+from appliance.actions.contract import EffectClass, Status, StepResult
+from appliance.audit.services import AuditEntry
+from appliance.cache import services as cache
+from appliance.lib.clock import Clock
+from appliance.lib.jsontypes import JsonObject
+from appliance.lib.plain import plain
+from appliance.outbox.services import enqueue
+from appliance.runs import sql
+from appliance.runs.domain import Lease, RunState, StepState, Waiting
+from appliance.runs.ledger import Ledger, StepWrite
+from appliance.runs.plan import Ambiguous, Next, StepRow
+from appliance.runs.walk import Pause, Walk
+from appliance.safety.gate import Action, Decision, Gate, Verdict
+
+_DEFERRABLE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
+
+
+class Recorder:
+    """Every method is one transaction, written under the run's lease. All raise LeaseLost."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        gate: Gate,
+        clock: Clock,
+        after_outbox: Callable[[], None],
+        after_commit: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._gate = gate
+        self._clock = clock
+        self._after_outbox = after_outbox
+        self._after_commit = after_commit
+
+    async def intend(
+        self, walk: Walk, following: Next, now: datetime, effect: EffectClass, arguments: JsonObject
+    ) -> Verdict:
+        """Pass the gate; for anything but pure steps commit the intent and its audit record first (P3)."""
+        spec, row = following.spec, walk.row
+        action = Action(
+            kind=spec.type,
+            effect=effect.value,
+            arguments=arguments,
+            principal=row.principal,
+            ceiling=(walk.definition.principal or Role.OPERATOR).value,
+            run_id=row.id,
+            step_id=spec.id,
+            origin=row.origin,
+            task=walk.definition.name,
+        )
+        async with self._ledger.transaction() as connection:
+            verdict = await self._gate.pass_(connection, action)
+            if verdict.outcome is Decision.ALLOW and effect is not EffectClass.PURE:
+                write = StepWrite(
+                    step=spec.id,
+                    attempt=following.attempt,
+                    position=following.position,
+                    phase=following.phase,
+                    kind=spec.type,
+                    effect=effect,
+                    state=StepState.INTENT,
+                    started_at=now,
+                    input=arguments,
+                    checkpoint=following.resumed_from,
+                )
+                entry = AuditEntry(
+                    kind="step.intent",
+                    principal=row.principal,
+                    subject=f"{row.id}/{spec.id}",
+                    detail={
+                        "task": walk.definition.name,
+                        "kind": spec.type,
+                        "effect": effect.value,
+                        "arguments": arguments,
+                        "attempt": following.attempt,
+                        "rule": verdict.rule,
+                    },
+                    at=now,
+                )
+                await self._flush(walk, connection, [write], [entry])
+            else:
+                await self._flush(walk, connection, [])
+        return verdict
+
+    async def record(
+        self,
+        walk: Walk,
+        following: Next,
+        state: StepState,
+        started: datetime,
+        effect: EffectClass,
+        *,
+        arguments: JsonObject | None = None,
+        result: StepResult | None = None,
+        due_at: datetime | None = None,
+    ) -> None:
+        """Commit the result, its cache value and its outbox rows in one transaction."""
+        spec, now = following.spec, self._clock.now()
+        result = result or StepResult(Status.SUCCEEDED)
+        write = StepWrite(
+            step=spec.id,
+            attempt=following.attempt,
+            position=following.position,
+            phase=following.phase,
+            kind=spec.type,
+            effect=effect,
+            state=state,
+            started_at=started,
+            finished_at=None if state is StepState.WAITING else now,
+            input=arguments,
+            output=plain(result.output),
+            detail=result.detail,
+            stderr=result.stderr,
+            error=result.error,
+            checkpoint=result.checkpoint,
+            due_at=due_at,
+        )
+        walk.progress.take(_as_row(write))
+        walk.recorded += 1
+        if (
+            state in _DEFERRABLE
+            and effect is not EffectClass.UNSAFE
+            and not (spec.cache_key or result.outbox or walk.row.recoveries)
+        ):
+            walk.pending.append(write)
+            return
+        async with self._ledger.transaction() as connection:
+            await self._flush(walk, connection, [write])
+            if walk.row.recoveries and walk.recorded == 1:
+                await connection.execute(sql.HAD_PROGRESS, {"id": walk.row.id, "epoch": walk.lease.epoch})
+            if spec.cache_key and state in (StepState.SUCCEEDED, StepState.HANDED_OVER):
+                await cache.write(connection, spec.cache_key, result.output, f"{walk.row.id}/{spec.id}")
+            for item in result.outbox:
+                await enqueue(connection, item)
+        if result.outbox:
+            self._after_outbox()
+
+    async def _flush(
+        self,
+        walk: Walk,
+        connection: AsyncConnection[Any],
+        writes: Sequence[StepWrite],
+        audit: Sequence[AuditEntry] = (),
+    ) -> None:
+        """Write these rows, after the results that were kept back for this transaction."""
+        waiting, walk.pending = walk.pending, []
+        if waiting or writes:
+            rows = [*waiting, *writes]
+            await self._ledger.write_steps(connection, walk.lease, walk.definition.name, rows, audit)
+
+    def _warning(self, walk: Walk) -> str:
+        return "; ".join(walk.progress.warnings)
+
+    async def finish(self, walk: Walk) -> None:
+        """Nothing is left to do: the run succeeded, or failed."""
+        failure = walk.progress.failure
+        state = RunState.FAILED if failure else RunState.SUCCEEDED
+        await self._ledger.release(
+            walk.lease,
+            walk.definition.name,
+            state,
+            reason=failure,
+            warning=self._warning(walk),
+            handed_over=walk.progress.handed_over,
+            writes=walk.pending,
+        )
+        self._after_commit()
+
+    async def pause(self, walk: Walk, pause: Pause) -> None:
+        """Give the run up until its time comes."""
+        await self._ledger.release(
+            walk.lease,
+            walk.definition.name,
+            RunState.WAITING,
+            reason=pause.reason,
+            warning=self._warning(walk),
+            waiting_for=pause.waiting_for,
+            wake_at=self._until(walk, pause.wake_at),
+            progress=walk.recorded > 0,
+            writes=walk.pending,
+        )
+        self._after_commit()
+
+    def _until(self, walk: Walk, wake_at: datetime | None) -> datetime | None:
+        """A run does not sleep past its own time limit."""
+        if wake_at is None or walk.row.deadline is None or walk.progress.failure:
+            return wake_at
+        return min(wake_at, walk.row.deadline)
+
+    async def pause_ambiguous(self, walk: Walk, found: Ambiguous) -> None:
+        """Ask a person what became of a step (P3)."""
+        latest = walk.progress.latest[found.step]
+        if latest.state is not StepState.AMBIGUOUS:
+            await self._mark_ambiguous(walk, latest)
+        reason = (
+            f"step {found.step} was under way when its worker stopped; whether it took effect is not known"
+            if not latest.error
+            else f"step {found.step}: {latest.error}; whether it took effect is not known"
+        )
+        await self.pause(walk, Pause(Waiting.AMBIGUOUS, reason))
+
+    async def _mark_ambiguous(self, walk: Walk, row: StepRow) -> None:
+        spec = next(s for s in (*walk.definition.actions, *walk.definition.on_failure) if s.id == row.step)
+        write = StepWrite(
+            step=row.step,
+            attempt=row.attempt,
+            position=row.position,
+            phase=row.phase,
+            kind=spec.type,
+            effect=row.effect,
+            state=StepState.AMBIGUOUS,
+            started_at=self._clock.now(),
+            output=row.output,
+            stderr=row.stderr,
+            error=row.error,
+        )
+        async with self._ledger.transaction() as connection:
+            await self._ledger.write_steps(connection, walk.lease, walk.definition.name, [write])
+
+    async def cancelled(self, lease: Lease, task: str) -> None:
+        """A person ended the run."""
+        await self._ledger.release(lease, task, RunState.CANCELLED, reason="cancelled by a person")
+        self._after_commit()
+
+    async def held(self, lease: Lease, task: str) -> None:
+        """The all-stop ended this run's work: it waits, and what was under way is judged when it goes on."""
+        await self._ledger.release(
+            lease,
+            task,
+            RunState.WAITING,
+            reason="ended by the all-stop",
+            waiting_for=Waiting.ALL_STOP,
+            wake_at=self._clock.now() + timedelta(seconds=5),
+        )
+        self._after_commit()
+
+
+def _as_row(write: StepWrite) -> StepRow:
+    return StepRow(
+        step=write.step,
+        attempt=write.attempt,
+        position=write.position,
+        phase=write.phase,
+        effect=write.effect,
+        state=write.state,
+        output=write.output,
+        stderr=write.stderr,
+        error=write.error,
+        checkpoint=write.checkpoint,
+        due_at=write.due_at,
+    )

@@ -1,0 +1,77 @@
+"""Computes a step's expressions over what the run knows, the cache, and the last values of topics."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from appliance.actions.contract import EffectClass
+from appliance.bus.services import read_state
+from appliance.cache import services as cache
+from appliance.expressions import ExpressionError, StateNeeded, truth
+from appliance.lib.clock import Clock
+from appliance.lib.errors import MillwrightError
+from appliance.lib.jsontypes import JsonValue
+from appliance.runs.ledger import Ledger
+from appliance.runs.scope import step_scope
+from appliance.runs.walk import Walk
+from appliance.tasks.definition import StepSpec
+
+STATE_READS = 20
+"""How many different topics one expression may look up with ``state()``."""
+
+
+class Renderer:
+    """Expressions are synchronous; what they need of the database is fetched between two tries."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def scope(self, walk: Walk, spec: StepSpec) -> dict[str, Any]:
+        """The names that a step sees."""
+        keys = set(spec.cache_keys)
+        if not keys:
+            return step_scope(walk.base, walk.progress, {}, spec)
+        async with self._ledger.pool.connection() as connection:
+            values = await cache.read(connection, keys)
+        return step_scope(walk.base, walk.progress, values, spec)
+
+    async def plant_state(self, walk: Walk, effect: EffectClass, scope: dict[str, Any]) -> str:
+        """Why the plant's state holds this effect back; empty when it does not.
+
+        A value that is stale or absent closes the gate, whatever the condition would make of it.
+        """
+        gate = walk.definition.gate
+        if gate is None or effect is EffectClass.PURE:
+            return ""
+        try:
+            if truth(await self.render(gate.plant_state.render, scope, strict=True)):
+                return ""
+        except MillwrightError as error:
+            return f"the plant's state is not known: {error}"
+        return f"the plant's state does not allow it: {gate.plant_state.source}"
+
+    async def render(self, render: Callable[..., Any], scope: dict[str, Any], *, strict: bool = False) -> Any:
+        """Render; each topic that ``state()`` asks for is fetched once and the expression tried again.
+
+        With ``strict`` a topic without a fresh value is an error instead of none.
+        """
+        known: dict[str, JsonValue] = {}
+
+        def reader(topic: str, max_age: timedelta | None) -> JsonValue:
+            key = f"{topic}|{max_age.total_seconds() if max_age else ''}"
+            if key not in known:
+                raise StateNeeded(topic, max_age)
+            return known[key]
+
+        for _ in range(STATE_READS):
+            try:
+                return render(scope, state=reader)
+            except StateNeeded as needed:
+                async with self._ledger.pool.connection() as connection:
+                    value = await read_state(connection, needed.topic, needed.max_age, self._clock.now())
+                if strict and value is None:
+                    raise ExpressionError(f"{needed.topic} has no value that is recent enough") from None
+                age = needed.max_age.total_seconds() if needed.max_age else ""
+                known[f"{needed.topic}|{age}"] = value
+        raise ExpressionError(f"state() may look up at most {STATE_READS} topics here", 0)

@@ -1,0 +1,34 @@
+"""One life of one run in this process: what the performer, the renderer and the recorder share."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from appliance.lib.jsontypes import JsonObject
+from appliance.runs.domain import Lease, Waiting
+from appliance.runs.ledger import RunRow, StepWrite
+from appliance.runs.plan import Progress
+from appliance.tasks.definition import TaskDefinition
+
+
+@dataclass(slots=True)
+class Walk:
+    """The claimed run, its lease, and how far it has come."""
+
+    row: RunRow
+    lease: Lease
+    definition: TaskDefinition
+    progress: Progress
+    base: JsonObject
+    recorded: int = 0
+    pending: list[StepWrite] = field(default_factory=list)
+    """Results that may be computed again, kept back for the next transaction of this run: it is at most one
+    expression away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why the run stops being worked on now, without being finished."""
+
+    waiting_for: Waiting
+    reason: str
+    wake_at: datetime | None = None
