@@ -63,7 +63,9 @@ def apply_text(
     if only is not None and [item.definition.name for item in loaded] != [only]:
         raise MillwrightError(f"this page edits the task {only!r}: keep its name, and one task per page")
     with transaction.atomic():
-        # By name, so that two who apply at once wait for each other instead of for ever.
+        # All rows first and by name: whoever changes one of them waits here, before the audit's head is held.
+        names = [item.definition.name for item in loaded]
+        list(Task.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
         return [_apply(item, filename, by, now) for item in sorted(loaded, key=lambda i: i.definition.name)]
 
 
