@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -35,7 +36,7 @@ class BrokerMissingError(Exception):
 
 
 @dataclass
-class Broker:
+class Broker(ABC):
     """One broker process that can be killed and started again on its data."""
 
     folder: Path
@@ -59,9 +60,9 @@ class Broker:
     def key(self) -> Path:
         return self.folder / "broker.key"
 
+    @abstractmethod
     def configure(self) -> list[str]:
         """Write the configuration; the command line."""
-        raise NotImplementedError
 
     def start(self) -> None:
         command = self.configure()

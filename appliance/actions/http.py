@@ -177,7 +177,8 @@ def _result(response: httpx.Response, body: bytes, cut: bool, arguments: JsonObj
     if fine:
         return StepResult(Status.SUCCEEDED, output, detail)
     server_failed = response.status_code >= 500
-    permanent = not server_failed and response.status_code not in (408, 425, 429)
+    repeatable = arguments["method"] in (Method.GET, Method.HEAD) or bool(arguments["idempotency_key"])
+    permanent = not server_failed and not (repeatable and response.status_code in (408, 425, 429))
     return StepResult(
         # What a server that failed has done nobody knows; for a step that may be repeated it is a failure.
         Status.UNKNOWN if server_failed else Status.FAILED,

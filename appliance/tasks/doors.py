@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from appliance.tasks.firing import due_triggers, fire_due
-from appliance.tasks.ports import NewRun, RunStarter
+from appliance.tasks.ports import RunStarter
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +24,6 @@ def starter() -> RunStarter:
     if _start is None:
         raise RuntimeError("no run starter wired: appliance.runs is not installed")
     return _start
-
-
-def start_run(new: NewRun) -> None:
-    starter()(new)
 
 
 def look_at_trigger(task_id: int, trigger_id: str, now: datetime) -> list[UUID]:

@@ -62,6 +62,13 @@ async def test_a_payment_whose_server_failed_is_asked_about_and_not_sent_again(e
     assert (row["waiting_for"], len(hits)) == ("ambiguous", 1)
 
 
+async def test_a_payment_that_is_told_to_come_later_is_not_sent_again_by_itself(engine: Engine) -> None:
+    async with server(b"HTTP/1.1 429 Later\r\ncontent-length: 0\r\n\r\n") as (port, hits):
+        run_id = await engine.begin(http(port, ", method: POST, retry: {attempts: 3, delay: 0.1s}"))
+        row = await engine.perform(run_id)
+    assert (row["state"], len(hits)) == ("failed", 1)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
