@@ -1,0 +1,44 @@
+"""Named SQL of the bus: the last value of each topic."""
+
+# One call keeps the last values of a batch, each topic named once, and gives how many topics there was no room
+# for. The rate is a decaying average: after dt seconds the old one counts exp(-dt/30), and the n new messages
+# in dt the rest. One writer at a time: two may wait for each other's rows.
+CREATE_REMEMBER = """
+CREATE FUNCTION bus_remember(topic_values json, most integer DEFAULT 10000) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    wanted integer := json_array_length(topic_values);
+    kept integer;
+    added integer;
+BEGIN
+    UPDATE bus_topicvalue v SET payload = decode(s.payload, 'base64'), size = s.size, value = s.value::jsonb,
+        quality = s.quality, retained = s.retained, at = greatest(v.at, s.at), count = v.count + s.count,
+        rate = v.rate * exp(-s.dt / 30) + s.count * (1 - exp(-s.dt / 30)) / s.dt
+    FROM (
+        SELECT n.*, greatest(extract(epoch FROM n.at - o.at)::float8, 0.001) AS dt
+        FROM json_to_recordset(topic_values) AS n(topic text, payload text, size integer, value text,
+            quality text, retained boolean, at timestamptz, count integer)
+        JOIN bus_topicvalue o ON o.topic = n.topic
+    ) AS s
+    WHERE v.topic = s.topic;
+    GET DIAGNOSTICS kept = ROW_COUNT;
+    IF kept = wanted THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO bus_topicvalue (topic, payload, size, value, quality, retained, at, count, rate)
+    SELECT n.topic, decode(n.payload, 'base64'), n.size, n.value::jsonb, n.quality, n.retained, n.at, n.count,
+        n.count / 30.0
+    FROM json_to_recordset(topic_values) AS n(topic text, payload text, size integer, value text,
+        quality text, retained boolean, at timestamptz, count integer)
+    WHERE NOT EXISTS (SELECT 1 FROM bus_topicvalue o WHERE o.topic = n.topic)
+    ORDER BY n.topic
+    LIMIT greatest(0, most - (SELECT count(*) FROM bus_topicvalue))
+    ON CONFLICT (topic) DO NOTHING;
+    GET DIAGNOSTICS added = ROW_COUNT;
+    RETURN wanted - kept - added;
+END $$;
+"""
+DROP_REMEMBER = "DROP FUNCTION bus_remember(json, integer)"
+
+REMEMBER = "SELECT bus_remember(%s::json, %s)"
+READ = "SELECT value, quality, at FROM bus_topicvalue WHERE topic = %s"
