@@ -68,6 +68,16 @@ WORDS: dict[str, Word] = {
     "read_only": Word(_("read only: people can only look"), "bad"),
 }
 
+LANES: dict[str, Text] = {
+    "instant": _("Reflex lane: every step is instant and may safely be done again."),
+    "no_message": _("Worker lane: no MQTT message starts it."),
+    "slow_step": _("Worker lane: a step takes longer than an instant."),
+    "unsafe_step": _("Worker lane: a step must never be done twice."),
+    "kept_values": _("Worker lane: a step uses kept values."),
+    "overlap": _("Worker lane: its overlap rule looks at other runs first."),
+}
+"""Where runs are performed, and why (appliance/runs/reflex/choice.py)."""
+
 PARTS: dict[str, Text] = {
     "postgres": _("Database"),
     "redis": _("Redis"),

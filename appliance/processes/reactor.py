@@ -26,13 +26,16 @@ from appliance.processes.chat import ChatCommands
 from appliance.processes.follow import JournalFollower
 from appliance.processes.housekeeping import Housekeeping
 from appliance.processes.in_django import in_django
-from appliance.processes.parts import open_pool
+from appliance.processes.parts import BoxServices, DefinitionCache, open_pool
 from appliance.processes.signs import sign
 from appliance.runs.hints import send as send_hint
 from appliance.runs.intake import Intake, NotArmed
 from appliance.runs.receipts import Receipts
 from appliance.runs.reconciler import Reconciler
+from appliance.runs.reflex.lane import ReflexLane
 from appliance.safety.allstop import adopt_file
+from appliance.safety.gate import Gate
+from appliance.sandbox.process.client import ProcessSandbox
 from appliance.tasks.arming import load_table
 from appliance.tasks.doors import look_at_all
 from appliance.tasks.sql import READ_REVISION
@@ -41,6 +44,7 @@ log = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 RELOAD_EVERY = 0.5
+TRACES_EVERY = 0.5
 RECOVER_EVERY = 2.0
 WAKE_EVERY = 0.5
 CHECK_EVERY = 30.0
@@ -51,8 +55,9 @@ STOP_FILE_EVERY = 1.0
 class Reactor:
     """Owns the loop's parts; each background job is isolated, and goes on after any error."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, end: Callable[[], None] = lambda: None) -> None:
         self._config = config
+        self._end = end
         self._clock = SystemClock()
         self._hints = ThreadPoolExecutor(1, "hints")
         self._revision = -1
@@ -64,6 +69,23 @@ class Reactor:
         self._pool = await open_pool(config)
         self._hinter = Hinter()
         self._intake = Intake(self._pool, self._clock, self.hint)
+        self._outbound = BusClient(
+            config.mqtt_url,
+            f"{config.home.id}-reflex-{config.home.secret('mqtt_client')[:12]}",
+            clean=True,
+            box=config.home.id,
+            on_batch=None,
+        )
+        self._intake.reflex = self._reflex = ReflexLane(
+            self._pool,
+            self._clock,
+            Gate(config.home.path),
+            BoxServices(self._outbound, ProcessSandbox(config.home.spawner_socket)),
+            self._intake.last,
+            self.hint,
+            DefinitionCache().get,
+            self._end,
+        )
         self._reconciler = Reconciler(self._pool, self._clock)
         self._housekeeping = Housekeeping(self._pool, self._clock, config)
         self._topics = BoxTopics(config.home.id)
@@ -82,7 +104,9 @@ class Reactor:
         )
         self._sender = Sender(self._pool, self._hub, Receipts(self._pool), self._clock)
         self._follower = JournalFollower(self._pool, self._intake, self.hint, self._hinter)
+        await self._outbound.start()
         self._every(RELOAD_EVERY, self._reload)
+        self._every(TRACES_EVERY, self._intake.tell_refused)
         self._every(RECOVER_EVERY, self._recover)
         self._every(WAKE_EVERY, self._wake)
         self._every(CHECK_EVERY, self._check)
@@ -101,6 +125,8 @@ class Reactor:
 
     async def stop(self) -> None:
         await self._inbound.stop()
+        await self._reflex.stop()
+        await self._outbound.stop()
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -133,11 +159,12 @@ class Reactor:
         self._intake.table = table
         wanted = table.filters | self._config.watched_filters | {self._topics.allstop}
         await self._inbound.set_filters(wanted)
-        self._revision = revision
         if not self._listening:
+            await self._reflex.start()
             # Only now: a kept session delivers at once, and what comes before the triggers are loaded would fall.
             self._listening = True
             await self._inbound.start()
+        self._revision = revision
 
     async def _recover(self) -> None:
         repairs = await self._reconciler.recover()
@@ -167,6 +194,8 @@ class Reactor:
         health = self._inbound.health()
         detail = {
             "received": self._intake.received,
+            "reflex": self._reflex.performed,
+            "aloft": self._reflex.aloft,
             "message": health.last_error or "not connected to the broker",
         }
         async with self._pool.connection() as connection:
@@ -192,7 +221,7 @@ async def run(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    reactor = Reactor(config)
+    reactor = Reactor(config, stopping.set)
     await reactor.start()
     await stopping.wait()
     with contextlib.suppress(TimeoutError):

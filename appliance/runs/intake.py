@@ -24,6 +24,9 @@ from appliance.lib.plain import plain_object, plain_text
 from appliance.runs import sql
 from appliance.runs.domain import RunState
 from appliance.runs.ledger import run_changed
+from appliance.runs.reflex.committer import Arrival
+from appliance.runs.reflex.flight import Launched
+from appliance.runs.reflex.lane import ReflexLane
 from appliance.runs.services import run_parameters
 from appliance.tasks.matching import Armed, Fired, Refused, TriggerTable
 from appliance.tasks.ports import NewRun
@@ -33,6 +36,9 @@ log = logging.getLogger(__name__)
 
 KEEP_TRACES = 20
 """Did-not-trigger traces kept per trigger."""
+
+MOST_UNTOLD = 2000
+"""Traces that wait for the next moment in which they are written."""
 
 LONGEST_CHAIN = 8
 """How many runs may start each other by way of events before the chain is cut."""
@@ -72,6 +78,8 @@ class Batch:
     """What a batch of events amounts to."""
 
     fired: list[Fired] = field(default_factory=list)
+    launched: list[Fired] = field(default_factory=list)
+    """Those of them that are performed in the reflex lane."""
     refused: list[Refused] = field(default_factory=list)
 
     def take(self, decisions: Sequence[Fired | Refused]) -> None:
@@ -95,6 +103,9 @@ class Intake:
         self._clock = clock
         self._hint = hint
         self._commits = 0
+        self._untold: list[Refused] = []
+        self.reflex: ReflexLane | None = None
+        """Performs runs of instant steps here; without it every run goes to the workers."""
         self.table: TriggerTable | None = None
         self.last = LastValues()
         self.received = 0
@@ -117,7 +128,11 @@ class Intake:
                 batch.take([_marked(one) for one in found] if message.dup else found)
             values.append(TopicValue.from_message(message))
             self.last.take(message)
-        run_ids = await self.commit(batch, now, values)
+        if self.reflex is not None:
+            launched = self._launch(self.reflex, batch, now)
+            run_ids = await self._arrive(self.reflex, batch, now, values, launched)
+        else:
+            run_ids = await self.commit(batch, now, values)
         for delivery in deliveries:
             delivery.ack()
         self.received += len(deliveries)
@@ -146,6 +161,40 @@ class Intake:
             await self.prune()
         return run_ids
 
+    def _launch(self, reflex: ReflexLane, batch: Batch, now: datetime) -> list[Launched]:
+        """The runs that are performed here; the others stay in the batch."""
+        fired, batch.fired = batch.fired, []
+        for one in fired:
+            (batch.launched if reflex.takes(one.armed) else batch.fired).append(one)
+        return [reflex.launch(_new_run(one), now) for one in batch.launched]
+
+    async def _arrive(
+        self,
+        reflex: ReflexLane,
+        batch: Batch,
+        now: datetime,
+        values: Sequence[TopicValue],
+        launched: list[Launched],
+    ) -> Sequence[UUID]:
+        """Commit by way of the reflex lane: one statement, together with what its runs have to say."""
+
+        async def write(connection: AsyncConnection[Any]) -> list[UUID]:
+            return await self._write_runs(connection, batch, now)
+
+        arrival = Arrival(values, launched, write if batch.fired else None, counter_rows(batch, now))
+        run_ids = await reflex.arrive(arrival)
+        self._untold += batch.refused
+        del self._untold[:-MOST_UNTOLD]
+        return run_ids
+
+    async def tell_refused(self) -> None:
+        """Write the last "did not trigger" traces; they are kept back, so that no event costs a row."""
+        refused, self._untold = self._untold, []
+        if refused:
+            async with self._pool.connection() as connection:
+                await connection.execute(_TRACE, _traces(refused, self._clock.now()))
+                await connection.execute(_PRUNE, {"keep": KEEP_TRACES})
+
     async def prune(self) -> None:
         async with self._pool.connection() as connection:
             await connection.execute(_PRUNE, {"keep": KEEP_TRACES})
@@ -153,16 +202,22 @@ class Intake:
     async def _write(self, connection: AsyncConnection[Any], batch: Batch, now: datetime) -> list[UUID]:
         if not batch.fired and not batch.refused:
             return []
-        runs = [_new_run(fired) for fired in batch.fired]
         async with connection.pipeline():
-            if runs:
+            run_ids = await self._write_runs(connection, batch, now)
+            await connection.execute(_COUNT, _counters(batch, now))
+            if batch.refused:
+                await connection.execute(_TRACE, _traces(batch.refused, now))
+        return run_ids
+
+    async def _write_runs(self, connection: AsyncConnection[Any], batch: Batch, now: datetime) -> list[UUID]:
+        """The occurrences and queued runs of the worker lane."""
+        runs = [_new_run(fired) for fired in batch.fired]
+        if runs:
+            async with connection.pipeline():
                 cursor = connection.cursor()
                 await cursor.executemany(INSERT_OCCURRENCE, [_occurrence(r, now) for r in runs])
                 await cursor.executemany(sql.INSERT_RUN, [run_parameters(r, now) for r in runs])
                 await record_many_async(connection, _events(runs))
-            await connection.execute(_COUNT, _counters(batch, now))
-            if batch.refused:
-                await connection.execute(_TRACE, _traces(batch.refused, now))
         return [run.id for run in runs]
 
 
@@ -235,16 +290,31 @@ def _events(runs: Sequence[NewRun]) -> list[Any]:
     return events
 
 
-def _counters(batch: Batch, now: datetime) -> dict[str, Any]:
+def _counts(batch: Batch) -> dict[tuple[int, str], list[int]]:
+    """Fired, refused and failed by task and trigger."""
     counts: dict[tuple[int, str], list[int]] = {}
 
     def of(armed: Armed) -> list[int]:
         return counts.setdefault((armed.task_id, armed.trigger.id or ""), [0, 0, 0])
 
-    for fired in batch.fired:
+    for fired in (*batch.fired, *batch.launched):
         of(fired.armed)[0] += 1
     for refused in batch.refused:
         of(refused.armed)[2 if refused.failed else 1] += 1
+    return counts
+
+
+def counter_rows(batch: Batch, now: datetime) -> list[JsonObject]:
+    """The same as rows for the reflex lane's commit."""
+    at = now.isoformat()
+    return [
+        {"task_id": task, "trigger": trigger, "fired": f, "refused": r, "failed": e, "at": at}
+        for (task, trigger), (f, r, e) in sorted(_counts(batch).items())
+    ]
+
+
+def _counters(batch: Batch, now: datetime) -> dict[str, Any]:
+    counts = _counts(batch)
     keys = sorted(counts)
     return {
         "now": now,

@@ -124,7 +124,7 @@ class Recorder:
             checkpoint=result.checkpoint,
             due_at=due_at,
         )
-        walk.progress.take(_as_row(write))
+        walk.progress.take(as_row(write))
         walk.recorded += 1
         if (
             state in _DEFERRABLE
@@ -244,7 +244,8 @@ class Recorder:
         self._after_commit()
 
 
-def _as_row(write: StepWrite) -> StepRow:
+def as_row(write: StepWrite) -> StepRow:
+    """A row as it will be read back."""
     return StepRow(
         step=write.step,
         attempt=write.attempt,

@@ -68,6 +68,10 @@ class TaskOut(Schema):
 
 
 class TaskTextOut(TaskOut):
+    """``lane`` is where runs that a message starts are performed, and ``lane_reason`` says why."""
+
+    lane: str
+    lane_reason: str
     text: str
     definition: dict[str, Any]
 

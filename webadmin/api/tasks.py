@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from ninja import Router
 
 from appliance.accounts.domain import Ability
+from appliance.runs.reflex.choice import lane_of
 from appliance.runs.services import start_task
 from appliance.tasks import services
 from appliance.tasks.loader import TaskFileError, load_text
@@ -60,8 +61,11 @@ def get_task(request: HttpRequest, name: str) -> TaskTextOut:
     caller(request, Ability.VIEW)
     task = services.find(name)
     version = task.current
+    lane = lane_of(services.definition_of(version)) if version else None
     return TaskTextOut(
         **_out(task).model_dump(),
+        lane=lane.lane if lane else "",
+        lane_reason=lane.reason.sentence if lane else "",
         text=version.text if version else "",
         definition=version.definition if version else {},
     )

@@ -15,11 +15,13 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import services as runs
 from appliance.runs.models import Run
+from appliance.runs.reflex.choice import lane_of
 from appliance.tasks import services
 from appliance.tasks.models import NotTriggered, Occurrence, Task
 from appliance.tasks.yaml_reader import read_yaml
 from webadmin.pages.access import needs, person
 from webadmin.pages.paging import PAGE
+from webadmin.words import LANES
 
 LONGEST_INPUTS = 64 * 1024
 
@@ -55,6 +57,7 @@ def task_page(request: HttpRequest, name: str) -> HttpResponse:
         "cursor": cursor,
         "task": task,
         "text": task.current.text if task.current else "",
+        "lane": LANES[lane_of(services.definition_of(task.current)).reason] if task.current else "",
         "versions": list(task.versions.defer("text", "definition")[:20]),
         "triggers": list(task.triggers.all()),
         "runs": last_runs,

@@ -1,0 +1,274 @@
+"""One run of instant steps on its way through the reactor: decided here, committed by the committer.
+
+It is walked with the same plan, names and gate as a run of the worker lane; only the rows are collected
+instead of written, and pure steps are done at once.
+"""
+
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from appliance.accounts.domain import Role
+from appliance.actions.contract import EffectClass, StateReader, Status, StepResult
+from appliance.actions.registry import registry
+from appliance.expressions import ExpressionError, truth
+from appliance.lib.errors import MillwrightError
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.plain import plain
+from appliance.outbox.ports import OutboxItem
+from appliance.runs.domain import RunState, StepState, Waiting
+from appliance.runs.ledger import StepWrite
+from appliance.runs.plan import Ambiguous, Next, Progress, attempts_allowed, next_step, settle_failure
+from appliance.runs.recorder import as_row
+from appliance.runs.scope import step_scope
+from appliance.safety.gate import Action, Decision, Verdict
+from appliance.tasks.definition import StepSpec, TaskDefinition
+from appliance.tasks.matching import event_scope
+from appliance.tasks.ports import NewRun
+
+
+class Decide(Protocol):
+    """The gate, for a switch that was read with the last commit."""
+
+    def __call__(self, action: Action) -> Verdict: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A step that passed the gate and must not act before its audit record is committed."""
+
+    following: Next
+    effect: EffectClass
+    arguments: JsonObject
+    action: Action
+    rule: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What the run's row will say. A state that is not final hands the run over to the worker lane."""
+
+    state: RunState
+    reason: str = ""
+    waiting_for: Waiting | None = None
+    wake_at: datetime | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """``writes`` and ``outbox`` are what the next commit takes; ``end`` is set when nothing is left to do."""
+
+    run: NewRun
+    created_at: datetime
+    base: JsonObject
+    progress: Progress = field(default_factory=Progress)
+    writes: list[StepWrite] = field(default_factory=list)
+    outbox: list[OutboxItem] = field(default_factory=list)
+    end: End | None = None
+
+    @classmethod
+    def of(cls, run: NewRun, now: datetime) -> "Flight":
+        base = event_scope(run.definition, run.inputs, now)
+        base["run"] = {"id": str(run.id), "origin": run.origin, "trigger": run.trigger}
+        return cls(run, now, base)
+
+    @property
+    def definition(self) -> TaskDefinition:
+        return self.run.definition
+
+    @property
+    def occurrence_id(self) -> UUID:
+        assert self.run.occurrence_id is not None
+        return self.run.occurrence_id
+
+    @property
+    def warning(self) -> str:
+        return "; ".join(self.progress.warnings)
+
+    def advance(self, now: datetime, decide: Decide, state: StateReader, perform: "Perform") -> Intent | None:
+        """Do every pure step up to the next effect; its intent, or None when the run has come to its end."""
+        while self.end is None:
+            following = next_step(self.definition, self.progress)
+            if following is None or isinstance(following, Ambiguous):
+                self.end = self._finished()
+                return None
+            try:
+                intent = self._step(following, now, decide, state)
+            except MillwrightError as error:
+                self.failed(
+                    following, EffectClass.PURE, None, StepResult.failed(str(error), retryable=False), now
+                )
+                continue
+            if intent is None:
+                continue
+            if intent.effect is not EffectClass.PURE:
+                return intent
+            self.settle(intent, at_once(perform(self, intent)), now)
+        return None
+
+    def _step(self, following: Next, now: datetime, decide: Decide, state: StateReader) -> Intent | None:
+        """The step's intent; None where it was skipped, refused, or holds the run back."""
+        spec = following.spec
+        kind = registry()[spec.type]
+        scope = step_scope(self.base, self.progress, {}, spec)
+        if spec.condition and not truth(spec.condition.render(scope, state=state)):
+            self._write(
+                following, StepState.SKIPPED, EffectClass.PURE, None, StepResult(Status.SUCCEEDED), now
+            )
+            return None
+        arguments = kind.arguments(spec.params, scope, state)
+        effect = EffectClass(spec.effect) if spec.effect else kind.effect(spec.params)
+        if effect is not EffectClass.PURE and self._plant_is_closed(scope, state):
+            self.hand_over("the plant's state holds it back")
+            return None
+        action = self._action(spec, effect, arguments)
+        verdict = decide(action)
+        if verdict.outcome is Decision.HOLD:
+            self.hand_over(verdict.reason)
+            return None
+        if verdict.outcome is Decision.DENY:
+            refused = StepResult.failed(f"refused: {verdict.reason}", retryable=False)
+            self.failed(following, effect, arguments, refused, now)
+            return None
+        return Intent(following, effect, arguments, action, verdict.rule, now)
+
+    def _plant_is_closed(self, scope: JsonObject, state: StateReader) -> bool:
+        """A stale or absent value closes the gate, whatever the condition makes of it."""
+        gate = self.definition.gate
+        if gate is None:
+            return False
+
+        def strict(topic: str, max_age: timedelta | None) -> JsonValue:
+            value = state(topic, max_age)
+            if value is None:
+                raise ExpressionError(f"{topic} has no value that is recent enough")
+            return value
+
+        try:
+            return not truth(gate.plant_state.render(scope, state=strict))
+        except MillwrightError:
+            return True
+
+    def _action(self, spec: StepSpec, effect: EffectClass, arguments: JsonObject) -> Action:
+        return Action(
+            kind=spec.type,
+            effect=effect.value,
+            arguments=arguments,
+            principal=self.run.principal,
+            ceiling=(self.definition.principal or Role.OPERATOR).value,
+            run_id=self.run.id,
+            step_id=spec.id,
+            origin=self.run.origin,
+            task=self.definition.name,
+        )
+
+    # --- what came of a step ------------------------------------------------------------------------
+
+    def settle(self, intent: Intent, result: StepResult, now: datetime) -> None:
+        """Take a step's result. What this lane cannot end by itself is handed over to the worker lane."""
+        following, effect = intent.following, intent.effect
+        if result.status in (Status.FAILED, Status.UNKNOWN):
+            failure = replace(result, status=Status.FAILED)
+            self.failed(following, effect, intent.arguments, failure, now, intent.at)
+            return
+        if result.status is Status.WAITING:
+            self._write(following, StepState.WAITING, effect, intent.arguments, result, now, intent.at)
+            reason = Waiting(result.waiting_for or Waiting.TIMER)
+            self.end = End(RunState.WAITING, f"step {following.spec.id}", reason, result.wake_at)
+            return
+        state = StepState.HANDED_OVER if result.status is Status.HANDED_OVER else StepState.SUCCEEDED
+        self._write(following, state, effect, intent.arguments, result, now, intent.at)
+        self.outbox.extend(result.outbox)
+
+    def failed(
+        self,
+        following: Next,
+        effect: EffectClass,
+        arguments: JsonObject | None,
+        result: StepResult,
+        now: datetime,
+        started: datetime | None = None,
+    ) -> None:
+        spec = following.spec
+        due = None
+        if result.retryable and spec.retry and following.attempt < attempts_allowed(spec):
+            due = now + spec.retry.delay_before(following.attempt + 1)
+        self._write(following, StepState.FAILED, effect, arguments, result, now, started, due)
+        if due is None:
+            settle_failure(self.progress, spec, following.phase, result.error)
+        else:
+            self.end = End(RunState.WAITING, f"step {spec.id}: {result.error}", Waiting.RETRY, due)
+
+    def away(self, intent: Intent, reason: str) -> None:
+        """The target is away: the worker lane does this step again when its time comes."""
+        self._write(
+            intent.following, StepState.INTENT, intent.effect, intent.arguments,
+            StepResult(Status.WAITING, error=reason), intent.at, intent.at,
+        )  # fmt: skip
+        self.end = End(RunState.WAITING, reason, Waiting.NETWORK, intent.at + timedelta(seconds=0.5))
+
+    def hand_over(self, reason: str) -> None:
+        """A worker takes the run as it stands; it meets the same gate and waits there if it must."""
+        self.end = End(RunState.QUEUED, reason)
+
+    def _finished(self) -> End:
+        if self.progress.failure:
+            return End(RunState.FAILED, self.progress.failure)
+        if self.progress.handed_over:
+            return End(RunState.WAITING, "", Waiting.DELIVERY)
+        return End(RunState.SUCCEEDED)
+
+    def _write(
+        self,
+        following: Next,
+        state: StepState,
+        effect: EffectClass,
+        arguments: JsonObject | None,
+        result: StepResult,
+        now: datetime,
+        started: datetime | None = None,
+        due_at: datetime | None = None,
+    ) -> None:
+        write = StepWrite(
+            step=following.spec.id,
+            attempt=following.attempt,
+            position=following.position,
+            phase=following.phase,
+            kind=following.spec.type,
+            effect=effect,
+            state=state,
+            started_at=started or now,
+            finished_at=None if state in (StepState.INTENT, StepState.WAITING) else now,
+            input=arguments,
+            output=plain(result.output),
+            detail=result.detail or None,
+            error=result.error,
+            checkpoint=result.checkpoint,
+            due_at=due_at,
+        )
+        self.writes.append(write)
+        self.progress.take(as_row(write))
+
+
+class Perform(Protocol):
+    """Performs one step; wired by the lane."""
+
+    def __call__(self, flight: Flight, intent: Intent) -> Coroutine[Any, Any, StepResult]: ...
+
+
+def at_once(work: Coroutine[Any, Any, StepResult]) -> StepResult:
+    """The result of a pure step, which has nothing to wait for."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: StepResult = done.value
+        return result
+    work.close()
+    raise RuntimeError("a pure, instant step must not wait")
+
+
+Launched = tuple[Flight, Intent | None]
+"""A run as it leaves, with the intent that its first commit carries."""

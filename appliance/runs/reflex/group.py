@@ -1,0 +1,201 @@
+"""What one group commit carries, as the texts that the database function takes: pure."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from appliance.audit.chain import AuditEntry, columns
+from appliance.bus.services import TopicValue, last_of_each
+from appliance.events import Event, OccurrenceRecorded, RunChanged, StepChanged
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.plain import plain, plain_object, plain_text
+from appliance.runs.domain import FINAL, Priority
+from appliance.runs.ledger import StepWrite
+from appliance.runs.reflex.choice import LaneName
+from appliance.runs.reflex.flight import Flight, Intent
+
+LARGEST_RECORD = 48 * 1024
+"""Bytes of intents in one audit record, roughly; a group with more gets several."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Everything that is waiting when a commit starts."""
+
+    values: Sequence[TopicValue] = ()
+    launched: list[Flight] = field(default_factory=list)
+    intents: list[tuple[Flight, Intent]] = field(default_factory=list)
+    landed: list[Flight] = field(default_factory=list)
+    counters: list[JsonObject] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.values or self.launched or self.intents or self.landed or self.counters)
+
+    def parameters(self, now: datetime) -> dict[str, Any]:
+        """The arguments of ``sql.COMMIT`` but the fencing ones."""
+        audit = list(_audit(self.intents, now))
+        ats, kinds, principals, subjects, bodies = columns(audit) if audit else (None,) * 5
+        return {
+            "values": _text(last_of_each(self.values)),
+            "occurrences": _text([_occurrence(flight) for flight in self.launched]),
+            "runs": _text([_run(flight, now) for flight in self.landed]),
+            "steps": _text([_step(flight, write) for flight in self.landed for write in flight.writes]),
+            "outbox": _text([_item(item) for flight in self.landed for item in flight.outbox]),
+            "events": _text([_event(event) for flight in self.landed for event in _events(flight)]),
+            "counters": _text(self.counters),
+            "audit_ats": ats,
+            "audit_kinds": kinds,
+            "audit_principals": principals,
+            "audit_subjects": subjects,
+            "audit_bodies": bodies,
+        }
+
+
+def _text(rows: Sequence[JsonObject]) -> str | None:
+    return json.dumps(rows, default=_special) if rows else None
+
+
+def _special(value: Any) -> str:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    raise TypeError(f"{type(value).__name__} in a row of the reflex lane")
+
+
+def _occurrence(flight: Flight) -> dict[str, Any]:
+    run = flight.run
+    return {
+        "id": run.occurrence_id,
+        "task_id": run.task_id,
+        "trigger": run.trigger,
+        "due_at": flight.created_at,
+        "reason": plain_text(run.reason)[:500],
+        "event": run.inputs,
+        "run_id": run.id,
+        "version_id": run.version_id,
+    }
+
+
+def _run(flight: Flight, now: datetime) -> dict[str, Any]:
+    run, end = flight.run, flight.end
+    assert end is not None
+    timeout = run.definition.timeout
+    return {
+        "id": run.id,
+        "task_id": run.task_id,
+        "version_id": run.version_id,
+        "occurrence_id": run.occurrence_id,
+        "lane": LaneName.REFLEX.value,
+        "state": end.state.value,
+        "waiting_for": end.waiting_for.value if end.waiting_for else "",
+        "reason": plain_text(end.reason)[:1000],
+        "warning": plain_text(flight.warning)[:1000],
+        "principal": run.principal,
+        "origin": run.origin,
+        "trigger": run.trigger,
+        "priority": Priority(run.definition.priority).rank,
+        "wake_at": end.wake_at,
+        "deadline": flight.created_at + timeout if timeout else None,
+        "created_at": flight.created_at,
+        "finished_at": now if end.state in FINAL else None,
+    }
+
+
+def _step(flight: Flight, write: StepWrite) -> dict[str, Any]:
+    return {
+        "run_id": flight.run.id,
+        "step": write.step,
+        "attempt": write.attempt,
+        "position": write.position,
+        "phase": write.phase.value,
+        "kind": write.kind,
+        "effect": write.effect.value,
+        "state": write.state.value,
+        "input": plain(write.input),
+        "output": write.output,
+        "detail": plain(write.detail),
+        "error": plain_text(write.error)[:2000],
+        "checkpoint": write.checkpoint,
+        "due_at": write.due_at,
+        "started_at": write.started_at,
+        "finished_at": write.finished_at,
+    }
+
+
+def _item(item: Any) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "key": plain_text(item.key)[:300],
+        "platform": plain_text(item.platform)[:64],
+        "conversation": plain_text(item.conversation)[:200] if item.conversation else None,
+        "message": plain_object(item.message),
+        "run_id": item.run_id,
+        "step_id": plain_text(item.step_id or "")[:100],
+        "priority": item.priority,
+        "expires_at": item.expires_at,
+    }
+
+
+def _events(flight: Flight) -> Iterable[Event]:
+    """What happened, told when it is over: an instant run is never seen on its way."""
+    run, end = flight.run, flight.end
+    assert end is not None
+    run_id, task = str(run.id), run.definition.name
+    yield OccurrenceRecorded(
+        occurrence_id=str(run.occurrence_id), task=task, trigger=run.trigger, state="fired", run_id=run_id
+    )
+    for write in flight.writes:
+        yield StepChanged(
+            run_id=run_id,
+            step=write.step,
+            state=write.state.value,
+            task=task,
+            kind=write.kind,
+            attempt=write.attempt,
+            error=write.error[:500],
+        )
+    yield RunChanged(
+        run_id=run_id,
+        task=task,
+        state=end.state.value,
+        waiting_for=end.waiting_for.value if end.waiting_for else "",
+        reason=end.reason[:1000],
+        principal=run.principal,
+    )
+
+
+def _event(event: Event) -> JsonObject:
+    return {"type": event.type, "subject": plain_text(event.subject), "data": plain_object(event.to_json())}
+
+
+def _audit(intents: Sequence[tuple[Flight, Intent]], now: datetime) -> Iterable[AuditEntry]:
+    """One link of the chain for all intents of the commit, or a few where they are long."""
+    rows: list[JsonValue] = []
+    size = 0
+    for flight, intent in intents:
+        row = _intent(flight, intent)
+        length = len(json.dumps(row))
+        if rows and size + length > LARGEST_RECORD:
+            yield AuditEntry("steps.intent", "box", "reflex", {"steps": rows}, now)
+            rows, size = [], 0
+        rows.append(row)
+        size += length
+    if rows:
+        yield AuditEntry("steps.intent", "box", "reflex", {"steps": rows}, now)
+
+
+def _intent(flight: Flight, intent: Intent) -> JsonObject:
+    return {
+        "step": f"{flight.run.id}/{intent.following.spec.id}",
+        "task": flight.definition.name,
+        "principal": flight.run.principal,
+        "kind": intent.following.spec.type,
+        "effect": intent.effect.value,
+        "arguments": plain(intent.arguments),
+        "attempt": intent.following.attempt,
+        "rule": intent.rule,
+    }

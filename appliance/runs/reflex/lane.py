@@ -1,0 +1,185 @@
+"""The reflex lane of one reactor: takes fired triggers, lets instant runs act, and gives the rest to workers."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.actions.contract import Services, StateReader, StepContext, StepResult, TargetAway
+from appliance.actions.registry import registry
+from appliance.bus.last import LastValues
+from appliance.lib.clock import Clock
+from appliance.lib.crashpoints import reach
+from appliance.lib.errors import MillwrightError
+from appliance.runs.domain import Priority, RunState
+from appliance.runs.reflex.choice import LaneName, lane_of
+from appliance.runs.reflex.committer import Arrival, Committer, Fenced
+from appliance.runs.reflex.flight import Flight, Intent
+from appliance.runs.reflex.recovery import DefinitionOf, recover
+from appliance.safety.gate import Action, Gate, Verdict
+from appliance.tasks.matching import Armed
+from appliance.tasks.ports import NewRun
+
+log = logging.getLogger(__name__)
+
+MOST_ALOFT = 2000
+"""Runs in the air at one time; what comes beyond them goes into the ledger, for the workers."""
+
+
+class ReflexLane:
+    """``hint`` tells workers and browsers what was committed; ``on_fenced`` ends this reactor."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        clock: Clock,
+        gate: Gate,
+        services: Services,
+        last: LastValues,
+        hint: Callable[[Sequence[UUID]], None],
+        definition_of: DefinitionOf,
+        on_fenced: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._gate = gate
+        self._services = services
+        self._last = last
+        self._hint = hint
+        self._definition_of = definition_of
+        self._on_fenced = on_fenced
+        self._committer = Committer(pool, clock, self._intended, self._landed)
+        self._lanes: dict[int, LaneName] = {}
+        self._acting: set[asyncio.Task[None]] = set()
+        self._job: asyncio.Task[None] | None = None
+        self.performed = self.handed_over = 0
+
+    # --- life ---------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Fence earlier reactors off, queue what they left in the air, and begin to commit."""
+        settled = await self._committer.take_over()
+        left = await recover(self._pool, settled, self._definition_of, self._clock.now())
+        if left:
+            log.info("took over %d run(s) of an earlier reactor", len(left))
+            self._hint(left)
+        self._job = asyncio.create_task(self._commit(), name="reflex lane")
+
+    async def _commit(self) -> None:
+        try:
+            await self._committer.run()
+        except Fenced as error:
+            log.error("%s", error)
+            self._on_fenced()
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Let what is in the air land within ``grace`` seconds; the next reactor takes over what does not."""
+        try:
+            async with asyncio.timeout(grace):
+                await self._committer.settled()
+        except TimeoutError:
+            log.warning("%d run(s) in the air are left to recovery", self._committer.aloft)
+        jobs = [*self._acting, *([self._job] if self._job else [])]
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+    @property
+    def aloft(self) -> int:
+        return self._committer.aloft
+
+    # --- in -----------------------------------------------------------------------------------------
+
+    def takes(self, armed: Armed) -> bool:
+        """Whether a run of this trigger's task can be performed here, now."""
+        lane = self._lanes.get(armed.version_id)
+        if lane is None:
+            lane = self._lanes[armed.version_id] = lane_of(armed.definition).lane
+        return lane is LaneName.REFLEX and self._committer.aloft < MOST_ALOFT
+
+    def launch(self, run: NewRun, now: datetime) -> tuple[Flight, Intent | None]:
+        """Decide as far as can be decided before anything is committed; nothing has an effect yet."""
+        flight = Flight.of(run, now)
+        return flight, self._advance(flight, now)
+
+    async def arrive(self, arrival: Arrival) -> Sequence[UUID]:
+        """Commit a batch of events with the runs that they launch."""
+        return await self._committer.arrive(arrival)
+
+    # --- acting -------------------------------------------------------------------------------------
+
+    def _advance(self, flight: Flight, now: datetime) -> Intent | None:
+        state: StateReader = self._last.reader(now)
+        return flight.advance(now, self._decide, state, self._perform)
+
+    def _decide(self, action: Action) -> Verdict:
+        return self._gate.decide(action, self._committer.stop, None)
+
+    def _intended(self, flight: Flight, intent: Intent) -> None:
+        """The intent is on record: look at the switch as that commit saw it, then act."""
+        verdict = self._decide(intent.action)
+        if verdict.outcome.value != "allow":
+            flight.hand_over(verdict.reason)
+            self._committer.land(flight)
+            return
+        task = asyncio.create_task(self._act(flight, intent))
+        self._acting.add(task)
+        task.add_done_callback(self._acting.discard)
+
+    async def _act(self, flight: Flight, intent: Intent) -> None:
+        reach("reflex.before_effect")
+        try:
+            result = await self._perform(flight, intent)
+        except TargetAway as away:
+            flight.away(intent, str(away))
+        except MillwrightError as error:
+            failed = StepResult.failed(str(error), retryable=not error.permanent)
+            flight.settle(intent, failed, self._clock.now())
+        except Exception as error:
+            log.exception("step %s of run %s", intent.following.spec.id, flight.run.id)
+            flight.settle(intent, StepResult.failed(repr(error), retryable=False), self._clock.now())
+        else:
+            flight.settle(intent, result, self._clock.now())
+        reach("reflex.after_effect")
+        following = self._advance(flight, self._clock.now())
+        if following is None:
+            self._committer.land(flight)
+        else:
+            self._committer.intend(flight, following)
+
+    async def _perform(self, flight: Flight, intent: Intent) -> StepResult:
+        spec, run = intent.following.spec, flight.run
+        kind = registry()[spec.type]
+        chain = run.inputs.get("chain")
+        context = StepContext(
+            run_id=run.id,
+            step_id=spec.id,
+            task_id=run.task_id,
+            task_name=flight.definition.name,
+            attempt=intent.following.attempt,
+            key=f"{run.id}/{spec.id}",
+            principal=run.principal,
+            priority=Priority(flight.definition.priority).rank,
+            now=intent.at,
+            timeout=spec.timeout.total_seconds() if spec.timeout else kind.default_timeout,
+            ok_exit=(0,),
+            services=self._services,
+            connect=self._pool.connection,
+            confirm=spec.confirm,
+            run_started_at=flight.created_at,
+            chain=chain if isinstance(chain, int) else 0,
+        )
+        return await kind.perform(intent.arguments, context)
+
+    # --- out ----------------------------------------------------------------------------------------
+
+    def _landed(self, flights: Sequence[Flight]) -> None:
+        queued = [flight.run.id for flight in flights if flight.end and flight.end.state is RunState.QUEUED]
+        self.performed += len(flights) - len(queued)
+        self.handed_over += len(queued)
+        self._hint(queued)

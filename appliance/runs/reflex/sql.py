@@ -1,0 +1,131 @@
+"""Named SQL of the reflex lane: one function call is one group commit.
+
+It writes to rows of other areas (occurrences, last values, outbox, journal, audit) because they have to be
+one transaction and one round trip. Every other writer of those tables goes through its area's services.
+"""
+
+CREATE = """
+CREATE TABLE runs_reflex (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    generation integer NOT NULL DEFAULT 0,
+    commit_number bigint NOT NULL DEFAULT 0,
+    settled uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'
+) WITH (fillfactor = 20);
+INSERT INTO runs_reflex DEFAULT VALUES;
+
+-- One group commit. The generation is the fencing token of the reactor that calls (P4), the commit's number
+-- makes a repeat after a lost answer harmless, and 'settled' is the identifier below which every occurrence
+-- has its run: a new reactor looks for what is missing above it (P3).
+CREATE FUNCTION runs_reflex_commit(
+    my_generation integer, my_commit bigint, my_settled uuid, topic_values json, occurrences json, runs json,
+    steps json, outbox json, events json, counters json,
+    audit_ats timestamptz[], audit_kinds text[], audit_principals text[], audit_subjects text[],
+    audit_bodies text[]
+) RETURNS TABLE (outcome text, epoch bigint, level text, since timestamptz, by text, reason text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    known record;
+BEGIN
+    UPDATE runs_reflex SET commit_number = my_commit, settled = my_settled
+    WHERE generation = my_generation AND commit_number = my_commit - 1;
+    IF NOT FOUND THEN
+        SELECT r.generation, r.commit_number INTO STRICT known FROM runs_reflex r;
+        RETURN QUERY SELECT
+            CASE WHEN known.generation = my_generation AND known.commit_number = my_commit
+                THEN 'repeated' ELSE 'fenced' END,
+            s.epoch, s.level::text, s.since, s.by::text, s.reason::text
+        FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1;
+        RETURN;
+    END IF;
+    IF topic_values IS NOT NULL THEN
+        PERFORM bus_remember(topic_values);
+    END IF;
+    IF occurrences IS NOT NULL THEN
+        INSERT INTO tasks_occurrence (id, task_id, trigger, due_at, state, reason, event, run_id, version_id)
+        SELECT o.id, o.task_id, o.trigger, o.due_at, 'fired', o.reason, o.event, o.run_id, o.version_id
+        FROM json_to_recordset(occurrences) AS o(id uuid, task_id bigint, trigger text, due_at timestamptz,
+            reason text, event jsonb, run_id uuid, version_id bigint);
+    END IF;
+    IF runs IS NOT NULL THEN
+        INSERT INTO runs_run (id, task_id, version_id, occurrence_id, lane, state, waiting_for, reason,
+            warning, principal, origin, trigger, priority, inputs, wake_at, deadline, version, epoch,
+            created_at, started_at, finished_at)
+        SELECT r.id, r.task_id, r.version_id, r.occurrence_id, r.lane, r.state, r.waiting_for, r.reason,
+            r.warning, r.principal, r.origin, r.trigger, r.priority, o.event, r.wake_at, r.deadline, 1, 1,
+            r.created_at, r.created_at, r.finished_at
+        FROM json_to_recordset(runs) AS r(id uuid, task_id bigint, version_id bigint, occurrence_id uuid,
+            lane text, state text, waiting_for text, reason text, warning text, principal text, origin text,
+            trigger text, priority smallint, wake_at timestamptz, deadline timestamptz,
+            created_at timestamptz, finished_at timestamptz)
+        JOIN tasks_occurrence o ON o.id = r.occurrence_id;
+    END IF;
+    IF steps IS NOT NULL THEN
+        INSERT INTO runs_step (run_id, step, attempt, position, phase, kind, effect, state, epoch, input,
+            output, detail, stderr, error, checkpoint, due_at, started_at, finished_at)
+        SELECT s.run_id, s.step, s.attempt, s.position, s.phase, s.kind, s.effect, s.state, 1, s.input,
+            s.output, s.detail, '', s.error, s.checkpoint, s.due_at, s.started_at, s.finished_at
+        FROM json_to_recordset(steps) AS s(run_id uuid, step text, attempt smallint, position smallint,
+            phase text, kind text, effect text, state text, input jsonb, output jsonb, detail jsonb,
+            error text, checkpoint jsonb, due_at timestamptz, started_at timestamptz, finished_at timestamptz);
+    END IF;
+    IF outbox IS NOT NULL THEN
+        INSERT INTO outbox_item (id, key, platform, conversation, message, run_id, step_id, priority,
+            expires_at)
+        SELECT i.id, i.key, i.platform, i.conversation, i.message, i.run_id, i.step_id, i.priority,
+            i.expires_at
+        FROM json_to_recordset(outbox) AS i(id uuid, key text, platform text, conversation text,
+            message jsonb, run_id uuid, step_id text, priority smallint, expires_at timestamptz)
+        ON CONFLICT (id) DO NOTHING;
+        PERFORM pg_notify('millwright_outbox', '');
+    END IF;
+    IF events IS NOT NULL THEN
+        INSERT INTO events_event (type, subject, data)
+        SELECT e.type, e.subject, e.data
+        FROM json_to_recordset(events) AS e(type text, subject text, data jsonb);
+    END IF;
+    IF counters IS NOT NULL THEN
+        UPDATE tasks_tasktrigger t SET fired = t.fired + n.fired, refused = t.refused + n.refused,
+            failed = t.failed + n.failed,
+            last_fired_at = CASE WHEN n.fired > 0 THEN n.at ELSE t.last_fired_at END
+        FROM json_to_recordset(counters) AS n(task_id bigint, trigger text, fired integer, refused integer,
+            failed integer, at timestamptz)
+        WHERE t.task_id = n.task_id AND t.trigger = n.trigger;
+    END IF;
+    IF audit_bodies IS NOT NULL THEN
+        PERFORM audit_append(audit_ats, audit_kinds, audit_principals, audit_subjects, audit_bodies);
+    END IF;
+    RETURN QUERY SELECT 'done', s.epoch, s.level::text, s.since, s.by::text, s.reason::text
+    FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1;
+END $$;
+"""
+
+DROP = """
+DROP FUNCTION runs_reflex_commit(integer, bigint, uuid, json, json, json, json, json, json, json,
+    timestamptz[], text[], text[], text[], text[]);
+DROP TABLE runs_reflex;
+"""
+
+COMMIT = """
+SELECT outcome, epoch, level, since, by, reason FROM runs_reflex_commit(
+    %(generation)s::int, %(commit)s::bigint, %(settled)s::uuid, %(values)s::json, %(occurrences)s::json,
+    %(runs)s::json, %(steps)s::json, %(outbox)s::json, %(events)s::json, %(counters)s::json,
+    %(audit_ats)s::timestamptz[], %(audit_kinds)s::text[], %(audit_principals)s::text[],
+    %(audit_subjects)s::text[], %(audit_bodies)s::text[])
+"""
+
+# A new reactor fences the old one off: what the old one still had in its hands it can no longer write.
+BEGIN_GENERATION = """
+UPDATE runs_reflex SET generation = generation + 1 RETURNING generation, commit_number, settled
+"""
+
+# What an earlier reactor acknowledged and did not bring to its end: an occurrence whose run is not there.
+UNSETTLED = """
+SELECT o.id, o.task_id, o.trigger, o.due_at, o.reason, o.event, o.run_id, o.version_id
+FROM tasks_occurrence o
+WHERE o.id >= %(settled)s AND o.state = 'fired' AND o.run_id IS NOT NULL AND o.version_id IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM runs_run r WHERE r.id = o.run_id)
+ORDER BY o.id LIMIT %(limit)s
+"""
+
+HAVE_RECOVERED = "UPDATE runs_run SET recoveries = 1, warning = %(warning)s WHERE id = ANY(%(ids)s)"

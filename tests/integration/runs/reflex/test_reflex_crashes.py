@@ -1,0 +1,134 @@
+"""What a reactor leaves in the air is brought to its end by others, and nothing is written twice."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection, OperationalError
+
+from appliance.runs.reflex.committer import Committer
+from tests.integration.runs.conftest import Engine
+from tests.integration.runs.reflex.conftest import MakeReactor, Reactor, letter
+from tests.integration.runs.reflex.test_reflex_lane import ECHO, TELL
+from tests.wait import wait_for_async
+
+
+async def held_in_the_air(engine: Engine, here: Reactor) -> asyncio.Event:
+    """A run whose effect is under way; it ends when the event is set."""
+    held = asyncio.Event()
+
+    async def hold(topic: str, payload: bytes) -> None:
+        await held.wait()
+
+    engine.world.publishing = hold
+    await here.deliver(letter("in/a", {"value": 80, "n": 7}))
+    await wait_for_async(lambda: len(engine.world.published) == 1, 5, "the run acts")
+    return held
+
+
+async def test_a_run_in_the_air_at_a_crash_is_queued_once_and_ends(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    here = await reactor(ECHO)
+    await held_in_the_air(engine, here)
+    assert await engine.count("runs_run") == 0
+    await here.crash()
+    engine.world.publishing = None
+    following = await reactor()
+    run = await following.only_run()
+    assert (run["state"], run["recoveries"], following.hinted) == ("queued", 1, [run["id"]])
+    assert "crash" in run["warning"]
+    (occurrence,) = await engine.sql("SELECT id, run_id FROM tasks_occurrence")
+    assert (run["id"], run["occurrence_id"]) == (occurrence["run_id"], occurrence["id"])
+    assert (await engine.perform(run["id"]))["state"] == "succeeded"
+    await following.crash()
+    await reactor()
+    assert await engine.count("runs_run") == 1
+
+
+async def test_an_old_reactor_cannot_write_after_a_new_one_has_begun(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    old = await reactor(ECHO)
+    held = await held_in_the_air(engine, old)
+    new = await reactor()
+    held.set()
+    await wait_for_async(lambda: old.fenced == [True], 5, "the old reactor is told")
+    run = await new.only_run()
+    assert (run["state"], run["lane"]) == ("queued", "worker")
+    assert await engine.count("runs_step") == 0
+
+
+async def test_an_old_reactor_acknowledges_nothing(engine: Engine, reactor: MakeReactor) -> None:
+    old = await reactor(ECHO)
+    await reactor()
+    late = letter("in/a", {"value": 80, "n": 1})
+    with pytest.raises(Exception, match="another reactor"):
+        await old.deliver(late)
+    assert not late.acked
+    assert await engine.count("tasks_occurrence") == 0
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_written_twice(
+    engine: Engine, reactor: MakeReactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = await reactor(TELL)
+    whole, lost = Committer._call, [True, True]
+
+    async def loses(self: Committer, connection: AsyncConnection[Any], parameters: dict[str, Any]) -> bool:
+        answer = await whole(self, connection, parameters)
+        if lost:
+            lost.pop()
+            raise OperationalError("the answer is lost")
+        return answer
+
+    monkeypatch.setattr(Committer, "_call", loses)
+    audited = await engine.count("audit_record")
+    await here.deliver(letter("in/a", {"n": 1}))
+    await here.settle()
+    assert await engine.count("tasks_occurrence") == await engine.count("runs_run") == 1
+    assert await engine.count("events_event WHERE type = 'run.changed'") == 1
+    assert await engine.count("outbox_item") == 1
+    assert await engine.count("audit_record") == audited + 2
+    assert len(engine.world.published) == 1
+
+
+async def test_one_run_whose_rows_cannot_be_written_takes_nobody_with_it(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    here = await reactor(ECHO)
+
+    async def spoil(topic: str, payload: bytes) -> None:
+        for flight in here.lane._committer._aloft.values():
+            if topic == "out/bad" and flight.base["dev"] == "bad":
+                flight.writes[0] = type(flight.writes[0])(
+                    **{
+                        name: getattr(flight.writes[0], name)
+                        for name in flight.writes[0].__dataclass_fields__
+                    }
+                    | {"attempt": 99999}
+                )
+
+    engine.world.publishing = spoil
+    await here.deliver(*(letter(f"in/{dev}", {"value": 80, "n": 1}) for dev in ("good", "bad", "fine")))
+    await here.settle()
+    rows = await engine.sql("SELECT state, reason FROM runs_run ORDER BY state")
+    assert [row["state"] for row in rows] == ["queued", "succeeded", "succeeded"]
+    assert "could not be written" in rows[0]["reason"]
+
+
+async def test_a_poisonous_batch_is_not_acknowledged_and_the_lane_goes_on(
+    engine: Engine, reactor: MakeReactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = await reactor(ECHO)
+    with monkeypatch.context() as patched:
+        patched.setattr("appliance.runs.reflex.sql.COMMIT", "SELECT no_such_column")
+        bad = letter("in/a", {"value": 80, "n": 1})
+        with pytest.raises(Exception, match="no_such_column"):
+            await here.deliver(bad)
+    assert not bad.acked
+    good = letter("in/a", {"value": 80, "n": 2})
+    await here.deliver(good)
+    await here.settle()
+    assert good.acked
+    assert engine.world.published == [("out/a", b'{"n":2,"who":"a!"}')]
