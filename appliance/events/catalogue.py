@@ -1,6 +1,6 @@
 """The one catalogue of typed events: the same object goes to the journal, the browser and MQTT."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 from appliance.lib.errors import MillwrightError
@@ -25,7 +25,7 @@ class Event:
         return "box"
 
     def to_json(self) -> JsonObject:
-        return asdict(self)
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_json(cls, data: JsonMapping) -> Self:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
@@ -223,6 +224,10 @@ async def run(config: Config) -> None:
         loop.add_signal_handler(number, stopping.set)
     reactor = Reactor(config, stopping.set)
     await reactor.start()
+    # What is loaded by now lives as long as the process: a collection that walks through all of it stalls the
+    # loop for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
     await stopping.wait()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(10):

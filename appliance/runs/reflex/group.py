@@ -3,15 +3,15 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from appliance.audit.chain import AuditEntry, columns
+from appliance.audit.chain import AuditEntry, body_of
 from appliance.bus.services import TopicValue, last_of_each
 from appliance.events import Event, OccurrenceRecorded, RunChanged, StepChanged
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.lib.plain import plain, plain_object, plain_text
+from appliance.lib.plain import plain
 from appliance.runs.domain import FINAL, Priority
 from appliance.runs.ledger import StepWrite
 from appliance.runs.reflex.choice import LaneName
@@ -36,8 +36,6 @@ class Group:
 
     def parameters(self, now: datetime) -> dict[str, Any]:
         """The arguments of ``sql.COMMIT`` but the fencing ones."""
-        audit = list(_audit(self.intents, now))
-        ats, kinds, principals, subjects, bodies = columns(audit) if audit else (None,) * 5
         return {
             "values": _text(last_of_each(self.values)),
             "occurrences": _text([_occurrence(flight) for flight in self.launched]),
@@ -46,24 +44,33 @@ class Group:
             "outbox": _text([_item(item) for flight in self.landed for item in flight.outbox]),
             "events": _text([_event(event) for flight in self.landed for event in _events(flight)]),
             "counters": _text(self.counters),
-            "audit_ats": ats,
-            "audit_kinds": kinds,
-            "audit_principals": principals,
-            "audit_subjects": subjects,
-            "audit_bodies": bodies,
+            "audit": _text([_record(entry) for entry in _audit(self.intents, now)]),
         }
 
 
-def _text(rows: Sequence[JsonObject]) -> str | None:
-    return json.dumps(rows, default=_special) if rows else None
-
-
-def _special(value: Any) -> str:
+def _special(value: Any) -> JsonValue:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    raise TypeError(f"{type(value).__name__} in a row of the reflex lane")
+        return value.isoformat()
+    return plain(value)
+
+
+_ENCODER = json.JSONEncoder(
+    default=_special, ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+)
+
+
+def _text(rows: Sequence[JsonObject]) -> str | None:
+    """The rows as JSON that PostgreSQL takes. Every value is washed only where the text shows that one must be."""
+    if not rows:
+        return None
+    try:
+        text = _ENCODER.encode(rows)
+        text.encode()
+    except ValueError:  # NaN, or half of a surrogate pair
+        text = ""
+    return text if text and "\\u0000" not in text else json.dumps(plain(rows))
 
 
 def _occurrence(flight: Flight) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def _occurrence(flight: Flight) -> dict[str, Any]:
         "task_id": run.task_id,
         "trigger": run.trigger,
         "due_at": flight.created_at,
-        "reason": plain_text(run.reason)[:500],
+        "reason": run.reason[:500],
         "event": run.inputs,
         "run_id": run.id,
         "version_id": run.version_id,
@@ -92,8 +99,8 @@ def _run(flight: Flight, now: datetime) -> dict[str, Any]:
         "lane": LaneName.REFLEX.value,
         "state": end.state.value,
         "waiting_for": end.waiting_for.value if end.waiting_for else "",
-        "reason": plain_text(end.reason)[:1000],
-        "warning": plain_text(flight.warning)[:1000],
+        "reason": end.reason[:1000],
+        "warning": flight.warning[:1000],
         "principal": run.principal,
         "origin": run.origin,
         "trigger": run.trigger,
@@ -115,10 +122,10 @@ def _step(flight: Flight, write: StepWrite) -> dict[str, Any]:
         "kind": write.kind,
         "effect": write.effect.value,
         "state": write.state.value,
-        "input": plain(write.input),
+        "input": write.input,
         "output": write.output,
-        "detail": plain(write.detail),
-        "error": plain_text(write.error)[:2000],
+        "detail": write.detail,
+        "error": write.error[:2000],
         "checkpoint": write.checkpoint,
         "due_at": write.due_at,
         "started_at": write.started_at,
@@ -129,12 +136,12 @@ def _step(flight: Flight, write: StepWrite) -> dict[str, Any]:
 def _item(item: Any) -> dict[str, Any]:
     return {
         "id": item.id,
-        "key": plain_text(item.key)[:300],
-        "platform": plain_text(item.platform)[:64],
-        "conversation": plain_text(item.conversation)[:200] if item.conversation else None,
-        "message": plain_object(item.message),
+        "key": item.key[:300],
+        "platform": item.platform[:64],
+        "conversation": item.conversation[:200] if item.conversation else None,
+        "message": item.message,
         "run_id": item.run_id,
-        "step_id": plain_text(item.step_id or "")[:100],
+        "step_id": (item.step_id or "")[:100],
         "priority": item.priority,
         "expires_at": item.expires_at,
     }
@@ -169,7 +176,18 @@ def _events(flight: Flight) -> Iterable[Event]:
 
 
 def _event(event: Event) -> JsonObject:
-    return {"type": event.type, "subject": plain_text(event.subject), "data": plain_object(event.to_json())}
+    return {"type": event.type, "subject": event.subject, "data": event.to_json()}
+
+
+def _record(entry: AuditEntry) -> JsonObject:
+    """A record for ``audit_append``: its body is the exact text that is hashed."""
+    return {
+        "at": entry.at.isoformat(timespec="microseconds"),
+        "kind": entry.kind,
+        "principal": entry.principal,
+        "subject": entry.subject,
+        "body": body_of(entry),
+    }
 
 
 def _audit(intents: Sequence[tuple[Flight, Intent]], now: datetime) -> Iterable[AuditEntry]:
@@ -178,7 +196,7 @@ def _audit(intents: Sequence[tuple[Flight, Intent]], now: datetime) -> Iterable[
     size = 0
     for flight, intent in intents:
         row = _intent(flight, intent)
-        length = len(json.dumps(row))
+        length = 200 + len(str(row["arguments"]))
         if rows and size + length > LARGEST_RECORD:
             yield AuditEntry("steps.intent", "box", "reflex", {"steps": rows}, now)
             rows, size = [], 0
@@ -195,7 +213,7 @@ def _intent(flight: Flight, intent: Intent) -> JsonObject:
         "principal": flight.run.principal,
         "kind": intent.following.spec.type,
         "effect": intent.effect.value,
-        "arguments": plain(intent.arguments),
+        "arguments": intent.arguments,
         "attempt": intent.following.attempt,
         "rule": intent.rule,
     }

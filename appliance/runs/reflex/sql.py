@@ -19,8 +19,7 @@ INSERT INTO runs_reflex DEFAULT VALUES;
 CREATE FUNCTION runs_reflex_commit(
     my_generation integer, my_commit bigint, my_settled uuid, topic_values json, occurrences json, runs json,
     steps json, outbox json, events json, counters json,
-    audit_ats timestamptz[], audit_kinds text[], audit_principals text[], audit_subjects text[],
-    audit_bodies text[]
+    audit json
 ) RETURNS TABLE (outcome text, epoch bigint, level text, since timestamptz, by text, reason text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -92,8 +91,14 @@ BEGIN
             failed integer, at timestamptz)
         WHERE t.task_id = n.task_id AND t.trigger = n.trigger;
     END IF;
-    IF audit_bodies IS NOT NULL THEN
-        PERFORM audit_append(audit_ats, audit_kinds, audit_principals, audit_subjects, audit_bodies);
+    IF audit IS NOT NULL THEN
+        PERFORM audit_append(a.ats, a.kinds, a.principals, a.subjects, a.bodies) FROM (
+            SELECT array_agg(r.at ORDER BY n) AS ats, array_agg(r.kind ORDER BY n) AS kinds,
+                array_agg(r.principal ORDER BY n) AS principals, array_agg(r.subject ORDER BY n) AS subjects,
+                array_agg(r.body ORDER BY n) AS bodies
+            FROM ROWS FROM (json_to_recordset(audit) AS (at timestamptz, kind text, principal text,
+                subject text, body text)) WITH ORDINALITY AS r(at, kind, principal, subject, body, n)
+        ) AS a;
     END IF;
     RETURN QUERY SELECT 'done', s.epoch, s.level::text, s.since, s.by::text, s.reason::text
     FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1;
@@ -102,7 +107,7 @@ END $$;
 
 DROP = """
 DROP FUNCTION runs_reflex_commit(integer, bigint, uuid, json, json, json, json, json, json, json,
-    timestamptz[], text[], text[], text[], text[]);
+    json);
 DROP TABLE runs_reflex;
 """
 
@@ -110,8 +115,7 @@ COMMIT = """
 SELECT outcome, epoch, level, since, by, reason FROM runs_reflex_commit(
     %(generation)s::int, %(commit)s::bigint, %(settled)s::uuid, %(values)s::json, %(occurrences)s::json,
     %(runs)s::json, %(steps)s::json, %(outbox)s::json, %(events)s::json, %(counters)s::json,
-    %(audit_ats)s::timestamptz[], %(audit_kinds)s::text[], %(audit_principals)s::text[],
-    %(audit_subjects)s::text[], %(audit_bodies)s::text[])
+    %(audit)s::json)
 """
 
 # A new reactor fences the old one off: what the old one still had in its hands it can no longer write.

@@ -1,8 +1,8 @@
 """``manage.py reactor``: MQTT in, outbox out, chat, and the reconciler."""
 
-import asyncio
 from typing import Any
 
+import uvloop
 from django.core.management.base import BaseCommand
 
 from appliance.lib.config import get_config
@@ -14,4 +14,4 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         from appliance.processes.reactor import run
 
-        asyncio.run(run(get_config()))
+        uvloop.run(run(get_config()))
