@@ -60,6 +60,26 @@ async def read_after_async(connection: AsyncConnection[Any], cursor: Cursor | st
     return _page(start, [entry_of(row) for row in await rows.fetchall()], limit)
 
 
+async def read_types_after_async(
+    connection: AsyncConnection[Any], cursor: Cursor, types: Sequence[str], limit: int = 500
+) -> tuple[Page, bool]:
+    """As ``read_after_async``, of some types only, and whether there was anything new of any type.
+
+    The page's cursor stands behind all others that were passed over.
+    """
+    row = await (await connection.execute(sql.HORIZON)).fetchone()
+    horizon = int(row[0]) if row else 0
+    _check(cursor, horizon)
+    values = (str(cursor.xact), cursor.seq, str(horizon), list(types), limit + 1)
+    rows = await connection.execute(sql.READ_TYPES_AFTER, values)
+    page = _page(cursor, [entry_of(row) for row in await rows.fetchall()], limit)
+    # Everything older than the horizon has been looked at, and nothing older can still appear.
+    if not page.more:
+        page = Page(page.entries, max(page.cursor, Cursor(horizon, 0)), False)
+    news = await connection.execute(sql.ANY_AFTER, (str(cursor.xact), cursor.seq, str(horizon)))
+    return page, await news.fetchone() is not None
+
+
 def latest(types: Sequence[str], *, within: timedelta = timedelta(days=7), limit: int = 50) -> list[Entry]:
     """The last events of some types, newest first: what a feed shows before its first live event."""
     with django_connection.cursor() as db:

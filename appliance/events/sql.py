@@ -31,6 +31,14 @@ WHERE (xact, seq) > (%s::xid8, %s) AND xact < pg_snapshot_xmin(pg_current_snapsh
 ORDER BY xact, seq LIMIT %s
 """
 
+READ_TYPES_AFTER = """
+SELECT xact::text, seq, at, type, subject, data::text FROM events_event
+WHERE (xact, seq) > (%s::xid8, %s) AND xact < %s::xid8 AND type = ANY(%s)
+ORDER BY xact, seq LIMIT %s
+"""
+
+ANY_AFTER = "SELECT 1 FROM events_event WHERE (xact, seq) > (%s::xid8, %s) AND xact < %s::xid8 LIMIT 1"
+
 LATEST = """
 SELECT xact::text, seq, at, type, subject, data::text FROM events_event
 WHERE type = ANY(%s) AND at > now() - make_interval(secs => %s)

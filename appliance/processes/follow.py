@@ -9,7 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.events import RunChanged
 from appliance.events.journal import Cursor, CursorInvalid, Entry
-from appliance.events.services import current_cursor_async, read_after_async
+from appliance.events.services import current_cursor_async, read_types_after_async
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.intake import Intake
 
@@ -51,8 +51,8 @@ class JournalFollower:
         run_ids: list[UUID] = []
         async with self._pool.connection() as connection, connection.transaction():
             position = await self._position(connection)
-            page = await read_after_async(connection, position, self.PAGE)
-            if not page.entries:
+            page, news = await read_types_after_async(connection, position, self._types(), self.PAGE)
+            if not news:
                 return False
             for entry in page.entries:
                 kind, data = _trigger_of(entry)
@@ -63,6 +63,11 @@ class JournalFollower:
         if run_ids:
             self._hint(run_ids)
         return page.more
+
+    def _types(self) -> list[str]:
+        """The journal's types of the events that any trigger named."""
+        named = self._intake.kinds
+        return sorted({RunChanged.type if kind.startswith("run.") else kind for kind in named})
 
     async def _position(self, connection: AsyncConnection[Any]) -> Cursor:
         row = await (await connection.execute(_READ)).fetchone()

@@ -139,6 +139,11 @@ class Intake:
         if run_ids:
             self._hint(run_ids)
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The events that any trigger named."""
+        return self._armed.kinds
+
     async def event(self, connection: AsyncConnection[Any], kind: str, data: JsonObject) -> list[UUID]:
         """An event of the journal, in the caller's transaction. The caller hints after its commit."""
         if not self._armed.listens(kind):

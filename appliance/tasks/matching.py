@@ -93,6 +93,7 @@ class TriggerTable:
         self._topics: TopicTable[tuple[Armed, tuple[str, ...]]] = TopicTable()
         self._events: dict[str, list[Armed]] = {}
         self.filters: frozenset[str] = frozenset()
+        self.kinds: frozenset[str] = frozenset()
         filters = set()
         for item in armed:
             trigger = item.trigger
@@ -103,6 +104,7 @@ class TriggerTable:
             elif trigger.kind == "event" and trigger.event is not None:
                 self._events.setdefault(trigger.event, []).append(item)
         self.filters = frozenset(filters)
+        self.kinds = frozenset(self._events)
 
     def match_message(
         self, topic: str, payload: bytes, now: datetime, state: StateReader | None = None
