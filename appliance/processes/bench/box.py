@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from appliance.lib.config import ROOT, Config, read_config
+from appliance.processes.bench.wire import Wire
 
 START_SECONDS = 120.0
 
@@ -95,6 +97,18 @@ class Box:
         """Pid by part."""
         status: dict[str, Any] = json.loads(self.manage("status", "--json"))
         return {part["name"]: part["pid"] for part in status["parts"] if part["pid"]}
+
+    def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Publish to the box's broker, and return when it has them all."""
+        wire = Wire(*self.broker, client_id=f"bench-publish-{time.time_ns()}")
+        for topic, payload in messages:
+            wire.publish(topic, payload)
+        deadline = time.monotonic() + 30
+        while wire.acknowledged < len(messages) and time.monotonic() < deadline:
+            wire.pump(0.1)
+            for _ in wire.messages():
+                pass
+        wire.close()
 
     @property
     def broker(self) -> tuple[str, int, str, str]:

@@ -13,6 +13,7 @@ from appliance.processes.layout import service_folder
 from appliance.processes.privilege import Privilege
 
 MAX_PAYLOAD = 1024 * 1024
+_ACK_WAIT = "5s"  # what a killed reactor had in its hands comes again after this time, not after 30 s
 _STORE_BYTES = "2GB"
 
 
@@ -51,6 +52,7 @@ jetstream {{
 mqtt {{
   host: {quoted(host)}
   port: {port}
+  ack_wait: "{_ACK_WAIT}"
   max_ack_pending: 1000
   {tls if config.mqtt_tls else ""}
 }}
