@@ -6,6 +6,8 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from appliance.lib.config import Durability
+
 Text = str | Promise
 
 
@@ -16,6 +18,12 @@ class Word:
     text: Text
     tone: str
 
+
+DURABILITY: dict[Durability, Text] = {
+    Durability.POWER_SAFE: _("Power-safe: what was acknowledged survives a power cut."),
+    Durability.CRASH_SAFE: _("Crash-safe: a power cut may lose the last second of acknowledged messages."),
+    Durability.OWN_BROKER: _("Your own broker decides what survives a power cut."),
+}
 
 WORDS: dict[str, Word] = {
     "queued": Word(_("queued"), "busy"),

@@ -6,6 +6,7 @@ Every variable is declared in ``VARIABLES``; the documentation's table is compar
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -16,7 +17,16 @@ from appliance.lib.environment import ConfigInvalid, Settings, read_env_file
 from appliance.lib.home import Home
 from appliance.lib.listening import ANYWHERE, is_loopback, names_of
 
-__all__ = ["ROOT", "VARIABLES", "Config", "ConfigInvalid", "Variable", "get_config", "read_config"]
+__all__ = [
+    "ROOT",
+    "VARIABLES",
+    "Config",
+    "ConfigInvalid",
+    "Durability",
+    "Variable",
+    "get_config",
+    "read_config",
+]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -56,7 +66,9 @@ VARIABLES = (
     Variable("MILLWRIGHT_SECRET_KEY", "generated", "Key of sessions and signatures"),
     Variable("MILLWRIGHT_DEBUG", "no", "Django's debug pages; never on a box that others can reach"),
     Variable(
-        "MILLWRIGHT_POWER_SAFE", "no", "yes: the broker syncs every message to the disk, not each second"
+        "MILLWRIGHT_POWER_SAFE",
+        "yes",
+        "no: the broker syncs each second, not every message; a power cut may lose the last second",
     ),
     Variable("MILLWRIGHT_KEEP_DAYS", "30", "Days of runs, occurrences and events to keep"),
     Variable("MILLWRIGHT_KEEP_BYTES", "10000000000", "Bytes of runs, occurrences and events to keep"),
@@ -66,6 +78,15 @@ VARIABLES = (
     Variable("REDIS_URL", "embedded", "redis://:password@host:port of your own Redis or Valkey"),
     Variable("MQTT_URL", "embedded", "mqtt://user:password@host:port (or mqtts://) of your own broker"),
 )
+
+
+class Durability(StrEnum):
+    """What an acknowledged message survives."""
+
+    POWER_SAFE = "power-safe"
+    CRASH_SAFE = "crash-safe"
+    OWN_BROKER = "own-broker"
+    """A broker that the box does not run: its own settings decide."""
 
 
 class Config(BaseModel):
@@ -89,6 +110,7 @@ class Config(BaseModel):
     secret_key: str
     debug: bool
     power_safe: bool
+    """Whether what the embedded broker acknowledged survives a power cut, and not only a crash."""
     keep_days: int
     keep_bytes: int
     watched_filters: frozenset[str]
@@ -98,6 +120,12 @@ class Config(BaseModel):
     mqtt_url: str
     embedded: frozenset[str]
     """Which of ``postgres``, ``redis`` and ``nats`` the box runs itself."""
+
+    @property
+    def durability(self) -> Durability:
+        if "nats" not in self.embedded:
+            return Durability.OWN_BROKER
+        return Durability.POWER_SAFE if self.power_safe else Durability.CRASH_SAFE
 
     @property
     def celery_url(self) -> str:
@@ -171,7 +199,7 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         admin_password_file=settings.file_of("MILLWRIGHT_ADMIN_PASSWORD"),
         secret_key=settings.find("MILLWRIGHT_SECRET_KEY") or home.secret("secret_key"),
         debug=settings.flag("MILLWRIGHT_DEBUG", False),
-        power_safe=settings.flag("MILLWRIGHT_POWER_SAFE", False),
+        power_safe=settings.flag("MILLWRIGHT_POWER_SAFE", True),
         keep_days=settings.number("MILLWRIGHT_KEEP_DAYS", 30, least=1),
         keep_bytes=settings.number("MILLWRIGHT_KEEP_BYTES", 10_000_000_000, least=1),
         watched_filters=frozenset(settings.items("MILLWRIGHT_WATCH") or ["#"]),

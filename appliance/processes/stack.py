@@ -70,7 +70,7 @@ def engines(
     if "redis" in config.embedded:
         found.append(redis.prepare(config.home, privilege))
     if "nats" in config.embedded:
-        found.append(nats.prepare(config, privilege, certificate))
+        found.append(nats.prepare(config, privilege, certificate, durable=durable))
     return found
 
 

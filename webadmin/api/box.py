@@ -10,6 +10,7 @@ from pydantic import Field
 
 from appliance.accounts.domain import Ability
 from appliance.events.services import current_cursor, read_after
+from appliance.lib.config import get_config
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, Level, current, engage, release
 from webadmin.api.auth import caller, username_of
@@ -27,6 +28,7 @@ def status(request: HttpRequest) -> StatusOut:
     unfinished = Run.objects.filter(state__in=["queued", "running", "waiting"]).order_by()
     return StatusOut(
         ready=all(part.healthy for part in parts.values()),
+        durability=get_config().durability,
         parts={name: PartOut(healthy=part.healthy, message=part.message) for name, part in parts.items()},
         runs=dict(unfinished.values_list("state").annotate(Count("id"))),
         allstop=_stop(current()),

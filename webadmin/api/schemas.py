@@ -7,6 +7,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field
 
+from appliance.lib.config import Durability
 from appliance.safety.allstop import Level
 
 Limit = Annotated[int, Field(ge=1, le=200)]
@@ -178,6 +179,7 @@ class StopOut(Schema):
 
 class StatusOut(Schema):
     ready: bool
+    durability: Durability
     parts: dict[str, PartOut]
     runs: dict[str, int]
     allstop: StopOut

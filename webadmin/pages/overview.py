@@ -9,6 +9,7 @@ from django.shortcuts import render
 from appliance.accounts.domain import Ability
 from appliance.bridges import chats
 from appliance.events.services import current_cursor
+from appliance.lib.config import get_config
 from appliance.runs.models import Run
 from appliance.tasks.models import Task
 from webadmin.health import part_states
@@ -31,6 +32,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = {
         "cursor": cursor,
         "parts": part_states(),
+        "durability": get_config().durability,
         "runs": runs,
         "tasks": Task.objects.count(),
         "feed": chats.feed(limit=LAST_MESSAGES),

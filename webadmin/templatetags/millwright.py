@@ -12,9 +12,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from appliance.accounts.domain import Ability
+from appliance.lib.config import Durability
 from appliance.safety.allstop import AllStop, current
 from appliance.tasks.models import TaskTrigger
-from webadmin.words import PARTS, word
+from webadmin.words import DURABILITY, PARTS, word
 
 register = template.Library()
 
@@ -51,6 +52,11 @@ def tone(value: Any) -> str:
 @register.filter
 def part_name(value: str) -> Any:
     return PARTS.get(value, value)
+
+
+@register.filter
+def durability_sentence(value: Durability) -> Any:
+    return DURABILITY[value]
 
 
 @register.simple_tag

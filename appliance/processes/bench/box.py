@@ -22,9 +22,9 @@ START_SECONDS = 120.0
 
 
 class Box:
-    """Starts on entry, stops on exit; the home goes with it unless one was given."""
+    """Starts on entry, stops on exit; the home goes with it unless one was given. ``settings`` are MILLWRIGHT_…"""
 
-    def __init__(self, home: Path | None = None) -> None:
+    def __init__(self, home: Path | None = None, /, **settings: str) -> None:
         self._folder = (
             None if home else tempfile.TemporaryDirectory(prefix="mw-bench-", ignore_cleanup_errors=True)
         )
@@ -33,7 +33,7 @@ class Box:
         self.home = home or Path(self._folder.name if self._folder else "") / "home"
         own = ("MILLWRIGHT_", "DATABASE_URL", "REDIS_URL", "MQTT_URL")
         clean = {k: v for k, v in os.environ.items() if not k.startswith(own)}
-        self.environment = {**clean, "MILLWRIGHT_HOME": str(self.home)}
+        self.environment = {**clean, "MILLWRIGHT_HOME": str(self.home), **settings}
         self.config: Config = read_config(self.environment)
         self._process: subprocess.Popen[bytes] | None = None
         self.start_seconds = 0.0
@@ -73,6 +73,13 @@ class Box:
             return httpx.get(f"http://{host}:{port}/readyz", timeout=2, trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
+
+    def restart(self, **settings: str) -> None:
+        """Stop it, and start it with other settings on the same home."""
+        self.stop()
+        self.environment |= settings
+        self.config = read_config(self.environment)
+        self.start()
 
     def stop(self) -> None:
         if self._process and self._process.poll() is None:

@@ -14,6 +14,8 @@ from appliance.processes.bench.waiting import waiting
 SERVICES = ("web", "worker", "beat", "reactor")
 IDLE_SECONDS = 30
 RATES = (500, 1000, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 10000)
+CRASH_SAFE, POWER_SAFE = {"MILLWRIGHT_POWER_SAFE": "no"}, {"MILLWRIGHT_POWER_SAFE": "yes"}
+"""The bars are those of the crash-safe mode; the other one is measured beside it."""
 
 
 def start(box: Box) -> list[Row]:
@@ -66,6 +68,17 @@ def shell(box: Box) -> list[Row]:
     return measure(box, "shell", 20, 15, "shell_process", 10)
 
 
+def power_safe(box: Box) -> list[Row]:
+    """As ``event`` and ``reflex``, in the mode that a box ships with: the broker syncs every message."""
+    box.restart(**POWER_SAFE)
+    try:
+        load_task(box)
+        rows = measure(box, "in", 50, 20, "power_safe_event_50", None)
+        return rows + measure(box, "in", 200, 20, "power_safe_reflex", None)
+    finally:
+        box.restart(**CRASH_SAFE)
+
+
 SUITE: dict[str, Callable[[Box], list[Row]]] = {
     "start": start,
     "memory": memory,
@@ -76,4 +89,5 @@ SUITE: dict[str, Callable[[Box], list[Row]]] = {
     "waiting": waiting,
     "crash": crash,
     "scale": scale,
+    "power_safe": power_safe,
 }

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from appliance.lib.atomic import write_atomically
-from appliance.lib.config import Config
+from appliance.lib.config import Config, Durability
 from appliance.lib.listening import ANYWHERE
 from appliance.processes.engines import Engine, EngineMissing, quoted
 from appliance.processes.launch import CAP_NET_BIND_SERVICE
@@ -15,6 +15,7 @@ from appliance.processes.privilege import Privilege
 MAX_PAYLOAD = 1024 * 1024
 _ACK_WAIT = "5s"  # what a killed reactor had in its hands comes again after this time, not after 30 s
 _STORE_BYTES = "2GB"
+_SYNC_ALWAYS, _SYNC_EACH_SECOND = 'sync_interval: "always"', 'sync_interval: "1s"'
 
 
 def program() -> str:
@@ -24,9 +25,14 @@ def program() -> str:
     return str(found)
 
 
-def prepare(config: Config, privilege: Privilege, certificate: tuple[Path, Path]) -> Engine:
+def prepare(
+    config: Config, privilege: Privilege, certificate: tuple[Path, Path], *, durable: bool = True
+) -> Engine:
     """Write the settings. Who may connect stands in ``nats/users.conf``: the box, and the devices it was
-    told of."""
+    told of.
+
+    ``durable=False`` is for tests: not every message is synced to the disk.
+    """
     home = config.home
     folder = service_folder(home.path / "nats", privilege)
     store = service_folder(home.data / "nats", privilege)
@@ -47,7 +53,7 @@ jetstream {{
   store_dir: {quoted(store)}
   max_file: {_STORE_BYTES}
   max_mem: 64MB
-  sync_interval: "{"always" if config.power_safe else "1s"}"
+  {_SYNC_ALWAYS if config.power_safe and durable else _SYNC_EACH_SECOND}
 }}
 mqtt {{
   host: {quoted(host)}
@@ -64,6 +70,16 @@ authorization {{
     privilege.hand_over(folder)
     keep = (CAP_NET_BIND_SERVICE,) if port < 1024 else ()
     return Engine("nats", (program(), "-c", str(folder / "nats.conf")), stop_signal="TERM", keep=keep)
+
+
+def started_as(config: Config) -> Durability:
+    """The mode that the broker was last started in: the settings of now may be others already."""
+    written = config.home.path / "nats" / "nats.conf"
+    try:
+        always = _SYNC_ALWAYS in written.read_text()
+    except OSError:
+        return config.durability
+    return Durability.POWER_SAFE if always else Durability.CRASH_SAFE
 
 
 def answers(config: Config) -> bool:

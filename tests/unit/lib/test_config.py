@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from appliance.lib.config import VARIABLES, Config, ConfigInvalid, plain_environment, read_config
+from appliance.lib.config import VARIABLES, Config, ConfigInvalid, Durability, plain_environment, read_config
 
 
 @pytest.fixture
@@ -22,6 +22,20 @@ def test_without_any_setting_everything_is_embedded_and_on_loopback(nothing: dic
     assert not config.mqtt_tls
     assert config.public_url == f"http://127.0.0.1:{config.home.http_port}"
     assert config.debug is False
+
+
+@pytest.mark.parametrize(
+    ("settings", "durability"),
+    [
+        ({}, Durability.POWER_SAFE),
+        ({"MILLWRIGHT_POWER_SAFE": "no"}, Durability.CRASH_SAFE),
+        ({"MQTT_URL": "mqtt://broker.example"}, Durability.OWN_BROKER),
+    ],
+)
+def test_a_box_is_power_safe_unless_its_operator_chooses(
+    nothing: dict[str, str], settings: dict[str, str], durability: Durability
+) -> None:
+    assert read_config({**nothing, **settings}).durability is durability
 
 
 def test_two_reads_give_the_same(nothing: dict[str, str]) -> None:

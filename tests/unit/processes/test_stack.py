@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.lib.config import Config, read_config
+from appliance.lib.config import Config, Durability, read_config
+from appliance.processes.engines import nats
 from appliance.processes.layout import lay_out
 from appliance.processes.privilege import Privilege
 from appliance.processes.programs import SERVICES, service_programs
@@ -25,6 +26,25 @@ def written(config: Config, privilege: Privilege) -> tuple[configparser.RawConfi
     parser = configparser.RawConfigParser()
     parser.read(write_supervisor(config, programs))
     return parser, manager_environment(config, programs, "hunter2")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "durable", "mode"),
+    [
+        ("yes", True, Durability.POWER_SAFE),
+        ("no", True, Durability.CRASH_SAFE),
+        ("yes", False, Durability.CRASH_SAFE),
+    ],
+)
+def test_the_broker_syncs_as_the_operator_chose(
+    config: Config, chosen: str, durable: bool, mode: Durability
+) -> None:
+    """``started_as`` reads what the running broker was told, whatever the settings say by now."""
+    environment = {"MILLWRIGHT_HOME": str(config.home.path), "MILLWRIGHT_POWER_SAFE": chosen}
+    nats.prepare(read_config(environment), Privilege(root=False), (Path(), Path()), durable=durable)
+    written = (config.home.path / "nats/nats.conf").read_text()
+    assert ('sync_interval: "always"' in written) is (mode is Durability.POWER_SAFE)
+    assert nats.started_as(config) is mode
 
 
 def test_no_command_line_and_no_file_holds_a_secret(config: Config) -> None:

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from appliance.processes.bench.box import Box
 from appliance.processes.bench.rows import Row, machine, write_report
-from appliance.processes.bench.suite import SUITE
+from appliance.processes.bench.suite import CRASH_SAFE, SUITE
 
 
 class Command(BaseCommand):
@@ -25,7 +25,7 @@ class Command(BaseCommand):
             raise CommandError(f"unknown: {', '.join(unknown)}; there are {', '.join(SUITE)}")
         self.stdout.write(machine())
         rows: list[Row] = []
-        with Box() as box:
+        with Box(**CRASH_SAFE) as box:
             for name in names or list(SUITE):
                 for row in SUITE[name](box):
                     rows.append(row)

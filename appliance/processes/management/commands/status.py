@@ -6,9 +6,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from appliance.lib.config import Config, get_config
+from appliance.lib.config import Config, Durability, get_config
 from appliance.lib.errors import MillwrightError
+from appliance.processes.engines import nats
 from appliance.processes.manager import Manager, NotRunning, Part
+
+SENTENCES = {
+    Durability.POWER_SAFE: "power-safe: what was acknowledged survives a power cut",
+    Durability.CRASH_SAFE: "crash-safe: a power cut may lose the last second of what the broker acknowledged",
+    Durability.OWN_BROKER: "own broker: its settings decide what survives a power cut",
+}
 
 
 class Command(BaseCommand):
@@ -35,12 +42,21 @@ class Command(BaseCommand):
         if wrong:
             raise CommandError(f"not running: {', '.join(wrong)}; the logs are in {config.home.logs}")
 
+    def _durability(self, config: Config) -> Durability:
+        return nats.started_as(config) if "nats" in config.embedded else Durability.OWN_BROKER
+
     def _write_json(self, config: Config, parts: list[Part]) -> None:
-        found = {"running": bool(parts), "url": config.public_url, "home": str(config.home.path)}
+        found = {
+            "running": bool(parts),
+            "url": config.public_url,
+            "home": str(config.home.path),
+            "durability": self._durability(config).value,
+        }
         self.stdout.write(json.dumps({**found, "parts": [asdict(part) for part in parts]}))
 
     def _write_table(self, config: Config, parts: list[Part]) -> None:
         self.stdout.write(f"{config.public_url}   home {config.home.path}   logs {config.home.logs}")
+        self.stdout.write(f"  {SENTENCES[self._durability(config)]}")
         for part in parts:
             shown = f"{part.uptime} s" if part.pid else part.description
             self.stdout.write(f"  {part.name:<10} {part.state:<10} {part.pid or '-':>8}  {shown}")
