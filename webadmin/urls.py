@@ -66,3 +66,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     re_path(r"^(?P<path>.*)$", platform_hooks.anything_else, name="anything-else"),
 ]
+
+handler500 = "webadmin.away.server_error"
