@@ -6,7 +6,6 @@ import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -60,7 +59,6 @@ class Reactor:
         self._config = config
         self._end = end
         self._clock = SystemClock()
-        self._hints = ThreadPoolExecutor(1, "hints")
         self._revision = -1
         self._listening = False
         self._jobs: list[asyncio.Task[None]] = []
@@ -133,7 +131,6 @@ class Reactor:
         await asyncio.gather(*self._jobs, return_exceptions=True)
         await self._hub.stop()
         await self._pool.close()
-        self._hints.shutdown(wait=False, cancel_futures=True)
 
     async def _deliver(self, deliveries: list[Delivery]) -> None:
         """Orders to stop come before everything else in a batch."""
@@ -144,9 +141,9 @@ class Reactor:
         await self._topics.announce(self._inbound)
 
     def hint(self, run_ids: Sequence[UUID]) -> None:
-        """Tell the worker and the browsers, off the loop: a broker that is away must not stall it."""
+        """Tell the worker and the browsers; neither waits for a broker that is away."""
         if run_ids:
-            self._hints.submit(send_hint, list(run_ids))
+            send_hint(run_ids)
         self._hinter.poke()
 
     async def _reload(self) -> None:

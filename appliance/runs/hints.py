@@ -1,13 +1,64 @@
 """Hints to the worker: "look at these runs". They may be lost; the worker's sweep finds what they would have said."""
 
+import atexit
 import logging
-from collections.abc import Sequence
-from functools import partial
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from uuid import UUID
 
 from django.db import transaction
 
 log = logging.getLogger(__name__)
+
+MOST = 1000
+"""Runs that wait to be hinted at; what comes on top of them is left to the sweep."""
+FAREWELL = 2.0
+"""Seconds that a process which ends gives its last hints."""
+
+
+class HintSender:
+    """One thread that sends what has gathered: whoever hints never waits for a broker that is away or slow."""
+
+    def __init__(self, send: Callable[[list[str]], None], most: int = MOST) -> None:
+        self._send = send
+        self._most = most
+        self._waiting: list[str] = []
+        self._changed = threading.Condition()
+        self._busy = False
+        self._away = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, run_ids: Sequence[UUID]) -> None:
+        """Send soon, from another thread. Never blocks, never raises."""
+        with self._changed:
+            room = self._most - len(self._waiting)
+            self._waiting += [str(run_id) for run_id in run_ids[:room]]
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self, timeout: float = FAREWELL) -> bool:
+        """Wait until all is sent; whether it was within ``timeout`` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._waiting)
+                batch, self._waiting, self._busy = self._waiting, [], True
+            try:
+                self._send(batch)
+                self._away = False
+            except Exception as error:
+                # Any failure of the broker's client lands here: the rows are committed, the sweep finds them.
+                if not self._away:
+                    log.warning("hints are not sent, runs begin up to a second later: %s", error)
+                self._away = True
 
 
 def look_at(run_ids: Sequence[UUID]) -> None:
@@ -18,10 +69,18 @@ def look_at(run_ids: Sequence[UUID]) -> None:
 
 def send(run_ids: Sequence[UUID]) -> None:
     """Send a hint now. A broker that is away costs a second of latency, nothing else."""
+    _sender().put(run_ids)
+
+
+@cache
+def _sender() -> HintSender:
+    sender = HintSender(_publish)
+    # A command that starts a run ends at once; its hint shall still go out.
+    atexit.register(sender.flush)
+    return sender
+
+
+def _publish(run_ids: list[str]) -> None:
     from appliance.runs.jobs import attend
 
-    try:
-        attend.apply_async(args=[[str(run_id) for run_id in run_ids]], retry=False)
-    except Exception as error:
-        # Any failure of the broker's client lands here: the rows are committed, the sweep finds them.
-        log.warning("hint not sent: %s", error)
+    attend.apply_async(args=[run_ids], retry=False)
