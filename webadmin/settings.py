@@ -149,6 +149,16 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 CELERY_BROKER_URL = CONFIG.celery_url
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# For ever: a Redis that is away for a day is no reason for a worker to end.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# A Redis that does not answer must not hold a sender. Longer than the second for which a worker's read waits.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.2,
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -169,9 +179,12 @@ LOGGING: dict[str, Any] = {
         "not_readyz": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: "/readyz" not in record.getMessage(),
-        }
+        },
+        "brief": {"()": "webadmin.logs.BriefWhenAway"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["brief"]},
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django.request": {"filters": ["not_readyz"]},

@@ -16,6 +16,8 @@ from webadmin.visible import visible_to
 PAUSE = 0.2
 """Seconds between two batches: a flood reaches the browser at most five times a second."""
 BATCH = 500
+PATIENCE = 2.0
+"""Seconds for the channel layer to answer."""
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
@@ -33,16 +35,17 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         self._wake = asyncio.Event()
         self._watched: set[str] = set()
         self._pump: asyncio.Task[None] | None = None
-        await self.channel_layer.group_add("live", self.channel_name)
+        await self._listen("live")
         await self.accept()
 
     async def disconnect(self, code: int) -> None:
         if getattr(self, "_pump", None):
             self._pump.cancel()  # type: ignore[union-attr]  # checked by the line above
         with contextlib.suppress(Exception):
-            await self.channel_layer.group_discard("live", self.channel_name)
-            for run_id in getattr(self, "_watched", ()):
-                await self.channel_layer.group_discard(f"run.{run_id}", self.channel_name)
+            async with asyncio.timeout(PATIENCE):
+                await self.channel_layer.group_discard("live", self.channel_name)
+                for run_id in getattr(self, "_watched", ()):
+                    await self.channel_layer.group_discard(f"run.{run_id}", self.channel_name)
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         if not isinstance(content, dict):
@@ -68,7 +71,13 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             known = False
         if known:
             self._watched.add(run_id)
-            await self.channel_layer.group_add(f"run.{run_id}", self.channel_name)
+            await self._listen(f"run.{run_id}")
+
+    async def _listen(self, group: str) -> None:
+        """Without Redis the page still lives: the journal is asked every two seconds, only live output is missing."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(PATIENCE):
+                await self.channel_layer.group_add(group, self.channel_name)
 
     async def _forward(self) -> None:
         while True:
