@@ -21,6 +21,7 @@ from appliance.processes.bench.box import Box
 from tests.wait import wait_for
 
 HOOK_TOKEN = "token-of-the-acceptance-test"
+ADMIN_PASSWORD = "password-of-the-acceptance-test"
 
 TASKS = """
 - name: crash_echo
@@ -136,6 +137,27 @@ class House:
         except httpx.HTTPError:
             return False
         return answer.is_success
+
+    @property
+    def address(self) -> str:
+        host, port = self.box.config.http_listen
+        return f"http://{host}:{port}"
+
+    @contextmanager
+    def admin(self) -> Iterator[httpx.Client]:
+        """A browser of the administrator's, logged in; without patience for a page that does not come."""
+        with httpx.Client(base_url=self.address, timeout=15, trust_env=False) as browser:
+            browser.get("/login/")
+            entered = browser.post(
+                "/login/",
+                data={
+                    "username": "admin",
+                    "password": ADMIN_PASSWORD,
+                    "csrfmiddlewaretoken": browser.cookies["csrftoken"],
+                },
+            )
+            assert entered.status_code == 302, "the administrator could not log in"
+            yield browser
 
     def load(self, text: str, name: str) -> None:
         file = self.box.home.parent / f"{name}.yaml"

@@ -2,58 +2,20 @@
 
 import tempfile
 import threading
-from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from appliance.lib.config import read_config
-from appliance.processes.bench.box import Box
-from tests.acceptance.box import HOOK_TOKEN, TASKS, House, steady, twice_committed
-from tests.telegram_standin import TOKEN, TelegramStandin
+from tests.acceptance.box import House, steady, twice_committed
+from tests.acceptance.checks import RATE, all_done, check_clock, check_repeats, missing
+from tests.telegram_standin import TelegramStandin
 from tests.wait import wait_for
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CHAT = 4711
-RATE = 20.0
 
-
-@pytest.fixture(scope="module")
-def telegram() -> Iterator[TelegramStandin]:
-    with TelegramStandin() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def house(telegram: TelegramStandin) -> Iterator[House]:
-    box = Box()
-    box.environment |= {
-        "MILLWRIGHT_TELEGRAM_API": telegram.root,
-        "BOT_TOKEN": TOKEN,
-        "APP_ID": "cli_test",
-        "APP_SECRET": "test",
-    }
-    box.config = read_config(box.environment)
-    with box:
-        made = House(box)
-        made.put_secret("crash", HOOK_TOKEN)
-        made.load(TASKS, "acceptance")
-        wait_for(lambda: made.runs_of("clockwork"), 30, "the first tick")
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def evidence(house: House, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Where a test failed, the ends of the logs say why."""
-    failed = request.session.testsfailed
-    yield
-    if request.session.testsfailed > failed:
-        for log in sorted(house.box.home.glob("logs/*.log")):
-            print(f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}")
+pytestmark = pytest.mark.usefixtures("evidence")
 
 
 # --- what starts a task
@@ -123,19 +85,6 @@ def test_the_brief_s_example_tells_telegram(house: House, telegram: TelegramStan
 # --- what is killed
 
 
-def all_done(house: House, wanted: set[int]) -> bool:
-    done = {
-        row["inputs"]["payload"]["seq"] for row in house.runs_of("crash_echo") if row["state"] == "succeeded"
-    }
-    return wanted <= done
-
-
-def missing(house: House, wanted: set[int]) -> dict[int, Any]:
-    """For the message of a failure: the state of the run of each number that did not succeed."""
-    states = {row["inputs"]["payload"]["seq"]: row["state"] for row in house.runs_of("crash_echo")}
-    return {seq: states.get(seq) for seq in wanted if states.get(seq) != "succeeded"}
-
-
 def kill_in_the_middle(house: House, part: str, first: int, seconds: float) -> None:
     """20 events a second and webhook calls beside them; ``part`` is killed in the middle.
 
@@ -176,34 +125,6 @@ def kill_in_the_middle(house: House, part: str, first: int, seconds: float) -> N
     check_clock(house)
     print(f"{part}: {len(wanted)} acknowledged, 0 lost, {len(doubtful)} sent twice, {repeats} taken twice")
     house.wait_ready()
-
-
-def check_repeats(house: House, first: int, doubtful: set[int]) -> int:
-    runs: dict[int, list[dict[str, Any]]] = {}
-    for row in house.runs_of("crash_echo"):
-        seq = row["inputs"]["payload"]["seq"]
-        if seq >= first:
-            runs.setdefault(seq, []).append(row)
-    repeated = {seq: rows for seq, rows in runs.items() if len(rows) > 1 and seq not in doubtful}
-    unmarked = [
-        seq
-        for seq, rows in repeated.items()
-        if not all(r["inputs"]["event"].get("redelivered") for r in rows[1:])
-    ]
-    assert unmarked == []
-    assert len(repeated) <= RATE * 3
-    return len(repeated)
-
-
-def check_clock(house: House) -> None:
-    """Two seconds apart, without a gap, each once."""
-    rows = house.sql(
-        "SELECT o.due_at FROM tasks_occurrence o JOIN tasks_task t ON t.id = o.task_id "
-        "WHERE t.name = 'clockwork' ORDER BY o.due_at"
-    )
-    dues = [row["due_at"] for row in rows]
-    assert [due for due, count in Counter(dues).items() if count > 1] == []
-    assert [one for one, two in pairwise(dues) if two - one != timedelta(seconds=2)] == []
 
 
 def test_a_killed_worker_loses_nothing_and_repeats_nothing_that_was_committed(house: House) -> None:
