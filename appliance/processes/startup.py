@@ -117,7 +117,8 @@ class Startup:
         url = f"http{'s' * config.http_tls}://{shown}:{port}/readyz"
         deadline, said = time.monotonic() + seconds, "the web admin does not answer yet"
         # To ourselves: whose certificate it is does not matter.
-        with httpx.Client(timeout=2, trust_env=False, verify=False) as client:  # noqa: S501
+        # It answers within three seconds also when an engine hangs, and says which.
+        with httpx.Client(timeout=5, trust_env=False, verify=False) as client:  # noqa: S501
             while time.monotonic() < deadline:
                 try:
                     answer = client.get(url, headers={"Host": "127.0.0.1"})

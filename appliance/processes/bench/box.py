@@ -39,7 +39,11 @@ class Box:
         self.start_seconds = 0.0
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -70,7 +74,7 @@ class Box:
     def ready(self) -> bool:
         host, port = self.config.http_listen
         try:
-            return httpx.get(f"http://{host}:{port}/readyz", timeout=2, trust_env=False).status_code == 200
+            return httpx.get(f"http://{host}:{port}/readyz", timeout=5, trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
 
