@@ -117,5 +117,6 @@ def test_a_newcomer_sets_up_starts_stops_and_tests(newcomer: Newcomer) -> None:
     )
     assert " passed" in tested
     assert "root reads everything" not in tested
-    strays = [path for path in newcomer.clone.rglob("*") if path.owner() != newcomer.name]
+    own = pwd.getpwnam(newcomer.name).pw_uid
+    strays = [path for path in newcomer.clone.rglob("*") if path.lstat().st_uid != own]
     assert strays == []
