@@ -6,11 +6,11 @@ No timer: an idle bus hands over single messages at once, a busy one hands over 
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 
 import psycopg
 
+from appliance.bus.fair import FairQueue
 from appliance.bus.ports import Delivery, Message, PoisonHandler
 from appliance.bus.window import Held
 from appliance.lib.backoff import delay
@@ -46,7 +46,7 @@ class Batches:
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._max_bytes = max_bytes
-        self._queue: deque[Held] = deque()
+        self._queue = FairQueue()
         self._bytes = 0
         self._wake = asyncio.Event()
         self.on_room: Callable[[], None] = lambda: None
@@ -67,7 +67,7 @@ class Batches:
         return len(self._queue) <= self._max_queue // 2 and self._bytes <= self._max_bytes // 2
 
     def put(self, held: Held) -> None:
-        self._queue.append(held)
+        self._queue.put(held)
         self._bytes += len(held.message.payload)
         self._wake.set()
 
@@ -82,7 +82,7 @@ class Batches:
         while True:
             self._wake.clear()
             while self._queue:
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
+                batch = self._queue.take(self._max_batch)
                 self._bytes -= sum(len(held.message.payload) for held in batch)
                 self._idle.clear()
                 try:
