@@ -124,7 +124,7 @@ class Intake:
             message = delivery.message
             if not message.retain:
                 reader = self.last.reader(now)
-                found = table.match_message(message.topic, message.payload, now, reader)
+                found = table.match_message(message.topic, message.payload, now, reader, message.broker)
                 batch.take([_marked(one) for one in found] if message.dup else found)
             values.append(TopicValue.from_message(message))
             self.last.take(message)
