@@ -72,8 +72,11 @@ def save_broker(spec: BrokerSpec, by: Principal, now: datetime, *, password: str
         known = Broker.objects.select_for_update().filter(name=spec.name).first()
         if password:
             set_secret(secret_name(spec.name), password, by, now)
-        if known is not None and _spec(known) == spec:
+        before = _spec(known) if known is not None else None
+        if before == spec:
             return spec
+        if _takes_a_strange_secret(spec, before):
+            by.require(Ability.MANAGE_SECRETS)
         values = {**asdict(spec), "filters": list(spec.filters), "updated_at": now, "updated_by": by.name}
         Broker.objects.update_or_create(name=values.pop("name"), defaults=values)
         if known is not None and known.prefix != spec.prefix:
@@ -81,6 +84,13 @@ def save_broker(spec: BrokerSpec, by: Principal, now: datetime, *, password: str
         change = "broker.changed" if known else "broker.added"
         append_here(change, by.name, f"broker/{spec.name}", {"url": spec.url, "enabled": spec.enabled})
     return spec
+
+
+def _takes_a_strange_secret(spec: BrokerSpec, before: BrokerSpec | None) -> bool:
+    """Whether a secret that was not made for this broker is to be sent somewhere new."""
+    own = ("", f"secret:{secret_name(spec.name)}")
+    same = before is not None and (before.url, before.password) == (spec.url, spec.password)
+    return spec.password not in own and not same
 
 
 def secret_name(broker: str) -> str:

@@ -9,10 +9,10 @@ from asgiref.sync import sync_to_async
 
 from appliance.accounts.domain import Role
 from appliance.accounts.principal import BOX, NotAllowed, Principal
+from appliance.bus.brokers.by_hand import try_broker
 from appliance.bus.brokers.domain import BrokerSpec
 from appliance.bus.brokers.probe import BrokerSilent
 from appliance.bus.brokers.services import find_broker, save_broker, switch_broker
-from appliance.bus.brokers.trial import try_broker
 from appliance.bus.errors import BrokerOff, BrokerRefused, BrokerUnknown, BusAway, TopicRefused
 from appliance.processes.outgoing import OutgoingBrokers
 from appliance.tasks.brokers import remove
