@@ -105,12 +105,22 @@ def metrics(request: HttpRequest) -> HttpResponse:
         up.labels(name).set(part.healthy)
     runs = Gauge("millwright_runs", "Runs in each unfinished state", ["state"], registry=registry)
     received = Gauge("millwright_mqtt_received", "MQTT messages since the reactor started", registry=registry)
+    commands = Gauge(
+        "millwright_mqtt_commands",
+        "Commands by MQTT since the reactor started",
+        ["outcome"],
+        registry=registry,
+    )
+    events = Gauge(
+        "millwright_mqtt_events", "The box's events on MQTT since then", ["outcome"], registry=registry
+    )
     theirs = Gauge(
         "millwright_broker_received", "Of them, those of each further broker", ["broker"], registry=registry
     )
     if parts["postgres"].healthy:
         try:
             _read_figures(runs, received, theirs)
+            _read_bus_figures(commands, events)
         except DatabaseError:
             connection.close()
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
@@ -127,3 +137,13 @@ def _read_figures(runs: Gauge, received: Gauge, theirs: Gauge) -> None:
     for beat in PartBeat.objects.filter(Q(part="reactor") | Q(part__startswith=BROKER_PART)):
         gauge = received if beat.part == "reactor" else theirs.labels(beat.part.removeprefix(BROKER_PART))
         gauge.set(beat.detail.get("received", 0))
+
+
+def _read_bus_figures(commands: Gauge, events: Gauge) -> None:
+    beat = PartBeat.objects.filter(part="reactor").first()
+    for gauge, kind, outcomes in (
+        (commands, "commands", ("done", "refused")),
+        (events, "events", ("published", "left_out")),
+    ):
+        for outcome in outcomes:
+            gauge.labels(outcome).set(beat.detail.get(f"{kind}_{outcome}", 0) if beat else 0)

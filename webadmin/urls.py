@@ -55,6 +55,7 @@ urlpatterns = [
     path("bus/brokers/<str:name>/remove/", brokers.remove, name="bus-broker-remove"),
     path("devices/", devices.devices, name="devices"),
     path("devices/add/", devices.add, name="device-add"),
+    path("devices/<str:name>/commands/", devices.commands, name="device-commands"),
     path("devices/<str:name>/revoke/", devices.revoke, name="device-revoke"),
     path("platforms/", platforms.platforms, name="platforms"),
     path("platforms/telegram/", platforms.save_telegram, name="platform-telegram"),

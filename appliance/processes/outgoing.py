@@ -15,12 +15,23 @@ from appliance.lib.config import Config
 
 
 class OutgoingBrokers:
-    """Each publish looks at the broker's row: a changed one gets a new connection, a removed one none."""
+    """Each publish looks at the broker's row: a changed one gets a new connection, a removed one none.
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], config: Config, process: str) -> None:
+    ``patience`` bounds, in seconds, how long one publish may wait, whatever its caller allows.
+    """
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        config: Config,
+        process: str,
+        *,
+        patience: float = 60.0,
+    ) -> None:
         self._pool = pool
         self._config = config
         self._process = process
+        self._patience = patience
         self._open: dict[str, tuple[WantedBroker, BusClient]] = {}
         self._lock = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
@@ -36,7 +47,8 @@ class OutgoingBrokers:
             wanted = await read_one(connection, broker)
         wire = check_publishable(wanted.spec, topic)
         client = await self._client(wanted)
-        await client.publish(wire, payload, qos=qos, retain=retain, timeout=timeout)
+        patience = min(timeout, self._patience)
+        await client.publish(wire, payload, qos=qos, retain=retain, timeout=patience)
 
     async def _client(self, wanted: WantedBroker) -> BusClient:
         name, relevant = wanted.spec.name, _relevant(wanted)

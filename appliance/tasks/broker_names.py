@@ -22,16 +22,29 @@ def named_brokers(definition: TaskDefinition, *, many: bool = True) -> Iterator[
                 yield (key, index, "broker"), broker
 
 
-def broker_issues(definition: TaskDefinition, known: Mapping[str, str], *, many: bool) -> Iterator[Issue]:
-    """What is wrong with them; ``known`` gives each broker's prefix."""
+def broker_issues(
+    definition: TaskDefinition, known: Mapping[str, str], box: str, *, many: bool
+) -> Iterator[Issue]:
+    """What is wrong with them; ``known`` gives each broker's prefix, ``box`` is this box's id."""
     for path, broker in named_brokers(definition, many=many):
         if broker not in known:
             hint = suggestion_or_list(broker, known) if known else "connect it first: manage.py brokers add"
             yield Issue(path, f"there is no broker `{broker}`", hint=hint)
+    head: Path
     for index, trigger in enumerate(definition.triggers):
         spec = trigger.mqtt
+        if spec and not spec.broker and _own_topics(spec.topic, box):
+            head = ("triggers", index) if many else ("trigger",)
+            said = "the box does not start tasks by what it says itself, nor by its commands"
+            yield Issue((*head, "mqtt", "topic"), said, hint="use the trigger event, as in event: run.failed")
         prefix = known.get(spec.broker or "", "") if spec else ""
         if spec and prefix and wire_filter(parse_pattern(spec.topic).filter, prefix) is None:
-            head: Path = ("triggers", index) if many else ("trigger",)
+            head = ("triggers", index) if many else ("trigger",)
             said = f"no topic of the broker `{spec.broker}` can match this"
             yield Issue((*head, "mqtt", "topic"), said, hint=f"its topics begin with {prefix}/")
+
+
+def _own_topics(topic: str, box: str) -> bool:
+    """Whether the pattern is one of the topics that `processes.own_topics` keeps from triggers."""
+    levels = topic.split("/")
+    return levels[:2] == ["millwright", box] and levels[2:3] in (["events"], ["cmd"])

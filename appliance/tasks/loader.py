@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from textwrap import shorten
 
+from appliance.lib.config import get_config
 from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.tasks.broker_names import broker_issues
@@ -148,7 +149,7 @@ class _Reading:
         for path, definition in self.found:
             raw = part_at(self.document.value, path)
             many = isinstance(raw, dict) and "triggers" in raw
-            for issue in broker_issues(definition, known, many=many):
+            for issue in broker_issues(definition, known, get_config().home.id, many=many):
                 self.add(path, issue)
 
     def loaded(self, path: Path, definition: TaskDefinition) -> LoadedTask:

@@ -43,6 +43,7 @@ CHANGES = {
     "/bus/brokers/plant/remove/": Role.ENGINEER,
     "/devices/add/": Role.ENGINEER,
     "/devices/pump/revoke/": Role.ENGINEER,
+    "/devices/pump/commands/": Role.ADMIN,
     "/platforms/telegram/": Role.ENGINEER,
     "/platforms/webchat/test/": Role.ENGINEER,
     "/platforms/webchat/switch/": Role.ENGINEER,
