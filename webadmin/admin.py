@@ -11,7 +11,7 @@ from unfold.admin import ModelAdmin
 from appliance.accounts.models import ApiToken, User
 from appliance.audit.models import AuditRecord
 from appliance.bridges.models import ChatIdentity, Inbound, Platform
-from appliance.bus.models import TopicValue
+from appliance.bus.models import Broker, TopicValue
 from appliance.devices.models import Device
 from appliance.events.models import EventRow
 from appliance.outbox.models import OutboxRow
@@ -67,6 +67,7 @@ _show(Inbound, "bridge", "event_id", "state", "attempts", "received_at")
 _show(Platform, "name", "kind", "enabled", "health_at")
 _show(ChatIdentity, "platform", "user_id", "display_name", "person", "last_seen")
 _show(Device, "name", "created_at", "revoked_at", hide=("password_hash",))
+_show(Broker, "name", "url", "enabled", "updated_at", "updated_by", hide=("password",))
 _show(TopicValue, "topic", "quality", "at", "count", search=("topic",), hide=("payload",))
 _show(EventRow, "seq", "at", "type", "subject")
 _show(AuditRecord, "seq", "at", "kind", "principal", "subject", hide=("prev_hash", "hash"))

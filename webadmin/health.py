@@ -1,16 +1,20 @@
 """Whether the box is alive, whether every part of it is ready, and its figures for Prometheus."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
+from appliance.bus.models import Broker
 from appliance.lib.config import Config
 from appliance.processes.models import PartBeat
+from appliance.processes.signs import BROKER_PART
 from webadmin.probes import Prober, Sign, prober
 
 STALE = timedelta(seconds=15)
@@ -23,6 +27,13 @@ class PartState:
 
     healthy: bool
     message: str = ""
+    required: bool = True
+    """Whether the box is ready only with it. A broker of somebody else's may be away."""
+
+
+def is_ready(parts: Mapping[str, PartState]) -> bool:
+    """Whether everything that the box cannot do without is healthy."""
+    return all(part.healthy for part in parts.values() if part.required)
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -31,9 +42,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Every part, as JSON: 200 when all are healthy, else 503."""
+    """Every part, as JSON: 200 when all that the box needs are healthy, else 503."""
     parts = part_states()
-    ready = all(part.healthy for part in parts.values())
+    ready = is_ready(parts)
     config: Config = settings.CONFIG
     body = {
         "ready": ready,
@@ -62,16 +73,27 @@ def _prober() -> Prober:
 
 def _processes(signs: dict[str, Sign]) -> dict[str, PartState]:
     now = datetime.now(UTC)
-    found = {}
-    for name in PROCESSES:
-        sign = signs.get(name)
-        if sign is None:
-            found[name] = PartState(False, "has not started yet")
-        elif now - sign.at > STALE:
-            found[name] = PartState(False, f"no sign of life for {int((now - sign.at).total_seconds())} s")
-        else:
-            found[name] = PartState(sign.healthy, "" if sign.healthy else str(sign.detail.get("message", "")))
-    return found
+    own = {name: _of_sign(signs.get(name), now, required=True) for name in PROCESSES}
+    brokers = (part for part in sorted(signs) if part.startswith(BROKER_PART))
+    return own | {part: _of_sign(signs[part], now, required=False) for part in brokers}
+
+
+def state_of_brokers() -> dict[str, PartState]:
+    """The state of each further broker that is switched on, as the reactor last said it."""
+    now = datetime.now(UTC)
+    names = Broker.objects.filter(enabled=True).values_list("name", flat=True)
+    rows = PartBeat.objects.filter(part__startswith=BROKER_PART)
+    signs = {row.part: Sign(row.at, row.healthy, row.detail) for row in rows}
+    parts = [f"{BROKER_PART}{name}" for name in names]
+    return {part: _of_sign(signs.get(part), now, required=False) for part in parts}
+
+
+def _of_sign(sign: Sign | None, now: datetime, *, required: bool) -> PartState:
+    if sign is None:
+        return PartState(False, "has not started yet", required)
+    if now - sign.at > STALE:
+        return PartState(False, f"no sign of life for {int((now - sign.at).total_seconds())} s", required)
+    return PartState(sign.healthy, "" if sign.healthy else str(sign.detail.get("message", "")), required)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -83,15 +105,28 @@ def metrics(request: HttpRequest) -> HttpResponse:
         up.labels(name).set(part.healthy)
     runs = Gauge("millwright_runs", "Runs in each unfinished state", ["state"], registry=registry)
     received = Gauge("millwright_mqtt_received", "MQTT messages since the reactor started", registry=registry)
+    commands = Gauge(
+        "millwright_mqtt_commands",
+        "Commands by MQTT since the reactor started",
+        ["outcome"],
+        registry=registry,
+    )
+    events = Gauge(
+        "millwright_mqtt_events", "The box's events on MQTT since then", ["outcome"], registry=registry
+    )
+    theirs = Gauge(
+        "millwright_broker_received", "Of them, those of each further broker", ["broker"], registry=registry
+    )
     if parts["postgres"].healthy:
         try:
-            _read_figures(runs, received)
+            _read_figures(runs, received, theirs)
+            _read_bus_figures(commands, events)
         except DatabaseError:
             connection.close()
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-def _read_figures(runs: Gauge, received: Gauge) -> None:
+def _read_figures(runs: Gauge, received: Gauge, theirs: Gauge) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT state, count(*) FROM runs_run WHERE state IN ('queued', 'running', 'waiting') GROUP BY state"
@@ -99,5 +134,16 @@ def _read_figures(runs: Gauge, received: Gauge) -> None:
         counts = dict(cursor.fetchall())
     for state in ("queued", "running", "waiting"):
         runs.labels(state).set(counts.get(state, 0))
+    for beat in PartBeat.objects.filter(Q(part="reactor") | Q(part__startswith=BROKER_PART)):
+        gauge = received if beat.part == "reactor" else theirs.labels(beat.part.removeprefix(BROKER_PART))
+        gauge.set(beat.detail.get("received", 0))
+
+
+def _read_bus_figures(commands: Gauge, events: Gauge) -> None:
     beat = PartBeat.objects.filter(part="reactor").first()
-    received.set(beat.detail.get("received", 0) if beat else 0)
+    for gauge, kind, outcomes in (
+        (commands, "commands", ("done", "refused")),
+        (events, "events", ("published", "left_out")),
+    ):
+        for outcome in outcomes:
+            gauge.labels(outcome).set(beat.detail.get(f"{kind}_{outcome}", 0) if beat else 0)

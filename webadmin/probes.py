@@ -22,7 +22,13 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 3.0
 """Seconds for all answers together."""
-_BEATS = "SELECT part, at, healthy, detail FROM processes_partbeat WHERE part = ANY(%s)"
+# The box's own processes, and the further brokers that are switched on.
+_BEATS = """
+SELECT part, at, healthy, detail FROM processes_partbeat WHERE part = ANY(%s)
+UNION ALL
+SELECT 'mqtt:' || b.name, coalesce(p.at, b.updated_at), coalesce(p.healthy, false), coalesce(p.detail, '{}'::jsonb)
+FROM bus_broker b LEFT JOIN processes_partbeat p ON p.part = 'mqtt:' || b.name WHERE b.enabled
+"""
 
 
 @dataclass(frozen=True, slots=True)

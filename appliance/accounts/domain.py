@@ -40,6 +40,7 @@ class Ability(StrEnum):
     EDIT_TASKS = "edit_tasks"
     MANAGE_DEVICES = "manage_devices"
     MANAGE_BRIDGES = "manage_bridges"
+    MANAGE_BROKERS = "manage_brokers"
     RELEASE_STOP = "release_stop"
     VIEW_AUDIT = "view_audit"
     SIMULATE = "simulate"
@@ -59,6 +60,7 @@ NEEDED: dict[Ability, Role] = {
     Ability.EDIT_TASKS: Role.ENGINEER,
     Ability.MANAGE_DEVICES: Role.ENGINEER,
     Ability.MANAGE_BRIDGES: Role.ENGINEER,
+    Ability.MANAGE_BROKERS: Role.ENGINEER,
     Ability.RELEASE_STOP: Role.ENGINEER,
     Ability.VIEW_AUDIT: Role.ENGINEER,
     Ability.SIMULATE: Role.ENGINEER,

@@ -19,6 +19,12 @@ class NoSuchUser(MillwrightError):
     code = "accounts.no_such_user"
 
 
+class GrantRefused(MillwrightError):
+    """A role that cannot be granted to an MQTT account."""
+
+    code = "accounts.grant_refused"
+
+
 class LastAdmin(MillwrightError):
     """Nobody could administer the box after this change."""
 

@@ -77,3 +77,15 @@ class ApiToken(models.Model):
     def can(self, ability: Ability) -> bool:
         """Whether the token may do ``ability``: within its scopes and never more than its person."""
         return ability.value in self.scopes and self.user.can(ability)
+
+
+class MqttGrant(models.Model):
+    """The right of an MQTT account to give commands, and as what. Written by `mqtt` only."""
+
+    account = models.CharField(max_length=64, primary_key=True)
+    role = models.CharField(max_length=10, choices=[(role.value, role.value) for role in Role])
+    granted_at = models.DateTimeField()
+    granted_by = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return f"{self.account} as {self.role}"

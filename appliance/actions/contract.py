@@ -94,8 +94,10 @@ class Services(Protocol):
     """What actions need of the process they run in; wired by the composition root."""
 
     async def publish(
-        self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float
-    ) -> None: ...
+        self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float, broker: str = ""
+    ) -> None:
+        """Publish over the box's own broker, or over the one connected beside it under that name."""
+        ...
 
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome: ...
 

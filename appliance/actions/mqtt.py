@@ -1,16 +1,23 @@
 """``mqtt``: publish a message. Confirmed by the broker's PUBACK, which proves the broker, not the device."""
 
 import json
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from appliance.actions.contract import (
     ActionKind,
     EffectClass,
     Params,
+    StateReader,
     StepContext,
     StepResult,
     TargetAway,
 )
 from appliance.bus.errors import BusAway, BusError
+from appliance.bus.places import NAME as BROKER
+from appliance.bus.places import place_of
 from appliance.expressions import Tree
 from appliance.expressions.fields import TextField, TreeField
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -23,6 +30,8 @@ class MqttParams(Params):
     """What: text as it is, anything else as JSON. Every text in it is a template."""
     qos: int = 1
     """0 or 1."""
+    broker: Annotated[str, StringConstraints(pattern=BROKER)] | None = None
+    """Which of the brokers connected beside the box's own; without it, the own."""
     retain: bool = False
     """Whether the broker keeps it as the topic's last value. Never retain commands."""
 
@@ -45,8 +54,15 @@ class MqttAction(ActionKind[MqttParams]):
     def effect(self, params: MqttParams) -> EffectClass:
         return EffectClass.IDEMPOTENT
 
+    def arguments(
+        self, params: MqttParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
+    ) -> JsonObject:
+        rendered = super().arguments(params, scope, state)
+        return rendered if rendered["broker"] else {k: v for k, v in rendered.items() if k != "broker"}
+
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         topic, payload = str(arguments["topic"]), encode(arguments["payload"])
+        broker = str(arguments.get("broker") or "")
         try:
             await context.services.publish(
                 topic,
@@ -54,10 +70,12 @@ class MqttAction(ActionKind[MqttParams]):
                 qos=1 if arguments["qos"] else 0,
                 retain=bool(arguments["retain"]),
                 timeout=context.timeout,
+                broker=broker,
             )
         except BusAway as error:
-            said = f"the MQTT broker did not confirm: {error.message}"
+            which = f"broker {broker}" if broker else "MQTT broker"
+            said = f"the {which} did not confirm: {error.message}"
             raise TargetAway(said, maybe_done=True) from error
         except BusError as error:
             return StepResult.failed(str(error), retryable=False)
-        return StepResult.ok(None, topic=topic, bytes=len(payload), confirmed_by="broker")
+        return StepResult.ok(None, topic=place_of(broker, topic), bytes=len(payload), confirmed_by="broker")

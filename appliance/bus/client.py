@@ -44,7 +44,7 @@ class BusClient:
 
     def __init__(
         self,
-        url: str,
+        url: str | BusAddress,
         client_id: str,
         *,
         clean: bool,
@@ -57,7 +57,7 @@ class BusClient:
         options: BusOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._address = BusAddress.parse(url)
+        self._address = BusAddress.parse(url) if isinstance(url, str) else url
         self.client_id = client_id
         self.options = limits = options or BusOptions()
         self._clean = clean

@@ -38,3 +38,21 @@ class BadBusAddress(BusError):
     """The broker's URL cannot be used."""
 
     code = "bus.bad_address"
+
+
+class BrokerRefused(BusError):
+    """What was said about a further broker cannot be kept."""
+
+    code = "bus.broker_refused"
+
+
+class BrokerUnknown(BusError):
+    """No further broker has that name."""
+
+    code = "bus.broker.not_found"
+
+
+class BrokerOff(BusError):
+    """The broker is switched off here."""
+
+    code = "bus.broker_off"

@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from appliance.bus.places import place_of
 from appliance.bus.ports import Message
 from appliance.bus.values import Quality, read_payload
 from appliance.lib.jsontypes import JsonValue
@@ -27,11 +28,11 @@ class LastValues:
 
     def take(self, message: Message) -> None:
         """Remember one message; a topic whose value cannot be read has none."""
-        content = read_payload(message.payload)
+        content, place = read_payload(message.payload), place_of(message.broker, message.topic)
         if content.quality is not Quality.GOOD or content.document is None:
-            self._known.pop(message.topic, None)
-        elif message.topic in self._known or len(self._known) < MOST:
-            self._known[message.topic] = (json.loads(content.document), message.received_at)
+            self._known.pop(place, None)
+        elif place in self._known or len(self._known) < MOST:
+            self._known[place] = (json.loads(content.document), message.received_at)
 
     def reader(self, now: datetime) -> Callable[[str, timedelta | None], JsonValue]:
         """``state(topic, max_age)`` as of ``now``: none where nothing is known, or nothing recent enough."""

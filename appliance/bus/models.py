@@ -1,7 +1,8 @@
-"""The last value of each topic."""
+"""The last value of each topic, and the brokers beside the box's own."""
 
 from django.db import models
 
+from appliance.bus.places import split_place
 from appliance.bus.values import Quality
 
 
@@ -26,3 +27,37 @@ class TopicValue(models.Model):
 
     def __str__(self) -> str:
         return self.topic
+
+    @property
+    def broker(self) -> str:
+        """The further broker that it stands on; empty for the box's own."""
+        return split_place(self.topic)[0]
+
+    @property
+    def name(self) -> str:
+        """The topic alone."""
+        return split_place(self.topic)[1]
+
+
+class Broker(models.Model):
+    """One further broker (`brokers.domain.BrokerSpec`). Written by `brokers.services` only."""
+
+    name = models.CharField(max_length=24, primary_key=True)
+    url = models.CharField(max_length=500)
+    username = models.CharField(max_length=300, blank=True)
+    password = models.CharField(max_length=120, blank=True)
+    """``secret:NAME``; never the password itself."""
+    ca = models.CharField(max_length=300, blank=True)
+    verify = models.BooleanField(default=True)
+    client_id = models.CharField(max_length=100, blank=True)
+    filters = models.JSONField(default=list)
+    prefix = models.CharField(max_length=300, blank=True)
+    enabled = models.BooleanField(default=True)
+    updated_at = models.DateTimeField()
+    updated_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

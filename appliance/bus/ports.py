@@ -17,6 +17,8 @@ class Message:
     dup: bool
     mid: int
     received_at: datetime
+    broker: str = ""
+    """The further broker that it came from; empty for the box's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ _MAX_PAYLOAD = 1024 * 1024
 
 
 def publish_once(
-    url: str,
+    url: str | BusAddress,
     topic: str,
     payload: bytes,
     *,
@@ -30,7 +30,7 @@ def publish_once(
     check_topic(topic)
     if len(payload) > max_payload:
         raise PayloadTooLarge(f"a payload of {len(payload)} bytes on {topic}", hint=f"at most {max_payload}")
-    address = BusAddress.parse(url)
+    address = BusAddress.parse(url) if isinstance(url, str) else url
     answered = threading.Event()
     refusal: list[str] = []
 

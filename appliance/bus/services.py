@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 
 from appliance.bus import sql
 from appliance.bus.filters import MAX_TOPIC_BYTES
+from appliance.bus.places import MAX_NAME
 from appliance.bus.values import HEAD_BYTES, Quality, TopicValue, read_payload
 from appliance.lib.jsontypes import JsonObject, JsonValue
 
@@ -20,6 +21,7 @@ MAX_TOPICS = 10_000
 """Topics whose last value is kept. What comes on others is handled, and not remembered."""
 
 _RATE_SECONDS = 30.0
+_LONGEST = MAX_TOPIC_BYTES + MAX_NAME + 1
 
 
 async def remember(
@@ -49,7 +51,7 @@ def last_of_each(values: Sequence[TopicValue]) -> list[JsonObject]:
 
 
 def _fits(topic: str) -> bool:
-    return "\x00" not in topic and len(topic.encode()) <= MAX_TOPIC_BYTES
+    return "\x00" not in topic and len(topic.encode()) <= _LONGEST
 
 
 def _row(value: TopicValue, count: int) -> JsonObject:
@@ -69,7 +71,7 @@ def _row(value: TopicValue, count: int) -> JsonObject:
 async def read_state(
     connection: AsyncConnection[Any], topic: str, max_age: timedelta | None, now: datetime
 ) -> JsonValue:
-    """The last value of ``topic``; None if there is none, or none younger than ``max_age``."""
+    """The last value of ``topic`` (`places.place_of`); None if there is none, or none younger than ``max_age``."""
     cursor = await connection.execute(sql.READ, (topic,))
     row = await cursor.fetchone()
     if row is None or row[1] != Quality.GOOD or (max_age is not None and now - row[2] > max_age):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from appliance.bus.places import place_of
 from appliance.bus.ports import Message
 from appliance.lib.jsontypes import JsonValue
 
@@ -25,7 +26,7 @@ class Quality(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TopicValue:
-    """What was last seen on a topic."""
+    """What was last seen on a topic. ``topic`` names the broker too, where it is not the own (`places`)."""
 
     topic: str
     payload: bytes
@@ -34,7 +35,8 @@ class TopicValue:
 
     @classmethod
     def from_message(cls, message: Message) -> "TopicValue":
-        return cls(message.topic, message.payload, message.received_at, message.retain)
+        topic = place_of(message.broker, message.topic)
+        return cls(topic, message.payload, message.received_at, message.retain)
 
 
 @dataclass(frozen=True, slots=True)

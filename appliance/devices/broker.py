@@ -10,14 +10,14 @@ from appliance.devices.domain import Account, render_users
 from appliance.lib.atomic import write_atomically
 
 
-def write_users(folder: Path, accounts: Iterable[Account]) -> None:
+def write_users(folder: Path, accounts: Iterable[Account], box_id: str) -> None:
     """Replace ``users.conf`` in the broker's folder. The box's own entry stands beside it in ``box.conf``.
 
     The file goes to whoever owns the folder: the broker may run as another user than this command.
     """
     box = (folder / "box.conf").read_text(encoding="utf-8")
     users = folder / "users.conf"
-    write_atomically(users, render_users(box, accounts).encode())
+    write_atomically(users, render_users(box, accounts, box_id).encode())
     if os.geteuid() == 0:
         owner = folder.stat()
         os.chown(users, owner.st_uid, owner.st_gid)

@@ -13,7 +13,7 @@ from appliance.bus.topics import check_filter, overlaps
 from appliance.devices.errors import DeviceRefused
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
-RESERVED_NAMES = frozenset({"box", "millwright", "admin", "nats", "root", "system"})
+RESERVED_NAMES = frozenset({"box", "millwright", "admin", "nats", "reply", "root", "system"})
 
 # Whatever else it may use: the box's own topics carry commands and the all-stop, the others are the broker's.
 NEVER_PUBLISH = ("millwright/#", "$JS/#", "$SYS/#", "$MQTT/#", "$KV/#", "$O/#", "$G/#", "_INBOX/#", "$NRG/#")
@@ -31,6 +31,8 @@ class Account:
     password_hash: str
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+    commands: bool = False
+    """Whether it may give the box commands."""
 
 
 def check_name(name: str) -> str:
@@ -93,22 +95,44 @@ def subjects(pattern: str) -> tuple[str, ...]:
     return (subject,)
 
 
-def render_users(box: str, accounts: Iterable[Account]) -> str:
+def check_commander(publish: Iterable[str]) -> None:
+    """Whether an account with these patterns can be let into the box's own topics. Raises DeviceRefused.
+
+    NATS knows no exception from a refusal: such an account is not refused ``millwright/#``, it is only not
+    granted it, and a pattern that begins with a wildcard would.
+    """
+    for pattern in publish:
+        if pattern.split("/")[0] in ("+", "#"):
+            raise DeviceRefused(
+                f"an account with commands cannot publish to {pattern!r}",
+                hint="name the first level, as in plant/#",
+            )
+
+
+def command_topics(box: str, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What an account with commands may publish to, and read, beside its own patterns."""
+    root = f"millwright/{box}/cmd/+"
+    return (root, f"{root}/{name}"), (f"{root}/reply", f"{root}/{name}/reply")
+
+
+def render_users(box: str, accounts: Iterable[Account], box_id: str = "") -> str:
     """The ``users`` of NATS's ``authorization``: the box's own entry as it stands, then the devices.
 
     JSON texts and lists are valid in NATS's configuration language.
     """
-    lines = "".join(_entry(account) for account in accounts)
+    lines = "".join(_entry(account, box_id) for account in accounts)
     return f"users = [\n{box.rstrip()}\n{lines}]\n"
 
 
-def _entry(account: Account) -> str:
+def _entry(account: Account, box_id: str) -> str:
+    to, replies = command_topics(box_id, account.username) if account.commands else ((), ())
+    never = NEVER_PUBLISH[1:] if account.commands else NEVER_PUBLISH
     publish = {
-        "allow": [s for pattern in account.publish for s in subjects(pattern)],
-        "deny": [s for pattern in NEVER_PUBLISH for s in subjects(pattern)],
+        "allow": [s for pattern in (*account.publish, *to) for s in subjects(pattern)],
+        "deny": [s for pattern in never for s in subjects(pattern)],
     }
     subscribe = {
-        "allow": [*(s for pattern in account.subscribe for s in subjects(pattern)), *_DELIVERY],
+        "allow": [*(s for pattern in (*account.subscribe, *replies) for s in subjects(pattern)), *_DELIVERY],
         "deny": [s for pattern in NEVER_SUBSCRIBE for s in subjects(pattern)],
     }
     return (

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from appliance.accounts.domain import Ability
+from appliance.accounts.domain import Ability, Role
+from appliance.accounts.mqtt import forget, grant, grants
 from appliance.accounts.principal import Principal
 from appliance.audit.services import append_here
 from appliance.devices.broker import reload_broker, write_users
 from appliance.devices.domain import (
     Account,
+    check_commander,
     check_name,
     check_pattern,
     default_patterns,
@@ -47,11 +49,13 @@ def add_device(
     *,
     publish: Iterable[str] = (),
     subscribe: Iterable[str] = (),
+    commands: Role | None = None,
     config: Config | None = None,
     now: datetime | None = None,
 ) -> NewAccount:
     """Make an account that may use ``devices/<name>/#`` and the given patterns.
 
+    ``commands`` also grants it the right to give the box commands, as that role; only an administrator does that.
     A revoked name may be used again; it gets a new password. Raises DeviceRefused, NotAllowed, BrokerNotOurs.
     """
     principal.require(Ability.MANAGE_DEVICES)
@@ -59,7 +63,9 @@ def add_device(
     check_name(name)
     may_publish = [*default_patterns(name), *(check_pattern(p, publish=True) for p in publish)]
     may_subscribe = [*default_patterns(name), *(check_pattern(p, publish=False) for p in subscribe)]
-    password = new_password()
+    if commands is not None:
+        check_commander(may_publish)
+    password, now = new_password(), now or datetime.now(UTC)
     with transaction.atomic():
         _lock()
         if Device.objects.filter(name=name, revoked_at=None).exists():
@@ -73,12 +79,14 @@ def add_device(
                 "password_hash": hash_password(password),
                 "publish": list(dict.fromkeys(may_publish)),
                 "subscribe": list(dict.fromkeys(may_subscribe)),
-                "created_at": now or datetime.now(UTC),
+                "created_at": now,
                 "created_by": principal.name,
                 "revoked_at": None,
             },
         )
         detail = {"publish": device.publish, "subscribe": device.subscribe}
+        if commands is not None:
+            grant(name, commands, principal, now)
         append_here("device.added", principal.name, f"device/{name}", detail)
     return NewAccount(device, password, write_accounts(config))
 
@@ -99,7 +107,33 @@ def revoke_device(
         )
         if not revoked:
             raise DeviceUnknown(f"no device {name[:60]!r} has an account", hint="see `devices list`")
+        forget(name, principal)
         append_here("device.revoked", principal.name, f"device/{name}", {})
+    return write_accounts(config)
+
+
+def grant_commands(
+    name: str,
+    role: Role | None,
+    principal: Principal,
+    *,
+    config: Config | None = None,
+    now: datetime | None = None,
+) -> bool:
+    """Let a device give the box commands as ``role``, or no longer. True if the broker has heard of it.
+
+    Raises DeviceUnknown, DeviceRefused, NotAllowed, GrantRefused, BrokerNotOurs.
+    """
+    principal.require(Ability.MANAGE_BOX)
+    config = _embedded(config)
+    with transaction.atomic():
+        _lock()
+        device = list_devices().filter(name=name).first()
+        if device is None:
+            raise DeviceUnknown(f"no device {name[:60]!r} has an account", hint="see `devices list`")
+        if role is not None:
+            check_commander(device.publish)
+        grant(name, role, principal, now or datetime.now(UTC))
     return write_accounts(config)
 
 
@@ -112,12 +146,19 @@ def write_accounts(config: Config | None = None) -> bool:
     folder = config.home.path / "nats"
     with transaction.atomic():
         _lock()
+        granted = grants()
         accounts = [
-            Account(device.username, device.password_hash, tuple(device.publish), tuple(device.subscribe))
+            Account(
+                device.username,
+                device.password_hash,
+                tuple(device.publish),
+                tuple(device.subscribe),
+                device.username in granted,
+            )
             for device in list_devices()
         ]
         try:
-            write_users(folder, accounts)
+            write_users(folder, accounts, config.home.id)
         except FileNotFoundError as error:
             raise BrokerNotOurs(
                 f"the embedded broker has never been started in {config.home.path}", hint="run make up first"

@@ -73,6 +73,9 @@ VARIABLES = (
     Variable("MILLWRIGHT_KEEP_DAYS", "30", "Days of runs, occurrences and events to keep"),
     Variable("MILLWRIGHT_KEEP_BYTES", "10000000000", "Bytes of runs, occurrences and events to keep"),
     Variable("MILLWRIGHT_WATCH", "#", "MQTT filters whose last values are kept, by comma"),
+    Variable(
+        "MILLWRIGHT_MQTT_EVENTS", "yes", "no: the box's events are not published on millwright/<box>/events/"
+    ),
     Variable("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org", "Root of the Telegram Bot API"),
     Variable("DATABASE_URL", "embedded", "postgresql://user:password@host/name of your own PostgreSQL 16+"),
     Variable("REDIS_URL", "embedded", "redis://:password@host:port of your own Redis or Valkey"),
@@ -114,6 +117,7 @@ class Config(BaseModel):
     keep_days: int
     keep_bytes: int
     watched_filters: frozenset[str]
+    mqtt_events: bool
     telegram_api: str
     database_url: str
     redis_url: str
@@ -203,6 +207,7 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         keep_days=settings.number("MILLWRIGHT_KEEP_DAYS", 30, least=1),
         keep_bytes=settings.number("MILLWRIGHT_KEEP_BYTES", 10_000_000_000, least=1),
         watched_filters=frozenset(settings.items("MILLWRIGHT_WATCH") or ["#"]),
+        mqtt_events=settings.flag("MILLWRIGHT_MQTT_EVENTS", True),
         telegram_api=settings.text("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org").rstrip("/"),
         database_url=database or _embedded_database(home),
         redis_url=redis or _embedded_redis(home),

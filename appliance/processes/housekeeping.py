@@ -54,7 +54,7 @@ class Housekeeping:
         if self._partitions_done != now.date():
             await self.prepare_partitions(now.date())
             await self.drop_old(now.date())
-            await self._forget_webhooks()
+            await self._forget_repeats()
             await in_django(prune, now - timedelta(days=self._config.keep_days))
             self._partitions_done = now.date()
         if self._signed_at is None or now - self._signed_at >= timedelta(minutes=1):
@@ -70,11 +70,14 @@ class Housekeeping:
             async with self._pool.connection() as connection:
                 await record_async(connection, AuditAlert(rule="audit.broken", message=str(error)))
 
-    async def _forget_webhooks(self) -> None:
+    async def _forget_repeats(self) -> None:
+        """By what a repeated webhook or command is known."""
         async with self._pool.connection() as connection:
-            await connection.execute(
-                "DELETE FROM tasks_webhookseen WHERE at < %s", (self._clock.now() - timedelta(days=2),)
-            )
+            for table in ("tasks_webhookseen", "processes_commandanswered"):
+                await connection.execute(
+                    sql.SQL("DELETE FROM {} WHERE at < %s").format(sql.Identifier(table)),
+                    (self._clock.now() - timedelta(days=2),),
+                )
 
     async def prepare_partitions(self, today: date) -> None:
         """Today's and the next days' partitions. A day that has rows in DEFAULT stays there."""

@@ -23,3 +23,14 @@ class PartBeat(models.Model):
 
     def __str__(self) -> str:
         return self.part
+
+
+class CommandAnswered(models.Model):
+    """A command by MQTT that was answered: the same one, sent again, gets the same answer and does nothing."""
+
+    key = models.CharField(max_length=250, primary_key=True)
+    at = models.DateTimeField(db_index=True)
+    reply = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.key

@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.bus.client import BusClient
 from appliance.lib.config import Config
 from appliance.processes.in_django import in_django
+from appliance.processes.outgoing import OutgoingBrokers
 from appliance.sandbox.ports import Job, Outcome
 from appliance.sandbox.process.client import ProcessSandbox
 from appliance.tasks.definition import TaskDefinition
@@ -66,12 +67,18 @@ class DefinitionCache:
 class BoxServices:
     """What actions need of their process (appliance.actions.contract.Services)."""
 
-    def __init__(self, bus: BusClient, sandbox: ProcessSandbox) -> None:
+    def __init__(self, bus: BusClient, sandbox: ProcessSandbox, brokers: OutgoingBrokers) -> None:
         self._bus = bus
         self._sandbox = sandbox
+        self._brokers = brokers
 
-    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float) -> None:
-        await self._bus.publish(topic, payload, qos=qos, retain=retain, timeout=timeout)
+    async def publish(
+        self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float, broker: str = ""
+    ) -> None:
+        if broker:
+            await self._brokers.publish(broker, topic, payload, qos=qos, retain=retain, timeout=timeout)
+        else:
+            await self._bus.publish(topic, payload, qos=qos, retain=retain, timeout=timeout)
 
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome:
         return await self._sandbox.run(job, on_output=on_output)

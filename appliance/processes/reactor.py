@@ -22,12 +22,16 @@ from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
 from appliance.outbox.sender import Sender
 from appliance.processes.box_topics import BoxTopics
+from appliance.processes.brokers import InboundBrokers
 from appliance.processes.chat import ChatCommands
+from appliance.processes.events_out import EventsOut
 from appliance.processes.follow import JournalFollower
 from appliance.processes.housekeeping import Housekeeping
 from appliance.processes.in_django import in_django
+from appliance.processes.outgoing import OutgoingBrokers
+from appliance.processes.own_topics import OwnTopics
 from appliance.processes.parts import BoxServices, DefinitionCache, open_pool
-from appliance.processes.signs import sign
+from appliance.processes.signs import BROKER_PART, sign
 from appliance.runs.hints import send as send_hint
 from appliance.runs.intake import Intake, NotArmed
 from appliance.runs.receipts import Receipts
@@ -49,6 +53,9 @@ RECOVER_EVERY = 2.0
 WAKE_EVERY = 0.5
 CHECK_EVERY = 30.0
 BEAT_EVERY = 2.0
+BROKERS_EVERY = 0.5
+REFLEX_PATIENCE = 2.0
+"""Seconds that the reactor waits for a further broker; then the run goes to the worker, which waits longer."""
 STOP_FILE_EVERY = 1.0
 
 
@@ -75,11 +82,12 @@ class Reactor:
             box=config.home.id,
             on_batch=None,
         )
+        self._others = OutgoingBrokers(self._pool, config, "reactor", patience=REFLEX_PATIENCE)
         self._intake.reflex = self._reflex = ReflexLane(
             self._pool,
             self._clock,
             Gate(config.home.path),
-            BoxServices(self._outbound, ProcessSandbox(config.home.spawner_socket)),
+            BoxServices(self._outbound, ProcessSandbox(config.home.spawner_socket), self._others),
             self._intake.last,
             self.hint,
             DefinitionCache().get,
@@ -98,6 +106,9 @@ class Reactor:
             on_connected=self._announce,
             session_file=config.home.data / "bus" / "reactor.json",
         )
+        self._own = OwnTopics(config.home.id, self._outbound, self._clock, self.hint, VERSION)
+        self._events = EventsOut(self._pool, self._outbound, config.home.id, self._clock)
+        self._brokers = InboundBrokers(self._pool, config, self._intake.deliver)
         self._hub = BridgeHub(
             self._pool, ChatCommands(), self._clock, settings={"telegram_api": config.telegram_api}
         )
@@ -110,6 +121,7 @@ class Reactor:
         self._every(WAKE_EVERY, self._wake)
         self._every(CHECK_EVERY, self._check)
         self._every(BEAT_EVERY, self._beat)
+        self._every(BROKERS_EVERY, self._follow_brokers)
         self._every(STOP_FILE_EVERY, self._adopt_stop)
         self._every(self._follower.EVERY, self._follower.follow)
         with contextlib.suppress(DatabaseError, PoolTimeout):
@@ -119,13 +131,15 @@ class Reactor:
             async with self._pool.connection() as connection:
                 await record_async(connection, BoxStarted(version=VERSION))
         await self._hub.start()
-        self._jobs.append(asyncio.create_task(self._sender.run()))
+        self._jobs += [asyncio.create_task(self._sender.run()), asyncio.create_task(self._own.run())]
+        if config.mqtt_events:
+            self._every(self._events.EVERY, self._events.follow)
         log.info("reactor ready")
 
     async def stop(self) -> None:
-        await self._inbound.stop()
+        await asyncio.gather(self._inbound.stop(), self._brokers.stop())
         await self._reflex.stop()
-        await self._outbound.stop()
+        await asyncio.gather(self._outbound.stop(), self._others.stop())
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -135,7 +149,9 @@ class Reactor:
     async def _deliver(self, deliveries: list[Delivery]) -> None:
         """Orders to stop come before everything else in a batch."""
         await self._topics.obey(deliveries, self._clock.now())
-        await self._intake.deliver(deliveries)
+        others = self._own.sift(deliveries)
+        if others:
+            await self._intake.deliver(others)
 
     async def _announce(self) -> None:
         await self._topics.announce(self._inbound)
@@ -155,7 +171,7 @@ class Reactor:
             return
         table = await in_django(load_table)
         self._intake.table = table
-        wanted = table.filters | self._config.watched_filters | {self._topics.allstop}
+        wanted = table.filters | self._config.watched_filters | {self._topics.allstop, self._own.filter}
         await self._inbound.set_filters(wanted)
         if not self._listening:
             await self._reflex.start()
@@ -163,6 +179,10 @@ class Reactor:
             self._listening = True
             await self._inbound.start()
         self._revision = revision
+
+    async def _follow_brokers(self) -> None:
+        if self._listening and self._intake.table is not None:
+            await self._brokers.sync(self._intake.table)
 
     async def _recover(self) -> None:
         repairs = await self._reconciler.recover()
@@ -194,10 +214,15 @@ class Reactor:
             "received": self._intake.received,
             "reflex": self._reflex.performed,
             "aloft": self._reflex.aloft,
+            "events_published": self._events.published,
+            "events_left_out": self._events.left_out,
+            **self._own.counts(),
             "message": health.last_error or "not connected to the broker",
         }
         async with self._pool.connection() as connection:
             await sign(connection, "reactor", health.connected, detail)
+            for name, (healthy, said) in self._brokers.health().items():
+                await sign(connection, f"{BROKER_PART}{name}", healthy, said)
 
     def _every(self, seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
         self._jobs.append(asyncio.create_task(self._forever(seconds, work)))

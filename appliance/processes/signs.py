@@ -6,6 +6,9 @@ from django.db import connection
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
+BROKER_PART = "mqtt:"
+"""The part of a further broker: this and its name."""
+
 _BEAT = """
 INSERT INTO processes_partbeat (part, at, healthy, detail) VALUES (%s, now(), %s, %s)
 ON CONFLICT (part) DO UPDATE SET at = excluded.at, healthy = excluded.healthy, detail = excluded.detail

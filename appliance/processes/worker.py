@@ -9,6 +9,7 @@ from appliance.events.hints import Hinter
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
 from appliance.processes.live_output import LiveOutput
+from appliance.processes.outgoing import OutgoingBrokers
 from appliance.processes.parts import BoxServices, DefinitionCache, open_pool, owner
 from appliance.processes.signs import sign
 from appliance.runs import sql
@@ -45,13 +46,14 @@ class WorkerParts:
             on_batch=None,
         )
         await self.bus.start()
+        self.brokers = OutgoingBrokers(self.pool, config, "worker")
         self.hinter = Hinter()
         self.live = LiveOutput(self.hinter)
         ledger = Ledger(self.pool, owner(SLOT))
         performer = Performer(
             ledger,
             Gate(config.home.path),
-            BoxServices(self.bus, ProcessSandbox(config.home.spawner_socket)),
+            BoxServices(self.bus, ProcessSandbox(config.home.spawner_socket), self.brokers),
             clock,
             DefinitionCache().get,
             on_output=self.live.emit,
@@ -86,7 +88,7 @@ class WorkerParts:
 
     async def close(self) -> None:
         self._signs.cancel()
-        await self.bus.stop()
+        await asyncio.gather(self.bus.stop(), self.brokers.stop())
         await self.pool.close()
 
 

@@ -22,6 +22,7 @@ from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain_object, plain_text
 from appliance.runs import sql
+from appliance.runs.chains import chained
 from appliance.runs.domain import RunState
 from appliance.runs.ledger import run_changed
 from appliance.runs.reflex.committer import Arrival
@@ -124,7 +125,8 @@ class Intake:
             message = delivery.message
             if not message.retain:
                 reader = self.last.reader(now)
-                found = table.match_message(message.topic, message.payload, now, reader)
+                found = table.match_message(message.topic, message.payload, now, reader, message.broker)
+                found = chained(found, message, LONGEST_CHAIN)
                 batch.take([_marked(one) for one in found] if message.dup else found)
             values.append(TopicValue.from_message(message))
             self.last.take(message)

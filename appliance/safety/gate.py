@@ -67,6 +67,12 @@ class Action:
             return rest
         return rest.partition("/")[0] if kind == "token" else None
 
+    @property
+    def mqtt_account(self) -> str | None:
+        """The MQTT account that gave the command, whose present grant counts; ``*`` is any granted one."""
+        kind, _, rest = self.principal.partition(":")
+        return rest if kind == "mqtt" and rest else None
+
 
 NEEDED_ROLE = {"container": Role.ENGINEER, "sql": Role.ENGINEER, "firmware": Role.ENGINEER}
 """Kinds that need more than an operator; a pure step needs a viewer only."""
@@ -76,7 +82,10 @@ SCRIPTED = frozenset({"shell", "container"})
 
 _LOOK = """
 SELECT s.epoch, s.level, s.since, s.by, s.reason,
-    (SELECT u.role FROM accounts_user u WHERE u.username = %s AND u.is_active)
+    CASE WHEN %(account)s::text IS NULL
+    THEN (SELECT u.role FROM accounts_user u WHERE u.username = %(username)s AND u.is_active)
+    ELSE (SELECT g.role FROM accounts_mqttgrant g WHERE g.account = %(account)s OR %(account)s = '*'
+        ORDER BY array_position(ARRAY['viewer', 'operator', 'engineer', 'admin'], g.role::text) LIMIT 1) END
 FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1
 """
 
@@ -90,7 +99,8 @@ class Gate:
 
     async def pass_(self, connection: AsyncConnection[Any], action: Action) -> Verdict:
         """The verdict on ``action``, read in the caller's transaction, which also commits its intent."""
-        cursor = await connection.cursor(row_factory=tuple_row).execute(_LOOK, (action.username,))
+        who = {"username": action.username, "account": action.mqtt_account}
+        cursor = await connection.cursor(row_factory=tuple_row).execute(_LOOK, who)
         row = await cursor.fetchone()
         role = Role(row[5]) if row and row[5] else None
         return self.decide(action, of_row(row), role)
@@ -129,9 +139,11 @@ def _ceiling(action: Action, role: Role | None) -> Verdict | None:
     if action.ceiling not in set(Role):
         return Verdict(Decision.DENY, f"{action.ceiling!r} is not a role", "role.unknown")
     ceiling = Role(action.ceiling)
-    if action.username is not None:
+    if action.username is not None or action.mqtt_account is not None:
         if role is None:
-            return Verdict(Decision.DENY, f"{action.principal} is not an active user", "role.unknown")
+            return Verdict(
+                Decision.DENY, f"{action.principal} is nobody who may act here now", "role.unknown"
+            )
         ceiling = lower(ceiling, role)
     needed = Role.VIEWER if action.pure else NEEDED_ROLE.get(action.kind, Role.OPERATOR)
     if ceiling.covers(needed):

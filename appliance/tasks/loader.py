@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from itertools import islice
 from textwrap import shorten
 
+from appliance.lib.config import get_config
 from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.tasks.broker_names import broker_issues
 from appliance.tasks.calls import circles
 from appliance.tasks.definition import Issue, TaskDefinition, define
 from appliance.tasks.definition.issues import suggestion
 from appliance.tasks.pieces import piece_of
 from appliance.tasks.positions import locate
-from appliance.tasks.problems import MOST_PROBLEMS, Path, Problem, TaskFileError, path_text
+from appliance.tasks.problems import MOST_PROBLEMS, Path, Problem, TaskFileError, part_at, path_text
 from appliance.tasks.yaml_reader import Document, Fault, read_yaml
 
 __all__ = ["LoadedTask", "Problem", "TaskFileError", "load_text"]
@@ -41,17 +43,24 @@ class LoadedTask:
 
 
 def load_text(
-    text: str, filename: str, *, known_calls: Mapping[str, Collection[str]] | None = None
+    text: str,
+    filename: str,
+    *,
+    known_calls: Mapping[str, Collection[str]] | None = None,
+    known_brokers: Mapping[str, str] | None = None,
 ) -> list[LoadedTask]:
     """The tasks of a file, in order. Raises TaskFileError with all problems found; nothing is changed.
 
     ``known_calls`` says which tasks exist beside this file and whom each of them calls; with it, calls of
-    tasks that do not exist are problems, and circles are found across files.
+    tasks that do not exist are problems, and circles are found across files. ``known_brokers`` says which
+    brokers are connected beside the box's own, each with its prefix.
     """
     reading = _Reading(text, filename, read_yaml(text))
     reading.read()
     if not reading.problems:
         reading.check_calls(known_calls)
+        if known_brokers is not None:
+            reading.check_brokers(known_brokers)
     if reading.problems:
         raise TaskFileError(sorted(reading.problems, key=lambda p: (p.line, p.column))[:MOST_PROBLEMS])
     return [reading.loaded(path, definition) for path, definition in reading.found]
@@ -134,6 +143,14 @@ class _Reading:
                 elif way and called == way[1]:
                     round_ = " -> ".join(way if len(way) < 9 else [*way[:4], "…", *way[-3:]])
                     self.add(path, Issue(step_path, f"the task `{definition.name}` calls itself: {round_}"))
+
+    def check_brokers(self, known: Mapping[str, str]) -> None:
+        """Brokers that do not exist, and topics that can never come from the one that is named."""
+        for path, definition in self.found:
+            raw = part_at(self.document.value, path)
+            many = isinstance(raw, dict) and "triggers" in raw
+            for issue in broker_issues(definition, known, get_config().home.id, many=many):
+                self.add(path, issue)
 
     def loaded(self, path: Path, definition: TaskDefinition) -> LoadedTask:
         canonical = definition.to_canonical()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from appliance.bus.places import OWN, place_of
 from appliance.bus.topics import TopicTable, parse_pattern
 from appliance.expressions import ExpressionError, StateNeeded, StateReader, truth
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -90,29 +91,44 @@ class TriggerTable:
     """The mqtt and event triggers of all enabled tasks; rebuilt when a task changes."""
 
     def __init__(self, armed: Iterable[Armed]) -> None:
-        self._topics: TopicTable[tuple[Armed, tuple[str, ...]]] = TopicTable()
+        self._topics: dict[str, TopicTable[tuple[Armed, tuple[str, ...]]]] = {}
         self._events: dict[str, list[Armed]] = {}
-        self.filters: frozenset[str] = frozenset()
         self.kinds: frozenset[str] = frozenset()
-        filters = set()
+        filters: dict[str, set[str]] = {}
         for item in armed:
             trigger = item.trigger
             if trigger.kind == "mqtt" and trigger.mqtt is not None:
                 pattern = parse_pattern(trigger.mqtt.topic)
-                self._topics.add(pattern, (item, pattern.names))
-                filters.add(pattern.filter)
+                broker = trigger.mqtt.broker or OWN
+                self._topics.setdefault(broker, TopicTable()).add(pattern, (item, pattern.names))
+                filters.setdefault(broker, set()).add(pattern.filter)
             elif trigger.kind == "event" and trigger.event is not None:
                 self._events.setdefault(trigger.event, []).append(item)
-        self.filters = frozenset(filters)
         self.kinds = frozenset(self._events)
+        self._filters = {broker: frozenset(found) for broker, found in filters.items()}
+
+    @property
+    def filters(self) -> frozenset[str]:
+        """What the triggers on the box's own broker look for."""
+        return self.filters_of(OWN)
+
+    def filters_of(self, broker: str) -> frozenset[str]:
+        """What the triggers on one broker look for, as the box writes its topics."""
+        return self._filters.get(broker, frozenset())
 
     def match_message(
-        self, topic: str, payload: bytes, now: datetime, state: StateReader | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        now: datetime,
+        state: StateReader | None = None,
+        broker: str = OWN,
     ) -> list[Fired | Refused]:
-        """What each trigger on this topic makes of the message; ``state`` reads last values."""
+        """What each trigger on this topic of this broker makes of the message; ``state`` reads last values."""
+        table = self._topics.get(broker)
         return [
             self._decide_message(armed, names, captured, topic, payload, now, state)
-            for (armed, names), captured in self._topics.match(topic)
+            for (armed, names), captured in (table.match(topic) if table else ())
         ]
 
     def listens(self, kind: str) -> bool:
@@ -138,6 +154,7 @@ class TriggerTable:
     ) -> Fired | Refused:
         mqtt = armed.trigger.mqtt
         assert mqtt is not None
+        broker = mqtt.broker or OWN
         seen: JsonObject = {"topic": topic, "payload": payload[:EVENT_KEPT].decode(errors="replace")}
         try:
             value = decode(payload, mqtt.payload)
@@ -148,9 +165,9 @@ class TriggerTable:
             "topic": topic,
             "payload": value,
             "captures": captures,
-            "event": {"type": "mqtt", "topic": topic},
+            "event": {"type": "mqtt", "topic": topic, **({"broker": broker} if broker else {})},
         }
-        return decide(armed, inputs, seen, f"message on {topic}", now, state)
+        return decide(armed, inputs, seen, f"message on {place_of(broker, topic)}", now, state)
 
 
 def decide(

@@ -121,8 +121,9 @@ def _names() -> Iterator[str]:
         yield f"| {name if ' ' in name else f'`{name}`'} | {meaning} | {where} |"
     yield ""
     yield (
-        "`state(topic, max_age)` gives the last value of a topic. A name that does not exist under each of\n"
-        "the task's triggers is found when the file is saved; under `| default(…)` it may be missing.\n"
+        "`state(topic, max_age)` gives the last value of a topic; one of a further broker is written\n"
+        "`NAME#topic`. A name that does not exist under each of the task's triggers is found when the file is\n"
+        "saved; under `| default(…)` it may be missing.\n"
     )
     filters = ", ".join(f"`{name}`" for name in sorted({*FILTERS, "default"}))
     tests = ", ".join(f"`{name}`" for name in sorted({*TESTS, "defined", "undefined"}))

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from appliance.accounts.principal import Principal
 from appliance.audit.services import AuditEntry, append
+from appliance.bus.brokers.services import known_prefixes
 from appliance.events import TaskChanged
 from appliance.events.services import record
 from appliance.lib.errors import MillwrightError
@@ -59,7 +60,7 @@ def apply_text(
 
     ``only`` refuses a file that renames the task being edited. Raises TaskFileError with every problem found.
     """
-    loaded = load_text(text, filename, known_calls=_calls_of_others(text))
+    loaded = load_text(text, filename, known_calls=_calls_of_others(text), known_brokers=known_prefixes())
     if only is not None and [item.definition.name for item in loaded] != [only]:
         raise MillwrightError(f"this page edits the task {only!r}: keep its name, and one task per page")
     with transaction.atomic():

@@ -15,7 +15,7 @@ from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, Level, current, engage, release
 from webadmin.api.auth import caller, username_of
 from webadmin.api.schemas import EventOut, EventsOut, PartOut, ReasonIn, StatusOut, StopIn, StopOut
-from webadmin.health import part_states
+from webadmin.health import is_ready, part_states
 from webadmin.visible import visible_to
 
 router = Router(tags=["box"])
@@ -27,9 +27,12 @@ def status(request: HttpRequest) -> StatusOut:
     parts = part_states()
     unfinished = Run.objects.filter(state__in=["queued", "running", "waiting"]).order_by()
     return StatusOut(
-        ready=all(part.healthy for part in parts.values()),
+        ready=is_ready(parts),
         durability=get_config().durability,
-        parts={name: PartOut(healthy=part.healthy, message=part.message) for name, part in parts.items()},
+        parts={
+            name: PartOut(healthy=part.healthy, message=part.message, required=part.required)
+            for name, part in parts.items()
+        },
         runs=dict(unfinished.values_list("state").annotate(Count("id"))),
         allstop=_stop(current()),
     )

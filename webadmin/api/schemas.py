@@ -165,8 +165,36 @@ class EventsOut(Schema):
 
 
 class PartOut(Schema):
+    """``required``: the box is ready only with it."""
+
     healthy: bool
     message: str
+    required: bool
+
+
+class BrokerIn(Schema):
+    """A broker beside the box's own. ``password`` is ``secret:NAME``; ``ca`` the path of a PEM file on the box."""
+
+    url: str = Field(max_length=500)
+    username: str = ""
+    password: str = ""
+    ca: str = ""
+    verify: bool = True
+    client_id: str = ""
+    filters: list[str] = Field(default_factory=list)
+    prefix: str = ""
+    enabled: bool = True
+
+
+class BrokerOut(BrokerIn):
+    name: str
+    healthy: bool | None
+    """None while it is switched off."""
+    message: str
+
+
+class RoundTripOut(Schema):
+    seconds: float
 
 
 class StopOut(Schema):

@@ -1,6 +1,7 @@
 """The bus: the last value and rate of every topic, and publishing."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -13,8 +14,11 @@ from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
 from appliance.audit.services import append_here
+from appliance.bus.brokers.by_hand import publish_by_hand
+from appliance.bus.brokers.services import known_prefixes
 from appliance.bus.errors import TopicRefused
 from appliance.bus.models import TopicValue
+from appliance.bus.places import place_of
 from appliance.bus.publish_once import publish_once
 from appliance.bus.services import current_rate
 from appliance.bus.topics import check_topic
@@ -30,6 +34,7 @@ LONGEST_PAYLOAD = 64 * 1024
 
 class PublishForm(forms.Form):
     topic = forms.CharField(label=gettext_lazy("Topic"), max_length=1000)
+    broker = forms.ChoiceField(label=gettext_lazy("Broker"), required=False)
     payload = forms.CharField(
         label=gettext_lazy("Payload"),
         required=False,
@@ -38,6 +43,15 @@ class PublishForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4, "class": "code", "spellcheck": "false"}),
     )
     retain = forms.BooleanField(label=gettext_lazy("Keep it as the topic's last value"), required=False)
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        names = list(known_prefixes())
+        if names:
+            own = [("", _("the box's own"))]
+            self.fields["broker"].choices = own + [(name, name) for name in names]  # type: ignore[attr-defined]  # of a ChoiceField
+        else:
+            del self.fields["broker"]
 
     def clean_topic(self) -> str:
         topic: str = self.cleaned_data["topic"]
@@ -63,13 +77,17 @@ def publish(request: HttpRequest) -> HttpResponse:
     said = form.cleaned_data
     payload = said["payload"].replace("\r\n", "\n").encode()
     try:
-        publish_once(settings.CONFIG.mqtt_url, said["topic"], payload, retain=said["retain"])
+        if said.get("broker"):
+            publish_by_hand(said["broker"], said["topic"], payload, retain=said["retain"])
+        else:
+            publish_once(settings.CONFIG.mqtt_url, said["topic"], payload, retain=said["retain"])
     except MillwrightError as error:
         form.add_error(None, str(error))
         return _page(request, form, status=422)
     detail = {"bytes": len(payload), "retain": said["retain"]}
-    append_here("bus.publish", person(request).principal.name, said["topic"], detail)
-    messages.success(request, _("Published to %(topic)s.") % {"topic": said["topic"]})
+    place = place_of(said.get("broker", ""), said["topic"])
+    append_here("bus.publish", person(request).principal.name, place, detail)
+    messages.success(request, _("Published to %(topic)s.") % {"topic": place})
     return redirect("bus")
 
 

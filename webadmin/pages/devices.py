@@ -12,11 +12,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from appliance.accounts.domain import Ability
+from appliance.accounts.domain import Ability, Role
+from appliance.accounts.mqtt import GRANTABLE, grants
 from appliance.devices import services
 from appliance.lib.errors import MillwrightError
 from webadmin.pages.access import needs, person
 from webadmin.pages.paging import PAGE
+from webadmin.words import WORDS
 
 
 class DeviceForm(forms.Form):
@@ -37,6 +39,15 @@ class DeviceForm(forms.Form):
         required=False,
         max_length=2000,
         widget=forms.TextInput(attrs={"autocapitalize": "none"}),
+    )
+    commands = forms.ChoiceField(
+        label=gettext_lazy("May give the box commands as"),
+        required=False,
+        choices=[
+            ("", gettext_lazy("none")),
+            *((role.value, WORDS[role.value].text) for role in GRANTABLE),
+        ],
+        help_text=gettext_lazy("Start, cancel and switch tasks by MQTT. Only an administrator grants it."),
     )
 
 
@@ -60,12 +71,29 @@ def add(request: HttpRequest) -> HttpResponse:
             person(request).principal,
             publish=said["publish"].split(),
             subscribe=said["subscribe"].split(),
+            commands=Role(said["commands"]) if said["commands"] else None,
             now=datetime.now(UTC),
         )
     except MillwrightError as error:
         form.add_error(None, str(error))
         return _page(request, form, status=422)
     return _page(request, DeviceForm(), account=account)
+
+
+@require_POST
+@needs(Ability.MANAGE_BOX)
+def commands(request: HttpRequest, name: str) -> HttpResponse:
+    """Let a device give the box commands as a role, or no longer."""
+    role = request.POST.get("role", "")
+    try:
+        found = Role(role) if role in set(GRANTABLE) else None
+        services.grant_commands(name, found, person(request).principal, now=datetime.now(UTC))
+    except MillwrightError as error:
+        messages.error(request, str(error))
+    else:
+        said = _("%(name)s may give commands.") if found else _("%(name)s may give no commands.")
+        messages.success(request, said % {"name": name})
+    return redirect("devices")
 
 
 @require_POST
@@ -90,8 +118,13 @@ def _page(
     after = request.GET.get("after", "").replace("\x00", "")
     found = list(services.list_devices().filter(name__gt=after)[: PAGE + 1])
     host, port = settings.CONFIG.mqtt_listen
+    granted, may_grant = grants(), person(request).can(Ability.MANAGE_BOX)
+    if not may_grant:
+        del form.fields["commands"]
     context = {
-        "devices": found[:PAGE],
+        "devices": [(device, granted.get(device.username)) for device in found[:PAGE]],
+        "roles": GRANTABLE,
+        "may_grant": may_grant,
         "next": found[PAGE - 1].name if len(found) > PAGE else None,
         "form": form,
         "account": account,

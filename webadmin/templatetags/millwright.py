@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from appliance.accounts.domain import Ability
 from appliance.lib.config import Durability
+from appliance.processes.signs import BROKER_PART
 from appliance.safety.allstop import AllStop, current
 from appliance.tasks.models import TaskTrigger
 from webadmin.words import DURABILITY, PARTS, word
@@ -51,6 +52,8 @@ def tone(value: Any) -> str:
 
 @register.filter
 def part_name(value: str) -> Any:
+    if value.startswith(BROKER_PART):
+        return _("Broker %(name)s") % {"name": value.removeprefix(BROKER_PART)}
     return PARTS.get(value, value)
 
 
@@ -79,6 +82,7 @@ def took(start: datetime | None, end: datetime | None) -> str:
     return span((end - start).total_seconds()) if start and end else ""
 
 
+@register.filter(name="seconds")
 def span(seconds: float) -> str:
     """``0.012`` as ``12 ms``, ``75`` as ``1 min 15 s``."""
     if seconds < 0:

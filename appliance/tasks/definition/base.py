@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from appliance.bus.places import NAME as BROKER
 from appliance.lib.duration import DurationError, format_duration, parse_duration
 from appliance.lib.errors import MillwrightError
 
@@ -71,6 +72,7 @@ VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 CACHE_KEY = r"^[^\s{}][^{}\n]*$"
 
 PATTERNS = {
+    BROKER: "the name of a broker: small letters, digits, - and _",
     NAME: "letters, digits and _ . - without blanks",
     IDENTIFIER: "a letter or _, then letters, digits, _ and -",
     SLUG: "letters, digits, _ and -",
@@ -88,6 +90,9 @@ Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER, max_length=60)
 
 Slug = Annotated[str, StringConstraints(pattern=SLUG, max_length=64)]
 """A part of an address, or the name of a secret."""
+
+BrokerName = Annotated[str, StringConstraints(pattern=BROKER)]
+"""Of a broker that is connected beside the box's own."""
 
 HeaderName = Annotated[str, StringConstraints(pattern=HEADER, max_length=64)]
 VariableName = Annotated[str, StringConstraints(pattern=VARIABLE, max_length=60)]

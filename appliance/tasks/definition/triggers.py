@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, field_validator, model_validator
 
+from appliance.bus.places import place_of
 from appliance.bus.topics import parse_pattern
 from appliance.expressions.fields import ConditionField
 from appliance.lib.digest import sha256_hex
@@ -15,6 +16,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.tasks.cron import first_instant_of, normalise_cron
 from appliance.tasks.definition.base import (
+    BrokerName,
     Duration,
     HeaderName,
     Identifier,
@@ -85,6 +87,8 @@ class MqttSpec(Model):
     """Topic pattern. `+` and `#` as in MQTT; `{name}` is one level that expressions see by that name."""
     payload: PayloadFormat = PayloadFormat.JSON
     """How the message is read; one that does not fit is counted, and does not trigger."""
+    broker: BrokerName | None = None
+    """Which of the brokers connected beside the box's own; without it, the own."""
 
 
 class WebhookSpec(Model):
@@ -205,7 +209,7 @@ class Trigger(Model):
             TriggerKind.CRON: self.cron,
             TriggerKind.EVERY: self.every and format_duration(self.every),
             TriggerKind.AT: self.at and f"{self.at:%F %R}",
-            TriggerKind.MQTT: self.mqtt and self.mqtt.topic,
+            TriggerKind.MQTT: self.mqtt and place_of(self.mqtt.broker or "", self.mqtt.topic),
             TriggerKind.WEBHOOK: self.webhook and self.webhook.name,
             TriggerKind.EVENT: self.event,
         }.get(self.kind)

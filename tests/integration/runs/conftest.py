@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.accounts.principal import BOX
+from appliance.bus.places import place_of
 from appliance.lib.clock import ManualClock, SystemClock
 from appliance.lib.jsontypes import JsonObject
 from appliance.processes.parts import DefinitionCache
@@ -48,8 +49,10 @@ class World:
     publishing: Callable[[str, bytes], Awaitable[None]] | None = None
     working: Work | None = None
 
-    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float) -> None:
-        self.published.append((topic, payload))
+    async def publish(
+        self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float, broker: str = ""
+    ) -> None:
+        self.published.append((place_of(broker, topic), payload))
         if self.publishing:
             await self.publishing(topic, payload)
 

@@ -13,7 +13,7 @@ from appliance.accounts.domain import Role
 from appliance.accounts.models import User
 from appliance.accounts.principal import BOX
 from appliance.accounts.setup import issue_setup_token
-from appliance.bus.models import TopicValue
+from appliance.bus.models import Broker, TopicValue
 from appliance.runs.models import Run
 from appliance.safety.allstop import Level, current
 from appliance.tasks.models import Task
@@ -38,6 +38,7 @@ def test_an_empty_box_says_what_to_do_on_every_page(browser: Browsers) -> None:
     assert "A run appears here" in html(client, "/runs/")
     assert "Nothing said yet" in html(client, "/chat/")
     assert "The bus is silent" in html(client, "/bus/")
+    assert "Only the box's own broker" in html(client, "/bus/brokers/")
     assert "No device has an account" in html(client, "/devices/")
     assert "No such record" in html(client, "/audit/?kind=nothing.like.it")
 
@@ -134,7 +135,9 @@ def test_lists_go_on_where_the_page_before_ended(
     assert answer.context["next"] is None
 
 
-@pytest.mark.parametrize("path", ["/", "/runs/", "/tasks/", "/bus/", "/tasks/greet/", "/chat/", "/audit/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/runs/", "/tasks/", "/bus/", "/bus/brokers/", "/tasks/greet/", "/chat/", "/audit/"]
+)
 def test_a_page_asks_as_many_questions_for_many_rows_as_for_few(
     path: str, browser: Browsers, ended_run: MakeRun
 ) -> None:
@@ -150,6 +153,7 @@ def grow(ended_run: MakeRun, name: str) -> None:
     ended_run(warning="careful")
     now = datetime.now(UTC)
     apply_text(f"- name: {name}\n  trigger: every 5m\n  actions: [{{type: set, value: 1}}]\n", "f", BOX, now)
+    Broker.objects.create(name=name, url="mqtt://192.0.2.1", updated_at=now)
     TopicValue.objects.create(topic=f"t/{name}", payload=b"1", size=1, value=1, quality="good", at=now)
 
 

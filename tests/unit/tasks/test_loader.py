@@ -13,9 +13,9 @@ from appliance.tasks.loader import LoadedTask, Problem, TaskFileError, load_text
 GOOD = "name: {name}\nactions:\n  - {{type: set, value: 1}}\n"
 
 
-def problems(text: str, **more: dict[str, list[str]]) -> list[Problem]:
+def problems(text: str, known_calls: dict[str, list[str]] | None = None) -> list[Problem]:
     with pytest.raises(TaskFileError) as caught:
-        load_text(text, "tasks.yaml", **more)
+        load_text(text, "tasks.yaml", known_calls=known_calls)
     return list(caught.value.problems)
 
 

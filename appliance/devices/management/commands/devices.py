@@ -4,9 +4,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from appliance.accounts.domain import Role
+from appliance.accounts.mqtt import GRANTABLE, grants
 from appliance.accounts.principal import CONSOLE
 from appliance.devices.models import Device
-from appliance.devices.services import add_device, list_devices, revoke_device
+from appliance.devices.services import add_device, grant_commands, list_devices, revoke_device
 from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
 
@@ -26,11 +28,15 @@ class Command(BaseCommand):
                 metavar="PATTERN",
                 help=f"topics it may {verb} to beside devices/NAME/#, such as plant/#; may be repeated",
             )
+        add.add_argument("--commands", choices=GRANTABLE, help="let it give the box commands, as this role")
+        commands = verbs.add_parser("commands", help="let a device give the box commands, or no longer")
+        commands.add_argument("name")
+        commands.add_argument("role", choices=(*GRANTABLE, "none"))
         listing = verbs.add_parser("list", help="all accounts and what they may use")
         listing.add_argument("--revoked", action="store_true", help="with those that were taken back")
         revoke = verbs.add_parser("revoke", help="take an account back and end its connections")
         revoke.add_argument("name")
-        for verb_parser in (add, listing, revoke):
+        for verb_parser in (add, commands, listing, revoke):
             verb_parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,26 +50,43 @@ def _perform(options: dict[str, Any]) -> str:
     as_json = options["json"]
     match options["verb"]:
         case "add":
-            return _added(options["name"], options["publish"], options["subscribe"], as_json)
+            return _added(options, as_json)
+        case "commands":
+            role = None if options["role"] == "none" else Role(options["role"])
+            told = grant_commands(options["name"], role, CONSOLE)
+            if as_json:
+                said = {"name": options["name"], "commands": role and role.value, "broker_told": told}
+                return json.dumps(said)
+            right = f"may give commands as {role}" if role else "may give no commands"
+            return f"{options['name']} {right}{_when(told)}"
         case "revoke":
             told = revoke_device(options["name"], CONSOLE)
             if as_json:
                 return json.dumps({"name": options["name"], "revoked": True, "broker_told": told})
             return f"{options['name']} has no account any more{_when(told)}"
         case _:
-            devices = list(list_devices(revoked=options["revoked"]))
+            devices, granted = list(list_devices(revoked=options["revoked"])), grants()
             if as_json:
-                return json.dumps([_plain(device) for device in devices])
-            return "\n".join(map(_line, devices)) or "No devices. `devices add NAME` gives one its account."
+                return json.dumps([_plain(device, granted.get(device.username)) for device in devices])
+            return (
+                "\n".join(_line(one, granted.get(one.username)) for one in devices)
+                or "No devices. `devices add NAME` gives one its account."
+            )
 
 
-def _added(name: str, publish: list[str], subscribe: list[str], as_json: bool) -> str:
-    account = add_device(name, CONSOLE, publish=publish, subscribe=subscribe)
+def _added(options: dict[str, Any], as_json: bool) -> str:
+    account = add_device(
+        options["name"],
+        CONSOLE,
+        publish=options["publish"],
+        subscribe=options["subscribe"],
+        commands=Role(options["commands"]) if options["commands"] else None,
+    )
     host, port = get_config().mqtt_listen
     if as_json:
         return json.dumps(
             {
-                **_plain(account.device),
+                **_plain(account.device, grants().get(account.device.username)),
                 "password": account.password,
                 "host": host,
                 "port": port,
@@ -85,20 +108,21 @@ def _when(told: bool) -> str:
     return "" if told else "\nThe broker does not run; it reads the change at its next start."
 
 
-def _plain(device: Device) -> dict[str, Any]:
+def _plain(device: Device, commands: Role | None) -> dict[str, Any]:
     return {
         "name": device.name,
         "username": device.username,
         "publish": device.publish,
         "subscribe": device.subscribe,
+        "commands": commands and commands.value,
         "created_at": device.created_at.isoformat(),
         "revoked_at": device.revoked_at.isoformat() if device.revoked_at else None,
     }
 
 
-def _line(device: Device) -> str:
+def _line(device: Device, commands: Role | None) -> str:
     state = f"revoked {device.revoked_at:%Y-%m-%d %H:%M}" if device.revoked_at else "active"
     return (
         f"{device.name:<24} {state:<24} publishes {', '.join(device.publish)}; "
-        f"reads {', '.join(device.subscribe)}"
+        f"reads {', '.join(device.subscribe)}{f'; commands as {commands}' if commands else ''}"
     )

@@ -1,0 +1,50 @@
+"""Every broker that a task names must be connected to this box; found when the task is saved."""
+
+from collections.abc import Iterator, Mapping
+
+from appliance.bus.brokers.domain import wire_filter
+from appliance.bus.topics import parse_pattern
+from appliance.tasks.definition import Issue, TaskDefinition
+from appliance.tasks.definition.issues import suggestion_or_list
+from appliance.tasks.problems import Path
+
+
+def named_brokers(definition: TaskDefinition, *, many: bool = True) -> Iterator[tuple[Path, str]]:
+    """Each broker that the task names, with its place in the file. ``many``: it has a list of triggers."""
+    for index, trigger in enumerate(definition.triggers):
+        if trigger.mqtt is not None and trigger.mqtt.broker:
+            head: Path = ("triggers", index) if many else ("trigger",)
+            yield (*head, "mqtt", "broker"), trigger.mqtt.broker
+    for key, steps in (("actions", definition.actions), ("on_failure", definition.on_failure)):
+        for index, step in enumerate(steps):
+            broker = getattr(step.params, "broker", None)
+            if isinstance(broker, str):
+                yield (key, index, "broker"), broker
+
+
+def broker_issues(
+    definition: TaskDefinition, known: Mapping[str, str], box: str, *, many: bool
+) -> Iterator[Issue]:
+    """What is wrong with them; ``known`` gives each broker's prefix, ``box`` is this box's id."""
+    for path, broker in named_brokers(definition, many=many):
+        if broker not in known:
+            hint = suggestion_or_list(broker, known) if known else "connect it first: manage.py brokers add"
+            yield Issue(path, f"there is no broker `{broker}`", hint=hint)
+    head: Path
+    for index, trigger in enumerate(definition.triggers):
+        spec = trigger.mqtt
+        if spec and not spec.broker and _own_topics(spec.topic, box):
+            head = ("triggers", index) if many else ("trigger",)
+            said = "the box does not start tasks by what it says itself, nor by its commands"
+            yield Issue((*head, "mqtt", "topic"), said, hint="use the trigger event, as in event: run.failed")
+        prefix = known.get(spec.broker or "", "") if spec else ""
+        if spec and prefix and wire_filter(parse_pattern(spec.topic).filter, prefix) is None:
+            head = ("triggers", index) if many else ("trigger",)
+            said = f"no topic of the broker `{spec.broker}` can match this"
+            yield Issue((*head, "mqtt", "topic"), said, hint=f"its topics begin with {prefix}/")
+
+
+def _own_topics(topic: str, box: str) -> bool:
+    """Whether the pattern is one of the topics that `processes.own_topics` keeps from triggers."""
+    levels = topic.split("/")
+    return levels[:2] == ["millwright", box] and levels[2:3] in (["events"], ["cmd"])
