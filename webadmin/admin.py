@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import Model
@@ -52,8 +54,10 @@ def _show(
 
 admin.site.site_header = "Millwright"
 admin.site.site_title = "Millwright"
-if admin.site.is_registered(Group):
-    admin.site.unregister(Group)
+for hidden in (Group, Authenticator, EmailAddress):
+    # Groups and e-mail addresses are not used; factors hold what nobody may read, and change on their own pages.
+    if admin.site.is_registered(hidden):
+        admin.site.unregister(hidden)
 _show(User, "username", "role", "is_active", "last_login", search=("username",), hide=("password",))
 _show(ApiToken, "user", "name", "scopes", "last_used_at", "expires_at", "revoked_at", hide=("digest",))
 _show(Task, "name", "enabled", "source", search=("name",))

@@ -1,8 +1,9 @@
 """Every address of the box."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.urls import path, re_path
+from django.views.generic import RedirectView
 
 from webadmin import health, hooks, platform_hooks
 from webadmin.api.v1 import api
@@ -16,8 +17,10 @@ from webadmin.pages import (
     devices,
     editor,
     overview,
+    password_link,
     platforms,
     runs,
+    security,
     setup,
     simulator,
     stop,
@@ -29,9 +32,21 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
-    path("login/", accounts.LogIn.as_view(), name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    path("login/", accounts.LogIn.as_view(), name="account_login"),
+    path("login/code/", accounts.Code.as_view(), name="mfa_authenticate"),
+    path("logout/", accounts.LogOut.as_view(), name="account_logout"),
     path("setup/<str:token>/", setup.setup, name="setup"),
+    path("password/<str:who>/<str:token>/", password_link.choose, name="password-link"),
+    path("account/", security.Security.as_view(), name="mfa_index"),
+    path("account/confirm/", security.Confirm.as_view(), name="account_reauthenticate"),
+    path("account/confirm/code/", security.ConfirmByCode.as_view(), name="mfa_reauthenticate"),
+    path("account/password/", security.OwnPassword.as_view(), name="account_change_password"),
+    path("account/two-step/on/", security.TwoStepOn.as_view(), name="mfa_activate_totp"),
+    path("account/two-step/off/", security.TwoStepOff.as_view(), name="mfa_deactivate_totp"),
+    path("account/recovery-codes/", security.RecoveryCodes.as_view(), name="mfa_view_recovery_codes"),
+    path(
+        "account/recovery-codes/new/", security.NewRecoveryCodes.as_view(), name="mfa_generate_recovery_codes"
+    ),
     path("tasks/", tasks.task_list, name="tasks"),
     path("tasks/new/", editor.edit, name="task-new"),
     path("tasks/validate/", editor.validate, name="task-validate"),
@@ -71,6 +86,9 @@ urlpatterns = [
     path("language/", accounts.choose_language, name="set_language"),
     path("api/v1/docs", api_docs.docs, name="api-docs"),
     path("api/v1/", api.urls),
+    # Django's own pages for both would let somebody in without the second step, and leave no record.
+    path("admin/login/", secure_admin_login(admin.site.login)),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
     re_path(r"^(?P<path>.*)$", platform_hooks.anything_else, name="anything-else"),
 ]

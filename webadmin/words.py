@@ -66,6 +66,10 @@ WORDS: dict[str, Word] = {
     "operator": Word(_("operator"), "off"),
     "engineer": Word(_("engineer"), "off"),
     "admin": Word(_("administrator"), "off"),
+    "active": Word(_("active"), "ok"),
+    "disabled": Word(_("locked out"), "off"),
+    "expired": Word(_("expired"), "off"),
+    "revoked": Word(_("revoked"), "off"),
     "added": Word(_("added"), "ok"),
     "removed": Word(_("removed"), "bad"),
     "same": Word(_("unchanged"), "off"),
@@ -94,6 +98,27 @@ PARTS: dict[str, Text] = {
     "worker": _("Worker"),
     "beat": _("Clock"),
 }
+
+
+ABILITIES: dict[str, Text] = {
+    "view": _("look at everything"),
+    "run_tasks": _("start tasks"),
+    "cancel_runs": _("cancel runs"),
+    "approve": _("approve"),
+    "stop_all": _("engage the all-stop"),
+    "chat": _("write in the chat"),
+    "publish": _("publish on the bus"),
+    "edit_tasks": _("edit tasks"),
+    "manage_devices": _("manage devices"),
+    "manage_bridges": _("manage platforms"),
+    "release_stop": _("release the all-stop"),
+    "view_audit": _("read the audit record"),
+    "simulate": _("use the simulator"),
+    "manage_users": _("manage people"),
+    "manage_secrets": _("manage secrets"),
+    "manage_box": _("manage the box"),
+}
+"""What a role or a token may do, as people read it."""
 
 
 def word(value: Any) -> Word:

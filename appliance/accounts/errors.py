@@ -29,3 +29,9 @@ class LastAdmin(MillwrightError):
     """Nobody could administer the box after this change."""
 
     code = "accounts.last_admin"
+
+
+class LinkEnded(MillwrightError):
+    """A one-time link for a password that is unknown, used, overtaken by a log-in, or too old."""
+
+    code = "accounts.link_ended"

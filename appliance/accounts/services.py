@@ -44,7 +44,7 @@ def create_user(
             user.save(force_insert=True)
     except IntegrityError as error:
         raise AccountRefused(f"the name {user.username!r} is taken") from error
-    _announce(user, "created", by, {"role": role.value})
+    announce(user, "created", by, {"role": role.value})
     return user
 
 
@@ -54,7 +54,7 @@ def set_password(username: str, password: str, by: Principal) -> User:
     user = get_user(username)
     _apply_password(user, password)
     user.save(update_fields=["password"])
-    _announce(user, "password", by, {})
+    announce(user, "password", by, {})
     return user
 
 
@@ -66,7 +66,7 @@ def set_role(username: str, role: Role, by: Principal) -> User:
         _keep_an_admin(user)
     _apply_role(user, role)
     user.save(update_fields=["role", "is_staff", "is_superuser"])
-    _announce(user, "role", by, {"role": role.value})
+    announce(user, "role", by, {"role": role.value})
     return user
 
 
@@ -78,7 +78,7 @@ def set_active(username: str, active: bool, by: Principal) -> User:
         _keep_an_admin(user)
     user.is_active = active
     user.save(update_fields=["is_active"])
-    _announce(user, "enabled" if active else "disabled", by, {})
+    announce(user, "enabled" if active else "disabled", by, {})
     return user
 
 
@@ -109,7 +109,8 @@ def _apply_password(user: User, password: str) -> None:
     user.set_password(password)
 
 
-def _announce(user: User, change: str, by: Principal, detail: JsonMapping) -> None:
+def announce(user: User, change: str, by: Principal, detail: JsonMapping) -> None:
+    """Tell the screens of a change of a person, and put it on record; in the current transaction."""
     with connection.cursor() as cursor:
         record(cursor, AccountChanged(username=user.username, change=change, principal=by.name))
     trail.put(f"account.{change}", by.name, user.principal.name, detail)

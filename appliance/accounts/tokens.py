@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from appliance.accounts import trail
 from appliance.accounts.domain import Ability
@@ -79,6 +79,11 @@ def revoke_api_token(token_id: int, by: Principal, now: datetime) -> bool:
     if token is not None and ended:
         trail.put("token.revoked", by.name, token.principal.name, {})
     return bool(ended)
+
+
+def list_api_tokens() -> QuerySet[ApiToken]:
+    """Everybody's, the newest first, with the people they belong to."""
+    return ApiToken.objects.select_related("user").defer("digest").order_by("-pk")
 
 
 def _digest(text: str) -> str:

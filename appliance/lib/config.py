@@ -29,6 +29,8 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+ROLES = ("viewer", "operator", "engineer", "admin")
+"""As appliance/accounts/domain.py names them, which stands above this room; a test compares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,11 @@ VARIABLES = (
     Variable("MILLWRIGHT_ALLOWED_HOSTS", "", "More host names under which the box answers, by comma"),
     Variable(
         "MILLWRIGHT_ADMIN_PASSWORD_FILE", "", "File with the first admin's password, for set-up by a program"
+    ),
+    Variable(
+        "MILLWRIGHT_TWO_STEP_ROLES",
+        "",
+        "Roles whose people must log in in two steps, by comma: admin,engineer",
     ),
     Variable("MILLWRIGHT_SECRET_KEY", "generated", "Key of sessions and signatures"),
     Variable("MILLWRIGHT_DEBUG", "no", "Django's debug pages; never on a box that others can reach"),
@@ -110,6 +117,8 @@ class Config(BaseModel):
     allowed_hosts: list[str]
     trusted_origins: list[str]
     admin_password_file: Path | None
+    two_step_roles: frozenset[str]
+    """Roles (appliance/accounts/domain.py) whose people must have a second step."""
     secret_key: str
     debug: bool
     power_safe: bool
@@ -201,6 +210,7 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         allowed_hosts=sorted(hosts | set(settings.items("MILLWRIGHT_ALLOWED_HOSTS"))),
         trusted_origins=[public] if public.startswith("https://") else [],
         admin_password_file=settings.file_of("MILLWRIGHT_ADMIN_PASSWORD"),
+        two_step_roles=settings.some("MILLWRIGHT_TWO_STEP_ROLES", ROLES),
         secret_key=settings.find("MILLWRIGHT_SECRET_KEY") or home.secret("secret_key"),
         debug=settings.flag("MILLWRIGHT_DEBUG", False),
         power_safe=settings.flag("MILLWRIGHT_POWER_SAFE", True),

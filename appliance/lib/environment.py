@@ -72,6 +72,14 @@ class Settings:
     def items(self, name: str) -> tuple[str, ...]:
         return tuple(item.strip() for item in self.text(name, "").split(",") if item.strip())
 
+    def some(self, name: str, known: tuple[str, ...]) -> frozenset[str]:
+        """Any of ``known``, by comma."""
+        found = frozenset(item.lower() for item in self.items(name))
+        if found - set(known):
+            wrong = ", ".join(sorted(found - set(known)))
+            raise ConfigInvalid(f"{name} names {wrong}; expected some of {', '.join(known)}")
+        return found
+
     def flag(self, name: str, default: bool) -> bool:
         found = self.choice(name, "yes" if default else "no", (*_YES, *_NO), "yes or no")
         return found in _YES

@@ -36,7 +36,10 @@ __all__ = [
     "resolve",
     "resolve_async",
     "rotate",
+    "seal",
+    "secrets_after",
     "set_secret",
+    "unseal",
 ]
 
 PREFIX = "secret:"
@@ -79,6 +82,11 @@ def list_secrets() -> list[Secret]:
     return list(Secret.objects.defer("token"))
 
 
+def secrets_after(name: str, limit: int) -> list[Secret]:
+    """At most ``limit`` of them, in the order of their names and after ``name``, without their values."""
+    return list(Secret.objects.defer("token").filter(name__gt=name)[:limit])
+
+
 def resolve(text: str, home: Path | None = None) -> str:
     """The value behind ``secret:NAME``; any other text is itself. Raises SecretMissing, SecretUnreadable.
 
@@ -116,6 +124,24 @@ def rotate(by: Principal, home: Path | None = None) -> int:
         row.save(update_fields=["token"])
     append_here("secret.rotated", by.name, "secret", {"secrets": len(rows)})
     return len(rows)
+
+
+def seal(purpose: str, text: str, home: Path | None = None) -> str:
+    """``text`` for a column of another area, so that the database alone does not give it away."""
+    return _box(home).encrypt(json.dumps([purpose, text]).encode()).decode()
+
+
+def unseal(purpose: str, token: str, home: Path | None = None) -> str:
+    """What was sealed for this purpose. Raises SecretUnreadable."""
+    from cryptography.fernet import InvalidToken
+
+    try:
+        sealed, text = json.loads(_box(home).decrypt(token.encode()))
+    except (InvalidToken, ValueError) as error:
+        raise SecretUnreadable(f"the root key does not open what was sealed for {purpose}") from error
+    if sealed != purpose:
+        raise SecretUnreadable(f"what was sealed for {sealed} does not serve for {purpose}")
+    return str(text)
 
 
 def _open(name: str, token: Any, home: Path | None) -> str:

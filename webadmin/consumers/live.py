@@ -11,6 +11,7 @@ from appliance.accounts.domain import Ability
 from appliance.events.journal import Cursor, CursorInvalid, Page
 from appliance.events.services import current_cursor, read_after
 from appliance.runs.models import Run
+from webadmin.login.required import lacks_two_step
 from webadmin.visible import visible_to
 
 PAUSE = 0.2
@@ -30,6 +31,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         user = self.scope.get("user")
         if user is None or not user.is_authenticated or not user.can(Ability.VIEW):
             await self.close(code=4401)
+            return
+        if await database_sync_to_async(lacks_two_step)(user):
+            await self.close(code=4403)
             return
         self._cursor: Cursor | None = None
         self._wake = asyncio.Event()

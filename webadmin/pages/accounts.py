@@ -1,9 +1,8 @@
-"""Logging in, and the language of the screens."""
+"""Logging in and out, and the language of the screens."""
 
-from typing import Any
-
+from allauth.account.views import LoginView, LogoutView
+from allauth.mfa.base.views import AuthenticateView
 from django.conf import settings
-from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -16,15 +15,17 @@ YEAR = 365 * 24 * 3600
 
 
 class LogIn(LoginView):
-    """The log-in page; whoever logs in reads their own language from then on."""
-
     template_name = "accounts/login.html"
-    redirect_authenticated_user = True
 
-    def form_valid(self, form: Any) -> HttpResponse:
-        response = super().form_valid(form)
-        remember_language(response, form.get_user().language)
-        return response
+
+class Code(AuthenticateView):
+    """The second step of a log-in. Until it is done, nobody is logged in."""
+
+    template_name = "accounts/code.html"
+
+
+class LogOut(LogoutView):
+    http_method_names = ["post", "options"]
 
 
 def remember_language(response: HttpResponse, language: str) -> None:

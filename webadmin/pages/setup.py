@@ -14,25 +14,13 @@ from appliance.accounts.models import Language
 from appliance.accounts.setup import redeem, token_is_valid
 from appliance.lib.errors import MillwrightError
 from webadmin.pages.accounts import remember_language
+from webadmin.pages.password_link import NewPasswordForm
 
 
-class SetupForm(forms.Form):
+class SetupForm(NewPasswordForm):
     username = forms.CharField(label=_("User name"), max_length=150)
-    password = forms.CharField(
-        label=_("Password"),
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=_("At least 10 characters, nothing that others would try first."),
-    )
-    again = forms.CharField(
-        label=_("Password again"), widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
-    )
     language = forms.ChoiceField(label=_("Language"), choices=Language.choices)
-
-    def clean(self) -> dict[str, object]:
-        cleaned = super().clean() or {}
-        if cleaned.get("password") != cleaned.get("again"):
-            self.add_error("again", _("The two passwords differ."))
-        return cleaned
+    field_order = ("username", "password", "again", "language")
 
 
 @never_cache

@@ -16,7 +16,7 @@ from appliance.lib.config import Durability
 from appliance.processes.signs import BROKER_PART
 from appliance.safety.allstop import AllStop, current
 from appliance.tasks.models import TaskTrigger
-from webadmin.words import DURABILITY, PARTS, word
+from webadmin.words import ABILITIES, DURABILITY, PARTS, word
 
 register = template.Library()
 
@@ -135,6 +135,12 @@ def is_check(field: BoundField) -> bool:
 def can(user: Any, ability: str) -> bool:
     """Whether the person may do it; nobody who is not signed in may do anything."""
     return bool(user.is_authenticated and user.can(Ability(ability)))
+
+
+@register.filter
+def ability(value: str) -> Any:
+    """What a token may do, in words; one that is not known any more as it is."""
+    return ABILITIES.get(value, value)
 
 
 @register.filter

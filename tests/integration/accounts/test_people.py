@@ -95,7 +95,9 @@ def test_the_command_adds_lists_and_mends(tmp_path: Path, capsys: pytest.Capture
     call_command("users", "add", "ana", "--role", "engineer", "--password-file", str(file))
     call_command("users", "list", "--json")
     listed = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert listed == [{"name": "ana", "role": "engineer", "active": True, "last_login": None}]
+    assert listed == [
+        {"name": "ana", "role": "engineer", "active": True, "two_step": False, "last_login": None}
+    ]
     file.write_text("another-lathe-4712")
     call_command("users", "password", "ana", "--password-file", str(file))
     assert get_user("ana").check_password("another-lathe-4712")

@@ -17,7 +17,9 @@ from appliance.safety.secrets import (
     resolve,
     resolve_async,
     rotate,
+    seal,
     set_secret,
+    unseal,
 )
 from tests.database import connect_async
 
@@ -74,6 +76,18 @@ def test_a_new_root_key_opens_every_secret_and_old_backups(tmp_path: Path) -> No
     assert resolve("secret:bot", tmp_path) == VALUE
     Secret.objects.update(token=before)
     assert resolve("secret:bot", tmp_path) == VALUE
+
+
+def test_what_another_area_sealed_opens_for_its_purpose_only_and_after_a_new_root_key(tmp_path: Path) -> None:
+    token = seal("log-in", VALUE, tmp_path)
+    assert VALUE not in token
+    rotate(CONSOLE, tmp_path)
+    assert unseal("log-in", token, tmp_path) == VALUE
+    with pytest.raises(SecretUnreadable, match="log-in does not serve for backups"):
+        unseal("backups", token, tmp_path)
+    (tmp_path / "secrets" / "root_key").unlink()
+    with pytest.raises(SecretUnreadable, match="does not open"):
+        unseal("log-in", token, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from pytest_django import Settings
@@ -16,8 +17,8 @@ from appliance.accounts.services import create_user
 from appliance.lib.identity import uuid7
 from appliance.tasks.models import Task
 from appliance.tasks.services import apply_text
+from tests.visitor import PASSWORD, password, switch_on
 
-PASSWORD = "hammer-and-anvil-7"
 GREET = """- name: greet
   description: Says hello
   triggers:
@@ -36,6 +37,12 @@ GREET = """- name: greet
 def _no_collected_files(settings: Settings) -> None:
     """Files are served from where they are; WhiteNoise warns about the folder that nothing was collected to."""
     settings.STATIC_ROOT = None
+
+
+@pytest.fixture(autouse=True)
+def _a_cheap_hash_of_passwords(settings: Settings) -> None:
+    """The real one takes most of a second on purpose."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
@@ -101,3 +108,15 @@ def ended_run(greet: Task) -> Callable[..., UUID]:
         return run_id
 
     return make
+
+
+@pytest.fixture
+def ana(person: Callable[[Role], User]) -> tuple[str, str, list[str]]:
+    """An engineer with a second step: user name, secret, recovery codes. Nobody has guessed yet."""
+    cache.clear()
+    person(Role.ENGINEER)
+    client = Client()
+    assert password(client, "engineer") == "/"
+    secret, codes = switch_on(client)
+    assert len(codes) == 10
+    return "engineer", secret, codes

@@ -9,6 +9,7 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.db import connections, transaction
+from pytest_django import Settings
 
 from appliance.accounts.domain import Role
 from appliance.accounts.models import User
@@ -41,6 +42,12 @@ def socket_of(user: Any) -> WebsocketCommunicator:
 
 async def in_database(work: Callable[..., Any], *arguments: Any) -> Any:
     return await database_sync_to_async(work)(*arguments)
+
+
+async def test_a_required_second_step_comes_before_what_happens_live(settings: Settings) -> None:
+    settings.CONFIG = settings.CONFIG.model_copy(update={"two_step_roles": frozenset({"viewer"})})
+    browser = socket_of(await in_database(viewer))
+    assert await browser.connect() == (False, 4403)
 
 
 def change(enabled: bool) -> None:

@@ -1,5 +1,6 @@
 """Nobody sees or does more than their role allows."""
 
+import re
 from collections.abc import Callable
 from uuid import UUID
 
@@ -29,6 +30,8 @@ PAGES = {
     "/platforms/": Role.VIEWER,
     "/audit/": Role.ENGINEER,
     "/api/v1/docs": Role.VIEWER,
+    "/account/": Role.VIEWER,
+    "/account/password/": Role.VIEWER,
 }
 CHANGES = {
     "/tasks/validate/": Role.ENGINEER,
@@ -101,8 +104,16 @@ def test_only_engineers_see_raw_rows_and_nobody_changes_them(browser: Browsers, 
     assert admin.post(row, {"name": "other"}).status_code == 403
 
 
-def test_every_answer_carries_the_strict_policy(browser: Browsers) -> None:
-    policy = browser(Role.VIEWER).get("/")["Content-Security-Policy"]
+@pytest.mark.parametrize("path", [*PAGES, "/login/"])
+def test_every_page_carries_the_strict_policy_and_keeps_to_it(
+    path: str, browser: Browsers, greet: Task
+) -> None:
+    client = Client() if path == "/login/" else browser(PAGES[path])
+    answer = client.get(path)
+    policy = answer["Content-Security-Policy"]
+    page = answer.content.decode()
+    assert "<script>" not in page
+    assert not re.search(r"\s(?:style|on[a-z]+)=[\"']", page)
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
 

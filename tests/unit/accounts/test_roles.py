@@ -4,6 +4,7 @@ import pytest
 
 from appliance.accounts.domain import NEEDED, Ability, Role, allowed, lower
 from appliance.accounts.principal import NotAllowed, Principal
+from appliance.lib.config import ROLES
 
 
 def test_each_role_may_all_that_the_one_below_it_may() -> None:
@@ -28,3 +29,7 @@ def test_a_principal_is_held_to_its_role() -> None:
     Principal("user:a", Role.ENGINEER).require(Ability.EDIT_TASKS)
     with pytest.raises(NotAllowed, match="user:a is operator"):
         Principal("user:a", Role.OPERATOR).require(Ability.EDIT_TASKS)
+
+
+def test_the_settings_name_the_roles_that_there_are() -> None:
+    assert set(ROLES) == {role.value for role in Role}

@@ -193,3 +193,13 @@ def test_a_configuration_does_not_change(nothing: dict[str, str]) -> None:
     config: Config = read_config(nothing)
     with pytest.raises(ValueError, match="frozen"):
         config.debug = True  # type: ignore[misc]
+
+
+def test_roles_that_need_two_steps_are_named_by_comma(nothing: dict[str, str]) -> None:
+    assert read_config(nothing).two_step_roles == frozenset()
+    asked = {**nothing, "MILLWRIGHT_TWO_STEP_ROLES": "Admin, engineer"}
+    assert read_config(asked).two_step_roles == {"admin", "engineer"}
+    with pytest.raises(
+        ConfigInvalid, match="MILLWRIGHT_TWO_STEP_ROLES names emperor; expected some of viewer"
+    ):
+        read_config({**nothing, "MILLWRIGHT_TWO_STEP_ROLES": "admin,emperor"})

@@ -1,4 +1,5 @@
-/* Filters apply when they are chosen; a form is not sent twice; what cannot be undone is asked once. */
+/* Filters apply when they are chosen; a form is not sent twice; what cannot be undone is asked once;
+   a button prints the page. */
 
 export function startForms() {
   document.addEventListener("change", ({ target }) => {
@@ -20,6 +21,9 @@ export function startForms() {
       form.dataset.sent = "yes";
       setTimeout(() => delete form.dataset.sent, 5000);
     }
+  });
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest("[data-print]")) window.print();
   });
   // Coming back by the browser's button finds the page as it was, with forms that may be sent again.
   window.addEventListener("pageshow", () => {

@@ -9,15 +9,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from appliance.accounts.domain import Ability, Role
-from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE
 from appliance.accounts.services import create_user, get_user, set_active, set_password, set_role
 from appliance.accounts.tokens import issue_api_token
+from appliance.accounts.two_step import people, reset_two_step
 from appliance.lib.errors import MillwrightError
 
 
 class Command(BaseCommand):
-    help = "List people, add one, give a new password (a lost one is mended this way), change a role."
+    help = "List people, add one, mend a lost password or second step, change a role."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -37,6 +37,10 @@ class Command(BaseCommand):
         token.add_argument("name", help="the person whose rights it has at most")
         token.add_argument("label", help="what the key is for")
         token.add_argument("--scope", action="append", required=True, choices=[a.value for a in Ability])
+        reset = verbs.add_parser(
+            "reset-two-step", help="take a lost second step away: the password is enough"
+        )
+        reset.add_argument("name")
         for verb in ("disable", "enable"):
             verbs.add_parser(verb, help=f"{verb} a person's log-in").add_argument("name")
 
@@ -64,6 +68,11 @@ def _perform(options: dict[str, Any]) -> str:
         case "token":
             scopes = [Ability(scope) for scope in options["scope"]]
             return issue_api_token(get_user(name), options["label"], scopes, CONSOLE, datetime.now(UTC))
+        case "reset-two-step":
+            had_one = reset_two_step(name, CONSOLE)
+            return (
+                f"{name} logs in with the password alone now." if had_one else f"{name} had no second step."
+            )
         case verb:
             set_active(name, verb == "enable", CONSOLE)
             return f"{name} is {verb}d now."
@@ -97,14 +106,16 @@ def _listing(*, as_json: bool) -> str:
             "name": user.username,
             "role": user.role,
             "active": user.is_active,
+            "two_step": user.two_step,
             "last_login": user.last_login.isoformat() if user.last_login else None,
         }
-        for user in User.objects.all()
+        for user in people()
     ]
     if as_json:
         return json.dumps(rows)
     lines = [
         f"{row['name']:<24} {row['role']:<10} {'active' if row['active'] else 'disabled':<9} "
+        f"{'two-step' if row['two_step'] else '-':<9} "
         f"{row['last_login'] or 'never logged in'}"
         for row in rows
     ]
