@@ -18,13 +18,16 @@ from webadmin.pages import (
     editor,
     overview,
     password_link,
+    people,
     platforms,
     runs,
+    secrets,
     security,
     setup,
     simulator,
     stop,
     tasks,
+    tokens,
 )
 
 urlpatterns = [
@@ -47,6 +50,19 @@ urlpatterns = [
     path(
         "account/recovery-codes/new/", security.NewRecoveryCodes.as_view(), name="mfa_generate_recovery_codes"
     ),
+    path("people/", people.people, name="people"),
+    path("people/add/", people.add, name="people-add"),
+    path("person/<str:name>/", people.one, name="people-one"),
+    path("person/<str:name>/role/", people.role, name="people-role"),
+    path("person/<str:name>/switch/", people.switch, name="people-switch"),
+    path("person/<str:name>/password/", people.password, name="people-password"),
+    path("person/<str:name>/two-step/", people.reset, name="people-two-step"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/add/", tokens.add, name="token-add"),
+    path("tokens/<int:token_id>/revoke/", tokens.revoke, name="token-revoke"),
+    path("secrets/", secrets.secrets, name="secrets"),
+    path("secrets/set/", secrets.save, name="secret-set"),
+    path("secrets/<str:name>/remove/", secrets.remove, name="secret-remove"),
     path("tasks/", tasks.task_list, name="tasks"),
     path("tasks/new/", editor.edit, name="task-new"),
     path("tasks/validate/", editor.validate, name="task-validate"),

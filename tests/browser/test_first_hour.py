@@ -9,6 +9,10 @@ from appliance.processes.bench.box import Box
 
 pytestmark = pytest.mark.slow
 NAME, PASSWORD = "ana", "a-long-secret-42"
+PAGES = (
+    *("/", "/tasks/", "/runs/", "/chat/", "/bus/", "/devices/", "/platforms/", "/audit/"),
+    *("/people/", "/person/ana/", "/tokens/", "/secrets/", "/account/password/", "/account/"),
+)
 SLOW_TASK = """- name: slow_talker
   trigger: manual
   actions:
@@ -132,7 +136,7 @@ def reads_it_on_a_phone(chromium: Browser, address: str) -> None:
     )
     page = phone.new_page()
     log_in_on_phone(page, address)
-    for path in ("/", "/tasks/", "/runs/", "/chat/", "/bus/", "/devices/", "/platforms/", "/audit/"):
+    for path in PAGES:
         page.goto(f"{address}{path}")
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, f"{path} is {width} pixels wide"

@@ -40,6 +40,9 @@ def test_an_empty_box_says_what_to_do_on_every_page(browser: Browsers) -> None:
     assert "The bus is silent" in html(client, "/bus/")
     assert "Only the box's own broker" in html(client, "/bus/brokers/")
     assert "No device has an account" in html(client, "/devices/")
+    assert "No program has a key" in html(client, "/tokens/")
+    assert "Nothing is kept here yet" in html(client, "/secrets/")
+    assert "Nobody comes after this name" in html(client, "/people/?after=zzz")
     assert "No such record" in html(client, "/audit/?kind=nothing.like.it")
 
 
@@ -105,6 +108,9 @@ def test_inputs_that_cannot_be_meant_start_nothing(text: str, browser: Browsers,
         "/audit/?kind=%00&principal=%27&before=99999999999999999999999",
         "/chat/?before=-1",
         "/devices/?after=%00",
+        "/people/?after=%00",
+        "/tokens/?before=-1",
+        "/secrets/?after=%00&name=%00%22",
     ],
 )
 def test_nonsense_in_an_address_is_an_empty_page_not_an_error(path: str, browser: Browsers) -> None:

@@ -32,6 +32,10 @@ PAGES = {
     "/api/v1/docs": Role.VIEWER,
     "/account/": Role.VIEWER,
     "/account/password/": Role.VIEWER,
+    "/people/": Role.ADMIN,
+    "/person/admin/": Role.ADMIN,
+    "/tokens/": Role.ADMIN,
+    "/secrets/": Role.ADMIN,
 }
 CHANGES = {
     "/tasks/validate/": Role.ENGINEER,
@@ -53,6 +57,15 @@ CHANGES = {
     "/platforms/identities/1/": Role.ADMIN,
     "/audit/verify/": Role.ENGINEER,
     "/simulator/": Role.ENGINEER,
+    "/people/add/": Role.ADMIN,
+    "/person/admin/role/": Role.ADMIN,
+    "/person/admin/switch/": Role.ADMIN,
+    "/person/admin/password/": Role.ADMIN,
+    "/person/admin/two-step/": Role.ADMIN,
+    "/tokens/add/": Role.ADMIN,
+    "/tokens/1/revoke/": Role.ADMIN,
+    "/secrets/set/": Role.ADMIN,
+    "/secrets/API_KEY/remove/": Role.ADMIN,
     "/stop/": Role.OPERATOR,
     "/stop/release/": Role.ENGINEER,
 }
