@@ -5,6 +5,7 @@ from ninja import NinjaAPI
 
 from appliance.lib.errors import MillwrightError
 from appliance.runs.services import NotNow
+from appliance.safety.errors import ReadOnlyNow
 from appliance.tasks.loader import TaskFileError
 from webadmin.api import box, runs, tasks
 from webadmin.api.auth import EITHER
@@ -41,6 +42,8 @@ def _status(error: MillwrightError) -> int:
         return 404
     if error.code == "accounts.not_allowed":
         return 403
+    if isinstance(error, ReadOnlyNow):
+        return 423
     if isinstance(error, NotNow):
         return 409
     return 422 if error.permanent else 503
