@@ -15,8 +15,9 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7, uuid_at
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import hints, sql
+from appliance.runs.called import end_called
+from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, Priority, RunState, StepState, Waiting
-from appliance.runs.ledger import run_changed
 from appliance.runs.models import Run
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
@@ -163,7 +164,10 @@ def task_name(run: Run) -> str:
 
 
 def cancel(run_id: UUID, by: Principal) -> None:
-    """End a run: at once when it waits, within a moment (and with its whole process tree) when it runs."""
+    """End a run: at once when it waits, within a moment (and with its whole process tree) when it runs.
+
+    The runs that it has called and waits for end with it. Raises RunNotFound, NotNow, ReadOnlyNow.
+    """
     refuse_changes(by)
     run = get(run_id)
     name, reason = task_name(run), f"cancelled by {by.name}"
@@ -175,14 +179,15 @@ def cancel(run_id: UUID, by: Principal) -> None:
         if ended is not None:
             if ended[2] is not None:
                 cursor.execute(sql.WAKE_ONE, {"id": ended[2], "waiting_for": Waiting.TIMER.value})
-            cursor.execute(sql.END_STEPS, {"id": run_id})
+            cursor.execute(sql.END_STEPS, {"ids": [run_id]})
             record(cursor, run_changed(run_id, name, RunState.CANCELLED, None, reason, by.name))
         else:
-            cursor.execute(sql.REQUEST_CANCEL, {"id": run_id})
+            cursor.execute(sql.REQUEST_CANCEL, {"id": run_id, "reason": reason})
             if cursor.fetchone() is None:
                 raise NotNow(f"run {run_id} has ended already: it is {get(run_id).state}")
         append(cursor, [AuditEntry("run.cancel", by.name, str(run_id), {"task": name})])
-    hints.look_at([run_id])
+    # After that commit: no lock of this run is held while those of the called ones are taken.
+    hints.look_at([run_id, *end_called(run_id, reason)])
 
 
 def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
