@@ -8,6 +8,7 @@ from appliance.bus.client import BusClient
 from appliance.events.hints import Hinter
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
+from appliance.processes.kept_output import OutputShelf
 from appliance.processes.live_output import LiveOutput
 from appliance.processes.parts import BoxServices, DefinitionCache, open_pool, owner
 from appliance.processes.signs import sign
@@ -46,7 +47,8 @@ class WorkerParts:
         )
         await self.bus.start()
         self.hinter = Hinter()
-        self.live = LiveOutput(self.hinter)
+        self.shelf = OutputShelf(config.redis_url)
+        self.live = LiveOutput(self.hinter, self.shelf)
         ledger = Ledger(self.pool, owner(SLOT))
         performer = Performer(
             ledger,
@@ -55,6 +57,7 @@ class WorkerParts:
             clock,
             DefinitionCache().get,
             on_output=self.live.emit,
+            on_ended=self.live.ended,
             after_commit=self.hinter.poke,
         )
         executor = Executor(ledger, performer, clock, concurrency=CONCURRENCY)
@@ -86,6 +89,8 @@ class WorkerParts:
 
     async def close(self) -> None:
         self._signs.cancel()
+        await self.live.close()
+        await self.shelf.close()
         await self.bus.stop()
         await self.pool.close()
 
