@@ -37,6 +37,8 @@ CREATE INDEX outbox_item_untold ON outbox_item (id)
 CREATE INDEX outbox_item_state ON outbox_item (state, id DESC);
 """
 
+CREATE_PLATFORM = "CREATE INDEX outbox_item_platform ON outbox_item (platform, id DESC)"
+
 DROP = "DROP TABLE outbox_item; DROP SEQUENCE outbox_item_order"
 
 # The same key again: nothing while it is under way; a failed one is opened again (its step is retried);

@@ -1,7 +1,6 @@
 """At the all-stop's level ``read_only`` nothing changes: every address, every command, every chat word."""
 
 import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +9,6 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.management import CommandError, call_command, get_commands
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django import Settings
 
 from appliance.accounts.domain import Role
@@ -20,6 +18,7 @@ from appliance.accounts.services import create_user
 from appliance.bridges.commands import parse_command
 from appliance.bridges.ports import ChatSender
 from appliance.events.models import EventRow
+from appliance.processes.bench.addresses import addresses
 from appliance.processes.chat import ChatCommands
 from appliance.runs.models import Run
 from appliance.safety.allstop import Level, current, engage, release
@@ -79,28 +78,9 @@ def stopped(admin: User) -> Iterator[User]:
     release("over", BOX, datetime.now(UTC))
 
 
-def addresses(
-    patterns: list[URLPattern | URLResolver], before: str = "", space: str = ""
-) -> Iterator[tuple[str, str]]:
-    """Every address with a value in each of its places, and its name."""
-    for one in patterns:
-        path = before + filled(one)
-        if isinstance(one, URLResolver):
-            inner = f"{space}{one.namespace}:" if one.namespace else space
-            yield from addresses(one.url_patterns, path, inner)
-        else:
-            yield path, f"{space}{one.name or ''}"
-
-
-def filled(pattern: URLPattern | URLResolver) -> str:
-    text = str(pattern.pattern)
-    text = re.sub(r"<(\w+):\w+>", lambda found: VALUES[found[1]], text)
-    text = re.sub(r"\(\?P<\w+>[^)]*\)|<\w+>", "some", text)
-    return text.replace("^", "").replace("$", "").replace("\\", "").replace("?", "")
-
-
 def all_addresses() -> list[tuple[str, str]]:
-    return list(addresses(get_resolver().url_patterns))
+    """Every address with a value in each of its places, and its name."""
+    return [(one.filled(VALUES).removeprefix("/"), one.name) for one in addresses()]
 
 
 def test_the_walk_finds_what_is_there() -> None:
