@@ -31,7 +31,7 @@ class Counted(Paginator):  # type: ignore[type-arg]  # generic for the type chec
     @cached_property
     def count(self) -> int:
         rows: QuerySet[Model] = self.object_list  # type: ignore[assignment]  # the admin pages querysets only
-        return len(rows.order_by().values_list("pk")[:MOST_COUNTED])
+        return rows.order_by().values("pk")[:MOST_COUNTED].count()
 
 
 class ReadOnly(ModelAdmin):  # type: ignore[misc]  # unfold has no types
