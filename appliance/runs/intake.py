@@ -23,8 +23,8 @@ from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain_object, plain_text
 from appliance.runs import sql
 from appliance.runs.chains import chained
+from appliance.runs.changes import run_changed
 from appliance.runs.domain import RunState
-from appliance.runs.ledger import run_changed
 from appliance.runs.reflex.committer import Arrival
 from appliance.runs.reflex.flight import Launched
 from appliance.runs.reflex.lane import ReflexLane

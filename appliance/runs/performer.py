@@ -53,6 +53,7 @@ class Performer:
         clock: Clock,
         definition_of: Callable[[int], Any],
         on_output: Callable[[str, str, str, bytes], None] | None = None,
+        on_ended: Callable[[str, str], None] = lambda run_id, step: None,
         after_outbox: Callable[[], None] = lambda: None,
         after_commit: Callable[[], None] = lambda: None,
     ) -> None:
@@ -61,6 +62,7 @@ class Performer:
         self._clock = clock
         self._definition_of = definition_of
         self._on_output = on_output
+        self._on_ended = on_ended
         self._renderer = Renderer(ledger, clock)
         self._recorder = Recorder(ledger, gate, clock, after_outbox, after_commit)
 
@@ -154,6 +156,8 @@ class Performer:
             result = StepResult(Status.UNKNOWN, error=f"no answer after {timeout:g} s")
         except MillwrightError as error:
             result = StepResult.failed(str(error), retryable=not error.permanent)
+        finally:
+            self._on_ended(str(row.id), spec.id)
         return await self._settle(walk, following, now, effect, arguments, result)
 
     def _context(

@@ -11,8 +11,8 @@ from appliance.events import StepChanged
 from appliance.events.services import record_many_async
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import sql
+from appliance.runs.changes import run_changed
 from appliance.runs.domain import RunState, StepState, Waiting
-from appliance.runs.ledger import run_changed
 
 _TASK_NAME = "SELECT t.name FROM runs_run r JOIN tasks_task t ON t.id = r.task_id WHERE r.id = %s"
 _SUCCEED = """

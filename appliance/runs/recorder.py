@@ -227,8 +227,8 @@ class Recorder:
             await self._ledger.write_steps(connection, walk.lease, walk.definition.name, [write])
 
     async def cancelled(self, lease: Lease, task: str) -> None:
-        """A person ended the run."""
-        await self._ledger.release(lease, task, RunState.CANCELLED, reason="cancelled by a person")
+        """Its cancellation was asked for; the row says by whom."""
+        await self._ledger.release(lease, task, RunState.CANCELLED)
         self._after_commit()
 
     async def held(self, lease: Lease, task: str) -> None:

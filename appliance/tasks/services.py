@@ -14,6 +14,7 @@ from appliance.events import TaskChanged
 from appliance.events.services import record
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.safety.read_only import refuse_changes
 from appliance.tasks import periodic, sql
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.loader import LoadedTask, load_text
@@ -58,8 +59,10 @@ def apply_text(
 ) -> list[Applied]:
     """Validate a file and store what is new in it as immutable versions, all or nothing.
 
-    ``only`` refuses a file that renames the task being edited. Raises TaskFileError with every problem found.
+    ``only`` refuses a file that renames the task being edited. Raises TaskFileError with every problem found,
+    and ReadOnlyNow.
     """
+    refuse_changes(by)
     loaded = load_text(text, filename, known_calls=_calls_of_others(text), known_brokers=known_prefixes())
     if only is not None and [item.definition.name for item in loaded] != [only]:
         raise MillwrightError(f"this page edits the task {only!r}: keep its name, and one task per page")
@@ -105,7 +108,11 @@ def _apply(item: LoadedTask, filename: str, by: Principal, now: datetime) -> App
 
 
 def set_enabled(name: str, enabled: bool, by: Principal, now: datetime) -> None:
-    """Switch a task on or off. A task switched on again does not make up for the time it was off."""
+    """Switch a task on or off. A task switched on again does not make up for the time it was off.
+
+    Raises TaskNotFound, ReadOnlyNow.
+    """
+    refuse_changes(by)
     with transaction.atomic():
         task = Task.objects.select_for_update(of=("self",)).select_related("current").get(pk=find(name).pk)
         if task.enabled == enabled:

@@ -148,6 +148,32 @@ class StepOut(Schema):
     finished_at: datetime | None
 
 
+class OutboxItemOut(Schema):
+    """``place`` in its target's line: 1 is next, 100 stands for 100 and more, null when it is over."""
+
+    id: UUID
+    platform: str
+    conversation: str | None
+    state: str
+    place: int | None
+    reason: str
+    attempts: int
+    repeat_possible: bool
+    run_id: UUID | None
+    step_id: str
+    next_at: datetime | None
+    expires_at: datetime
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class OutboxOut(Schema):
+    """Newest first; ``next`` is the ``before`` of the page that follows."""
+
+    items: list[OutboxItemOut]
+    next: UUID | None
+
+
 class EventOut(Schema):
     cursor: str
     at: datetime

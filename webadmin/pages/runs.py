@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -12,8 +13,9 @@ from django.views.decorators.http import require_POST
 from appliance.accounts.domain import Ability
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
+from appliance.processes.kept_output import kept_texts, read_kept
 from appliance.runs import services
-from appliance.runs.domain import FINAL, RunState
+from appliance.runs.domain import FINAL, RunState, StepState
 from appliance.runs.models import Run, Step
 from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, person
@@ -76,10 +78,16 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "scale": scale,
         "ended": RunState(run.state) in FINAL,
         "why": _why(run),
+        "kept": _kept(run_id) if any(step.state == StepState.INTENT for step in steps) else {},
         "due": _due(run),
         "may_act": person(request).can(Ability.CANCEL_RUNS),
     }
     return render(request, "runs/page.html", context)
+
+
+def _kept(run_id: UUID) -> dict[str, str]:
+    """What steps that are under way have written so far; the socket goes on from there."""
+    return kept_texts(read_kept(settings.CONFIG.redis_url, str(run_id)))
 
 
 def _due(run: Run) -> datetime | None:

@@ -175,6 +175,9 @@ class Engine:
         row = await self.run(run_id)
         return f"{row['state']}:{row['waiting_for']}" if row["waiting_for"] else str(row["state"])
 
+    async def state_is(self, run_id: UUID, wanted: str) -> bool:
+        return await self.state(run_id) == wanted
+
     async def steps(self, run_id: UUID) -> list[tuple[str, int, str]]:
         rows = await self.sql(
             "SELECT step, attempt, state FROM runs_step WHERE run_id = %s ORDER BY position, attempt", run_id
