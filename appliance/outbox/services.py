@@ -14,6 +14,22 @@ from appliance.outbox import sql
 from appliance.outbox.domain import OutboxState
 from appliance.outbox.models import OutboxRow
 from appliance.outbox.ports import OutboxItem
+from appliance.outbox.statistics import TargetStatistics, target_statistics
+
+__all__ = [
+    "TargetStatistics",
+    "cancel",
+    "counts",
+    "enqueue",
+    "enqueue_now",
+    "listed",
+    "of_run",
+    "overdue",
+    "retry",
+    "target_statistics",
+    "wake_platform",
+    "wake_platform_now",
+]
 
 _HINT = {"channel": sql.HINT_CHANNEL}
 
@@ -106,7 +122,8 @@ def cancel(item_id: UUID, principal: str) -> bool:
 
 
 def wake_platform_now(platform: str) -> int:
-    """A platform became able to send (a recipient, a token): try what waits for it. Gives how many wait."""
+    """A platform became able to send (a recipient, a token): try what waits for it. Gives how many
+    had been put off."""
     with django_connection.cursor() as cursor:
         cursor.execute(sql.WAKE_PLATFORM, {**_HINT, "platform": platform})
         row = cursor.fetchone()
