@@ -1,0 +1,73 @@
+"""Whether each part of the box answers. Every check is bounded in time and never raises."""
+
+import socket
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import redis
+
+from appliance.lib.config import Config
+from appliance.lib.listening import ANYWHERE
+from appliance.processes.launch import start_time
+from appliance.processes.layout import pid_folder
+
+STALE = timedelta(seconds=15)
+"""Without a sign of life for longer than this a process counts as away."""
+
+SIGNING = ("reactor", "worker", "beat")
+"""Processes that write signs of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """One part of the box: fine or not, and why."""
+
+    healthy: bool
+    message: str = ""
+
+
+def redis_state(config: Config) -> PartState:
+    try:
+        with redis.Redis.from_url(config.redis_url, socket_timeout=1, socket_connect_timeout=1) as client:
+            client.ping()
+    except (redis.RedisError, OSError) as error:
+        return PartState(False, f"no answer: {str(error)[:200]}")
+    return PartState(True)
+
+
+def broker_state(config: Config) -> PartState:
+    parts = urlsplit(config.mqtt_url)
+    return _listens(parts.hostname or "127.0.0.1", parts.port or 1883)
+
+
+def web_state(config: Config) -> PartState:
+    host, port = config.http_listen
+    return _listens("127.0.0.1" if host in ANYWHERE else host, port)
+
+
+def spawner_state(config: Config) -> PartState:
+    """By its process: each connection to its socket would take one of the few helpers it keeps ready."""
+    try:
+        pid, _, started = (pid_folder(config.home) / "spawner").read_text().strip().partition(" ")
+        alive = pid.isdigit() and start_time(int(pid)) == started
+    except OSError:
+        return PartState(False, "has not started yet")
+    return PartState(alive, "" if alive else "its process has ended")
+
+
+def signed_state(at: datetime | None, healthy: bool, message: str, now: datetime) -> PartState:
+    """Of a process, by its last sign of life."""
+    if at is None:
+        return PartState(False, "has not started yet")
+    if now - at > STALE:
+        return PartState(False, f"no sign of life for {int((now - at).total_seconds())} s")
+    return PartState(healthy, "" if healthy else message)
+
+
+def _listens(host: str, port: int) -> PartState:
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return PartState(True)
+    except OSError as error:
+        return PartState(False, f"no connection: {error.strerror or error}")
