@@ -25,6 +25,8 @@ class PartState:
 
     healthy: bool
     message: str = ""
+    required: bool = True
+    """Whether the box is ready only with it. A broker of somebody else's may be away."""
 
 
 def redis_state(config: Config) -> PartState:
