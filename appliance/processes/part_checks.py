@@ -3,20 +3,21 @@
 import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import redis
 
 from appliance.lib.config import Config
 from appliance.lib.listening import ANYWHERE
-from appliance.processes.launch import start_time
-from appliance.processes.layout import pid_folder
 
 STALE = timedelta(seconds=15)
 """Without a sign of life for longer than this a process counts as away."""
 
 SIGNING = ("reactor", "worker", "beat")
 """Processes that write signs of life."""
+
+_ACCEPTS = 0x10000  # __SO_ACCEPTCON, linux/net.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,21 @@ def web_state(config: Config) -> PartState:
     return _listens("127.0.0.1" if host in ANYWHERE else host, port)
 
 
-def spawner_state(config: Config) -> PartState:
-    """By its process: each connection to its socket would take one of the few helpers it keeps ready."""
+def spawner_state(config: Config, sockets: Path = Path("/proc/net/unix")) -> PartState:
+    """Whether its socket listens, as the kernel says: each connection would take one of the few helpers that it keeps
+    ready, and its process is nobody's to look at on a box that root started."""
+    door = str(config.home.spawner_socket)
     try:
-        pid, _, started = (pid_folder(config.home) / "spawner").read_text().strip().partition(" ")
-        alive = pid.isdigit() and start_time(int(pid)) == started
-    except OSError:
-        return PartState(False, "has not started yet")
-    return PartState(alive, "" if alive else "its process has ended")
+        lines = sockets.read_text(errors="replace").splitlines()
+    except OSError as error:
+        return PartState(False, f"not known: {error.strerror}")
+    # Num RefCount Protocol Flags Type St Inode Path
+    listens = any(len(f) == 8 and f[7] == door and int(f[3], 16) & _ACCEPTS for f in map(_fields, lines[1:]))
+    return PartState(listens, "" if listens else "nothing listens on its socket")
+
+
+def _fields(line: str) -> list[str]:
+    return line.split(maxsplit=7)
 
 
 def signed_state(at: datetime | None, healthy: bool, message: str, now: datetime) -> PartState:

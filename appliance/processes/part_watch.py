@@ -62,7 +62,7 @@ class PartWatch:
         checks: Checks,
         after_commit: Callable[[], None] = lambda: None,
         *,
-        fall: int = 2,
+        fall: int = 3,
         grace: float = GRACE,
     ) -> None:
         self._pool = pool

@@ -27,7 +27,7 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True)
 class NetworkState:
-    """``names_found`` says whether the name server answered; None where no target has a name. ``fresh`` is False
+    """``names_found`` says whether the targets' names are found; None where none has one. ``fresh`` is False
     where nobody looks: the reactor does not run."""
 
     condition: Condition

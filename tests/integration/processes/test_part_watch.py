@@ -1,8 +1,10 @@
 """Parts that go down and come back are told of once for each edge, also over restarts."""
 
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from psycopg import AsyncConnection, OperationalError
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.lib.clock import ManualClock, SystemClock
-from appliance.processes.part_checks import PartState
+from appliance.lib.config import read_config
+from appliance.processes.part_checks import PartState, spawner_state
 from appliance.processes.part_watch import STOPPED, PartWatch
 from appliance.processes.signs import sign
 from tests.database import address
@@ -37,7 +40,7 @@ class Parts:
 
     def watch(self, *, grace: float = 0) -> PartWatch:
         checks = {name: (lambda name=name: self.states[name]) for name in self.states}
-        return PartWatch(self.pool, self.clock, checks, grace=grace)
+        return PartWatch(self.pool, self.clock, checks, fall=2, grace=grace)
 
     async def ticks(self, watch: PartWatch, count: int = 3) -> None:
         for _ in range(count):
@@ -153,3 +156,17 @@ async def test_a_reactor_that_was_asked_to_stop_was_not_away(parts: Parts) -> No
     survivor = parts.watch()
     await survivor.look_back()
     assert await parts.told() == []
+
+
+def test_the_spawner_is_there_while_its_socket_listens(tmp_path: Path) -> None:
+    config = read_config({"MILLWRIGHT_HOME": str(tmp_path / "a box")})
+    door = config.home.spawner_socket
+    door.parent.mkdir(parents=True, exist_ok=True)
+    assert not spawner_state(config).healthy
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(door))
+        assert not spawner_state(config).healthy, "bound, but nobody listens"
+        listener.listen()
+        assert spawner_state(config).healthy
+    assert not spawner_state(config).healthy
+    door.unlink()
