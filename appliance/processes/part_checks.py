@@ -4,11 +4,12 @@ import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import redis
 
+from appliance.bus.greeting import greet
 from appliance.lib.config import Config
+from appliance.lib.errors import MillwrightError
 from appliance.lib.listening import ANYWHERE
 
 STALE = timedelta(seconds=15)
@@ -40,8 +41,12 @@ def redis_state(config: Config) -> PartState:
 
 
 def broker_state(config: Config) -> PartState:
-    parts = urlsplit(config.mqtt_url)
-    return _listens(parts.hostname or "127.0.0.1", parts.port or 1883)
+    """By a log-in: a frozen broker keeps its port open."""
+    try:
+        greet(config.mqtt_url, timeout=1)
+    except MillwrightError as error:
+        return PartState(False, error.message[:200])
+    return PartState(True)
 
 
 def web_state(config: Config) -> PartState:
