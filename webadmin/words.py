@@ -55,6 +55,15 @@ WORDS: dict[str, Word] = {
     "suppressed": Word(_("suppressed"), "off"),
     "healthy": Word(_("healthy"), "ok"),
     "away": Word(_("away"), "bad"),
+    "online": Word(_("online"), "ok"),
+    "degraded": Word(_("partly away"), "wait"),
+    "offline": Word(_("offline"), "bad"),
+    "up": Word(_("reached"), "ok"),
+    "down": Word(_("away"), "bad"),
+    "unknown": Word(_("not known yet"), "off"),
+    "closed": Word(_("sends"), "ok"),
+    "open": Word(_("rests after failures"), "bad"),
+    "half_open": Word(_("tries again"), "wait"),
     "ok": Word(_("connected"), "ok"),
     "unavailable": Word(_("not available"), "off"),
     "on": Word(_("on"), "ok"),
@@ -100,6 +109,7 @@ PARTS: dict[str, Text] = {
     "reactor": _("Reactor"),
     "worker": _("Worker"),
     "beat": _("Clock"),
+    "spawner": _("Sandbox"),
 }
 
 

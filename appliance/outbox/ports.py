@@ -83,10 +83,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a platform may be spoken to: messages a second, and seconds between two to one target."""
+    """How fast a platform may be spoken to: messages a second, how many of them at once after a silence, and
+    seconds between two to one target."""
 
     per_second: float | None = None
     interval: float = 0.0
+    burst: float = 1.0
 
 
 class Courier(Protocol):

@@ -22,7 +22,24 @@ from appliance.outbox.domain import OutboxState
 from appliance.outbox.errors import ItemBusy, ItemNotFound
 from appliance.outbox.models import OutboxRow
 from appliance.outbox.ports import OutboxItem, Target
+from appliance.outbox.statistics import TargetStatistics, target_statistics
 from appliance.safety.read_only import refuse_changes
+
+__all__ = [
+    "TargetStatistics",
+    "counts",
+    "drop",
+    "enqueue",
+    "enqueue_now",
+    "listed",
+    "of_run",
+    "overdue",
+    "retry",
+    "target_statistics",
+    "targets",
+    "wake_platform",
+    "wake_platform_now",
+]
 
 _HINT = {"channel": sql.HINT_CHANNEL}
 
@@ -153,7 +170,8 @@ def _refusal(item_id: UUID) -> MillwrightError:
 
 
 def wake_platform_now(platform: str) -> int:
-    """A platform became able to send (a recipient, a token): try what waits for it. Gives how many wait."""
+    """A platform became able to send (a recipient, a token): try what waits for it. Gives how many
+    had been put off."""
     with django_connection.cursor() as cursor:
         cursor.execute(sql.WAKE_PLATFORM, {**_HINT, "platform": platform})
         row = cursor.fetchone()

@@ -246,3 +246,30 @@ class StopIn(Schema):
 
 class ReasonIn(Schema):
     reason: str = Field("", max_length=500)
+
+
+class TargetOut(Schema):
+    """Something that the box has to do with; ``state`` is up, down or unknown."""
+
+    name: str
+    kind: str
+    place: str
+    state: str
+    since: datetime
+    checked_at: datetime | None
+    reason: str
+    round_trip_ms: float | None
+    outages: int
+
+
+class NetworkOut(Schema):
+    """``condition`` is online, degraded or offline; ``fresh`` is false while nobody looks."""
+
+    condition: str
+    since: datetime | None
+    fresh: bool
+    note: str
+    interfaces: list[str]
+    default_route: bool
+    names_found: bool | None
+    targets: list[TargetOut]
