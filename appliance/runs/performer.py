@@ -66,7 +66,7 @@ class Performer:
 
     async def perform(self, row: RunRow, lease: Lease) -> None:
         definition: TaskDefinition = await self._definition_of(row.version_id)
-        rows = await self._ledger.steps(row.id) if row.epoch > 1 else []
+        rows = await self._ledger.steps(row.id) if row.epoch > 1 or row.forked_at_step else []
         walk = Walk(
             row,
             lease,
@@ -74,6 +74,7 @@ class Performer:
             replay(definition, rows),
             event_scope(definition, row.inputs, row.created_at),
         )
+        walk.progress.undo_requested = row.undo_requested
         walk.base["run"] = {"id": str(row.id), "origin": row.origin, "trigger": row.trigger}
         if row.cancel_requested:
             await self.cancelled(row, lease)

@@ -34,11 +34,12 @@ _SHORT_FORMS = (
     "`event network.recovered` or `manual`"
 )
 _NO_TRIGGER = "Without any, the task is started by hand or by another task."
+_ON_FAILURE = "What it does when a step failed; `error` says why. `undo` takes back what its actions did."
 _TASK_LISTS = [
     ("trigger", "text or mapping", "", f"One trigger; in short {_SHORT_FORMS}."),
     ("triggers", "list of triggers", "", f"Several triggers, each short or long. {_NO_TRIGGER}"),
     ("actions", "list of actions", "required", "What the task does, one after another."),
-    ("on_failure", "list of actions", "", "What it does when a step failed; `error` says why."),
+    ("on_failure", "list of actions, or `undo`", "", _ON_FAILURE),
 ]
 
 _NAMES = {
