@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 
 from appliance.lib.errors import MillwrightError
+from appliance.runs.fork import ForkRefused
 from appliance.runs.services import NotNow
 from appliance.tasks.loader import TaskFileError
 from webadmin.api import box, brokers, runs, tasks
@@ -42,6 +43,6 @@ def _status(error: MillwrightError) -> int:
         return 404
     if error.code == "accounts.not_allowed":
         return 403
-    if isinstance(error, NotNow):
+    if isinstance(error, NotNow | ForkRefused):
         return 409
     return 422 if error.permanent else 503

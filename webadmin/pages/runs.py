@@ -17,6 +17,7 @@ from appliance.runs.domain import FINAL, RunState
 from appliance.runs.models import Run, Step
 from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, person
+from webadmin.pages.ended import context_of
 from webadmin.pages.paging import PAGE, cut, uuid_key
 from webadmin.pages.timeline import bars
 
@@ -78,6 +79,8 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "why": _why(run),
         "due": _due(run),
         "may_act": person(request).can(Ability.CANCEL_RUNS),
+        "may_run": person(request).can(Ability.RUN_TASKS),
+        **context_of(run, version, request.GET.get("from", "")),
     }
     return render(request, "runs/page.html", context)
 
@@ -95,6 +98,11 @@ def _why(run: Run) -> str:
     event = run.inputs.get("event") if isinstance(run.inputs, dict) else None
     if isinstance(event, dict) and event.get("due_at"):
         return _("Its time had come:")
+    if run.forked_at_step:
+        return _("%(who)s went on from step %(step)s of an earlier run.") % {
+            "who": run.principal.removeprefix("user:"),
+            "step": run.forked_at_step,
+        }
     if run.forked_from:
         return _("%(who)s ran an earlier run again.") % {"who": run.principal.removeprefix("user:")}
     if run.origin == "mqtt":
