@@ -62,3 +62,36 @@ SHARING = """
 SELECT run_id FROM runs_step
 WHERE shared_from = %(run_id)s AND step = %(step)s AND run_id > %(run_id)s AND state = 'handed_over'
 """
+
+# A stale worker keeps nothing (P4). Equal contents are one row, which becomes the newest.
+SAVE_CHECKPOINT = """
+WITH held AS (
+    SELECT id FROM runs_run WHERE id = %(run_id)s AND epoch = %(epoch)s AND state = 'running'
+    FOR NO KEY UPDATE)
+INSERT INTO runs_checkpoint (run_id, step, digest, number, attempt, form, size, content)
+SELECT held.id, %(step)s, %(digest)s,
+    (SELECT coalesce(max(number), 0) + 1 FROM runs_checkpoint WHERE run_id = %(run_id)s),
+    %(attempt)s, %(form)s, %(size)s, %(content)s FROM held
+ON CONFLICT (run_id, step, digest) DO UPDATE SET
+    number = excluded.number, attempt = excluded.attempt, created_at = now()
+RETURNING number
+"""
+
+PRUNE_CHECKPOINTS = """
+DELETE FROM runs_checkpoint WHERE run_id = %(run_id)s AND step = %(step)s AND number IN (
+    SELECT number FROM runs_checkpoint WHERE run_id = %(run_id)s AND step = %(step)s
+    ORDER BY number DESC OFFSET %(keep)s)
+"""
+
+STATE_OF_STEP = """
+UPDATE runs_step SET checkpoint = %(state)s
+WHERE run_id = %(run_id)s AND step = %(step)s AND attempt = %(attempt)s AND epoch = %(epoch)s
+    AND state = 'intent'
+"""
+
+CHECKPOINTED = "SELECT DISTINCT step FROM runs_checkpoint WHERE run_id = %(run_id)s"
+
+LAST_CHECKPOINT = """
+SELECT form, content FROM runs_checkpoint WHERE run_id = %(run_id)s AND step = %(step)s
+ORDER BY number DESC LIMIT 1
+"""

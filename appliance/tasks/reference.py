@@ -15,7 +15,7 @@ from appliance.expressions.filters import FILTERS, TESTS
 from appliance.lib.duration import format_duration
 from appliance.tasks.definition import vocabulary as words
 from appliance.tasks.definition.events import TRIGGER_EVENTS
-from appliance.tasks.definition.header import Gate, Overlap, TaskHeader
+from appliance.tasks.definition.header import Checkpoints, Gate, Overlap, TaskHeader
 from appliance.tasks.definition.names import ALWAYS, IN_STEPS
 from appliance.tasks.definition.steps import Retry, StepCommon
 from appliance.tasks.definition.triggers import MqttSpec, Trigger, WebhookSpec
@@ -77,7 +77,7 @@ def _parts() -> Iterator[str]:
     yield "## Task\n"
     later_values = frozenset(f"{key}: {value}" for key, value in words.LATER_VALUES)
     yield from _table(TaskHeader, more=_TASK_LISTS, later=words.LATER_TASK_KEYS | later_values)
-    for key, part in (("overlap", Overlap), ("gate", Gate)):
+    for key, part in (("overlap", Overlap), ("gate", Gate), ("checkpoints", Checkpoints)):
         if key not in words.LATER_TASK_KEYS:
             yield f"### {key}\n"
             yield from _table(part)
@@ -188,7 +188,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     default = field.default.source if isinstance(field.default, Template | Tree) else field.default
-    return "" if default in (None, "", {}, ()) else f"`{_plain(default)}`"
+    return "" if default in (None, "", {}, ()) or isinstance(default, BaseModel) else f"`{_plain(default)}`"
 
 
 def _plain(value: Any) -> str:
