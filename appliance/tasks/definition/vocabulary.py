@@ -85,7 +85,6 @@ LATER_KINDS = frozenset(
         "llm",
         "parallel",
         "report",
-        "sql",
         "sync",
     }
 )
