@@ -68,7 +68,7 @@ class Performer:
 
     async def perform(self, row: RunRow, lease: Lease) -> None:
         definition: TaskDefinition = await self._definition_of(row.version_id)
-        went_before = row.epoch > 1 or bool(row.forked_at_step)
+        went_before = row.epoch > 1 or bool(row.forked_at_step) or row.undo_requested
         rows = await self._ledger.steps(row.id) if went_before else []
         walk = Walk(
             row,

@@ -18,7 +18,7 @@ from appliance.tasks.definition.events import TRIGGER_EVENTS
 from appliance.tasks.definition.header import Checkpoints, Gate, Overlap, TaskHeader
 from appliance.tasks.definition.names import ALWAYS, IN_STEPS
 from appliance.tasks.definition.steps import Retry, StepCommon
-from appliance.tasks.definition.triggers import MqttSpec, Trigger, WebhookSpec
+from appliance.tasks.definition.triggers import MqttSpec, TaskSpec, Trigger, WebhookSpec
 
 _INTRO = """\
 # Tasks
@@ -31,7 +31,7 @@ file without a running box; `manage.py tasks apply FILE` stores what is new in i
 
 _SHORT_FORMS = (
     "`cron * * * * *`, `every 5m`, `at 2026-05-01 08:00`, `mqtt plant/+/temp`, `webhook deploy`, "
-    "`event network.recovered` or `manual`"
+    "`event network.recovered`, `task NAME` or `manual`"
 )
 _NO_TRIGGER = "Without any, the task is started by hand or by another task."
 _ON_FAILURE = "What it does when a step failed; `error` says why. `undo` takes back what its actions did."
@@ -88,7 +88,7 @@ def _parts() -> Iterator[str]:
         + "; the other keys narrow it.\n"
     )
     yield from _table(Trigger, later=words.LATER_TRIGGER_KEYS | words.LATER_TRIGGERS)
-    for name, model in (("mqtt", MqttSpec), ("webhook", WebhookSpec)):
+    for name, model in (("mqtt", MqttSpec), ("webhook", WebhookSpec), ("task", TaskSpec)):
         yield f"### {name}\n"
         yield from _table(model)
     yield "### event\n"

@@ -109,6 +109,11 @@ def _why(run: Run) -> str:
         return _("A message came on %(topic)s.") % {"topic": run.inputs.get("topic", "?")}
     if run.origin == "webhook":
         return _("Its webhook was called.")
+    if run.origin == "task" and isinstance(event, dict):
+        return _("A run of %(task)s ended: %(state)s.") % {
+            "task": event.get("task", "?"),
+            "state": event.get("state", "?"),
+        }
     if run.origin == "task":
         return _("Another task called it.")
     if run.origin == "event" and isinstance(event, dict):

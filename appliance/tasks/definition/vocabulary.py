@@ -66,6 +66,7 @@ class TriggerKind(StrEnum):
     MQTT = "mqtt"
     WEBHOOK = "webhook"
     EVENT = "event"
+    TASK = "task"
     MANUAL = "manual"
 
 
@@ -88,7 +89,7 @@ LATER_KINDS = frozenset(
         "sync",
     }
 )
-LATER_TRIGGERS = frozenset({"chat", "task"})
+LATER_TRIGGERS = frozenset({"chat"})
 LATER_TRIGGER_KEYS = frozenset({"for"})
 LATER_TASK_KEYS = frozenset({"overlap"})
 LATER_STEP_KEYS = frozenset({"sandbox"})

@@ -9,7 +9,7 @@ from appliance.runs.resume_sql import CREATE, DROP
 
 
 class Migration(migrations.Migration):
-    dependencies = [("runs", "0002_partitions")]
+    dependencies = [("runs", "0003_reflex")]
 
     operations = [
         migrations.RunSQL(
