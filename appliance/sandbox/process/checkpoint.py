@@ -36,82 +36,97 @@ def put_back(folder: int, content: bytes, uid: int | None, gid: int) -> None:
 
 
 class CheckpointWatch:
-    """Looks at the file of one job. Gives frames to send, or nothing."""
+    """Looks at the file of one job. Gives frames to send, or nothing.
 
-    __slots__ = ("_every", "_folder", "_keep_at", "_kept", "_limit", "_noted", "_seen", "due")
+    Between two looks the file is held open: one that was renamed over meanwhile can still be taken, so that a
+    job that writes a new one all the time is kept too.
+    """
+
+    __slots__ = ("_every", "_folder", "_held", "_keep_at", "_kept", "_limit", "_noted", "_seen", "due")
 
     def __init__(self, folder: int, asked: Checkpoint, now: float) -> None:
         self._folder, self._limit, self._every = folder, asked.limit, asked.every
+        self._held = -1
         self._seen: _Identity | None = None
+        self._kept: _Identity | None = None
         self._noted: set[str] = set()
         self._keep_at = now
         self.due = now + self._every / _LOOKS
-        # What was put back is known already.
-        self._kept = self._identity()[0] if asked.initial else None
+        if asked.initial:
+            self._hold()
+            self._kept = self._seen  # what was put back is known already
 
     def look(self, now: float) -> bytes:
         """What is new and whole, at most once in the time that was asked for."""
         self.due = now + self._every / _LOOKS
-        found, trouble = self._identity()
-        settled, self._seen = found is not None and found == self._seen, found
-        if trouble:
-            return self._note(trouble)
-        if not settled or found == self._kept or now < self._keep_at:
-            return b""
-        self._keep_at = now + self._every
-        return self._take(found)
+        frames = b""
+        if now >= self._keep_at:
+            frames = self._take_held()
+            if frames:
+                self._keep_at = now + self._every
+        return frames + self._hold()
 
     def last(self, *, by_itself: bool) -> bytes:
         """The job is over, and nothing of it is left that could write."""
         self.due = math.inf
-        found, trouble = self._identity()
-        if trouble:
-            return self._note(trouble)
-        if found is None or found == self._kept:
-            return b""
-        if not by_itself and found != self._seen:
-            return self._note(
+        if by_itself:
+            return self._hold() + self._take_held()
+        before, frames = self._seen, self._take_held()
+        trouble = self._hold()
+        if before and self._seen and self._seen[0] == before[0] and self._seen != before:
+            return frames + self._note(
                 "the checkpoint was being written when the command was ended: not kept, the one before stays"
             )
-        return self._take(found)
+        return frames + trouble
 
-    def _identity(self) -> tuple[_Identity | None, str]:
-        """Which file with which content lies there, or why it cannot be a checkpoint."""
+    def _hold(self) -> bytes:
+        """Open the file that lies there now; a note where it cannot be a checkpoint."""
+        if self._held >= 0:
+            os.close(self._held)
+        self._held, self._seen = -1, None
         try:
-            found = os.stat(NAME, dir_fd=self._folder, follow_symlinks=False)
-        except OSError:
-            return None, ""
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            return None, f"${VARIABLE} is not a plain file: not kept"
-        if found.st_size > self._limit:
-            return None, (
+            fd = os.open(NAME, _OPEN, dir_fd=self._folder)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            # A link, among others: O_NOFOLLOW
+            return self._note(f"${VARIABLE} cannot be read: {error.strerror}: not kept")
+        found = os.fstat(fd)
+        trouble = ""
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            trouble = f"${VARIABLE} is not a plain file: not kept"
+        elif found.st_size > self._limit:
+            trouble = (
                 f"a checkpoint of more than {self._limit} bytes is not kept: this one has {found.st_size};"
                 " the one before stays"
             )
-        if not found.st_size:
-            return None, ""
-        return (found.st_ino, found.st_size, found.st_mtime_ns), ""
-
-    def _take(self, wanted: _Identity | None) -> bytes:
-        try:
-            fd = os.open(NAME, _OPEN, dir_fd=self._folder)
-        except OSError as error:
-            return self._note(f"the checkpoint cannot be read: {error.strerror}")
-        try:
-            content = bytearray()
-            while len(content) <= self._limit and (piece := os.read(fd, 1 << 20)):
-                content += piece
-        except OSError as error:
-            return self._note(f"the checkpoint cannot be read: {error.strerror}")
-        finally:
+        if trouble or not found.st_size:
             os.close(fd)
-        if self._identity()[0] != wanted or len(content) > self._limit:
-            return b""  # written to meanwhile: the next look decides
+            return self._note(trouble) if trouble else b""
+        self._held, self._seen = fd, _identity(found)
+        return b""
+
+    def _take_held(self) -> bytes:
+        """The content of the file that was seen last, if nobody has written to it since."""
+        wanted = self._seen
+        if wanted is None or wanted == self._kept or _identity(os.fstat(self._held)) != wanted:
+            return b""
+        try:
+            content = os.pread(self._held, wanted[1] + 1, 0)
+        except OSError as error:
+            return self._note(f"the checkpoint cannot be read: {error.strerror}")
+        if len(content) != wanted[1] or _identity(os.fstat(self._held)) != wanted:
+            return b""
         self._kept = wanted
-        return wire.frame(wire.CHECKPOINT, bytes(content))
+        return wire.frame(wire.CHECKPOINT, content)
 
     def _note(self, text: str) -> bytes:
+        """Say it once."""
         if text in self._noted:
             return b""
         self._noted.add(text)
         return wire.frame(wire.NOTE, text.encode())
+
+
+def _identity(found: os.stat_result) -> _Identity:
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -69,6 +69,17 @@ async def test_versions_are_kept_while_it_runs(
     assert kept.versions == [b"1", b"2", b"3"]
 
 
+async def test_a_command_that_renames_a_new_one_all_the_time_is_kept_too(
+    sandbox: Sandbox, kept: Kept, shell: Callable[..., Job]
+) -> None:
+    script = "n=0; while :; do n=$((n+1)); echo $n > $file.new; mv $file.new $file; sleep 0.01; done"
+    await sandbox.run(shell(script, timeout=1.5))
+    assert len(kept.versions) > 2
+    numbers = [int(version) for version in kept.versions]
+    assert numbers == sorted(set(numbers))
+    assert kept.notes == []
+
+
 async def test_a_file_that_is_being_written_is_left_alone_and_the_version_before_stays(
     sandbox: Sandbox, kept: Kept, shell: Callable[..., Job]
 ) -> None:
