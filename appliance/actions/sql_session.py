@@ -211,6 +211,8 @@ def translated(name: str, seconds: float) -> Iterator[None]:
             raise ActionRefused(f"the database {name!r} refuses: {said}") from error
         raise TargetAway(f"the database {name!r} is away: {said}", maybe_done=True) from error
     except psycopg.Error as error:
+        if error.sqlstate is None:
+            raise ActionRefused("this statement gives no rows", hint="a change needs write: true") from error
         hint = error.diag.message_hint if isinstance(error, psycopg.DatabaseError) else None
         raise ActionRefused(f"the database says: {_said(error)}", hint=hint) from error
 

@@ -214,6 +214,7 @@ async def test_a_change_that_fails_leaves_no_key_behind(desk: Engine, shop: Any)
         ("SELECT 1 AS a, 2 AS a", "", "two columns are named 'a'"),
         ("SELECT pg_sleep(60)", "timeout: 1s", "not done after 1 s"),
         ("SELEC 1", "", "syntax error"),
+        ("SET work_mem = '1MB'", "", "gives no rows"),
         ("SELECT * FROM nowhere", "", "does not exist"),
     ],
 )
