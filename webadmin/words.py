@@ -99,6 +99,7 @@ LANES: dict[str, Text] = {
     "unsafe_step": _("Worker lane: a step must never be done twice."),
     "kept_values": _("Worker lane: a step uses kept values."),
     "overlap": _("Worker lane: its overlap rule looks at other runs first."),
+    "undo": _("Worker lane: it is undone where a step fails."),
 }
 """Where runs are performed, and why (appliance/runs/reflex/choice.py)."""
 

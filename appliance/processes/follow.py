@@ -87,7 +87,7 @@ def _trigger_of(entry: Entry) -> tuple[str, JsonObject]:
     """The name under which tasks know an event: a run's end by its state, everything else by its type."""
     if entry.type == RunChanged.type:
         state = entry.data.get("state")
-        if state not in ("succeeded", "failed", "cancelled", "poisoned"):
+        if state not in ("succeeded", "failed", "cancelled", "undone", "poisoned"):
             return "", {}
         return f"run.{state}", entry.data
     return entry.type, entry.data

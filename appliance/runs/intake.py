@@ -25,6 +25,7 @@ from appliance.runs import sql
 from appliance.runs.chains import chained
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import RunState
+from appliance.runs.followers import identity_of, only_new
 from appliance.runs.reflex.committer import Arrival
 from appliance.runs.reflex.flight import Launched
 from appliance.runs.reflex.lane import ReflexLane
@@ -155,7 +156,8 @@ class Intake:
             log.warning("event %s: a chain of %d runs that start each other is cut", kind, chain)
             return []
         batch, now = Batch(), self._clock.now()
-        batch.take(self._armed.match_event(kind, {**data, "chain": chain}, now))
+        found = self._armed.match_event(kind, {**data, "chain": chain}, now)
+        batch.take(await only_new(connection, found))
         return await self._write(connection, batch, now)
 
     async def commit(self, batch: Batch, now: datetime, values: Sequence[TopicValue]) -> list[UUID]:
@@ -263,7 +265,7 @@ def _new_run(fired: Fired) -> NewRun:
         trigger=armed.trigger.id or "",
         inputs={**plain_object(fired.inputs), "chain": depth},
         reason=fired.reason,
-        occurrence_id=uuid7(),
+        occurrence_id=identity_of(fired) or uuid7(),
     )
 
 

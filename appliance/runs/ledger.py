@@ -50,9 +50,11 @@ class RunRow:
     inputs: JsonObject
     deadline: datetime | None
     cancel_requested: bool
+    undo_requested: bool
     epoch: int
     recoveries: int
     parent_run_id: UUID | None
+    forked_at_step: str
     created_at: datetime
     warning: str
 
@@ -126,6 +128,7 @@ class Ledger:
                     error=row["error"],
                     checkpoint=row["checkpoint"],
                     due_at=row["due_at"],
+                    shared_from=row["shared_from"],
                 )
                 for row in await cursor.fetchall()
             ]

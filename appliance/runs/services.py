@@ -55,7 +55,7 @@ def run_parameters(new: NewRun, now: datetime) -> dict[str, Any]:
         "occurrence_id": new.occurrence_id,
         "parent_run_id": new.parent_run_id,
         "forked_from": new.forked_from,
-        "forked_at_step": "",
+        "forked_at_step": new.forked_at_step,
         "principal": new.principal,
         "origin": new.origin,
         "trigger": new.trigger,

@@ -63,8 +63,8 @@ CREATE TABLE runs_step (
 DROP = "DROP TABLE runs_step; DROP TABLE runs_run"
 
 RUN_COLUMNS = """id, task_id, version_id, state, waiting_for, reason, warning, principal, origin, trigger,
-    priority, inputs, wake_at, deadline, cancel_requested, version, epoch, recoveries, parent_run_id,
-    created_at, started_at"""
+    priority, inputs, wake_at, deadline, cancel_requested, undo_requested, version, epoch, recoveries,
+    parent_run_id, forked_at_step, created_at, started_at"""
 
 INSERT_RUN = """
 INSERT INTO runs_run (id, task_id, version_id, occurrence_id, parent_run_id, forked_from, forked_at_step,
@@ -110,7 +110,8 @@ RETURNING step
 """
 
 STEPS_OF = """
-SELECT step, attempt, position, phase, kind, effect, state, output, stderr, error, checkpoint, due_at
+SELECT step, attempt, position, phase, kind, effect, state, output, stderr, error, checkpoint, due_at,
+    shared_from
 FROM runs_step WHERE run_id = %(run_id)s ORDER BY position, attempt
 """
 

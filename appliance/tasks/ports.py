@@ -24,6 +24,7 @@ class NewRun:
     occurrence_id: UUID | None = None
     parent_run_id: UUID | None = None
     forked_from: UUID | None = None
+    forked_at_step: str = ""
 
 
 RunStarter = Callable[[NewRun], None]

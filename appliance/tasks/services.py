@@ -16,6 +16,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks import periodic, sql
+from appliance.tasks.chains import Links, stored_links
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.loader import LoadedTask, load_text
 from appliance.tasks.models import Task, TaskTrigger, TaskVersion
@@ -63,7 +64,13 @@ def apply_text(
     and ReadOnlyNow.
     """
     refuse_changes(by)
-    loaded = load_text(text, filename, known_calls=_calls_of_others(text), known_brokers=known_prefixes())
+    loaded = load_text(
+        text,
+        filename,
+        known_calls=_calls_of_others(text),
+        known_brokers=known_prefixes(),
+        known_links=_links_of_others(),
+    )
     if only is not None and [item.definition.name for item in loaded] != [only]:
         raise MillwrightError(f"this page edits the task {only!r}: keep its name, and one task per page")
     with transaction.atomic():
@@ -77,6 +84,15 @@ def _calls_of_others(text: str) -> Mapping[str, Sequence[str]]:
     """What the stored tasks call, for the check against circles."""
     return {
         task.name: [a["task"] for a in task.current.definition.get("actions", []) if a.get("type") == "task"]
+        for task in Task.objects.select_related("current")
+        if task.current is not None
+    }
+
+
+def _links_of_others() -> dict[str, Links]:
+    """What the stored tasks surely start, for the check against endless rounds."""
+    return {
+        task.name: stored_links(task.current.definition)
         for task in Task.objects.select_related("current")
         if task.current is not None
     }

@@ -119,6 +119,7 @@ class RunDetailOut(RunOut):
     inputs: dict[str, Any]
     recoveries: int
     forked_from: UUID | None
+    forked_at_step: str
     parent_run_id: UUID | None
     wake_at: datetime | None
     deadline: datetime | None
@@ -129,6 +130,29 @@ class RunsOut(Schema):
 
     items: list[RunOut]
     next: UUID | None
+
+
+class ResumeIn(Schema):
+    """Where to go on: from a step, from a kept checkpoint, or, with neither, where the run stopped."""
+
+    step: str = ""
+    checkpoint: int | None = None
+    vars: dict[str, Any] | None = Field(default=None, description="for the steps from there on")
+    repeat_unsafe: bool = Field(
+        default=False, description="do again what took effect, or may have, and is not safe to repeat"
+    )
+
+
+class CheckpointOut(Schema):
+    """A kept state of a step; ``number`` counts within the run."""
+
+    number: int
+    step: str
+    attempt: int
+    form: str
+    size: int
+    digest: str
+    created_at: datetime
 
 
 class StepOut(Schema):
@@ -144,6 +168,7 @@ class StepOut(Schema):
     detail: Any
     stderr: str
     error: str
+    shared_from: UUID | None
     started_at: datetime
     finished_at: datetime | None
 

@@ -5,6 +5,7 @@ from ninja import NinjaAPI
 
 from appliance.lib.errors import MillwrightError
 from appliance.outbox.errors import ItemBusy
+from appliance.runs.fork import ForkRefused
 from appliance.runs.services import NotNow
 from appliance.safety.errors import ReadOnlyNow
 from appliance.tasks.loader import TaskFileError
@@ -47,6 +48,6 @@ def _status(error: MillwrightError) -> int:
         return 403
     if isinstance(error, ReadOnlyNow):
         return 423
-    if isinstance(error, NotNow | ItemBusy):
+    if isinstance(error, NotNow | ItemBusy | ForkRefused):
         return 409
     return 422 if error.permanent else 503

@@ -19,6 +19,7 @@ from appliance.runs.domain import FINAL, RunState, StepState
 from appliance.runs.models import Run, Step
 from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, person
+from webadmin.pages.ended import context_of
 from webadmin.pages.paging import PAGE, cut, uuid_key
 from webadmin.pages.timeline import bars
 
@@ -81,6 +82,8 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "kept": _kept(run_id) if any(step.state == StepState.INTENT for step in steps) else {},
         "due": _due(run),
         "may_act": person(request).can(Ability.CANCEL_RUNS),
+        "may_run": person(request).can(Ability.RUN_TASKS),
+        **context_of(run, version, request.GET.get("from", "")),
     }
     return render(request, "runs/page.html", context)
 
@@ -103,12 +106,22 @@ def _why(run: Run) -> str:
     event = run.inputs.get("event") if isinstance(run.inputs, dict) else None
     if isinstance(event, dict) and event.get("due_at"):
         return _("Its time had come:")
+    if run.forked_at_step:
+        return _("%(who)s went on from step %(step)s of an earlier run.") % {
+            "who": run.principal.removeprefix("user:"),
+            "step": run.forked_at_step,
+        }
     if run.forked_from:
         return _("%(who)s ran an earlier run again.") % {"who": run.principal.removeprefix("user:")}
     if run.origin == "mqtt":
         return _("A message came on %(topic)s.") % {"topic": run.inputs.get("topic", "?")}
     if run.origin == "webhook":
         return _("Its webhook was called.")
+    if run.origin == "task" and isinstance(event, dict):
+        return _("A run of %(task)s ended: %(state)s.") % {
+            "task": event.get("task", "?"),
+            "state": event.get("state", "?"),
+        }
     if run.origin == "task":
         return _("Another task called it.")
     if run.origin == "event" and isinstance(event, dict):

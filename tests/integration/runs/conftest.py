@@ -35,8 +35,8 @@ from tests.wait import wait_for_async
 Work = Callable[[Job], Awaitable[Outcome]]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 TABLES = (
-    "runs_run, runs_step, tasks_occurrence, tasks_nottriggered, tasks_webhookseen, outbox_item, events_event, "
-    "cache_cacheentry, bus_topicvalue"
+    "runs_run, runs_step, runs_checkpoint, tasks_occurrence, tasks_nottriggered, tasks_webhookseen, outbox_item, "
+    "events_event, cache_cacheentry, bus_topicvalue"
 )
 
 
@@ -46,6 +46,7 @@ class World:
 
     published: list[tuple[str, bytes]] = field(default_factory=list)
     jobs: list[tuple[str, ...]] = field(default_factory=list)
+    given: list[Job] = field(default_factory=list)
     publishing: Callable[[str, bytes], Awaitable[None]] | None = None
     working: Work | None = None
 
@@ -58,6 +59,7 @@ class World:
 
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome:
         self.jobs.append(job.argv)
+        self.given.append(job)
         return await self.working(job) if self.working else outcome()
 
 
