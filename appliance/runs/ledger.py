@@ -1,5 +1,6 @@
 """The hot path's door to the rows: every function is one transaction, one or two round trips."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -86,8 +87,15 @@ class Ledger:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
         """One transaction; its statements go out together until one of their results is asked for."""
-        async with self.pool.connection() as connection, connection.pipeline(), connection.transaction():
-            yield connection
+        async with self.pool.connection() as connection:
+            try:
+                async with connection.pipeline(), connection.transaction():
+                    yield connection
+            except asyncio.CancelledError:
+                # Cut off in the middle of a pipeline, psycopg leaves answers on the line: whoever got this
+                # connection next would read them as its own. A closed one is replaced by the pool.
+                await connection.close()
+                raise
 
     async def claim(self, run_id: UUID) -> RunRow | None:
         """Take the run if it is queued; None when somebody else has it or it is not to be run."""
