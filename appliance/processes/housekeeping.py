@@ -24,6 +24,7 @@ PARTITIONED: dict[str, Key] = {
     "tasks_occurrence": Key.UUID,
     "runs_run": Key.UUID,
     "runs_step": Key.UUID,
+    "runs_split": Key.UUID,
     "events_event": Key.TIME,
     "outbox_item": Key.UUID,
 }
@@ -113,7 +114,7 @@ class Housekeeping:
 
     async def _finished(self, connection: AsyncConnection[Any], table: str, day: date) -> bool:
         """Steps are kept as long as their runs; a day whose runs are dropped already has none."""
-        owner = "runs_run" if table == "runs_step" else table
+        owner = "runs_run" if table in ("runs_step", "runs_split") else table
         if owner not in _OPEN_STATES:
             return True
         name = f"{owner}_p{day:%Y%m%d}"

@@ -1,7 +1,7 @@
 """The hot path's door to the rows: every function is one transaction, one or two round trips."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,8 +21,10 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain, plain_text
 from appliance.runs import sql
-from appliance.runs.domain import FINAL, Lease, RunState, StepState, Waiting
+from appliance.runs.domain import FINAL, Lease, RunState, ShardOf, StepState, Waiting
 from appliance.runs.plan import Phase, StepRow
+from appliance.runs.shards import counting
+from appliance.runs.shards.sql import STILL_OPEN
 
 LEASE = timedelta(seconds=15)
 KEPT_TEXT = 64 * 1024
@@ -53,6 +55,13 @@ class RunRow:
     parent_run_id: UUID | None
     created_at: datetime
     warning: str
+    split_id: UUID | None = None
+
+    @property
+    def shard_of(self) -> ShardOf | None:
+        if self.split_id is None or self.parent_run_id is None:
+            return None
+        return ShardOf(self.split_id, self.parent_run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,8 @@ class Ledger:
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], owner: str) -> None:
         self.pool = pool
         self.owner = owner
+        self.on_queued: Callable[[Sequence[UUID]], None] = lambda run_ids: None
+        """Told after a commit which runs it queued: the executor may take them up at once."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
@@ -150,7 +161,8 @@ class Ledger:
             )
             for write in writes
         ]
-        await record_many_async(connection, events)
+        if lease.shard_of is None:
+            await record_many_async(connection, events)
         if audit:
             await append_async(connection, audit)
         # Asked only now: in a pipeline everything above went out in one round trip.
@@ -180,6 +192,7 @@ class Ledger:
         first, so that a receipt arriving now is either seen here or sees the new state. A run whose
         cancellation was asked for does not wait: it ends.
         """
+        queued: list[UUID] = []
         async with self.transaction() as connection:
             cursor = await connection.execute(sql.LOCK_RUN, {"id": lease.run_id})
             locked = await cursor.fetchone()
@@ -191,6 +204,8 @@ class Ledger:
                     reason = "a message could not be delivered"
             if state is RunState.WAITING and locked and locked[2]:
                 state, waiting_for, wake_at, reason = RunState.CANCELLED, None, None, "cancelled by a person"
+            elif waiting_for is Waiting.SHARDS and await self._shards_done(connection, lease):
+                state, waiting_for, wake_at, queued = RunState.QUEUED, None, None, [lease.run_id]
             cursor = await connection.execute(
                 sql.RELEASE,
                 {
@@ -205,6 +220,9 @@ class Ledger:
                     "final": state in FINAL,
                 },
             )
+            counted = None
+            if lease.shard_of is not None and state in FINAL:
+                counted = await counting.Count.send(connection, lease.shard_of, [lease.run_id])
             row = await cursor.fetchone()
             if row is None:
                 raise LeaseLost(f"run {lease.run_id} is held by another worker")
@@ -212,10 +230,22 @@ class Ledger:
                 await connection.execute(sql.END_STEPS, {"id": lease.run_id})
             if row[0] is not None and state in FINAL:
                 await connection.execute(sql.WAKE_ONE, {"id": row[0], "waiting_for": Waiting.TIMER.value})
-            await record_many_async(connection, [run_changed(lease.run_id, task, state, waiting_for, reason)])
+            if lease.shard_of is None:
+                change = run_changed(lease.run_id, task, state, waiting_for, reason)
+                await record_many_async(connection, [change])
+            if counted is not None:
+                _, queued = await counted.result(connection)
             if audit:
                 await append_async(connection, audit)
+        if queued:
+            self.on_queued(queued)
         return state
+
+    async def _shards_done(self, connection: AsyncConnection[Any], lease: Lease) -> bool:
+        """Whether the last shard ended while the run went on: nobody would wake it any more."""
+        cursor = await connection.execute(STILL_OPEN, {"run_id": lease.run_id})
+        row = await cursor.fetchone()
+        return row is not None and row[0] == 0
 
     async def _unless_delivered(
         self, connection: AsyncConnection[Any], lease: Lease, handed_over: Sequence[str]

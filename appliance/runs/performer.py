@@ -33,9 +33,12 @@ from appliance.runs.plan import (
 )
 from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
+from appliance.runs.shards.body import bring, own_definition
+from appliance.runs.shards.splitter import Splitter, kept_input
 from appliance.runs.walk import Pause, Walk
 from appliance.safety.gate import Decision, Gate
 from appliance.tasks.definition import TaskDefinition
+from appliance.tasks.definition.bodies import BODY_KEYS
 from appliance.tasks.matching import event_scope
 
 AWAY_RETRY_CAP = 10.0
@@ -63,9 +66,11 @@ class Performer:
         self._on_output = on_output
         self._renderer = Renderer(ledger, clock)
         self._recorder = Recorder(ledger, gate, clock, after_outbox, after_commit)
+        self._splitter = Splitter(ledger, self._recorder, self._renderer, services, clock)
 
     async def perform(self, row: RunRow, lease: Lease) -> None:
-        definition: TaskDefinition = await self._definition_of(row.version_id)
+        whole: TaskDefinition = await self._definition_of(row.version_id)
+        definition = own_definition(whole, row.inputs)
         rows = await self._ledger.steps(row.id) if row.epoch > 1 else []
         walk = Walk(
             row,
@@ -75,6 +80,7 @@ class Performer:
             event_scope(definition, row.inputs, row.created_at),
         )
         walk.base["run"] = {"id": str(row.id), "origin": row.origin, "trigger": row.trigger}
+        bring(row.inputs, walk.base, walk.progress)
         if row.cancel_requested:
             await self.cancelled(row, lease)
             return
@@ -116,7 +122,7 @@ class Performer:
             ):
                 await self._recorder.record(walk, following, StepState.SKIPPED, now, EffectClass.PURE)
                 return None
-            arguments: JsonObject = await self._renderer.render(
+            arguments: JsonObject = kept_input(following) or await self._renderer.render(
                 lambda scope, state=None: kind.arguments(spec.params, scope, state), scope
             )
         except MillwrightError as error:
@@ -145,7 +151,10 @@ class Performer:
         context = self._context(walk, following, now, timeout, kind.default_ok_exit(spec.params))
         try:
             async with asyncio.timeout(timeout + 10):
-                result = await kind.perform(arguments, context)
+                if spec.type in BODY_KEYS:
+                    result = await self._splitter.perform(walk, following, arguments)
+                else:
+                    result = await kind.perform(arguments, context)
         except TargetAway as away:
             if not (away.maybe_done and effect is EffectClass.UNSAFE):
                 return await self._away(walk, following, now, effect, arguments, away)

@@ -64,7 +64,7 @@ DROP = "DROP TABLE runs_step; DROP TABLE runs_run"
 
 RUN_COLUMNS = """id, task_id, version_id, state, waiting_for, reason, warning, principal, origin, trigger,
     priority, inputs, wake_at, deadline, cancel_requested, version, epoch, recoveries, parent_run_id,
-    created_at, started_at"""
+    created_at, started_at, split_id"""
 
 INSERT_RUN = """
 INSERT INTO runs_run (id, task_id, version_id, occurrence_id, parent_run_id, forked_from, forked_at_step,
@@ -139,7 +139,7 @@ SET state = CASE WHEN recoveries >= %(limit)s THEN 'poisoned' ELSE 'queued' END,
     reason = CASE WHEN recoveries >= %(limit)s THEN %(poison_reason)s ELSE %(reason)s END,
     recoveries = recoveries + 1, version = version + 1, lease_owner = '', lease_until = NULL
 WHERE state = 'running' AND (lease_until < now() OR lease_owner = ANY(%(dead_owners)s))
-RETURNING id, state, task_id, reason
+RETURNING id, state, task_id, reason, split_id
 """
 
 OTHER_LIVES = """
@@ -149,8 +149,9 @@ WHERE state = 'running' AND lease_owner LIKE %(slot)s AND lease_owner <> %(owner
 
 WAKE_DUE = """
 UPDATE runs_run SET state = 'queued', waiting_for = '', wake_at = NULL, version = version + 1
-WHERE state = 'waiting' AND wake_at <= now() AND waiting_for IN ('timer', 'retry', 'network', 'all_stop', 'plant_state')
-RETURNING id, task_id
+WHERE state = 'waiting' AND wake_at <= now()
+    AND waiting_for IN ('timer', 'retry', 'network', 'all_stop', 'plant_state', 'shards')
+RETURNING id, task_id, split_id
 """
 
 WAKE_ONE = """

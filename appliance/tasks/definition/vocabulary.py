@@ -78,9 +78,7 @@ LATER_KINDS = frozenset(
         "container",
         "device_write",
         "firmware",
-        "foreach",
         "llm",
-        "parallel",
         "report",
         "sql",
         "sync",
@@ -90,6 +88,7 @@ LATER_TRIGGERS = frozenset({"chat", "task"})
 LATER_TRIGGER_KEYS = frozenset({"for"})
 LATER_TASK_KEYS = frozenset({"overlap"})
 LATER_STEP_KEYS = frozenset({"undo", "sandbox"})
+LATER_PARAMS = {"foreach": frozenset({"query"})}
 LATER_VALUES = frozenset({("misfire", "run_all"), ("misfire", "ask"), ("on_failure", "undo")})
 
 NOT_YET = "is known, but not in this version"
