@@ -46,6 +46,8 @@ WORDS: dict[str, Word] = {
     "all_stop": Word(_("the all-stop"), "wait"),
     "budget": Word(_("its budget"), "wait"),
     "retry": Word(_("another try"), "wait"),
+    "shards": Word(_("its shards"), "wait"),
+    "turn": Word(_("its turn"), "off"),
     "fired": Word(_("fired"), "ok"),
     "missed": Word(_("missed"), "wait"),
     "suppressed": Word(_("suppressed"), "off"),

@@ -25,7 +25,7 @@ router = Router(tags=["box"])
 def status(request: HttpRequest) -> StatusOut:
     caller(request, Ability.VIEW)
     parts = part_states()
-    unfinished = Run.objects.filter(state__in=["queued", "running", "waiting"]).order_by()
+    unfinished = Run.whole.filter(state__in=["queued", "running", "waiting"]).order_by()
     return StatusOut(
         ready=all(part.healthy for part in parts.values()),
         durability=get_config().durability,

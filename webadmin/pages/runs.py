@@ -18,6 +18,7 @@ from appliance.runs.models import Run, Step
 from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, person
 from webadmin.pages.paging import PAGE, cut, uuid_key
+from webadmin.pages.shards import split_views
 from webadmin.pages.timeline import bars
 
 
@@ -34,7 +35,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
     cursor = current_cursor()
     state, task = request.GET.get("state", ""), request.GET.get("task", "")
     names = dict(Task.objects.values_list("name", "id"))
-    rows = Run.objects.order_by("-id")
+    rows = Run.whole.order_by("-id")
     if state in set(RunState):
         rows = rows.filter(state=state)
     if task:
@@ -77,6 +78,9 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "ended": RunState(run.state) in FINAL,
         "why": _why(run),
         "due": _due(run),
+        "views": split_views(run, request.GET),
+        "shard": run.inputs.get("shard") if run.split_id else None,
+        "live": f"run/{run.pk} run/{run.parent_run_id}" if run.split_id else f"run/{run.pk}",
         "may_act": person(request).can(Ability.CANCEL_RUNS),
     }
     return render(request, "runs/page.html", context)
@@ -92,6 +96,9 @@ def _due(run: Run) -> datetime | None:
 
 def _why(run: Run) -> str:
     """The sentence of why this run exists; ``reason`` may say by now why it ended."""
+    shard = run.inputs.get("shard") if run.split_id else None
+    if isinstance(shard, dict):
+        return _("It is one of the shards of the step %(step)s.") % {"step": shard.get("step", "?")}
     event = run.inputs.get("event") if isinstance(run.inputs, dict) else None
     if isinstance(event, dict) and event.get("due_at"):
         return _("Its time had come:")

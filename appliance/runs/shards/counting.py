@@ -5,6 +5,7 @@ are counted one after another.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from psycopg.rows import dict_row
 
 from appliance.events import ShardsChanged
 from appliance.events.services import record_async
+from appliance.lib.identity import time_of, uuid_floor
 from appliance.runs.domain import ShardOf
 from appliance.runs.shards import sql
 from appliance.runs.shards.split import Split
@@ -34,7 +36,15 @@ class Count:
         """Count those of the shards ``ids`` that ended and were not counted; ``swept`` never had their turn."""
         await connection.execute(sql.LOCK_RUN, {"run_id": shard_of.run_id})
         cursor = connection.cursor(row_factory=dict_row)
-        values = {"id": shard_of.split_id, "run_id": shard_of.run_id, "ids": list(ids), "swept": swept}
+        began = time_of(shard_of.split_id)
+        values = {
+            "id": shard_of.split_id,
+            "run_id": shard_of.run_id,
+            "ids": list(ids),
+            "swept": swept,
+            "first_id": uuid_floor(began),
+            "end_id": uuid_floor(began + timedelta(milliseconds=1)),
+        }
         await cursor.execute(sql.COUNT, values)
         return cls(cursor)
 

@@ -101,7 +101,8 @@ COMPLETE = "UPDATE runs_split SET total = expanded WHERE id = %(id)s AND total I
 
 # Under the lock of the run, in one statement: what ended and was not counted yet is counted, the outcome is
 # decided where it was not (once: by the first count that can), the next shards get their turn, and the run
-# wakes when all has ended. A shard that was cancelled before its turn is counted by the keeper.
+# wakes when all has ended. Run, split and shards carry one time, so with it each table is one partition: to plan
+# for all of them took longer than to count. A shard that was cancelled before its turn is counted by the keeper.
 COUNT = f"""
 WITH ended AS (
     UPDATE runs_run SET counted = true
@@ -143,17 +144,18 @@ WITH ended AS (
         closed_at = CASE WHEN t.done = t.total THEN coalesce(s.closed_at, now()) ELSE s.closed_at END,
         told_at = CASE WHEN s.told_at < now() - interval '1 second' OR t.done = t.total
             THEN now() ELSE s.told_at END
-    FROM turns t WHERE s.id = t.id
+    FROM turns t WHERE s.id = %(id)s
     RETURNING {", ".join(f"s.{name.strip()}" for name in COLUMNS.split(","))}, s.told_at = now() AS tell,
         t.admitted AS admitted_before
 ), admitted AS (
     UPDATE runs_run r SET state = 'queued', waiting_for = '', version = version + 1
-    FROM split s WHERE r.split_id = s.id AND r.state = 'waiting' AND r.waiting_for = 'turn' AND s.outcome = ''
+    FROM split s WHERE r.id >= %(first_id)s AND r.id < %(end_id)s AND r.split_id = %(id)s
+        AND r.state = 'waiting' AND r.waiting_for = 'turn' AND s.outcome = ''
         AND r.shard >= s.admitted_before AND r.shard < s.admitted
     RETURNING r.id
 ), woken AS (
     UPDATE runs_run r SET state = 'queued', waiting_for = '', wake_at = NULL, version = version + 1
-    FROM split s WHERE r.id = s.run_id AND s.closed_at IS NOT NULL AND r.state = 'waiting'
+    FROM split s WHERE r.id = %(run_id)s AND s.closed_at IS NOT NULL AND r.state = 'waiting'
         AND r.waiting_for = 'shards'
     RETURNING r.id
 )

@@ -11,6 +11,7 @@ from appliance.accounts.principal import CONSOLE
 from appliance.lib.errors import MillwrightError
 from appliance.runs import services
 from appliance.runs.models import Run, Step
+from appliance.runs.shards.reading import progress_of
 from appliance.tasks.models import Task
 
 
@@ -38,7 +39,7 @@ class Command(BaseCommand):
 
     def _list(self, options: dict[str, Any]) -> None:
         names = dict(Task.objects.values_list("id", "name"))
-        rows = Run.objects.order_by("-id")
+        rows = Run.whole.order_by("-id")
         if options["state"]:
             rows = rows.filter(state=options["state"])
         found = [
@@ -73,6 +74,9 @@ class Command(BaseCommand):
                 for s in steps
             ],
         }
+        shards = progress_of(run.pk)
+        if shards:
+            shown["shards"] = [one.to_json() for one in shards]
         if options["as_json"]:
             self.stdout.write(json.dumps(shown))
             return
@@ -81,6 +85,9 @@ class Command(BaseCommand):
             self.stdout.write(f"warning: {run.warning}")
         for step in steps:
             self.stdout.write(f"  {step.step:<20} #{step.attempt} {step.state:<12} {step.error}")
+        for one in shards:
+            said = ", ".join(f"{kind} {number}" for kind, number in one.counts.items())
+            self.stdout.write(f"  shards of {one.split.step}: {one.total} ({said})")
 
     def _cancel(self, options: dict[str, Any]) -> None:
         services.cancel(options["run"], CONSOLE)
