@@ -36,7 +36,8 @@ CREATE INDEX runs_split_open ON runs_split (id) WHERE closed_at IS NULL;
 DROP = "DROP TABLE runs_split"
 
 # Lists of runs read the runs that are no shards: their indexes hold only those, so that a run of 100,000
-# shards costs the list nothing.
+# shards costs the list nothing. Shards whose turn has not come are not in the index of what waits either: a
+# planner that had no statistics of fresh rows yet looked through all of them for the next one.
 RUN_COLUMNS = """
 ALTER TABLE runs_run ADD COLUMN split_id uuid, ADD COLUMN shard integer,
     ADD COLUMN counted boolean NOT NULL DEFAULT false;
@@ -44,6 +45,8 @@ DROP INDEX runs_run_task;
 DROP INDEX runs_run_state;
 CREATE INDEX runs_run_task ON runs_run (task_id, id DESC) WHERE split_id IS NULL;
 CREATE INDEX runs_run_state ON runs_run (state, id DESC) WHERE split_id IS NULL;
+DROP INDEX runs_run_waiting;
+CREATE INDEX runs_run_waiting ON runs_run (wake_at) WHERE state = 'waiting' AND waiting_for <> 'turn';
 CREATE INDEX runs_run_whole ON runs_run (id DESC) WHERE split_id IS NULL;
 CREATE INDEX runs_run_shards ON runs_run (split_id, state, shard) WHERE split_id IS NOT NULL;
 CREATE INDEX runs_run_uncounted ON runs_run (split_id, shard) WHERE split_id IS NOT NULL AND NOT counted
@@ -52,10 +55,11 @@ CREATE INDEX runs_run_uncounted ON runs_run (split_id, shard) WHERE split_id IS 
 
 RUN_COLUMNS_BACK = """
 DROP INDEX runs_run_uncounted; DROP INDEX runs_run_shards; DROP INDEX runs_run_whole;
-DROP INDEX runs_run_task; DROP INDEX runs_run_state;
+DROP INDEX runs_run_task; DROP INDEX runs_run_state; DROP INDEX runs_run_waiting;
 ALTER TABLE runs_run DROP COLUMN split_id, DROP COLUMN shard, DROP COLUMN counted;
 CREATE INDEX runs_run_task ON runs_run (task_id, id DESC);
 CREATE INDEX runs_run_state ON runs_run (state, id DESC);
+CREATE INDEX runs_run_waiting ON runs_run (wake_at) WHERE state = 'waiting';
 """
 
 COLUMNS = """id, run_id, step, attempt, join_policy, join_number, parallelism, context, source,

@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from appliance.lib.clock import SystemClock
-from appliance.runs.domain import RECOVERY_LIMIT, Lease, RunState, Waiting
+from appliance.runs.domain import RECOVERY_LIMIT, Lease, RunState, ShardOf, Waiting
 from appliance.runs.ledger import LEASE, LeaseLost, RunRow
+from appliance.runs.shards import counting
 from appliance.runs.shards.keeper import ShardKeeper
 from appliance.runs.shards.sources import BATCH
 from appliance.sandbox.ports import Captured, Job, Outcome
@@ -167,6 +168,17 @@ async def test_a_run_whose_last_shard_ended_before_it_waits_is_queued_at_once(en
     lease = Lease(run_id, ledger.owner, row.epoch, SystemClock().now() + LEASE)
     state = await ledger.release(lease, "t", RunState.WAITING, waiting_for=Waiting.SHARDS)
     assert state is RunState.QUEUED
+
+
+async def test_a_shard_that_is_counted_again_counts_once(engine: Engine) -> None:
+    run_id = await engine.begin(MANY.replace("to: 39", "to: 3"))
+    await engine.perform(run_id)
+    before = await split(engine)
+    (first, *_) = await shards(engine)
+    async with engine.pool.connection() as connection, connection.transaction():
+        await counting.count(connection, ShardOf(before["id"], run_id), [first["id"], first["id"]])
+    after = await split(engine)
+    assert (after["succeeded"], after["total"], after["admitted"]) == (4, 4, 4)
 
 
 # --- the invariant: a run that waits for its shards has live or admissible ones, or its split is joined
