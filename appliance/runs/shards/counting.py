@@ -45,7 +45,8 @@ class Count:
             "first_id": uuid_floor(began),
             "end_id": uuid_floor(began + timedelta(milliseconds=1)),
         }
-        await cursor.execute(sql.COUNT, values)
+        # Never prepared: a plan that fits every split reads all of its shards, one for this split reads the next.
+        await cursor.execute(sql.COUNT, values, prepare=False)
         return cls(cursor)
 
     async def result(self, connection: Connection) -> tuple[Split, list[UUID]]:
