@@ -50,6 +50,8 @@ WORDS: dict[str, Word] = {
     "sending": Word(_("under way"), "busy"),
     "delivered": Word(_("delivered"), "ok"),
     "expired": Word(_("expired"), "bad"),
+    "shards": Word(_("its shards"), "wait"),
+    "turn": Word(_("its turn"), "off"),
     "fired": Word(_("fired"), "ok"),
     "missed": Word(_("missed"), "wait"),
     "suppressed": Word(_("suppressed"), "off"),

@@ -61,9 +61,7 @@ class ChatCommands:
         return gettext("Started %(task)s, run %(run)s.") % {"task": name, "run": str(run_id)[-8:]}
 
     def _status(self) -> str:
-        counts = {
-            state: Run.objects.filter(state=state).count() for state in ("running", "queued", "waiting")
-        }
+        counts = {state: Run.whole.filter(state=state).count() for state in ("running", "queued", "waiting")}
         stop = allstop.current()
         lines = [
             gettext("Running %(running)d, queued %(queued)d, waiting %(waiting)d.") % counts,

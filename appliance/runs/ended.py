@@ -20,6 +20,7 @@ from appliance.runs.fork import Fork, ForkRefused, WouldRepeat, fork_at
 from appliance.runs.models import Checkpoint, Run, Step
 from appliance.runs.plan import Phase, Progress, StepRow, took_effect, unclear
 from appliance.runs.services import NotNow, get, insert_run, task_name
+from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.task import DefinitionError
 from appliance.tasks.models import TaskVersion
@@ -47,6 +48,7 @@ def resume(run_id: UUID, by: Principal, wanted: Resume) -> UUID:
     The old run's history stays as it is. One that waits for an answer about an unclear step is ended, as
     nobody has to answer that any more.
     """
+    refuse_changes(by)
     new_id = uuid7()
     with transaction.atomic():
         old = _locked(run_id)
@@ -76,6 +78,8 @@ def _check_state(run: Run) -> None:
     unclear_now = run.state == RunState.WAITING and run.waiting_for == Waiting.AMBIGUOUS
     if RunState(run.state) not in FINAL and not unclear_now:
         raise NotNow(f"run {run.pk} has not ended yet: it is {run.state}", hint="cancel it first")
+    if run.split_id is not None:
+        raise NotNow(f"run {run.pk} is a shard of run {run.parent_run_id}", hint="ask this of that run")
 
 
 def _check_repeats(fork: Fork, wanted: Resume) -> None:
@@ -208,6 +212,7 @@ def rows_of(run_id: UUID) -> list[StepRow]:
 
 def undo(run_id: UUID, by: Principal) -> None:
     """Take back what this run did, last step first. Raises NotNow where there is nothing to take back."""
+    refuse_changes(by)
     with transaction.atomic(), connection.cursor() as cursor:
         run = _locked(run_id)
         _check_state(run)
