@@ -52,6 +52,7 @@ EXEMPT_COMMANDS = {
     "allstop": "engages and releases the stop itself",
     "users": "a lost password must not keep an engineer from the release; the console can release anyway",
     "setup_link": "a box without an administrator has nobody who could release the stop",
+    "network": "shows what the box sees of the network",
     "audit": "reads the record; an export is a copy",
     "simulate": "plays devices outside the box, which an all-stop does not stop either",
     "reference": "writes documentation into the source tree",
