@@ -89,6 +89,9 @@ VARIABLES = (
         "What else to watch on the network, name=host:port, by comma",
     ),
     Variable("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org", "Root of the Telegram Bot API"),
+    Variable(
+        "MILLWRIGHT_BENCH_CACHE", "~/.cache/millwright-bench", "Where `bench --peers` installs the peers"
+    ),
     Variable("DATABASE_URL", "embedded", "postgresql://user:password@host/name of your own PostgreSQL 16+"),
     Variable("REDIS_URL", "embedded", "redis://:password@host:port of your own Redis or Valkey"),
     Variable("MQTT_URL", "embedded", "mqtt://user:password@host:port (or mqtts://) of your own broker"),
@@ -135,6 +138,8 @@ class Config(BaseModel):
     network_targets: tuple[tuple[str, str, int], ...]
     """Name, host and port of what the operator wants watched."""
     telegram_api: str
+    bench_cache: Path
+    """Not expanded: a user without a home runs the box too."""
     database_url: str
     redis_url: str
     mqtt_url: str
@@ -227,6 +232,7 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         mqtt_events=settings.flag("MILLWRIGHT_MQTT_EVENTS", True),
         network_targets=settings.named_addresses("MILLWRIGHT_NETWORK_TARGETS"),
         telegram_api=settings.text("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org").rstrip("/"),
+        bench_cache=settings.path("MILLWRIGHT_BENCH_CACHE") or Path("~/.cache/millwright-bench"),
         database_url=database or _embedded_database(home),
         redis_url=redis or _embedded_redis(home),
         mqtt_url=broker

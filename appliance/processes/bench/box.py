@@ -7,13 +7,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 
 from appliance.lib.config import ROOT, Config, read_config
 from appliance.processes.bench.wire import Wire
@@ -23,6 +25,8 @@ START_SECONDS = 120.0
 
 class Box:
     """Starts on entry, stops on exit; the home goes with it unless one was given. ``settings`` are MILLWRIGHT_…"""
+
+    services: ClassVar[bool] = True
 
     def __init__(self, home: Path | None = None, /, **settings: str) -> None:
         self._folder = (
@@ -37,28 +41,33 @@ class Box:
         self.config: Config = read_config(self.environment)
         self._process: subprocess.Popen[bytes] | None = None
         self.start_seconds = 0.0
+        self.lateness: list[float] = []
 
     def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:
-            self.stop()
+            self.close()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop it, and take its home away unless that was given."""
         self.stop()
         if self._folder:
             self._folder.cleanup()
 
     def start(self) -> None:
         began = time.monotonic()
+        command = [sys.executable, str(ROOT / "manage.py"), "up"]
+        command += [] if self.services else ["--engines-only"]
         with (self.home.parent / "up.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "up"], env=self.environment, stdout=log, stderr=log
-            )
+            self._process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         self.wait_ready(START_SECONDS)
         self.start_seconds = time.monotonic() - began
 
@@ -72,11 +81,20 @@ class Box:
             time.sleep(0.05)
 
     def ready(self) -> bool:
+        if not self.services:
+            return self._database_answers()
         host, port = self.config.http_listen
         try:
             return httpx.get(f"http://{host}:{port}/readyz", timeout=5, trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
+
+    def _database_answers(self) -> bool:
+        try:
+            psycopg.connect(self.config.database_url, connect_timeout=2).close()
+        except psycopg.Error:
+            return False
+        return True
 
     def restart(self, **settings: str) -> None:
         """Stop it, and start it with other settings on the same home."""
@@ -85,19 +103,28 @@ class Box:
         self.config = read_config(self.environment)
         self.start()
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """It stands still meanwhile, so that another box can be measured."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
     def stop(self) -> None:
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(90)
         self._process = None
 
-    def manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str, seconds: float = 60) -> str:
         done = subprocess.run(
             [sys.executable, str(ROOT / "manage.py"), *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=seconds,
             check=False,
         )
         if done.returncode != 0:
@@ -125,6 +152,12 @@ class Box:
     def broker(self) -> tuple[str, int, str, str]:
         parts = urlsplit(self.config.mqtt_url)
         return parts.hostname or "127.0.0.1", parts.port or 1883, parts.username or "", parts.password or ""
+
+
+class Engines(Box):
+    """The engines of a box alone, without services."""
+
+    services = False
 
 
 def pss_mib(pid: int) -> float:

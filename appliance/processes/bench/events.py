@@ -6,12 +6,13 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from appliance.lib.config import ROOT
 from appliance.processes.bench.box import Box
 from appliance.processes.bench.load import Load, Report
 from appliance.processes.bench.rows import Row, percentile
+from appliance.processes.bench.wire import Wire
 
 TASK = """
 - name: bench_echo
@@ -31,11 +32,23 @@ TASK = """
       topic: "bench/out/{{ dev }}"
       payload: {seq: "{{ payload.seq }}", t: "{{ payload.t }}"}
 """
+ANSWER_SECONDS = 60.0
 
 
-def run_load(box: Box, path: str, rate: float, seconds: float, **more: Any) -> Report:
-    """One run of the load generator, in a process of its own, against the box's broker."""
-    host, port, user, password = box.broker
+class Target(Protocol):
+    """Whatever answers events of a broker: the box, or a peer."""
+
+    lateness: list[float]
+    """How late the load generator was, in ms, one entry per load."""
+
+    @property
+    def broker(self) -> tuple[str, int, str, str]:
+        """Host, port, user, password."""
+
+
+def run_load(target: Target, path: str, rate: float, seconds: float, **more: Any) -> Report:
+    """One run of the load generator, in a process of its own, against the target's broker."""
+    host, port, user, password = target.broker
     load = Load(host, port, user, password, path, rate, seconds, **more)
     done = subprocess.run(
         [sys.executable, "-m", "appliance.processes.bench.load"],
@@ -48,27 +61,58 @@ def run_load(box: Box, path: str, rate: float, seconds: float, **more: Any) -> R
     )
     if done.returncode != 0:
         raise RuntimeError(f"the load generator failed: {done.stderr[-500:]}")
-    return Report(**json.loads(done.stdout))
+    report = Report(**json.loads(done.stdout))
+    target.lateness.append(report.late_ms)
+    return report
 
 
 def load_task(box: Box) -> None:
-    file = Path(box.home.parent) / "bench.yaml"
-    file.write_text(TASK)
+    apply(box, TASK, "bench")
+    answer_seconds(box, "in")
+
+
+def apply(box: Box, text: str, name: str, seconds: float = 60) -> None:
+    file = Path(box.home.parent) / f"{name}.yaml"
+    file.write_text(text)
     file.chmod(0o644)
-    box.manage("tasks", "apply", str(file))
-    time.sleep(2)
+    box.manage("tasks", "apply", str(file), seconds=seconds)
 
 
-def measure(box: Box, path: str, rate: float, seconds: float, name: str, bar: float | None) -> list[Row]:
+def answer_seconds(target: Target, path: str, patience: float = ANSWER_SECONDS) -> float:
+    """How long until events on ``bench/PATH/d0`` are answered. Raises RuntimeError when they never are."""
+    wire = Wire(*target.broker, client_id=f"bench-ask-{time.time_ns()}")
+    wire.subscribe("bench/out/+")
+    began = time.monotonic()
+    try:
+        while (waited := time.monotonic() - began) < patience:
+            wire.publish(f"bench/{path}/d0", b'{"seq":-1,"t":0,"value":90}')
+            for _ in range(5):
+                wire.pump(0.01)
+                if next(wire.messages(), None) is not None:
+                    return time.monotonic() - began
+    finally:
+        wire.close()
+    raise RuntimeError(f"events on bench/{path} are not answered after {waited:.0f} s")
+
+
+def measure(
+    target: Target, path: str, rate: float, seconds: float, name: str, bar: float | None
+) -> list[Row]:
     """Latency rows ``<name>_p50_ms`` and ``<name>_p99_ms``, and what was lost or came twice."""
     matching = 2 if path == "in" else 1
-    run_load(box, path, rate, 3, matching=matching, first=10_000_000)
-    report = run_load(box, path, rate, seconds, matching=matching)
+    run_load(target, path, rate, 3, matching=matching, first=10_000_000)
+    return latency_rows(run_load(target, path, rate, seconds, matching=matching), name, bar, none_missing=0)
+
+
+def latency_rows(
+    report: Report, name: str, bar: float | None = None, none_missing: float | None = None
+) -> list[Row]:
+    """``bar`` is that of the median, ``none_missing`` that of what was lost or came twice."""
     if not report.latencies:
         raise RuntimeError(f"{name}: nothing came back")
     return [
         Row(f"{name}_p50_ms", round(percentile(report.latencies, 0.5), 2), "ms", "lower", bar),
         Row(f"{name}_p99_ms", round(percentile(report.latencies, 0.99), 2), "ms", "lower"),
-        Row(f"{name}_lost", report.lost, "events", "lower", 0),
-        Row(f"{name}_twice", report.twice, "events", "lower", 0),
+        Row(f"{name}_lost", report.lost, "events", "lower", none_missing),
+        Row(f"{name}_twice", report.twice, "events", "lower", none_missing),
     ]

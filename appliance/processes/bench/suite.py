@@ -2,21 +2,28 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from appliance.processes.bench.box import Box, pss_mib
 from appliance.processes.bench.crash import crash
 from appliance.processes.bench.events import load_task, measure, run_load
+from appliance.processes.bench.modes import CRASH_SAFE, POWER_SAFE
 from appliance.processes.bench.pages import pages
-from appliance.processes.bench.rows import Row, percentile
+from appliance.processes.bench.ramp import highest
+from appliance.processes.bench.rows import Row
 from appliance.processes.bench.scale import scale
 from appliance.processes.bench.waiting import waiting
 
 SERVICES = ("web", "worker", "beat", "reactor")
 IDLE_SECONDS = 30
-RATES = (500, 1000, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 10000)
-CRASH_SAFE, POWER_SAFE = {"MILLWRIGHT_POWER_SAFE": "no"}, {"MILLWRIGHT_POWER_SAFE": "yes"}
-"""The bars are those of the crash-safe mode; the other one is measured beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    measure: Callable[[Box], list[Row]]
+    only_named: bool = False
+    """It takes so long that it is not part of the whole."""
+    needs_box: bool = True
 
 
 def start(box: Box) -> list[Row]:
@@ -50,16 +57,18 @@ def reflex(box: Box) -> list[Row]:
     return [replace(row, bar=10) if row.name == "reflex_p99_ms" else row for row in rows]
 
 
+def reflex_1000(box: Box) -> list[Row]:
+    """The same at 1,000 events/s, to be read beside the peers."""
+    load_task(box)
+    return measure(box, "in", 1000, 20, "reflex_1000", None)
+
+
 def sustained(box: Box) -> list[Row]:
     """The highest rate at which p99 stays below 250 ms, nothing is lost and nothing comes twice."""
     load_task(box)
-    best, first = 0.0, 20_000_000
-    for rate in RATES:
-        report = run_load(box, "in", rate, 8, first=first)
-        first += 1_000_000
-        if report.lost or report.twice or percentile(report.latencies, 0.99) >= 250:
-            break
-        best = rate
+    best = highest(
+        lambda rate, first: run_load(box, "in", rate, 8, first=first), lambda: box.restart(**CRASH_SAFE)
+    )
     return [Row("reflex_sustained_eps", best, "events/s", "higher", 5000)]
 
 
@@ -69,27 +78,37 @@ def shell(box: Box) -> list[Row]:
     return measure(box, "shell", 20, 15, "shell_process", 10)
 
 
-def power_safe(box: Box) -> list[Row]:
-    """As ``event`` and ``reflex``, in the mode that a box ships with: the broker syncs every message."""
+def power_safe_event(box: Box) -> list[Row]:
+    """As ``event``, in the mode that a box ships with: the broker syncs every message."""
+    return _power_safe(box, 50, "power_safe_event_50")
+
+
+def power_safe_reflex(box: Box) -> list[Row]:
+    """As ``reflex``, in that mode."""
+    return _power_safe(box, 200, "power_safe_reflex")
+
+
+def _power_safe(box: Box, rate: float, name: str) -> list[Row]:
     box.restart(**POWER_SAFE)
     try:
         load_task(box)
-        rows = measure(box, "in", 50, 20, "power_safe_event_50", None)
-        return rows + measure(box, "in", 200, 20, "power_safe_reflex", None)
+        return measure(box, "in", rate, 20, name, None)
     finally:
         box.restart(**CRASH_SAFE)
 
 
-SUITE: dict[str, Callable[[Box], list[Row]]] = {
-    "start": start,
-    "memory": memory,
-    "event": event,
-    "reflex": reflex,
-    "sustained": sustained,
-    "shell": shell,
-    "waiting": waiting,
-    "crash": crash,
-    "scale": scale,
-    "pages": pages,
-    "power_safe": power_safe,
+SUITE: dict[str, Measurement] = {
+    "start": Measurement(start),
+    "memory": Measurement(memory),
+    "event": Measurement(event),
+    "reflex": Measurement(reflex),
+    "reflex_1000": Measurement(reflex_1000),
+    "sustained": Measurement(sustained),
+    "shell": Measurement(shell),
+    "waiting": Measurement(waiting),
+    "crash": Measurement(crash),
+    "scale": Measurement(scale, needs_box=False),
+    "pages": Measurement(pages),
+    "power_safe_event": Measurement(power_safe_event),
+    "power_safe_reflex": Measurement(power_safe_reflex),
 }

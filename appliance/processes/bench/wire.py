@@ -43,7 +43,11 @@ class Wire:
         self._out, self._in = bytearray(_packet(0x10, body)), bytearray()
         self._mid = 0
         self.acknowledged = 0
-        self._wait_for(0x20)
+        try:
+            self._wait_for(0x20)
+        except BaseException:
+            self._socket.close()
+            raise
         self._socket.setblocking(False)
 
     def _wait_for(self, kind: int) -> None:
