@@ -60,13 +60,17 @@ class Peer(ABC):
         try:
             self.launch()
         except BaseException:
-            self.stop()
+            self.close()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing of it is left."""
         self.stop()
 
     def restart(self) -> None:

@@ -9,19 +9,23 @@ from appliance.processes.bench.peers.versions import DBOS, PAHO, PSYCOPG
 class Dbos(Peer):
     name = "dbos"
     packages = (DBOS, PSYCOPG, PAHO)
+    _engines: Engines | None = None
+    _starts = 0
 
     def install(self) -> None:
         self._python = python_with(self._cache, self.name, self.packages)
 
     def launch(self) -> None:
-        """The database is that of a box without services: the same engine with the same settings."""
-        self._engines = Engines()
-        self._engines.start()
-        url = self._engines.config.database_url
-        self.spawn([str(self._python), str(self.write("dbos.py.template", "echo.py", DATABASE=url))])
+        """The database is that of a box without services: the same engine with the same settings. Another start
+        gets another schema, so that it does not take up what the one before has left."""
+        if self._engines is None:
+            self._engines = Engines()
+            self._engines.start()
+        self._starts += 1
+        values = {"DATABASE": self._engines.config.database_url, "SCHEMA": f"dbos_{self._starts}"}
+        self.spawn([str(self._python), str(self.write("dbos.py.template", "echo.py", **values))])
 
-    def stop(self) -> None:
-        super().stop()
-        engines = getattr(self, "_engines", None)
-        if engines is not None:
-            engines.close()
+    def close(self) -> None:
+        super().close()
+        if self._engines is not None:
+            self._engines.close()

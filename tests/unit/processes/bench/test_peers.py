@@ -64,7 +64,9 @@ def test_every_package_is_pinned() -> None:
 @pytest.mark.parametrize("template", sorted(PROGRAMS.glob("*.py.template")), ids=lambda path: path.name)
 def test_a_program_can_be_read_once_its_values_are_in(template: Path, tmp_path: Path) -> None:
     peer = Idle(PrivateBroker(tmp_path), tmp_path, tmp_path)
-    written = peer.write(template.name, "program.py", SOCKET="/tmp/s", DATABASE="postgresql://x")
+    written = peer.write(
+        template.name, "program.py", SOCKET="/tmp/s", DATABASE="postgresql://x", SCHEMA="dbos_1"
+    )
     compile(written.read_text(), str(written), "exec")
     assert str(peer.broker[1]) in written.read_text()
 
