@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,15 +68,17 @@ def run_load(target: Target, path: str, rate: float, seconds: float, **more: Any
 
 
 def load_task(box: Box) -> None:
-    apply(box, TASK, "bench")
+    apply(box, {"bench": TASK})
     answer_seconds(box, "in")
 
 
-def apply(box: Box, text: str, name: str, seconds: float = 60) -> None:
-    file = Path(box.home.parent) / f"{name}.yaml"
-    file.write_text(text)
-    file.chmod(0o644)
-    box.manage("tasks", "apply", str(file), seconds=seconds)
+def apply(box: Box, texts: Mapping[str, str], seconds: float = 60) -> None:
+    """Bring task files, by name, into the box with one ``tasks apply``."""
+    files = {Path(box.home.parent) / f"{name}.yaml": text for name, text in texts.items()}
+    for file, text in files.items():
+        file.write_text(text)
+        file.chmod(0o644)
+    box.manage("tasks", "apply", *map(str, files), seconds=seconds)
 
 
 def answer_seconds(target: Target, path: str, patience: float = ANSWER_SECONDS) -> float:

@@ -7,11 +7,16 @@ from dataclasses import dataclass, replace
 from appliance.processes.bench.box import Box, pss_mib
 from appliance.processes.bench.crash import crash
 from appliance.processes.bench.events import load_task, measure, run_load
+from appliance.processes.bench.growth import growth
+from appliance.processes.bench.live import live
+from appliance.processes.bench.million import history
 from appliance.processes.bench.modes import CRASH_SAFE, POWER_SAFE
 from appliance.processes.bench.pages import pages
 from appliance.processes.bench.ramp import highest
 from appliance.processes.bench.rows import Row
 from appliance.processes.bench.scale import scale
+from appliance.processes.bench.soak import soak
+from appliance.processes.bench.subscriptions import tasks
 from appliance.processes.bench.waiting import waiting
 
 SERVICES = ("web", "worker", "beat", "reactor")
@@ -106,9 +111,14 @@ SUITE: dict[str, Measurement] = {
     "sustained": Measurement(sustained),
     "shell": Measurement(shell),
     "waiting": Measurement(waiting),
+    "live": Measurement(live),
+    "growth": Measurement(growth),
     "crash": Measurement(crash),
     "scale": Measurement(scale, needs_box=False),
-    "pages": Measurement(pages),
+    "tasks": Measurement(tasks),
     "power_safe_event": Measurement(power_safe_event),
     "power_safe_reflex": Measurement(power_safe_reflex),
+    "pages": Measurement(pages),  # last: it leaves a month of history behind
+    "soak": Measurement(soak, only_named=True),
+    "history": Measurement(history, only_named=True),
 }
