@@ -46,6 +46,7 @@ WORDS: dict[str, Word] = {
     "all_stop": Word(_("the all-stop"), "wait"),
     "budget": Word(_("its budget"), "wait"),
     "retry": Word(_("another try"), "wait"),
+    "turn": Word(_("its turn"), "wait"),
     "fired": Word(_("fired"), "ok"),
     "missed": Word(_("missed"), "wait"),
     "suppressed": Word(_("suppressed"), "off"),
@@ -87,6 +88,7 @@ LANES: dict[str, Text] = {
     "unsafe_step": _("Worker lane: a step must never be done twice."),
     "kept_values": _("Worker lane: a step uses kept values."),
     "overlap": _("Worker lane: its overlap rule looks at other runs first."),
+    "limit": _("Worker lane: its limit counts its runs first."),
 }
 """Where runs are performed, and why (appliance/runs/reflex/choice.py)."""
 

@@ -37,6 +37,7 @@ from appliance.runs.intake import Intake, NotArmed
 from appliance.runs.receipts import Receipts
 from appliance.runs.reconciler import Reconciler
 from appliance.runs.reflex.lane import ReflexLane
+from appliance.runs.turns import Turns
 from appliance.safety.allstop import adopt_file
 from appliance.safety.gate import Gate
 from appliance.sandbox.process.client import ProcessSandbox
@@ -51,6 +52,7 @@ RELOAD_EVERY = 0.5
 TRACES_EVERY = 0.5
 RECOVER_EVERY = 2.0
 WAKE_EVERY = 0.5
+TURN_EVERY = 0.1
 CHECK_EVERY = 30.0
 BEAT_EVERY = 2.0
 BROKERS_EVERY = 0.5
@@ -94,6 +96,7 @@ class Reactor:
             self._end,
         )
         self._reconciler = Reconciler(self._pool, self._clock)
+        self._turns = Turns(self._pool)
         self._housekeeping = Housekeeping(self._pool, self._clock, config)
         self._topics = BoxTopics(config.home.id)
         self._inbound = BusClient(
@@ -119,6 +122,7 @@ class Reactor:
         self._every(TRACES_EVERY, self._intake.tell_refused)
         self._every(RECOVER_EVERY, self._recover)
         self._every(WAKE_EVERY, self._wake)
+        self._every(TURN_EVERY, self._hand_on)
         self._every(CHECK_EVERY, self._check)
         self._every(BEAT_EVERY, self._beat)
         self._every(BROKERS_EVERY, self._follow_brokers)
@@ -194,8 +198,15 @@ class Reactor:
         if woken:
             self.hint(woken)
 
+    async def _hand_on(self) -> None:
+        """Queue the next run of each line in which one has ended."""
+        started = await self._turns.hand_on()
+        if started:
+            self.hint(started)
+
     async def _check(self) -> None:
         await self._housekeeping.tick()
+        await self._turns.free_stranded()
         await self._reconciler.requeue_delivered()
         await self._reconciler.overdue_messages()
         silent = await self._reconciler.silent_triggers()

@@ -37,6 +37,7 @@ class Waiting(StrEnum):
     BUDGET = "budget"
     RETRY = "retry"
     AMBIGUOUS = "ambiguous"
+    TURN = "turn"
 
 
 class StepState(StrEnum):

@@ -22,15 +22,16 @@ from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain_object, plain_text
 from appliance.runs import sql
+from appliance.runs.admission import admit, governed
+from appliance.runs.admission_sql import HOLD_BACK
+from appliance.runs.asking import answer_async
 from appliance.runs.chains import chained
-from appliance.runs.domain import RunState
-from appliance.runs.ledger import run_changed
 from appliance.runs.reflex.committer import Arrival
 from appliance.runs.reflex.flight import Launched
 from appliance.runs.reflex.lane import ReflexLane
-from appliance.runs.services import run_parameters
+from appliance.runs.services import run_parameters, run_wanted
 from appliance.tasks.matching import Armed, Fired, Refused, TriggerTable
-from appliance.tasks.ports import NewRun
+from appliance.tasks.ports import Admission, NewRun
 from appliance.tasks.sql import INSERT_OCCURRENCE
 
 log = logging.getLogger(__name__)
@@ -173,7 +174,7 @@ class Intake:
         fired, batch.fired = batch.fired, []
         for one in fired:
             (batch.launched if reflex.takes(one.armed) else batch.fired).append(one)
-        return [reflex.launch(_new_run(one), now) for one in batch.launched]
+        return [reflex.launch(_new_run(one, now), now) for one in batch.launched]
 
     async def _arrive(
         self,
@@ -209,22 +210,35 @@ class Intake:
     async def _write(self, connection: AsyncConnection[Any], batch: Batch, now: datetime) -> list[UUID]:
         if not batch.fired and not batch.refused:
             return []
+        counted = _counts(batch)
         async with connection.pipeline():
             run_ids = await self._write_runs(connection, batch, now)
-            await connection.execute(_COUNT, _counters(batch, now))
+            await connection.execute(_COUNT, _counters(counted, now))
             if batch.refused:
                 await connection.execute(_TRACE, _traces(batch.refused, now))
         return run_ids
 
     async def _write_runs(self, connection: AsyncConnection[Any], batch: Batch, now: datetime) -> list[UUID]:
-        """The occurrences and queued runs of the worker lane."""
-        runs = [_new_run(fired) for fired in batch.fired]
-        if runs:
-            async with connection.pipeline():
-                cursor = connection.cursor()
-                await cursor.executemany(INSERT_OCCURRENCE, [_occurrence(r, now) for r in runs])
+        """The occurrences of the worker lane, and the runs that their tasks' limit and overlap let in."""
+        wanted = [_new_run(fired, now) for fired in batch.fired]
+        admissions = await answer_async(connection, admit(wanted))
+        beyond = beyond_limit(batch.fired, admissions)
+        batch.refused += beyond
+        seen = [(new, a) for new, a in zip(wanted, admissions, strict=True) if not a.limited]
+        runs = [new for new, admission in seen if admission.runs]
+        async with connection.pipeline():
+            cursor = connection.cursor()
+            if seen:
+                await cursor.executemany(INSERT_OCCURRENCE, [_occurrence(new, a, now) for new, a in seen])
+                await record_many_async(connection, _events(seen))
+            if runs:
                 await cursor.executemany(sql.INSERT_RUN, [run_parameters(r, now) for r in runs])
-                await record_many_async(connection, _events(runs))
+            held_back = [{"id": new.id} for new, admission in seen if admission.waits]
+            if held_back:
+                await cursor.executemany(HOLD_BACK, held_back)
+            late = _late_counts(runs, beyond)
+            if late:
+                await connection.execute(_COUNT, _counters(late, now))
         return [run.id for run in runs]
 
 
@@ -248,7 +262,7 @@ async def _chain_of(connection: AsyncConnection[Any], run_id: JsonValue) -> int:
     return row[0] if row and isinstance(row[0], int) else 0
 
 
-def _new_run(fired: Fired) -> NewRun:
+def _new_run(fired: Fired, now: datetime) -> NewRun:
     armed = fired.armed
     event = fired.inputs.get("event")
     chain = event.get("chain") if isinstance(event, dict) else None
@@ -264,50 +278,77 @@ def _new_run(fired: Fired) -> NewRun:
         inputs={**plain_object(fired.inputs), "chain": depth},
         reason=fired.reason,
         occurrence_id=uuid7(),
+        wanted_at=now,
     )
 
 
-def _occurrence(run: NewRun, now: datetime) -> dict[str, Any]:
+def beyond_limit(fired: Sequence[Fired], admissions: Sequence[Admission]) -> list[Refused]:
+    """What the limit of its task left alone: counted and traced as what a ``when`` refused, never a row each."""
+    return [
+        Refused(one.armed, admission.reason, plain_object(one.inputs))
+        for one, admission in zip(fired, admissions, strict=True)
+        if admission.limited
+    ]
+
+
+def _occurrence(run: NewRun, admission: Admission, now: datetime) -> dict[str, Any]:
     return {
         "id": run.occurrence_id,
         "task_id": run.task_id,
         "trigger": run.trigger,
         "due_at": now,
-        "state": "fired",
-        "reason": run.reason[:500],
+        "state": admission.state.value,
+        "reason": (run.reason if admission.runs else admission.reason)[:500],
         "event": Jsonb(run.inputs),
-        "run_id": run.id,
+        "run_id": run.id if admission.runs else None,
     }
 
 
-def _events(runs: Sequence[NewRun]) -> list[Any]:
+def _events(seen: Sequence[tuple[NewRun, Admission]]) -> list[Any]:
     events: list[Any] = []
-    for run in runs:
-        name = run.definition.name
+    for run, admission in seen:
         events.append(
             OccurrenceRecorded(
                 occurrence_id=str(run.occurrence_id),
-                task=name,
+                task=run.definition.name,
                 trigger=run.trigger,
-                state="fired",
-                run_id=str(run.id),
+                state=admission.state.value,
+                reason="" if admission.runs else admission.reason,
+                run_id=str(run.id) if admission.runs else "",
             )
         )
-        events.append(run_changed(run.id, name, RunState.QUEUED, None, run.reason, run.principal))
+        if admission.runs:
+            events.append(run_wanted(run, admission))
     return events
 
 
-def _counts(batch: Batch) -> dict[tuple[int, str], list[int]]:
-    """Fired, refused and failed by task and trigger."""
-    counts: dict[tuple[int, str], list[int]] = {}
+Counts = dict[tuple[int, str], list[int]]
+"""Fired, refused and failed by task and trigger."""
+
+
+def _counts(batch: Batch) -> Counts:
+    """What is known before admission; of tasks with a limit or overlap it says later what fired."""
+    counts: Counts = {}
 
     def of(armed: Armed) -> list[int]:
         return counts.setdefault((armed.task_id, armed.trigger.id or ""), [0, 0, 0])
 
     for fired in (*batch.fired, *batch.launched):
-        of(fired.armed)[0] += 1
+        of(fired.armed)[0] += not governed(fired.armed.definition)
     for refused in batch.refused:
         of(refused.armed)[2 if refused.failed else 1] += 1
+    return counts
+
+
+def _late_counts(runs: Sequence[NewRun], beyond: Sequence[Refused]) -> Counts:
+    """What admission decided."""
+    counts: Counts = {}
+    for run in runs:
+        if governed(run.definition):
+            counts.setdefault((run.task_id, run.trigger), [0, 0, 0])[0] += 1
+    for one in beyond:
+        key = (one.armed.task_id, one.armed.trigger.id or "")
+        counts.setdefault(key, [0, 0, 0])[2 if one.failed else 1] += 1
     return counts
 
 
@@ -320,8 +361,7 @@ def counter_rows(batch: Batch, now: datetime) -> list[JsonObject]:
     ]
 
 
-def _counters(batch: Batch, now: datetime) -> dict[str, Any]:
-    counts = _counts(batch)
+def _counters(counts: Counts, now: datetime) -> dict[str, Any]:
     keys = sorted(counts)
     return {
         "now": now,

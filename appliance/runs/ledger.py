@@ -183,6 +183,8 @@ class Ledger:
                     reason = "a message could not be delivered"
             if state is RunState.WAITING and locked and locked[2]:
                 state, waiting_for, wake_at, reason = RunState.CANCELLED, None, None, "cancelled by a person"
+            if state is RunState.CANCELLED and locked and locked[3].startswith("cancelled: "):
+                reason = locked[3]  # by the task's own overlap
             cursor = await connection.execute(
                 sql.RELEASE,
                 {

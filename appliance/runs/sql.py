@@ -114,7 +114,7 @@ SELECT step, attempt, position, phase, kind, effect, state, output, stderr, erro
 FROM runs_step WHERE run_id = %(run_id)s ORDER BY position, attempt
 """
 
-LOCK_RUN = "SELECT state, waiting_for, cancel_requested FROM runs_run WHERE id = %(id)s FOR UPDATE"
+LOCK_RUN = "SELECT state, waiting_for, cancel_requested, reason FROM runs_run WHERE id = %(id)s FOR UPDATE"
 UNDELIVERED = "SELECT count(*) FROM runs_step WHERE run_id = %(id)s AND state = 'handed_over'"
 REFUSED_MEANWHILE = """
 SELECT count(*) FROM runs_step WHERE run_id = %(id)s AND step = ANY(%(handed_over)s) AND state = 'failed'
@@ -136,7 +136,8 @@ RECOVER = """
 UPDATE runs_run
 SET state = CASE WHEN recoveries >= %(limit)s THEN 'poisoned' ELSE 'queued' END,
     finished_at = CASE WHEN recoveries >= %(limit)s THEN now() END,
-    reason = CASE WHEN recoveries >= %(limit)s THEN %(poison_reason)s ELSE %(reason)s END,
+    reason = CASE WHEN recoveries >= %(limit)s THEN %(poison_reason)s
+        WHEN cancel_requested THEN reason ELSE %(reason)s END,
     recoveries = recoveries + 1, version = version + 1, lease_owner = '', lease_until = NULL
 WHERE state = 'running' AND (lease_until < now() OR lease_owner = ANY(%(dead_owners)s))
 RETURNING id, state, task_id, reason

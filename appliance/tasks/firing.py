@@ -15,8 +15,8 @@ from appliance.events.services import record_many
 from appliance.lib.identity import uuid_at
 from appliance.tasks import sql
 from appliance.tasks.definition import TaskDefinition, Trigger
-from appliance.tasks.models import OccurrenceState, TaskTrigger
-from appliance.tasks.ports import NewRun, RunStarter
+from appliance.tasks.models import Occurrence, OccurrenceState, TaskTrigger
+from appliance.tasks.ports import Admission, NewRun, RunStarter
 from appliance.tasks.schedule import due_times, next_due
 from appliance.tasks.services import TIME_KINDS, definition_of
 
@@ -133,18 +133,8 @@ def _write(
         )
         if not inserted:
             continue
-        events.append(
-            OccurrenceRecorded(
-                occurrence_id=str(occurrence_id),
-                task=definition.name,
-                trigger=row.trigger,
-                state=state.value,
-                reason=reason,
-                run_id=str(run_id or ""),
-            )
-        )
         if run_id is not None:
-            start(
+            admission = start(
                 NewRun(
                     id=run_id,
                     task_id=row.task_id,
@@ -156,12 +146,34 @@ def _write(
                     inputs={"event": {"type": row.kind, "due_at": due.isoformat()}},
                     reason=to_run[due] or f"{row.kind} was due",
                     occurrence_id=occurrence_id,
+                    wanted_at=now,
                 )
             )
-            runs.append(run_id)
+            if admission.runs:
+                runs.append(run_id)
+            else:
+                occurrence_refused(occurrence_id, admission)
+                state, reason, run_id = admission.state, admission.reason, None
+        events.append(
+            OccurrenceRecorded(
+                occurrence_id=str(occurrence_id),
+                task=definition.name,
+                trigger=row.trigger,
+                state=state.value,
+                reason=reason,
+                run_id=str(run_id or ""),
+            )
+        )
     with connection.cursor() as cursor:
         record_many(cursor, events)
     return runs
+
+
+def occurrence_refused(occurrence_id: UUID, admission: Admission) -> None:
+    """The run of an occurrence just inserted was not let in: say so in the same transaction."""
+    Occurrence.objects.filter(pk=occurrence_id).update(
+        state=admission.state.value, reason=admission.reason[:500], run_id=None
+    )
 
 
 def insert_occurrence(

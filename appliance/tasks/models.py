@@ -106,7 +106,10 @@ class WebhookSeen(models.Model):
 class OccurrenceState(StrEnum):
     FIRED = "fired"
     MISSED = "missed"
+    SKIPPED = "skipped"
+    """The task says so: a run with the same key was not finished."""
     SUPPRESSED = "suppressed"
+    """Beyond a bound: the limit of the task, or its queue is full."""
 
 
 class Occurrence(models.Model):

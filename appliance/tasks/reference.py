@@ -15,7 +15,7 @@ from appliance.expressions.filters import FILTERS, TESTS
 from appliance.lib.duration import format_duration
 from appliance.tasks.definition import vocabulary as words
 from appliance.tasks.definition.events import TRIGGER_EVENTS
-from appliance.tasks.definition.header import Gate, Overlap, TaskHeader
+from appliance.tasks.definition.header import Gate, Limit, Overlap, TaskHeader
 from appliance.tasks.definition.names import ALWAYS, IN_STEPS
 from appliance.tasks.definition.steps import Retry, StepCommon
 from appliance.tasks.definition.triggers import MqttSpec, Trigger, WebhookSpec
@@ -76,10 +76,9 @@ def _parts() -> Iterator[str]:
     yield "## Task\n"
     later_values = frozenset(f"{key}: {value}" for key, value in words.LATER_VALUES)
     yield from _table(TaskHeader, more=_TASK_LISTS, later=words.LATER_TASK_KEYS | later_values)
-    for key, part in (("overlap", Overlap), ("gate", Gate)):
-        if key not in words.LATER_TASK_KEYS:
-            yield f"### {key}\n"
-            yield from _table(part)
+    for key, part in (("overlap", Overlap), ("limit", Limit), ("gate", Gate)):
+        yield f"### {key}\n"
+        yield from _table(part)
     yield "## Trigger\n"
     yield (
         "Exactly one of "

@@ -23,6 +23,7 @@ class LaneReason(StrEnum):
     UNSAFE_STEP = "unsafe_step"
     KEPT_VALUES = "kept_values"
     OVERLAP = "overlap"
+    LIMIT = "limit"
 
     @property
     def sentence(self) -> str:
@@ -37,6 +38,7 @@ _SENTENCES = {
     LaneReason.UNSAFE_STEP: "a step must never be done twice, so its intent has a commit of its own",
     LaneReason.KEPT_VALUES: "a step uses kept values",
     LaneReason.OVERLAP: "its overlap rule looks at other runs first",
+    LaneReason.LIMIT: "its limit counts its runs first",
 }
 
 
@@ -78,3 +80,5 @@ def _objections(spec: StepSpec) -> Iterator[LaneReason]:
 def _task_objections(definition: TaskDefinition) -> Iterator[LaneReason]:
     if definition.overlap is not None:
         yield LaneReason.OVERLAP
+    if definition.limit is not None:
+        yield LaneReason.LIMIT
