@@ -89,6 +89,7 @@ LANES: dict[str, Text] = {
     "kept_values": _("Worker lane: a step uses kept values."),
     "overlap": _("Worker lane: its overlap rule looks at other runs first."),
     "limit": _("Worker lane: its limit counts its runs first."),
+    "hold": _("Worker lane: a trigger of it looks on before it fires."),
 }
 """Where runs are performed, and why (appliance/runs/reflex/choice.py)."""
 

@@ -21,6 +21,7 @@ from appliance.events.services import record_async
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
 from appliance.outbox.sender import Sender
+from appliance.processes.backlog import Backlog
 from appliance.processes.box_topics import BoxTopics
 from appliance.processes.brokers import InboundBrokers
 from appliance.processes.chat import ChatCommands
@@ -53,6 +54,7 @@ TRACES_EVERY = 0.5
 RECOVER_EVERY = 2.0
 WAKE_EVERY = 0.5
 TURN_EVERY = 0.1
+HOLD_EVERY = 0.1
 CHECK_EVERY = 30.0
 BEAT_EVERY = 2.0
 BROKERS_EVERY = 0.5
@@ -97,6 +99,7 @@ class Reactor:
         )
         self._reconciler = Reconciler(self._pool, self._clock)
         self._turns = Turns(self._pool)
+        self._backlog = Backlog(self._clock.monotonic())
         self._housekeeping = Housekeeping(self._pool, self._clock, config)
         self._topics = BoxTopics(config.home.id)
         self._inbound = BusClient(
@@ -123,6 +126,7 @@ class Reactor:
         self._every(RECOVER_EVERY, self._recover)
         self._every(WAKE_EVERY, self._wake)
         self._every(TURN_EVERY, self._hand_on)
+        self._every(HOLD_EVERY, self._fire_holds)
         self._every(CHECK_EVERY, self._check)
         self._every(BEAT_EVERY, self._beat)
         self._every(BROKERS_EVERY, self._follow_brokers)
@@ -203,6 +207,14 @@ class Reactor:
         started = await self._turns.hand_on()
         if started:
             self.hint(started)
+
+    async def _fire_holds(self) -> None:
+        """Not before what waited in the broker has been read: it may hold the no that ends a hold."""
+        connected, received = self._inbound.health().connected, self._intake.received
+        if self._backlog.read(self._clock.monotonic(), connected=connected, received=received):
+            started = await self._intake.holds_due()
+            if started:
+                self.hint(started)
 
     async def _check(self) -> None:
         await self._housekeeping.tick()

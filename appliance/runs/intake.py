@@ -21,7 +21,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain_object, plain_text
-from appliance.runs import sql
+from appliance.runs import holds, sql
 from appliance.runs.admission import admit, governed
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer_async
@@ -83,13 +83,19 @@ class Batch:
     launched: list[Fired] = field(default_factory=list)
     """Those of them that are performed in the reflex lane."""
     refused: list[Refused] = field(default_factory=list)
+    held: list[Fired | Refused] = field(default_factory=list)
+    """In order: what begins, goes on with or ends a hold."""
+    notes: list[Refused] = field(default_factory=list)
+    """Traced, but not counted as refused: what became of holds."""
 
     def take(self, decisions: Sequence[Fired | Refused]) -> None:
         for decision in decisions:
-            if isinstance(decision, Fired):
-                self.fired.append(decision)
-            else:
+            if holds.waits(decision):
+                self.held.append(decision)
+            if isinstance(decision, Refused):
                 self.refused.append(decision)
+            elif not holds.waits(decision):
+                self.fired.append(decision)
 
 
 class Intake:
@@ -189,9 +195,11 @@ class Intake:
         async def write(connection: AsyncConnection[Any]) -> list[UUID]:
             return await self._write_runs(connection, batch, now)
 
-        arrival = Arrival(values, launched, write if batch.fired else None, counter_rows(batch, now))
+        arrival = Arrival(
+            values, launched, write if batch.fired or batch.held else None, counter_rows(batch, now)
+        )
         run_ids = await reflex.arrive(arrival)
-        self._untold += batch.refused
+        self._untold += [*batch.refused, *batch.notes]
         del self._untold[:-MOST_UNTOLD]
         return run_ids
 
@@ -203,26 +211,40 @@ class Intake:
                 await connection.execute(_TRACE, _traces(refused, self._clock.now()))
                 await connection.execute(_PRUNE, {"keep": KEEP_TRACES})
 
+    async def holds_due(self) -> list[UUID]:
+        """Fire every hold whose time has come; gives the new runs. The caller hints."""
+        table = self._armed
+        async with self._pool.connection() as connection, connection.transaction():
+            batch = Batch(fired=await holds.due(connection, table))
+            return await self._write(connection, batch, self._clock.now())
+
     async def prune(self) -> None:
+        await holds.forget(self._pool)
         async with self._pool.connection() as connection:
             await connection.execute(_PRUNE, {"keep": KEEP_TRACES})
 
     async def _write(self, connection: AsyncConnection[Any], batch: Batch, now: datetime) -> list[UUID]:
-        if not batch.fired and not batch.refused:
+        if not (batch.fired or batch.refused or batch.held):
             return []
         counted = _counts(batch)
         async with connection.pipeline():
             run_ids = await self._write_runs(connection, batch, now)
             await connection.execute(_COUNT, _counters(counted, now))
-            if batch.refused:
-                await connection.execute(_TRACE, _traces(batch.refused, now))
+            told = [*batch.refused, *batch.notes]
+            if told:
+                await connection.execute(_TRACE, _traces(told, now))
         return run_ids
 
     async def _write_runs(self, connection: AsyncConnection[Any], batch: Batch, now: datetime) -> list[UUID]:
-        """The occurrences of the worker lane, and the runs that their tasks' limit and overlap let in."""
+        """The holds; the occurrences of the worker lane, and the runs that their tasks' limit and overlap let in."""
+        beyond: list[Refused] = []
+        if batch.held:
+            noted = await answer_async(connection, holds.take(batch.held))
+            beyond += noted.refused
+            batch.notes += noted.notes
         wanted = [_new_run(fired, now) for fired in batch.fired]
         admissions = await answer_async(connection, admit(wanted))
-        beyond = beyond_limit(batch.fired, admissions)
+        beyond += beyond_limit(batch.fired, admissions)
         batch.refused += beyond
         seen = [(new, a) for new, a in zip(wanted, admissions, strict=True) if not a.limited]
         runs = [new for new, admission in seen if admission.runs]

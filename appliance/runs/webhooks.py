@@ -15,7 +15,8 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7, uuid_at
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_object
-from appliance.runs import hints
+from appliance.runs import hints, holds
+from appliance.runs.asking import answer
 from appliance.runs.services import insert_run
 from appliance.safety.secrets import resolve
 from appliance.tasks.definition import TaskDefinition, Trigger
@@ -75,7 +76,13 @@ def deliver(call: Call) -> Answer:
             notes.append("seen before: not run again")
             continue
         decision = _decide(task, definition, trigger, call)
-        if isinstance(decision, Fired):
+        if holds.waits(decision):
+            with connection.cursor() as cursor:
+                noted = answer(cursor, holds.take([decision]))
+            for refused in noted.refused:
+                _trace(task, trigger, refused, call.now)
+            notes.append(f"fires when nothing has come for {trigger.debounce}")
+        elif isinstance(decision, Fired):
             run_id, admission = _start(task, definition, trigger, decision, call.now)
             if admission.runs:
                 runs.append(run_id)

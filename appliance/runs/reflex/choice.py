@@ -24,6 +24,7 @@ class LaneReason(StrEnum):
     KEPT_VALUES = "kept_values"
     OVERLAP = "overlap"
     LIMIT = "limit"
+    HOLD = "hold"
 
     @property
     def sentence(self) -> str:
@@ -39,6 +40,7 @@ _SENTENCES = {
     LaneReason.KEPT_VALUES: "a step uses kept values",
     LaneReason.OVERLAP: "its overlap rule looks at other runs first",
     LaneReason.LIMIT: "its limit counts its runs first",
+    LaneReason.HOLD: "a trigger of it looks on before it fires",
 }
 
 
@@ -82,3 +84,5 @@ def _task_objections(definition: TaskDefinition) -> Iterator[LaneReason]:
         yield LaneReason.OVERLAP
     if definition.limit is not None:
         yield LaneReason.LIMIT
+    if any(trigger.waits for trigger in definition.triggers):
+        yield LaneReason.HOLD

@@ -87,7 +87,7 @@ LATER_KINDS = frozenset(
     }
 )
 LATER_TRIGGERS = frozenset({"chat", "task"})
-LATER_TRIGGER_KEYS = frozenset({"for"})
+LATER_TRIGGER_KEYS: frozenset[str] = frozenset()
 LATER_TASK_KEYS: frozenset[str] = frozenset()
 LATER_STEP_KEYS = frozenset({"undo", "sandbox"})
 LATER_VALUES = frozenset({("misfire", "run_all"), ("misfire", "ask"), ("on_failure", "undo")})

@@ -36,7 +36,7 @@ Work = Callable[[Job], Awaitable[Outcome]]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 TABLES = (
     "runs_run, runs_step, tasks_occurrence, tasks_nottriggered, tasks_webhookseen, outbox_item, events_event, "
-    "cache_cacheentry, bus_topicvalue, runs_turn, runs_rate"
+    "cache_cacheentry, bus_topicvalue, runs_turn, runs_rate, tasks_hold"
 )
 
 
