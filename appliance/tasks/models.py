@@ -143,6 +143,42 @@ class OccurrenceState(StrEnum):
     """Beyond a bound: the limit of the task, or its queue is full."""
 
 
+class QuestionState(StrEnum):
+    OPEN = "open"
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+
+
+class Question(models.Model):
+    """``misfire: ask``: what is to become of the missed times of one trigger. Open until answered, or expired."""
+
+    code = models.CharField(max_length=8, unique=True)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="questions")
+    trigger = models.CharField(max_length=64)
+    dues = models.JSONField()
+    missed = models.PositiveIntegerField()
+    asked_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    state = models.CharField(
+        max_length=10, default=QuestionState.OPEN.value, choices=[(s.value, s.value) for s in QuestionState]
+    )
+    answer = models.CharField(max_length=10, blank=True)
+    answered_by = models.CharField(max_length=150, blank=True)
+    answered_at = models.DateTimeField(null=True)
+    answer_key = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["-asked_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task", "trigger"], name="tasks_question_open", condition=models.Q(state="open")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.task_id}/{self.trigger} {self.state}"
+
+
 class Occurrence(models.Model):
     """One firing, or missed or suppressed firing, of a trigger.
 

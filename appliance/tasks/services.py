@@ -17,7 +17,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.tasks import periodic, sql
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.loader import LoadedTask, load_text
-from appliance.tasks.models import Hold, Task, TaskTrigger, TaskVersion
+from appliance.tasks.models import Hold, Question, QuestionState, Task, TaskTrigger, TaskVersion
 from appliance.tasks.schedule import next_due
 
 TIME_KINDS = frozenset({"cron", "every", "at"})
@@ -123,6 +123,8 @@ def _sync_triggers(task: Task, definition: TaskDefinition, now: datetime) -> Non
     """One row per trigger of the current version; a trigger that stayed keeps its clock and counters."""
     wanted = {trigger.id: trigger for trigger in definition.triggers}
     TaskTrigger.objects.filter(task=task).exclude(trigger__in=wanted).delete()
+    asked = Question.objects.filter(task=task, state=QuestionState.OPEN.value).exclude(trigger__in=wanted)
+    asked.update(state=QuestionState.EXPIRED.value)
     gone = Hold.objects.filter(task=task)
     (gone.exclude(trigger__in=wanted) if task.enabled else gone).delete()
     for trigger in definition.triggers:

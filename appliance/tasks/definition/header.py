@@ -65,9 +65,10 @@ class TaskHeader(Model):
     vars: Annotated[dict[VariableName, Any], Field(max_length=MOST_VARIABLES)] = {}
     """Plain values that expressions see as `vars.<name>`, and that whoever starts the task may set."""
     misfire: Misfire = Misfire.SKIP
-    """Due times that passed while the box was off: `skip`, or `run_once` for the newest of them."""
+    """Due times that passed while the box was off: `skip` them, `run_once` for the newest, `run_all` in order,
+    or `ask` people."""
     valid_for: Duration | None = None
-    """How late `run_once` may still run."""
+    """How late a missed time may still run; with `ask` also how long the question stays open (1 day without it)."""
     overlap: Overlap | None = None
     """Without it, runs of the task may overlap."""
     limit: Limit | None = None

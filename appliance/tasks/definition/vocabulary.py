@@ -90,6 +90,6 @@ LATER_TRIGGERS = frozenset({"chat", "task"})
 LATER_TRIGGER_KEYS: frozenset[str] = frozenset()
 LATER_TASK_KEYS: frozenset[str] = frozenset()
 LATER_STEP_KEYS = frozenset({"undo", "sandbox"})
-LATER_VALUES = frozenset({("misfire", "run_all"), ("misfire", "ask"), ("on_failure", "undo")})
+LATER_VALUES = frozenset({("on_failure", "undo")})
 
 NOT_YET = "is known, but not in this version"

@@ -198,7 +198,6 @@ def test_a_task_without_a_trigger_is_started_by_hand() -> None:
         (task(limit={"runs": 10}), "`per` is missing"),
         (task(limit={"runs": 0, "per": "1m"}), "it should be greater"),
         (task(limit={"runs": 1, "per": "2d"}), "a limit counts over one day at most"),
-        (task(misfire="run_all"), "`misfire: run_all` is known, but not in this version"),
         (task(misfire="never"), "`never` is not known here"),
         (task(valid_for="1h"), "valid_for says how late"),
         (task(priority="urgent"), "`urgent` is not known here"),
