@@ -48,6 +48,8 @@ WORDS: dict[str, Word] = {
     "retry": Word(_("another try"), "wait"),
     "turn": Word(_("its turn"), "wait"),
     "fired": Word(_("fired"), "ok"),
+    "ran": Word(_("ran"), "ok"),
+    "planned": Word(_("planned"), "off"),
     "missed": Word(_("missed"), "wait"),
     "suppressed": Word(_("suppressed"), "off"),
     "healthy": Word(_("healthy"), "ok"),

@@ -6,7 +6,7 @@ from ninja import NinjaAPI
 from appliance.lib.errors import MillwrightError
 from appliance.runs.services import NotNow
 from appliance.tasks.loader import TaskFileError
-from webadmin.api import box, brokers, runs, tasks
+from webadmin.api import box, brokers, calendar, runs, tasks
 from webadmin.api.auth import EITHER
 from webadmin.api.schemas import ErrorOut, ProblemOut
 
@@ -21,6 +21,7 @@ api = NinjaAPI(
 api.add_router("/tasks", tasks.router)
 api.add_router("/runs", runs.router)
 api.add_router("/brokers", brokers.router)
+api.add_router("/calendar", calendar.router)
 api.add_router("", box.router)
 
 

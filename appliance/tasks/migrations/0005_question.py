@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0003_hold"),
+        ("tasks", "0004_hold"),
     ]
 
     operations = [
