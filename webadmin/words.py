@@ -47,6 +47,10 @@ WORDS: dict[str, Word] = {
     "budget": Word(_("its budget"), "wait"),
     "retry": Word(_("another try"), "wait"),
     "turn": Word(_("its turn"), "wait"),
+    "pending": Word(_("waiting"), "wait"),
+    "sending": Word(_("under way"), "busy"),
+    "delivered": Word(_("delivered"), "ok"),
+    "expired": Word(_("expired"), "bad"),
     "fired": Word(_("fired"), "ok"),
     "ran": Word(_("ran"), "ok"),
     "planned": Word(_("planned"), "off"),
@@ -54,6 +58,15 @@ WORDS: dict[str, Word] = {
     "suppressed": Word(_("suppressed"), "off"),
     "healthy": Word(_("healthy"), "ok"),
     "away": Word(_("away"), "bad"),
+    "online": Word(_("online"), "ok"),
+    "degraded": Word(_("partly away"), "wait"),
+    "offline": Word(_("offline"), "bad"),
+    "up": Word(_("reached"), "ok"),
+    "down": Word(_("away"), "bad"),
+    "unknown": Word(_("not known yet"), "off"),
+    "closed": Word(_("sends"), "ok"),
+    "open": Word(_("rests after failures"), "bad"),
+    "half_open": Word(_("tries again"), "wait"),
     "ok": Word(_("connected"), "ok"),
     "unavailable": Word(_("not available"), "off"),
     "on": Word(_("on"), "ok"),
@@ -71,7 +84,6 @@ WORDS: dict[str, Word] = {
     "admin": Word(_("administrator"), "off"),
     "active": Word(_("active"), "ok"),
     "disabled": Word(_("locked out"), "off"),
-    "expired": Word(_("expired"), "off"),
     "revoked": Word(_("revoked"), "off"),
     "added": Word(_("added"), "ok"),
     "removed": Word(_("removed"), "bad"),
@@ -92,6 +104,7 @@ LANES: dict[str, Text] = {
     "overlap": _("Worker lane: its overlap rule looks at other runs first."),
     "limit": _("Worker lane: its limit counts its runs first."),
     "hold": _("Worker lane: a trigger of it looks on before it fires."),
+    "undo": _("Worker lane: it is undone where a step fails."),
 }
 """Where runs are performed, and why (appliance/runs/reflex/choice.py)."""
 
@@ -102,6 +115,7 @@ PARTS: dict[str, Text] = {
     "reactor": _("Reactor"),
     "worker": _("Worker"),
     "beat": _("Clock"),
+    "spawner": _("Sandbox"),
 }
 
 

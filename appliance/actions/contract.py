@@ -90,6 +90,31 @@ class TargetAway(MillwrightError):
         """Whether the effect may have happened all the same: an unsafe one is ambiguous then."""
 
 
+class Form(StrEnum):
+    """What a kept checkpoint is: the JSON of an action, or the file of a command."""
+
+    JSON = "json"
+    FILE = "file"
+
+
+class Checkpoints(Protocol):
+    """What a step saves of itself while it runs. The last one survives a crash, a retry and a resume.
+
+    ``limit``: bytes of one. ``last_file``: what an earlier life of a command left, None on the first.
+    """
+
+    limit: int
+    last_file: bytes | None
+
+    async def save(self, state: JsonObject) -> None:
+        """Keep this; ``context.resumed_from`` gives it back. Raises ActionRefused where it is too large."""
+        ...
+
+    async def save_file(self, content: bytes) -> None:
+        """Keep the content of a command's checkpoint file; ``last_file`` gives it back."""
+        ...
+
+
 class Services(Protocol):
     """What actions need of the process they run in; wired by the composition root."""
 
@@ -107,7 +132,8 @@ class StepContext:
     """Everything an action may know about the step that it performs.
 
     ``key`` names this step for ever (``run/step``): receivers that take a key use it to drop a repeat.
-    ``resumed_from`` is the checkpoint of an earlier life of the same attempt, None on the first.
+    ``resumed_from`` is the last checkpoint of an earlier life, None on the first. ``checkpoints`` is where the
+    action saves more of them while it runs.
     """
 
     run_id: UUID
@@ -125,6 +151,7 @@ class StepContext:
     connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]]
     on_output: Callable[[str, bytes], None] | None = None
     resumed_from: JsonObject | None = None
+    checkpoints: Checkpoints | None = None
     confirm: str | None = None
     run_started_at: datetime = datetime.min
     depth: int = 0

@@ -2,10 +2,11 @@
 
 import json
 from enum import StrEnum
+from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
-from pydantic import Field
+from pydantic import Field, Strict
 
 from appliance.actions.addresses import AddressRefused, NameNotFound, resolve, split
 from appliance.actions.contract import (
@@ -46,8 +47,9 @@ class HttpParams(Params):
     """Request headers. ``secret:NAME``, alone or after a scheme as in ``Bearer secret:NAME``, is a stored secret."""
     body: TreeField = Tree(None)
     """Text as it is, anything else as JSON."""
-    idempotency_key: bool = False
-    """Send ``Idempotency-Key: run/step``, for receivers that drop a second request with the same key."""
+    idempotency_key: Annotated[bool, Strict()] | TextField = False
+    """``true`` sends ``Idempotency-Key: run/step``, a text sends itself, for receivers that drop a second request with
+    the same key. A text of your own also holds over runs."""
     allow_private: bool = False
     """Whether private addresses (this box, the plant's network) may be reached."""
     ok_status: tuple[int, ...] = Field(default=())
@@ -66,6 +68,8 @@ class HttpAction(ActionKind[HttpParams]):
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         url = str(arguments["url"])
+        if arguments["idempotency_key"] == "":
+            return StepResult.failed("the idempotency key is empty", retryable=False)
         try:
             scheme, host, port = split(url)
             address = await resolve(host, port, bool(arguments["allow_private"]))
@@ -119,8 +123,9 @@ async def _secret(reference: str, context: StepContext) -> str:
 def _request(
     arguments: JsonObject, headers: dict[str, str], context: StepContext, url: str, host: str, address: str
 ) -> httpx.Request:
-    if arguments["idempotency_key"]:
-        headers["Idempotency-Key"] = context.key
+    key = arguments["idempotency_key"]
+    if key:
+        headers["Idempotency-Key"] = key if isinstance(key, str) else context.key
     body = arguments["body"]
     content: bytes | None = None
     if isinstance(body, str):

@@ -1,5 +1,6 @@
 """``shell``: run a command, confined. Values travel as positional parameters, never inside the text."""
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import model_validator
@@ -17,7 +18,7 @@ from appliance.actions.shell_text import classify_shell, default_ok_exit
 from appliance.expressions.fields import ShellField, TextField
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
-from appliance.sandbox.ports import Job, Outcome
+from appliance.sandbox.ports import CheckpointFile, Job, Outcome
 
 OUTPUT_LIMIT = 256 * 1024
 
@@ -56,6 +57,7 @@ class ShellAction(ActionKind[ShellParams]):
         return (0,) if params.command is None else default_ok_exit(params.command.source)
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        notes: list[str] = []
         job = Job(
             argv=_argv(arguments),
             env={str(k): str(v) for k, v in _mapping(arguments.get("env")).items()},
@@ -63,6 +65,7 @@ class ShellAction(ActionKind[ShellParams]):
             reads=tuple(str(path) for path in _sequence(arguments.get("reads"))),
             writes=tuple(str(path) for path in _sequence(arguments.get("writes"))),
             output_limit=OUTPUT_LIMIT,
+            checkpoint=_checkpoint(context, notes),
         )
         try:
             outcome = await context.services.run_confined(job, context.on_output)
@@ -72,7 +75,22 @@ class ShellAction(ActionKind[ShellParams]):
             return StepResult.failed(str(error), retryable=False)
         except JobLost as error:
             return StepResult(Status.UNKNOWN, error=str(error))
-        return _result(outcome, context.ok_exit, context.timeout)
+        return _noted(_result(outcome, context.ok_exit, context.timeout), notes)
+
+
+def _checkpoint(context: StepContext, notes: list[str]) -> CheckpointFile | None:
+    kept = context.checkpoints
+    if kept is None:
+        return None
+    return CheckpointFile(kept.last_file, kept.save_file, notes.append, kept.limit)
+
+
+def _noted(result: StepResult, notes: list[str]) -> StepResult:
+    """What the person should see of checkpoints that were not kept, beside what the command said itself."""
+    if not notes:
+        return result
+    said = "".join(f"[millwright] {note}\n" for note in notes)
+    return replace(result, stderr=result.stderr + said, detail={**result.detail, "checkpoints": [*notes]})
 
 
 def _argv(arguments: JsonObject) -> tuple[str, ...]:

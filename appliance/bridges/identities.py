@@ -9,6 +9,7 @@ from appliance.accounts.principal import Principal
 from appliance.audit.services import append_here
 from appliance.bridges.hints import platform_changed
 from appliance.bridges.models import ChatIdentity, Platform
+from appliance.safety.read_only import refuse_changes
 
 
 class Person(Protocol):
@@ -29,7 +30,11 @@ def identities(platform_name: str | None = None, *, strangers: bool | None = Non
 
 
 def link_identity(identity_id: int, person: Person, by: Principal, *, make_default: bool = True) -> None:
-    """Let somebody in a chat act as ``person``. A platform without a default conversation gets theirs."""
+    """Let somebody in a chat act as ``person``. A platform without a default conversation gets theirs.
+
+    Raises ReadOnlyNow.
+    """
+    refuse_changes(by)
     with transaction.atomic():
         identity = ChatIdentity.objects.select_for_update().get(pk=identity_id)
         ChatIdentity.objects.filter(pk=identity_id).update(person_id=person.pk)
@@ -43,7 +48,8 @@ def link_identity(identity_id: int, person: Person, by: Principal, *, make_defau
 
 
 def unlink_identity(identity_id: int, by: Principal) -> None:
-    """From now on this identity can do nothing."""
+    """From now on this identity can do nothing. Raises ReadOnlyNow."""
+    refuse_changes(by)
     with transaction.atomic():
         identity = ChatIdentity.objects.select_for_update().get(pk=identity_id)
         ChatIdentity.objects.filter(pk=identity_id).update(person=None)

@@ -211,6 +211,8 @@ class BridgeFactory:
     ``builtin``: there is one without any configuration. ``webhook`` reads a request's events and raises
     WebhookRefused; it sees only the request, so that the web process can answer without a live bridge.
     ``local``: its messages do not leave the box, so the all-stop that cuts the box off leaves it alone.
+    ``address`` gives the URL that the bridge connects to first (its proxy, where there is one) from its
+    configuration, the box's settings and its secrets; the network monitor looks at its host and port.
     """
 
     kind: str
@@ -223,6 +225,7 @@ class BridgeFactory:
     local: bool = False
     shown: bool = True
     webhook: Callable[[WebhookRequest], Sequence[RawEvent]] | None = None
+    address: Callable[[Any, Mapping[str, str], Mapping[str, str]], str] | None = None
 
 
 class Verb(StrEnum):

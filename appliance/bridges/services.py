@@ -23,6 +23,7 @@ from appliance.bridges.secrets import Lookup, Secret, adopt_variables, keep_lite
 from appliance.lib.identity import uuid7
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import counts, enqueue_now
+from appliance.safety.read_only import refuse_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,9 @@ def load_platforms(
 ) -> list[Loaded]:
     """Take over every entry of a configuration file (or its text); other platforms stay as they are.
 
-    Raises PlatformsInvalid with all problems; then nothing was changed.
+    Raises PlatformsInvalid with all problems, or ReadOnlyNow; then nothing was changed.
     """
+    refuse_changes(by)
     if isinstance(source, Path):
         try:
             text, name = source.read_text("utf-8-sig"), str(source)
@@ -78,8 +80,10 @@ def save_platform(
 ) -> Loaded:
     """Create or change one platform from a form's values (``name`` among them).
 
-    An empty secret keeps the stored one; any other empty value removes its key. Raises PlatformsInvalid.
+    An empty secret keeps the stored one; any other empty value removes its key. Raises PlatformsInvalid,
+    ReadOnlyNow.
     """
+    refuse_changes(by)
     with transaction.atomic():
         row = Platform.objects.select_for_update().filter(name=str(values.get("name", ""))).first()
         entry = parse_entry(_merged(row.config if row else {}, values))
@@ -131,7 +135,8 @@ def _take(entry: PlatformEntry, by: Principal, now: datetime, lookup: Lookup) ->
 
 
 def set_enabled(name: str, enabled: bool, by: Principal) -> None:
-    """Switch a platform on or off. Raises PlatformUnknown."""
+    """Switch a platform on or off. Raises PlatformUnknown, ReadOnlyNow."""
+    refuse_changes(by)
     with transaction.atomic():
         if not Platform.objects.filter(name=name).update(enabled=enabled, revision=F("revision") + 1):
             raise PlatformUnknown(f"there is no platform named {name!r}")
@@ -140,7 +145,11 @@ def set_enabled(name: str, enabled: bool, by: Principal) -> None:
 
 
 def remove_platform(name: str, by: Principal) -> None:
-    """Forget a platform and its secrets; what waits for it stays until it expires. Raises PlatformUnknown."""
+    """Forget a platform and its secrets; what waits for it stays until it expires.
+
+    Raises PlatformUnknown, ReadOnlyNow.
+    """
+    refuse_changes(by)
     with transaction.atomic():
         deleted, _ = Platform.objects.filter(name=name).delete()
         if not deleted:

@@ -5,12 +5,15 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import bcrypt
 
 from appliance.bus.errors import TopicRefused
 from appliance.bus.topics import check_filter, overlaps
 from appliance.devices.errors import DeviceRefused
+from appliance.devices.presence import LONGEST_SILENCE, SHORTEST_SILENCE
+from appliance.lib.duration import format_duration
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 RESERVED_NAMES = frozenset({"box", "millwright", "admin", "nats", "reply", "root", "system"})
@@ -64,6 +67,16 @@ def check_pattern(pattern: str, *, publish: bool) -> str:
             f"devices cannot publish under millwright/ ({pattern!r})", hint="use devices/<name>/# or plant/#"
         )
     return pattern
+
+
+def check_silence(silence: timedelta) -> timedelta:
+    """Give it back if a device may be silent for so long. Raises DeviceRefused."""
+    if not SHORTEST_SILENCE <= silence <= LONGEST_SILENCE:
+        raise DeviceRefused(
+            f"a silence of {format_duration(silence)} cannot be watched",
+            hint="between 5s and 30d, such as 5m",
+        )
+    return silence
 
 
 def default_patterns(name: str) -> tuple[str, ...]:

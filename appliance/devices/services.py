@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -17,13 +17,16 @@ from appliance.devices.domain import (
     check_commander,
     check_name,
     check_pattern,
+    check_silence,
     default_patterns,
     hash_password,
     new_password,
 )
 from appliance.devices.errors import BrokerNotOurs, DeviceRefused, DeviceUnknown
-from appliance.devices.models import Device
+from appliance.devices.models import Device, Presence
+from appliance.devices.presence import SILENCE
 from appliance.lib.config import Config, get_config
+from appliance.safety.read_only import refuse_changes
 
 _LOCK = 0x6D77_6465_76  # one writer of the accounts file at a time, in every process
 
@@ -50,17 +53,22 @@ def add_device(
     publish: Iterable[str] = (),
     subscribe: Iterable[str] = (),
     commands: Role | None = None,
+    silence: timedelta = SILENCE,
     config: Config | None = None,
     now: datetime | None = None,
 ) -> NewAccount:
     """Make an account that may use ``devices/<name>/#`` and the given patterns.
 
     ``commands`` also grants it the right to give the box commands, as that role; only an administrator does that.
-    A revoked name may be used again; it gets a new password. Raises DeviceRefused, NotAllowed, BrokerNotOurs.
+    It counts as offline after ``silence``. A revoked name may be used again; it gets a new password.
+
+    Raises DeviceRefused, NotAllowed, BrokerNotOurs, ReadOnlyNow.
     """
     principal.require(Ability.MANAGE_DEVICES)
+    refuse_changes(principal)
     config = _embedded(config)
     check_name(name)
+    check_silence(silence)
     may_publish = [*default_patterns(name), *(check_pattern(p, publish=True) for p in publish)]
     may_subscribe = [*default_patterns(name), *(check_pattern(p, publish=False) for p in subscribe)]
     if commands is not None:
@@ -79,6 +87,7 @@ def add_device(
                 "password_hash": hash_password(password),
                 "publish": list(dict.fromkeys(may_publish)),
                 "subscribe": list(dict.fromkeys(may_subscribe)),
+                "silence_seconds": int(silence.total_seconds()),
                 "created_at": now,
                 "created_by": principal.name,
                 "revoked_at": None,
@@ -91,14 +100,36 @@ def add_device(
     return NewAccount(device, password, write_accounts(config))
 
 
+def set_silence(name: str, silence: timedelta, principal: Principal) -> None:
+    """How long the device may be silent before it counts as offline.
+
+    Raises DeviceRefused, DeviceUnknown, NotAllowed.
+    """
+    principal.require(Ability.MANAGE_DEVICES)
+    check_silence(silence)
+    with transaction.atomic():
+        changed = Device.objects.filter(name=name, revoked_at=None).update(
+            silence_seconds=int(silence.total_seconds())
+        )
+        if not changed:
+            raise DeviceUnknown(f"no device {name[:60]!r} has an account", hint="see `devices list`")
+        append_here("device.silence", principal.name, f"device/{name}", {"seconds": silence.total_seconds()})
+
+
+def presences(names: Iterable[str]) -> dict[str, Presence]:
+    """What is known of these devices' presence, by name; nothing of one that was never heard of."""
+    return {row.name: row for row in Presence.objects.filter(name__in=list(names))}
+
+
 def revoke_device(
     name: str, principal: Principal, *, config: Config | None = None, now: datetime | None = None
 ) -> bool:
     """Take the account back; the broker ends its connections. True if the broker has heard of it.
 
-    Raises DeviceUnknown, NotAllowed, BrokerNotOurs.
+    Raises DeviceUnknown, NotAllowed, BrokerNotOurs, ReadOnlyNow.
     """
     principal.require(Ability.MANAGE_DEVICES)
+    refuse_changes(principal)
     config = _embedded(config)
     with transaction.atomic():
         _lock()
@@ -125,6 +156,7 @@ def grant_commands(
     Raises DeviceUnknown, DeviceRefused, NotAllowed, GrantRefused, BrokerNotOurs.
     """
     principal.require(Ability.MANAGE_BOX)
+    refuse_changes(principal)
     config = _embedded(config)
     with transaction.atomic():
         _lock()

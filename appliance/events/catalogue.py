@@ -148,16 +148,32 @@ class AuditAlert(Event):
 
 @dataclass(frozen=True, slots=True)
 class NetworkLost(Event):
+    """A target went away. ``before`` and ``condition`` are the whole network's: online, degraded, offline."""
+
     type: ClassVar[str] = "network.lost"
-    target: str = "internet"
+    target: str
     reason: str = ""
+    condition: str = ""
+    before: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"network/{self.target}"
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkRecovered(Event):
+    """A target is back. ``before`` and ``condition`` are the whole network's: online, degraded, offline."""
+
     type: ClassVar[str] = "network.recovered"
-    target: str = "internet"
+    target: str
     away_seconds: float = 0.0
+    condition: str = ""
+    before: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"network/{self.target}"
 
 
 @dataclass(frozen=True, slots=True)

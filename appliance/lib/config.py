@@ -83,6 +83,11 @@ VARIABLES = (
     Variable(
         "MILLWRIGHT_MQTT_EVENTS", "yes", "no: the box's events are not published on millwright/<box>/events/"
     ),
+    Variable(
+        "MILLWRIGHT_NETWORK_TARGETS",
+        "",
+        "What else to watch on the network, name=host:port, by comma",
+    ),
     Variable("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org", "Root of the Telegram Bot API"),
     Variable("DATABASE_URL", "embedded", "postgresql://user:password@host/name of your own PostgreSQL 16+"),
     Variable("REDIS_URL", "embedded", "redis://:password@host:port of your own Redis or Valkey"),
@@ -127,6 +132,8 @@ class Config(BaseModel):
     keep_bytes: int
     watched_filters: frozenset[str]
     mqtt_events: bool
+    network_targets: tuple[tuple[str, str, int], ...]
+    """Name, host and port of what the operator wants watched."""
     telegram_api: str
     database_url: str
     redis_url: str
@@ -218,6 +225,7 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         keep_bytes=settings.number("MILLWRIGHT_KEEP_BYTES", 10_000_000_000, least=1),
         watched_filters=frozenset(settings.items("MILLWRIGHT_WATCH") or ["#"]),
         mqtt_events=settings.flag("MILLWRIGHT_MQTT_EVENTS", True),
+        network_targets=settings.named_addresses("MILLWRIGHT_NETWORK_TARGETS"),
         telegram_api=settings.text("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org").rstrip("/"),
         database_url=database or _embedded_database(home),
         redis_url=redis or _embedded_redis(home),

@@ -7,6 +7,7 @@ from pathlib import Path
 from appliance.lib.errors import MillwrightError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 _YES, _NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 
 
@@ -101,12 +102,24 @@ class Settings:
         value = self.find(name)
         if value is None:
             return default
-        host, colon, port = value.rpartition(":")
-        bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
-        wrong = not colon or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536
-        if wrong or any(c.isspace() or c in "[]/@\"'" for c in bare) or (":" in bare and bare == host):
+        found = _address(value)
+        if found is None:
             raise ConfigInvalid(f"{name} is {value!r}; expected host:port, such as 0.0.0.0:{default[1]}")
-        return bare or default[0], int(port)
+        return found[0] or default[0], found[1]
+
+    def named_addresses(self, name: str) -> tuple[tuple[str, str, int], ...]:
+        """``erp=10.0.0.5:443, logs=logs.example:8080`` as (name, host, port)."""
+        found = {}
+        for item in self.items(name):
+            label, equals, value = (part.strip() for part in item.partition("="))
+            address = _address(value) if equals and _LABEL.fullmatch(label) else None
+            if address is None or not address[0] or label in found:
+                raise ConfigInvalid(
+                    f"{name} has {item!r}; expected name=host:port, each name once",
+                    hint="such as erp=10.0.0.5:443, logs=logs.example:8080",
+                )
+            found[label] = (label, *address)
+        return tuple(found.values())
 
     def url(self, name: str, schemes: tuple[str, ...]) -> str | None:
         """A URL of one of ``schemes``. The message never shows it: it may hold a password."""
@@ -116,6 +129,16 @@ class Settings:
                 f"{name} has an unknown scheme; expected {', '.join(f'{s}://' for s in schemes)}"
             )
         return found
+
+
+def _address(value: str) -> tuple[str, int] | None:
+    """Host (may be empty) and port; None where it is not an address."""
+    host, colon, port = value.rpartition(":")
+    bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
+    wrong = not colon or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536
+    if wrong or any(c.isspace() or c in "[]/@\"'" for c in bare) or (":" in bare and bare == host):
+        return None
+    return bare, int(port)
 
 
 def _content(name: str, file: Path) -> str:

@@ -9,6 +9,16 @@ class OutboxRefused(MillwrightError):
     code = "outbox.refused"
 
 
+class ItemNotFound(MillwrightError):
+    code = "outbox.not_found"
+
+
+class ItemBusy(MillwrightError):
+    """The item is under way, delivered or given up: what was asked of it comes too late."""
+
+    code = "outbox.not_now"
+
+
 class DeliveryError(MillwrightError):
     """The message was not confirmed; the same message may get through later.
 

@@ -1,6 +1,6 @@
 """The sender's rows: every function is one short transaction."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,9 +18,11 @@ from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_object, plain_text
 from appliance.outbox import sql
-from appliance.outbox.domain import OutboxState
+from appliance.outbox.domain import Breaker, OutboxState
 from appliance.outbox.errors import DeliveryError, NotReady
 from appliance.outbox.ports import Parcel, Receipt
+
+EXPIRE_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,17 @@ class OutboxLedger:
         async with self._pool.connection() as connection, connection.transaction():
             yield connection
 
-    async def claim(self, limit: int, resting: Sequence[str], held: Sequence[str]) -> list[Claim]:
-        """Take the first due item of up to ``limit`` targets, but of no platform or target named here."""
+    async def breakers(self) -> dict[str, Breaker]:
+        """How the platforms' breakers stood, by whoever sent last."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(sql.BREAKERS)
+            return {name: Breaker(failures, until) for name, failures, until in await cursor.fetchall()}
+
+    async def claim(
+        self, limit: int, per_platform: int, rooms: Mapping[str, int], held: Sequence[str]
+    ) -> list[Claim]:
+        """Take the first due item of up to ``limit`` targets, none of them in ``held``; of each platform as many
+        as it has room for, ``per_platform`` where ``rooms`` does not say."""
         async with self._transaction() as connection:
             cursor = connection.cursor(row_factory=dict_row)
             await cursor.execute(
@@ -71,7 +82,10 @@ class OutboxLedger:
                     "lease": self._lease,
                     "owner": self._owner,
                     "limit": limit,
-                    "resting": list(resting),
+                    "per_platform": per_platform,
+                    "resting": [name for name, room in rooms.items() if room <= 0],
+                    "platforms": list(rooms),
+                    "rooms": list(rooms.values()),
                     "held": list(held),
                 },
             )
@@ -89,15 +103,16 @@ class OutboxLedger:
                 },
             )
 
-    async def delivered(self, claim: Claim, receipt: Receipt) -> bool:
+    async def delivered(self, claim: Claim, receipt: Receipt, breaker: Breaker) -> bool:
         """False when another sender holds the item now: nothing was written (P4)."""
-        return await self._finish(claim, OutboxState.DELIVERED, receipt.note, plain_object(receipt.to_json()))
+        note, plain = receipt.note, plain_object(receipt.to_json())
+        return await self._finish(claim, OutboxState.DELIVERED, note, plain, breaker)
 
-    async def failed(self, claim: Claim, error: DeliveryError) -> bool:
-        return await self._finish(claim, OutboxState.FAILED, str(error), None)
+    async def failed(self, claim: Claim, error: DeliveryError, breaker: Breaker) -> bool:
+        return await self._finish(claim, OutboxState.FAILED, str(error), None, breaker)
 
     async def _finish(
-        self, claim: Claim, state: OutboxState, reason: str, receipt: JsonObject | None
+        self, claim: Claim, state: OutboxState, reason: str, receipt: JsonObject | None, breaker: Breaker
     ) -> bool:
         reason = plain_text(reason)[:1000]
         async with self._transaction() as connection:
@@ -114,10 +129,12 @@ class OutboxLedger:
             )
             if cursor.rowcount != 1:
                 return False
+            said = "" if state is OutboxState.DELIVERED else reason
+            await self._took(connection, claim, breaker, said, **{state.value: 1})
             await record_async(connection, _changed(claim.parcel, state, reason))
             return True
 
-    async def postponed(self, claim: Claim, error: DeliveryError, pause: float) -> None:
+    async def postponed(self, claim: Claim, error: DeliveryError, pause: float, breaker: Breaker) -> None:
         """Give the item back until ``pause`` seconds from now. What was not tried is not an attempt."""
         reason = plain_text(str(error))[:1000]
         async with self._transaction() as connection:
@@ -133,15 +150,42 @@ class OutboxLedger:
                     "maybe_sent": error.maybe_sent,
                 },
             )
+            await self._took(connection, claim, breaker, reason, postponed=1)
             if cursor.rowcount == 1 and reason != claim.reason:
                 await record_async(connection, _changed(claim.parcel, OutboxState.PENDING, reason))
 
+    async def _took(
+        self, connection: AsyncConnection[Any], claim: Claim, breaker: Breaker, reason: str, **counts: int
+    ) -> None:
+        none = {"delivered": 0, "failed": 0, "postponed": 0}
+        await connection.execute(
+            sql.TOOK,
+            {
+                **none,
+                **counts,
+                "platform": claim.parcel.platform,
+                "failures": breaker.failures,
+                "open_until": breaker.open_until,
+                "reason": reason,
+                "now": self._clock.now(),
+            },
+        )
+
     async def expire(self) -> int:
-        """End what nobody wants any more."""
+        """End what nobody wants any more, a batch at a time."""
+        gone = 0
+        while found := await self._expire_some():
+            gone += found
+        return gone
+
+    async def _expire_some(self) -> int:
         async with self._transaction() as connection:
             cursor = connection.cursor(row_factory=dict_row)
-            await cursor.execute(sql.EXPIRE, {"now": self._clock.now()})
+            await cursor.execute(sql.EXPIRE, {"now": self._clock.now(), "limit": EXPIRE_AT_ONCE})
             rows = await cursor.fetchall()
+            if not rows:
+                return 0
+            await connection.execute(sql.COUNT_EXPIRED, {"platforms": [row["platform"] for row in rows]})
             await record_many_async(
                 connection,
                 [

@@ -39,3 +39,54 @@ class OutboxRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.platform} {self.state}"
+
+
+class NetworkTarget(models.Model):
+    """Something that the box has to do with, whether it can be reached, and since when."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    kind = models.CharField(max_length=10)
+    host = models.CharField(max_length=255, blank=True)
+    port = models.IntegerField(default=0)
+    state = models.CharField(max_length=10)
+    since = models.DateTimeField()
+    checked_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=300, blank=True)
+    round_trip_ms = models.FloatField(null=True)
+    outages = models.IntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.state}"
+
+
+class NetworkFacts(models.Model):
+    """The network as a whole; one row."""
+
+    condition = models.CharField(max_length=10)
+    since = models.DateTimeField()
+    checked_at = models.DateTimeField()
+    interfaces = models.JSONField(default=list)
+    default_route = models.BooleanField(default=False)
+    names_found = models.BooleanField(null=True)
+    note = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return self.condition
+
+
+class OutboxTarget(models.Model):
+    """What is known of a platform as a receiver: its circuit breaker, and what became of its messages."""
+
+    platform = models.CharField(max_length=64, primary_key=True)
+    failures = models.IntegerField(default=0)
+    open_until = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=1000, blank=True)
+    delivered = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+    expired = models.BigIntegerField(default=0)
+    postponed = models.BigIntegerField(default=0)
+    last_delivered_at = models.DateTimeField(null=True)
+    last_failed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.platform

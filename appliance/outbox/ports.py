@@ -69,11 +69,26 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """One conversation of a platform that has items waiting; the last three are those of the item that is next."""
+
+    platform: str
+    conversation: str
+    waiting: int
+    since: datetime
+    state: str
+    next_at: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a platform may be spoken to: messages a second, and seconds between two to one target."""
+    """How fast a platform may be spoken to: messages a second, how many of them at once after a silence, and
+    seconds between two to one target."""
 
     per_second: float | None = None
     interval: float = 0.0
+    burst: float = 1.0
 
 
 class Courier(Protocol):

@@ -5,6 +5,8 @@ import contextlib
 import logging
 import os
 import secrets
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
 from appliance.lib.plain import plain_object
-from appliance.outbox.domain import Breaker, OutboxState, Pacer
+from appliance.outbox.domain import Breaker, BreakerState, Bucket, OutboxState
 from appliance.outbox.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, NotReady, PlatformAway
 from appliance.outbox.hints import listen
 from appliance.outbox.ledger import Claim, OutboxLedger, Verdict
@@ -31,20 +33,26 @@ RENEW_EVERY = 10.0
 SWEEP_EVERY = 5.0
 SEND_LIMIT = 120.0
 NOT_READY_PAUSE = 30.0
-PARALLEL = 8
+PARALLEL = 32
+PER_PLATFORM = 8
+"""So that one that hangs leaves room for the others."""
 GRACE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class SenderHealth:
-    """For the overview: platforms that rest after failures, and how many messages are on their way now."""
+    """For the overview: platforms that rest after failures or are away, and how many messages are on their way."""
 
     resting: tuple[str, ...]
     sending: int
+    away: tuple[str, ...] = ()
 
 
 class Sender:
-    """One per box by design; two do no harm, because rows are claimed under a lease with a fencing token."""
+    """One per box by design; two do no harm, because rows are claimed under a lease with a fencing token.
+
+    ``away`` names the platforms that the network does not reach now: theirs waits without being tried.
+    """
 
     def __init__(
         self,
@@ -55,19 +63,21 @@ class Sender:
         *,
         lease: timedelta = LEASE,
         send_limit: float = SEND_LIMIT,
+        away: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._pool = pool
         self._courier = courier
         self._listener = listener
         self._clock = clock
         self._send_limit = send_limit
+        self._away = away
         self._ledger = OutboxLedger(pool, clock, f"{os.getpid()}-{secrets.token_hex(4)}", lease)
         self._wake = asyncio.Event()
         self._sending: dict[str, Claim] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._cooling: dict[str, float] = {}
-        self._breakers: dict[str, Breaker] = {}
-        self._pacers: dict[str, Pacer] = {}
+        self._breakers: dict[str, Breaker] | None = None
+        self._buckets: dict[str, Bucket] = {}
         self._renewed = self._swept = clock.monotonic()
 
     def poke(self) -> None:
@@ -75,7 +85,16 @@ class Sender:
         self._wake.set()
 
     def health(self) -> SenderHealth:
-        return SenderHealth(tuple(self._resting()), len(self._sending))
+        now = self._clock.now()
+        resting = (n for n, b in (self._breakers or {}).items() if b.state(now) is BreakerState.OPEN)
+        return SenderHealth(tuple(resting), len(self._sending), tuple(self._away()))
+
+    def network_is_back(self, platforms: Iterable[str]) -> None:
+        """Try these now: a pause that began while the network was away has lost its reason."""
+        for platform in platforms:
+            if self._breakers and platform in self._breakers:
+                self._breakers[platform].try_now()
+        self.poke()
 
     async def run(self) -> None:
         """Send until cancelled; messages on their way then get a few seconds to arrive."""
@@ -118,14 +137,32 @@ class Sender:
         free = PARALLEL - len(self._sending)
         if free <= 0:
             return 0
+        if self._breakers is None:
+            self._breakers = await self._ledger.breakers()
         self._cooling = {target: until for target, until in self._cooling.items() if until > now}
-        claims = await self._ledger.claim(free, self._resting(), [*self._cooling, *self._sending])
+        held = [*self._cooling, *self._sending]
+        claims = await self._ledger.claim(free, PER_PLATFORM, self._rooms(now), held)
         for claim in claims:
             self._sending[_target(claim.parcel)] = claim
+            self._buckets.setdefault(claim.parcel.platform, Bucket()).take()
             task = asyncio.create_task(self._send(claim))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return len(claims)
+
+    def _rooms(self, now: float) -> dict[str, int]:
+        """How many messages each known platform may be given now."""
+        breakers, wall = self._breakers or {}, self._clock.now()
+        flying = Counter(claim.parcel.platform for claim in self._sending.values())
+        rooms = {}
+        for platform in {*breakers, *self._buckets}:
+            state = breakers[platform].state(wall) if platform in breakers else BreakerState.CLOSED
+            most = {BreakerState.CLOSED: PER_PLATFORM, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 0}[state]
+            room = most - flying[platform]
+            pace = self._courier.pace(platform, None)
+            tokens = self._buckets.setdefault(platform, Bucket()).whole(now, pace.per_second, pace.burst)
+            rooms[platform] = max(0, room if tokens is None else min(room, tokens))
+        return {**rooms, **dict.fromkeys(self._away(), 0)}
 
     async def _send(self, claim: Claim) -> None:
         """One delivery with its end. A database that is away leaves the row to its lease."""
@@ -140,20 +177,21 @@ class Sender:
     async def _deliver(self, claim: Claim) -> None:
         parcel = claim.parcel
         pace = self._courier.pace(parcel.platform, parcel.conversation)
-        pacer = self._pacers.setdefault(parcel.platform, Pacer())
-        await asyncio.sleep(pacer.reserve(self._clock.monotonic(), pace.per_second))
+        assert self._breakers is not None
         breaker = self._breakers.setdefault(parcel.platform, Breaker())
         try:
             async with asyncio.timeout(self._send_limit):
                 receipt = await self._courier.deliver(parcel)
         except DeliveryRefused as error:
             breaker.succeeded()
-            await self._ledger.failed(claim, error)
+            await self._ledger.failed(claim, error, breaker)
         except NotReady as error:
-            await self._ledger.postponed(claim, error, NOT_READY_PAUSE)
+            await self._ledger.postponed(claim, error, NOT_READY_PAUSE, breaker)
         except DeliveryDeferred as error:
+            breaker.succeeded()  # it answers
             self._cool(parcel, error.retry_after)
-            await self._ledger.postponed(claim, error, error.retry_after)
+            self._buckets[parcel.platform].drain()
+            await self._ledger.postponed(claim, error, error.retry_after, breaker)
         except DeliveryError as error:
             await self._failed_for_now(claim, breaker, error)
         except TimeoutError:
@@ -168,12 +206,12 @@ class Sender:
         else:
             breaker.succeeded()
             self._cool(parcel, pace.interval)
-            if not await self._ledger.delivered(claim, receipt):
+            if not await self._ledger.delivered(claim, receipt, breaker):
                 log.warning("outbox item %s was delivered after its lease had ended", parcel.id)
 
     async def _failed_for_now(self, claim: Claim, breaker: Breaker, error: DeliveryError) -> None:
-        breaker.failed(self._clock.monotonic())
-        await self._ledger.postponed(claim, error, delay(claim.parcel.attempt))
+        breaker.failed(self._clock.now())
+        await self._ledger.postponed(claim, error, delay(claim.parcel.attempt), breaker)
 
     async def _tell(self) -> None:
         """Tell the runs; who could not be told now is told at a later round."""
@@ -199,13 +237,12 @@ class Sender:
         if seconds > 0:
             self._cooling[_target(parcel)] = self._clock.monotonic() + seconds
 
-    def _resting(self) -> list[str]:
-        now = self._clock.monotonic()
-        return [platform for platform, breaker in self._breakers.items() if breaker.rests(now)]
-
     async def _rest(self) -> None:
+        """Until something is due or somebody pokes."""
         now = self._clock.monotonic()
         ends = [until - now for until in self._cooling.values()]
+        paces = {platform: self._courier.pace(platform, None).per_second for platform in self._buckets}
+        ends += [pause for name, rate in paces.items() if (pause := self._buckets[name].next_in(rate))]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.01, min([POLL, *ends]))):
                 await self._wake.wait()

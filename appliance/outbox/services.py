@@ -6,14 +6,40 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection as django_connection
+from django.db import transaction
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
+from appliance.accounts.principal import Principal
+from appliance.audit.services import AuditEntry, append
+from appliance.events import DeliveryChanged
+from appliance.events.hints import poke_from_thread
+from appliance.events.services import record
+from appliance.lib.errors import MillwrightError
 from appliance.lib.plain import plain_object, plain_text
 from appliance.outbox import sql
 from appliance.outbox.domain import OutboxState
+from appliance.outbox.errors import ItemBusy, ItemNotFound
 from appliance.outbox.models import OutboxRow
-from appliance.outbox.ports import OutboxItem
+from appliance.outbox.ports import OutboxItem, Target
+from appliance.outbox.statistics import TargetStatistics, target_statistics
+from appliance.safety.read_only import refuse_changes
+
+__all__ = [
+    "TargetStatistics",
+    "counts",
+    "drop",
+    "enqueue",
+    "enqueue_now",
+    "listed",
+    "of_run",
+    "overdue",
+    "retry",
+    "target_statistics",
+    "targets",
+    "wake_platform",
+    "wake_platform_now",
+]
 
 _HINT = {"channel": sql.HINT_CHANNEL}
 
@@ -58,15 +84,24 @@ def listed(
     before: UUID | None = None,
     limit: int = 50,
 ) -> list[OutboxRow]:
-    """Items newest first, one page; ``before`` is the last identifier of the page above."""
-    rows = OutboxRow.objects.order_by("-id")
-    if states:
-        rows = rows.filter(state__in=[state.value for state in states])
-    if platform:
-        rows = rows.filter(platform=platform)
-    if before:
-        rows = rows.filter(id__lt=before)
-    return list(rows[:limit])
+    """Items newest first, one page; ``before`` is the last identifier of the page above.
+
+    Each has a ``place`` in its target's line (1 is next; 100 stands for 100 and more), None when it is over.
+    """
+    values = {
+        "states": [state.value for state in states] if states else None,
+        "platform": platform or None,
+        "before": before,
+        "limit": limit,
+    }
+    return list(OutboxRow.objects.raw(sql.LISTED, values))
+
+
+def targets(limit: int = 20) -> list[Target]:
+    """Who has messages waiting, the longest wait first."""
+    with django_connection.cursor() as cursor:
+        cursor.execute(sql.TARGETS, {"limit": limit})
+        return [Target(*row) for row in cursor.fetchall()]
 
 
 def of_run(run_id: UUID) -> list[OutboxRow]:
@@ -91,22 +126,52 @@ def counts() -> Mapping[str, int]:
         return dict(cursor.fetchall())
 
 
-def retry(item_id: UUID) -> bool:
-    """Send a failed, expired or waiting item now. False when it is under way or delivered."""
-    with django_connection.cursor() as cursor:
-        cursor.execute(sql.RETRY, {**_HINT, "id": item_id})
-        return cursor.fetchone() is not None
+def retry(item_id: UUID, by: Principal) -> None:
+    """Send a failed, expired or waiting item now. Raises ItemNotFound, ItemBusy, ReadOnlyNow."""
+    refuse_changes(by)
+    _act(item_id, by, "outbox.retry", OutboxState.PENDING, sql.RETRY, {**_HINT, "id": item_id})
 
 
-def cancel(item_id: UUID, principal: str) -> bool:
-    """Give up an item that is not under way; its step fails with the reason. False when it is too late."""
-    with django_connection.cursor() as cursor:
-        cursor.execute(sql.CANCEL, {"id": item_id, "reason": f"cancelled by {principal}"[:1000]})
-        return cursor.fetchone() is not None
+def drop(item_id: UUID, by: Principal) -> None:
+    """Give up an item that waits; its step fails with the reason. Raises ItemNotFound, ItemBusy, ReadOnlyNow."""
+    refuse_changes(by)
+    values = {"id": item_id, "reason": f"dropped by {by.name}"[:1000]}
+    _act(item_id, by, "outbox.drop", OutboxState.FAILED, sql.CANCEL, values)
+
+
+def _act(
+    item_id: UUID, by: Principal, kind: str, state: OutboxState, statement: str, values: Mapping[str, Any]
+) -> None:
+    """One conditional update with its event and audit record."""
+    with transaction.atomic(), django_connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        row = cursor.fetchone()
+        if row is None:
+            raise _refusal(item_id)
+        platform, run_id, step_id = row[:3]
+        changed = DeliveryChanged(
+            item_id=str(item_id),
+            platform=platform,
+            state=state.value,
+            run_id=str(run_id or ""),
+            step=step_id,
+            error=str(values.get("reason", "")),
+        )
+        record(cursor, changed)
+        append(cursor, [AuditEntry(kind, by.name, f"outbox/{item_id}", {"platform": platform})])
+        transaction.on_commit(poke_from_thread)
+
+
+def _refusal(item_id: UUID) -> MillwrightError:
+    state = OutboxRow.objects.filter(pk=item_id).values_list("state", flat=True).first()
+    if state is None:
+        return ItemNotFound(f"there is no message {item_id} in the outbox")
+    return ItemBusy(f"the message is {state}: this cannot be asked of it now")
 
 
 def wake_platform_now(platform: str) -> int:
-    """A platform became able to send (a recipient, a token): try what waits for it. Gives how many wait."""
+    """A platform became able to send (a recipient, a token): try what waits for it. Gives how many
+    had been put off."""
     with django_connection.cursor() as cursor:
         cursor.execute(sql.WAKE_PLATFORM, {**_HINT, "platform": platform})
         row = cursor.fetchone()

@@ -37,7 +37,19 @@ CREATE INDEX outbox_item_untold ON outbox_item (id)
 CREATE INDEX outbox_item_state ON outbox_item (state, id DESC);
 """
 
+CREATE_PLATFORM = "CREATE INDEX outbox_item_platform ON outbox_item (platform, id DESC)"
+
 DROP = "DROP TABLE outbox_item; DROP SEQUENCE outbox_item_order"
+
+# The two lookups of a target's head, each from the end of an index.
+QUEUE_INDEXES = """
+CREATE INDEX outbox_item_queue ON outbox_item (platform, (coalesce(conversation, '')), priority DESC, seq)
+    WHERE state = 'pending';
+CREATE INDEX outbox_item_sending ON outbox_item (platform, (coalesce(conversation, '')), seq)
+    WHERE state = 'sending';
+"""
+
+DROP_QUEUE_INDEXES = "DROP INDEX outbox_item_queue; DROP INDEX outbox_item_sending"
 
 # The same key again: nothing while it is under way; a failed one is opened again (its step is retried);
 # of a delivered one only the listener is told again.
@@ -56,8 +68,9 @@ WITH put AS (
 SELECT pg_notify(%(channel)s, '') FROM put
 """
 
-# The oldest open item of each target is found by skipping from target to target through the partial index,
-# so that a long queue costs no more than its number of targets. Only that item may be claimed: order.
+# Targets are found by skipping from one to the next through the partial index, so that a long queue costs no
+# more than its number of targets. Of each target one item is looked at: the one under way, else the most urgent,
+# and of equals the oldest. Only that one may be claimed, so a target has one message under way at a time.
 CLAIM = """
 WITH RECURSIVE targets AS (
     (SELECT platform, coalesce(conversation, '') AS target FROM outbox_item
@@ -69,20 +82,31 @@ WITH RECURSIVE targets AS (
             AND (o.platform, coalesce(o.conversation, '')) > (t.platform, t.target)
         ORDER BY 1, 2 LIMIT 1) following
 ), heads AS (
-    SELECT head.* FROM targets t, LATERAL (
-        SELECT o.id, o.seq, o.priority, o.state, o.next_at, o.lease_until FROM outbox_item o
-        WHERE o.state IN ('pending', 'sending') AND o.platform = t.platform
-            AND coalesce(o.conversation, '') = t.target
-        ORDER BY o.seq LIMIT 1) head
+    SELECT t.platform, head.* FROM targets t, LATERAL (
+        (SELECT o.id, o.seq, o.priority, o.state, o.next_at, o.lease_until, 0 AS place FROM outbox_item o
+         WHERE o.state = 'sending' AND o.platform = t.platform AND coalesce(o.conversation, '') = t.target
+         ORDER BY o.seq LIMIT 1)
+        UNION ALL
+        (SELECT o.id, o.seq, o.priority, o.state, o.next_at, o.lease_until, 1 AS place FROM outbox_item o
+         WHERE o.state = 'pending' AND o.platform = t.platform AND coalesce(o.conversation, '') = t.target
+         ORDER BY o.priority DESC, o.seq LIMIT 1)
+        ORDER BY place LIMIT 1) head
     WHERE NOT t.platform = ANY(%(resting)s)
         AND NOT t.platform || chr(31) || t.target = ANY(%(held)s)
+), ranked AS (
+    SELECT platform, id, priority, seq,
+        row_number() OVER (PARTITION BY platform ORDER BY priority DESC, seq) AS rank
+    FROM heads
+    WHERE (state = 'pending' AND (next_at IS NULL OR next_at <= %(now)s))
+        OR (state = 'sending' AND lease_until < %(now)s)
+), chosen AS (
+    SELECT r.id FROM ranked r
+    LEFT JOIN unnest(%(platforms)s::text[], %(rooms)s::int[]) AS room(platform, free) USING (platform)
+    WHERE r.rank <= coalesce(room.free, %(per_platform)s)
+    ORDER BY r.priority DESC, r.seq LIMIT %(limit)s
 ), due AS (
     SELECT o.id FROM outbox_item o
-    WHERE o.id IN (
-        SELECT id FROM heads
-        WHERE (state = 'pending' AND (next_at IS NULL OR next_at <= %(now)s))
-            OR (state = 'sending' AND lease_until < %(now)s)
-        ORDER BY priority DESC, seq LIMIT %(limit)s)
+    WHERE o.id IN (SELECT id FROM chosen)
         AND o.expires_at > %(now)s
         AND ((o.state = 'pending' AND (o.next_at IS NULL OR o.next_at <= %(now)s))
             OR (o.state = 'sending' AND o.lease_until < %(now)s))
@@ -124,8 +148,11 @@ SET state = 'expired', finished_at = %(now)s, told = run_id IS NULL, lease_owner
     epoch = epoch + 1, repeat_possible = repeat_possible OR state = 'sending',
     reason = left('expired' || CASE WHEN state = 'sending' THEN ', may have been delivered' ELSE '' END
         || CASE WHEN reason <> '' THEN ': ' || reason ELSE '' END, 1000)
-WHERE state IN ('pending', 'sending') AND expires_at <= %(now)s
-    AND (state = 'pending' OR lease_until < %(now)s)
+WHERE id IN (
+    SELECT id FROM outbox_item
+    WHERE state IN ('pending', 'sending') AND expires_at <= %(now)s
+        AND (state = 'pending' OR lease_until < %(now)s)
+    ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING id, platform, run_id, step_id, reason
 """
 
@@ -138,7 +165,8 @@ TOLD = "UPDATE outbox_item SET told = true WHERE id = %(id)s AND state = %(state
 
 WAKE_PLATFORM = """
 WITH woken AS (
-    UPDATE outbox_item SET next_at = NULL WHERE state = 'pending' AND platform = %(platform)s RETURNING id
+    UPDATE outbox_item SET next_at = NULL
+    WHERE state = 'pending' AND platform = %(platform)s AND next_at IS NOT NULL RETURNING id
 )
 SELECT count(*), pg_notify(%(channel)s, '') FROM woken
 """
@@ -148,14 +176,48 @@ WITH opened AS (
     UPDATE outbox_item
     SET state = 'pending', reason = '', next_at = NULL, told = false, finished_at = NULL,
         expires_at = greatest(expires_at, now() + interval '24 hours')
-    WHERE id = %(id)s AND state IN ('pending', 'failed', 'expired') RETURNING id
+    WHERE id = %(id)s AND state IN ('pending', 'failed', 'expired') RETURNING id, platform, run_id, step_id
 )
-SELECT id, pg_notify(%(channel)s, '') FROM opened
+SELECT platform, run_id, step_id, pg_notify(%(channel)s, '') FROM opened
 """
 
 CANCEL = """
 UPDATE outbox_item SET state = 'failed', reason = %(reason)s, finished_at = now(), told = run_id IS NULL
-WHERE id = %(id)s AND state = 'pending' RETURNING id
+WHERE id = %(id)s AND state = 'pending' RETURNING platform, run_id, step_id
+"""
+
+# The place in its target's line is counted up to 100: that is one short walk along the index of open items a row.
+LISTED = """
+SELECT o.*, CASE WHEN o.state IN ('pending', 'sending') THEN (
+    SELECT count(*) FROM (
+        SELECT 1 FROM outbox_item p
+        WHERE p.state IN ('pending', 'sending') AND p.platform = o.platform
+            AND coalesce(p.conversation, '') = coalesce(o.conversation, '')
+            AND (p.state = 'sending' OR (-p.priority, p.seq) <= (-o.priority, o.seq))
+        LIMIT 100) line) END AS place
+FROM outbox_item o
+WHERE (%(states)s::text[] IS NULL OR o.state = ANY(%(states)s::text[]))
+    AND (%(platform)s::text IS NULL OR o.platform = %(platform)s)
+    AND (%(before)s::uuid IS NULL OR o.id < %(before)s)
+ORDER BY o.id DESC LIMIT %(limit)s
+"""
+
+# The head of a line is what its target waits for.
+TARGETS = """
+SELECT t.platform, t.conversation, t.waiting, t.since, h.state, h.next_at, h.reason
+FROM (
+    SELECT platform, coalesce(conversation, '') AS conversation, count(*) AS waiting,
+        min(created_at) AS since
+    FROM outbox_item WHERE state IN ('pending', 'sending') GROUP BY 1, 2
+    ORDER BY count(*) DESC, 1, 2 LIMIT %(limit)s
+) t
+JOIN LATERAL (
+    SELECT o.state, o.next_at, o.reason FROM outbox_item o
+    WHERE o.state IN ('pending', 'sending') AND o.platform = t.platform
+        AND coalesce(o.conversation, '') = t.conversation
+    ORDER BY o.state DESC, o.priority DESC, o.seq LIMIT 1  -- 'sending' before 'pending'
+) h ON true
+ORDER BY t.since
 """
 
 COUNTS = """
@@ -167,4 +229,44 @@ SELECT id FROM outbox_item
 WHERE state IN ('pending', 'sending') AND (
     expires_at < %(before)s OR (state = 'sending' AND lease_until < %(before)s))
 ORDER BY id LIMIT 100
+"""
+
+BREAKERS = "SELECT platform, failures, open_until FROM outbox_outboxtarget"
+
+# The breaker is the sender's; the counters only grow.
+TOOK = """
+INSERT INTO outbox_outboxtarget AS t (platform, failures, open_until, reason, delivered, failed, postponed, expired,
+    last_delivered_at, last_failed_at)
+VALUES (%(platform)s, %(failures)s, %(open_until)s, %(reason)s, %(delivered)s, %(failed)s, %(postponed)s, 0,
+    CASE WHEN %(delivered)s > 0 THEN %(now)s::timestamptz END,
+    CASE WHEN %(delivered)s = 0 THEN %(now)s::timestamptz END)
+ON CONFLICT (platform) DO UPDATE SET failures = excluded.failures, open_until = excluded.open_until,
+    reason = excluded.reason, delivered = t.delivered + excluded.delivered, failed = t.failed + excluded.failed,
+    postponed = t.postponed + excluded.postponed,
+    last_delivered_at = coalesce(excluded.last_delivered_at, t.last_delivered_at),
+    last_failed_at = coalesce(excluded.last_failed_at, t.last_failed_at)
+"""
+
+COUNT_EXPIRED = """
+INSERT INTO outbox_outboxtarget AS t (platform, failures, reason, delivered, failed, postponed, expired)
+SELECT platform, 0, '', 0, 0, 0, count(*) FROM unnest(%(platforms)s::text[]) AS gone(platform) GROUP BY 1 ORDER BY 1
+ON CONFLICT (platform) DO UPDATE SET expired = t.expired + excluded.expired
+"""
+
+STATISTICS = """
+WITH open AS (
+    SELECT platform, count(*) FILTER (WHERE state = 'pending') AS waiting,
+        count(*) FILTER (WHERE state = 'pending' AND priority > 0) AS urgent,
+        count(*) FILTER (WHERE state = 'sending') AS sending,
+        count(DISTINCT coalesce(conversation, '')) AS conversations,
+        min(created_at) AS oldest_at, min(expires_at) AS expires_at
+    FROM outbox_item WHERE state IN ('pending', 'sending') GROUP BY 1
+)
+SELECT coalesce(o.platform, t.platform), coalesce(o.waiting, 0), coalesce(o.urgent, 0), coalesce(o.sending, 0),
+    coalesce(o.conversations, 0), o.oldest_at, o.expires_at, coalesce(t.failures, 0), t.open_until,
+    coalesce(t.reason, ''), n.state, coalesce(t.delivered, 0), coalesce(t.failed, 0), coalesce(t.expired, 0),
+    coalesce(t.postponed, 0), t.last_delivered_at, t.last_failed_at
+FROM open o FULL JOIN outbox_outboxtarget t ON t.platform = o.platform
+LEFT JOIN outbox_networktarget n ON n.name = coalesce(o.platform, t.platform) AND n.kind = 'platform'
+ORDER BY 1
 """

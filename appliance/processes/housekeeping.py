@@ -24,6 +24,7 @@ PARTITIONED: dict[str, Key] = {
     "tasks_occurrence": Key.UUID,
     "runs_run": Key.UUID,
     "runs_step": Key.UUID,
+    "runs_checkpoint": Key.UUID,
     "events_event": Key.TIME,
     "outbox_item": Key.UUID,
 }
@@ -115,8 +116,8 @@ class Housekeeping:
         return out
 
     async def _finished(self, connection: AsyncConnection[Any], table: str, day: date) -> bool:
-        """Steps are kept as long as their runs; a day whose runs are dropped already has none."""
-        owner = "runs_run" if table == "runs_step" else table
+        """What belongs to runs is kept as long as they are; a day whose runs are dropped already has none."""
+        owner = "runs_run" if table in ("runs_step", "runs_checkpoint") else table
         if owner not in _OPEN_STATES:
             return True
         name = f"{owner}_p{day:%Y%m%d}"

@@ -1,10 +1,25 @@
 """Live output of running steps to the browser: best effort, the committed output is the truth."""
 
 import asyncio
+import codecs
+import logging
+import secrets
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import redis
+
+from appliance.processes.kept_output import Chunk
+
+log = logging.getLogger(__name__)
 
 FLUSH_EVERY = 0.2
 KEEP = 16 * 1024
+"""Bytes of one chunk: a flood reaches the browser in its newest pieces."""
+HEAD = 16 * 1024
+TAIL = 48 * 1024
+"""Bytes that are kept of what a step wrote first, and of what it wrote last."""
 
 
 class Broadcast(Protocol):
@@ -13,31 +28,119 @@ class Broadcast(Protocol):
         ...
 
 
-class LiveOutput:
-    """Collects chunks per step and sends them at most five times a second, the newest 16 KiB of each."""
+class Shelf(Protocol):
+    """Where a browser that comes late finds what was written before; see ``kept_output``."""
 
-    def __init__(self, target: Broadcast) -> None:
+    async def put(self, run: str, chunk: Chunk, *, first: bool, head: bool, tail: int) -> None: ...
+    async def ended(self, run: str, step: str) -> None: ...
+
+
+@dataclass(slots=True)
+class _Live:
+    """One performance of a step that writes."""
+
+    life: str = field(default_factory=lambda: secrets.token_hex(4))
+    received: int = 0
+    told: int = 0
+    head: int = 0
+    pending: bytearray = field(default_factory=bytearray)
+    tail: deque[int] = field(default_factory=deque)
+    decoder: codecs.IncrementalDecoder = field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
+    )
+
+    def take(self, data: bytes) -> None:
+        self.received += len(data)
+        self.pending += data
+        del self.pending[:-KEEP]
+
+    def chunk(self, step: str) -> Chunk:
+        """What came since the last one. A character that is cut in two comes with the next."""
+        begin = self.received - len(self.pending)
+        if begin > self.told:
+            self.decoder.reset()
+        text = self.decoder.decode(bytes(self.pending))
+        chunk = Chunk(step, self.life, self.told, begin, self.received, text)
+        self.told = self.received
+        self.pending.clear()
+        return chunk
+
+    def fits_head(self, chunk: Chunk) -> bool:
+        """Whether it still belongs to what was written first; the tail's bounds move on where it does not."""
+        size = chunk.end - chunk.begin
+        if not self.tail and self.head + size <= HEAD:
+            self.head += size
+            return True
+        self.tail.append(size)
+        while sum(self.tail) > TAIL:
+            self.tail.popleft()
+        return False
+
+
+class LiveOutput:
+    """Collects what steps write, at most five times a second keeps it, and then tells those who watch.
+
+    In that order: who joins the group and reads the shelf after that misses nothing, and knows doubles by their
+    positions. Everything must be called on the loop.
+    """
+
+    def __init__(self, target: Broadcast, shelf: Shelf) -> None:
         self._target = target
-        self._pending: dict[tuple[str, str, str], bytearray] = {}
-        self._flush: asyncio.TimerHandle | None = None
+        self._shelf = shelf
+        self._live: dict[tuple[str, str], _Live] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._ended: list[tuple[str, str]] = []
 
     def emit(self, run_id: str, step: str, stream: str, data: bytes) -> None:
-        """Take a chunk. Must be called on the loop."""
-        buffer = self._pending.setdefault((run_id, step, stream), bytearray())
-        buffer += data
-        del buffer[:-KEEP]
-        if self._flush is None:
-            self._flush = asyncio.get_running_loop().call_later(FLUSH_EVERY, self._send)
+        """Take a chunk of either stream."""
+        self._live.setdefault((run_id, step), _Live()).take(data)
+        self._soon()
 
-    def _send(self) -> None:
-        self._flush = None
-        pending, self._pending = self._pending, {}
-        for (run_id, step, stream), data in pending.items():
-            message = {
-                "type": "run.output",
-                "run": run_id,
-                "step": step,
-                "stream": stream,
-                "text": bytes(data).decode(errors="replace"),
-            }
-            self._target.broadcast(f"run.{run_id}", message)
+    def ended(self, run_id: str, step: str) -> None:
+        """The step writes no more."""
+        if (run_id, step) in self._live:
+            self._ended.append((run_id, step))
+            self._soon()
+
+    async def close(self) -> None:
+        """Let what is under way finish."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._flushing is not None:
+            await self._flushing
+
+    def _soon(self) -> None:
+        if self._timer is None and (self._flushing is None or self._flushing.done()):
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._flushing = asyncio.get_running_loop().create_task(self._flush())
+        self._flushing.add_done_callback(lambda _: self._again())
+
+    def _again(self) -> None:
+        if self._ended or any(live.pending for live in self._live.values()):
+            self._soon()
+
+    async def _flush(self) -> None:
+        over, self._ended = self._ended, []
+        for (run_id, step), live in list(self._live.items()):
+            if live.pending:
+                await self._tell(run_id, step, live)
+        for run_id, step in over:
+            self._live.pop((run_id, step), None)
+            try:
+                await self._shelf.ended(run_id, step)
+            except (redis.RedisError, OSError, TimeoutError) as error:
+                log.debug("the end of %s/%s was not noted: %s", run_id, step, error)
+
+    async def _tell(self, run_id: str, step: str, live: _Live) -> None:
+        first = live.told == 0
+        chunk = live.chunk(step)
+        head = live.fits_head(chunk)
+        try:
+            await self._shelf.put(run_id, chunk, first=first, head=head, tail=len(live.tail))
+        except (redis.RedisError, OSError, TimeoutError) as error:
+            log.debug("output of %s/%s is not kept: %s", run_id, step, error)
+        self._target.broadcast(f"run.{run_id}", {"type": "run.output", "run": run_id, **chunk.to_json()})

@@ -34,3 +34,15 @@ class CommandAnswered(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class PartEdge(models.Model):
+    """The last change of a part's health that was told."""
+
+    part = models.CharField(max_length=30, primary_key=True)
+    healthy = models.BooleanField()
+    since = models.DateTimeField()
+    message = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.healthy}"

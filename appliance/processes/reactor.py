@@ -15,11 +15,14 @@ from psycopg_pool import PoolTimeout
 from appliance.bridges.hub import BridgeHub
 from appliance.bus.client import BusClient
 from appliance.bus.ports import Delivery
+from appliance.devices.connections import BrokerConnections, no_connections
+from appliance.devices.watch import DeviceWatch
 from appliance.events import BoxStarted
 from appliance.events.hints import Hinter
 from appliance.events.services import record_async
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
+from appliance.outbox.network.domain import Edge
 from appliance.outbox.sender import Sender
 from appliance.processes.backlog import Backlog
 from appliance.processes.box_topics import BoxTopics
@@ -29,8 +32,10 @@ from appliance.processes.events_out import EventsOut
 from appliance.processes.follow import JournalFollower
 from appliance.processes.housekeeping import Housekeeping
 from appliance.processes.in_django import in_django
+from appliance.processes.network import network_monitor, recovered_platforms
 from appliance.processes.outgoing import OutgoingBrokers
 from appliance.processes.own_topics import OwnTopics
+from appliance.processes.part_watch import STOPPED, PartWatch, checks_of
 from appliance.processes.parts import BoxServices, DefinitionCache, open_pool
 from appliance.processes.signs import BROKER_PART, sign
 from appliance.runs.hints import send as send_hint
@@ -60,6 +65,9 @@ BEAT_EVERY = 2.0
 BROKERS_EVERY = 0.5
 REFLEX_PATIENCE = 2.0
 """Seconds that the reactor waits for a further broker; then the run goes to the worker, which waits longer."""
+NETWORK_EVERY = 1.0
+DEVICES_EVERY = 1.0
+PARTS_EVERY = 3.0
 STOP_FILE_EVERY = 1.0
 
 
@@ -118,7 +126,14 @@ class Reactor:
         self._hub = BridgeHub(
             self._pool, ChatCommands(), self._clock, settings={"telegram_api": config.telegram_api}
         )
-        self._sender = Sender(self._pool, self._hub, Receipts(self._pool), self._clock)
+        self._network = network_monitor(self._pool, self._clock, config, self._network_changed)
+        ours = "nats" in config.embedded
+        connections = BrokerConnections(config.home.path / "nats") if ours else no_connections
+        self._devices = DeviceWatch(self._pool, self._clock, connections, self._hinter.poke)
+        self._parts = PartWatch(self._pool, self._clock, checks_of(config), self._hinter.poke)
+        self._sender = Sender(
+            self._pool, self._hub, Receipts(self._pool), self._clock, away=self._network.away
+        )
         self._follower = JournalFollower(self._pool, self._intake, self.hint, self._hinter)
         await self._outbound.start()
         self._every(RELOAD_EVERY, self._reload)
@@ -128,16 +143,20 @@ class Reactor:
         self._every(TURN_EVERY, self._hand_on)
         self._every(HOLD_EVERY, self._fire_holds)
         self._every(CHECK_EVERY, self._check)
-        self._every(BEAT_EVERY, self._beat)
         self._every(BROKERS_EVERY, self._follow_brokers)
+        self._every(NETWORK_EVERY, self._network.tick)
+        self._every(DEVICES_EVERY, self._watch_devices)
         self._every(STOP_FILE_EVERY, self._adopt_stop)
         self._every(self._follower.EVERY, self._follower.follow)
         with contextlib.suppress(DatabaseError, PoolTimeout):
             async with self._pool.connection() as connection:
                 await self._intake.last.load(connection)
             await self._housekeeping.prepare_partitions(self._clock.now().date())
+            await self._parts.look_back()
             async with self._pool.connection() as connection:
                 await record_async(connection, BoxStarted(version=VERSION))
+        self._every(BEAT_EVERY, self._beat)
+        self._every(PARTS_EVERY, self._parts.tick)
         await self._hub.start()
         self._jobs += [asyncio.create_task(self._sender.run()), asyncio.create_task(self._own.run())]
         if config.mqtt_events:
@@ -152,11 +171,15 @@ class Reactor:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
         await self._hub.stop()
+        with contextlib.suppress(DatabaseError, PoolTimeout, OSError):
+            async with self._pool.connection(timeout=1) as connection:
+                await sign(connection, "reactor", False, {"message": STOPPED})
         await self._pool.close()
 
     async def _deliver(self, deliveries: list[Delivery]) -> None:
         """Orders to stop come before everything else in a batch."""
         await self._topics.obey(deliveries, self._clock.now())
+        self._devices.heard(deliveries)
         others = self._own.sift(deliveries)
         if others:
             await self._intake.deliver(others)
@@ -169,6 +192,13 @@ class Reactor:
         if run_ids:
             send_hint(run_ids)
         self._hinter.poke()
+
+    def _network_changed(self, edges: Sequence[Edge]) -> None:
+        self._sender.network_is_back(recovered_platforms(edges))
+        self._hinter.poke()
+
+    async def _watch_devices(self) -> None:
+        await self._devices.tick(self._inbound.health().connected)
 
     async def _reload(self) -> None:
         async with self._pool.connection() as connection:
@@ -196,6 +226,7 @@ class Reactor:
         repairs = await self._reconciler.recover()
         if repairs:
             self.hint([UUID(repair.subject) for repair in repairs])
+        self.hint(await self._reconciler.called_by_cancelled())
 
     async def _wake(self) -> None:
         woken = await self._reconciler.wake_due()

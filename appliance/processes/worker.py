@@ -8,6 +8,7 @@ from appliance.bus.client import BusClient
 from appliance.events.hints import Hinter
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
+from appliance.processes.kept_output import OutputShelf
 from appliance.processes.live_output import LiveOutput
 from appliance.processes.outgoing import OutgoingBrokers
 from appliance.processes.parts import BoxServices, DefinitionCache, open_pool, owner
@@ -48,7 +49,8 @@ class WorkerParts:
         await self.bus.start()
         self.brokers = OutgoingBrokers(self.pool, config, "worker")
         self.hinter = Hinter()
-        self.live = LiveOutput(self.hinter)
+        self.shelf = OutputShelf(config.redis_url)
+        self.live = LiveOutput(self.hinter, self.shelf)
         ledger = Ledger(self.pool, owner(SLOT))
         performer = Performer(
             ledger,
@@ -57,6 +59,7 @@ class WorkerParts:
             clock,
             DefinitionCache().get,
             on_output=self.live.emit,
+            on_ended=self.live.ended,
             after_commit=self.hinter.poke,
         )
         executor = Executor(ledger, performer, clock, concurrency=CONCURRENCY)
@@ -88,6 +91,8 @@ class WorkerParts:
 
     async def close(self) -> None:
         self._signs.cancel()
+        await self.live.close()
+        await self.shelf.close()
         await asyncio.gather(self.bus.stop(), self.brokers.stop())
         await self.pool.close()
 

@@ -17,8 +17,9 @@ from appliance.lib.digest import canonical_json, sha256_hex
 from appliance.runs import admission_sql as lines
 from appliance.runs import sql
 from appliance.runs.asking import Ask, Asking, Tell
+from appliance.runs.called import end_living
+from appliance.runs.changes import run_changed
 from appliance.runs.domain import RunState, Waiting
-from appliance.runs.ledger import run_changed
 from appliance.tasks.definition import OverlapPolicy, TaskDefinition
 from appliance.tasks.matching import event_scope
 from appliance.tasks.models import OccurrenceState
@@ -140,14 +141,18 @@ def _supersede(new: NewRun, line: list[_Place]) -> Asking[None]:
     """End all before it: at once where nobody works on them; who is at work is told, and keeps its place."""
     reason = f"cancelled: run {new.id} of the same key took its place"
     for place in list(line):
+        # What it called is locked before it, as everywhere: a run that ends locks itself, then wakes its caller.
+        living = [row[0] for row in (yield Ask(sql.LOCK_CALLED, {"id": place.run_id}))]
         values = {"id": place.run_id, "state": RunState.CANCELLED.value, "reason": reason}
         ended = yield Ask(sql.END_WITHOUT_LEASE, values)
         if not ended:
-            yield Tell(lines.SUPERSEDE_RUNNING, values)
+            yield Tell(sql.REQUEST_CANCEL, values)
             continue
+        if living:
+            yield from end_living(place.run_id, living, reason)
         if ended[0][2] is not None:
             yield Tell(sql.WAKE_ONE, {"id": ended[0][2], "waiting_for": Waiting.TIMER.value})
-        yield Tell(sql.END_STEPS, {"id": place.run_id})
+        yield Tell(sql.END_STEPS, {"ids": [place.run_id]})
         yield Tell(lines.STAND_BACK, {"run_id": place.run_id})
         yield Tell(RECORD, columns([_cancelled(new, place.run_id, reason)]))
         line.remove(place)

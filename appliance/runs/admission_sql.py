@@ -68,11 +68,6 @@ HOLD_BACK = """
 UPDATE runs_run SET state = 'waiting', waiting_for = 'turn' WHERE id = %(id)s AND state = 'queued'
 """
 
-SUPERSEDE_RUNNING = """
-UPDATE runs_run SET cancel_requested = true, reason = %(reason)s, version = version + 1
-WHERE id = %(id)s AND state = 'running'
-"""
-
 # Lines in which somebody has ended, or whose first one does not know that it is the first.
 MOVING_LINES = f"""
 SELECT t.task_id, t.key FROM runs_turn t LEFT JOIN runs_run r ON r.id = t.run_id

@@ -50,6 +50,10 @@ class StepState(StrEnum):
     AMBIGUOUS = "ambiguous"
 
 
+ENDED_WITH_RUN = "ended with its run"
+"""The error of a step that was under way when its run was cancelled."""
+
+
 class Priority(StrEnum):
     LOW = "low"
     NORMAL = "normal"

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,24 +20,24 @@ from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.lib.plain import plain_object, plain_text
-from appliance.runs import holds, sql
-from appliance.runs.admission import admit, governed
+from appliance.lib.plain import plain_object
+from appliance.runs import holds, sql, tally
+from appliance.runs.admission import admit
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer_async
 from appliance.runs.chains import chained
+from appliance.runs.followers import identity_of, only_new
+from appliance.runs.lending import lent
 from appliance.runs.reflex.committer import Arrival
 from appliance.runs.reflex.flight import Launched
 from appliance.runs.reflex.lane import ReflexLane
 from appliance.runs.services import run_parameters, run_wanted
-from appliance.tasks.matching import Armed, Fired, Refused, TriggerTable
+from appliance.runs.tally import Batch, beyond_limit
+from appliance.tasks.matching import Fired, Refused, TriggerTable
 from appliance.tasks.ports import Admission, NewRun
 from appliance.tasks.sql import INSERT_OCCURRENCE
 
 log = logging.getLogger(__name__)
-
-KEEP_TRACES = 20
-"""Did-not-trigger traces kept per trigger."""
 
 MOST_UNTOLD = 2000
 """Traces that wait for the next moment in which they are written."""
@@ -45,27 +45,7 @@ MOST_UNTOLD = 2000
 LONGEST_CHAIN = 8
 """How many runs may start each other by way of events before the chain is cut."""
 
-_COUNT = """
-UPDATE tasks_tasktrigger t SET fired = t.fired + n.fired, refused = t.refused + n.refused,
-    failed = t.failed + n.failed,
-    last_fired_at = CASE WHEN n.fired > 0 THEN %(now)s ELSE t.last_fired_at END
-FROM unnest(%(tasks)s::bigint[], %(triggers)s::text[], %(fired)s::int[], %(refused)s::int[], %(failed)s::int[])
-    AS n(task_id, trigger, fired, refused, failed)
-WHERE t.task_id = n.task_id AND t.trigger = n.trigger
-"""
 _CHAIN = "SELECT inputs -> 'chain' FROM runs_run WHERE id = %s::uuid"
-_TRACE = """
-INSERT INTO tasks_nottriggered (task_id, trigger, at, reason, event)
-SELECT * FROM unnest(%(tasks)s::bigint[], %(triggers)s::text[], %(ats)s::timestamptz[], %(reasons)s::text[],
-    %(events)s::jsonb[])
-"""
-_PRUNE = """
-DELETE FROM tasks_nottriggered WHERE id IN (
-    SELECT id FROM (
-        SELECT id, row_number() OVER (PARTITION BY task_id, trigger ORDER BY id DESC) AS place
-        FROM tasks_nottriggered) ranked
-    WHERE place > %(keep)s)
-"""
 
 
 class NotArmed(MillwrightError):
@@ -73,29 +53,6 @@ class NotArmed(MillwrightError):
 
     code = "intake.not_armed"
     permanent = False
-
-
-@dataclass(slots=True)
-class Batch:
-    """What a batch of events amounts to."""
-
-    fired: list[Fired] = field(default_factory=list)
-    launched: list[Fired] = field(default_factory=list)
-    """Those of them that are performed in the reflex lane."""
-    refused: list[Refused] = field(default_factory=list)
-    held: list[Fired | Refused] = field(default_factory=list)
-    """In order: what begins, goes on with or ends a hold."""
-    notes: list[Refused] = field(default_factory=list)
-    """Traced, but not counted as refused: what became of holds."""
-
-    def take(self, decisions: Sequence[Fired | Refused]) -> None:
-        for decision in decisions:
-            if holds.waits(decision):
-                self.held.append(decision)
-            if isinstance(decision, Refused):
-                self.refused.append(decision)
-            elif not holds.waits(decision):
-                self.fired.append(decision)
 
 
 class Intake:
@@ -153,20 +110,29 @@ class Intake:
         """The events that any trigger named."""
         return self._armed.kinds
 
-    async def event(self, connection: AsyncConnection[Any], kind: str, data: JsonObject) -> list[UUID]:
-        """An event of the journal, in the caller's transaction. The caller hints after its commit."""
-        if not self._armed.listens(kind):
-            return []
-        chain = await _chain_of(connection, data.get("run_id"))
-        if chain >= LONGEST_CHAIN:
-            log.warning("event %s: a chain of %d runs that start each other is cut", kind, chain)
-            return []
-        batch, now = Batch(), self._clock.now()
-        batch.take(self._armed.match_event(kind, {**data, "chain": chain}, now))
+    async def events(
+        self, connection: AsyncConnection[Any], events: Sequence[tuple[str, JsonObject]]
+    ) -> list[UUID]:
+        """Events of the journal by kind, in the caller's transaction. The caller hints after its commit.
+
+        Written as one batch, so that the tasks' locks are taken in order.
+        """
+        found: list[Fired | Refused] = []
+        now = self._clock.now()
+        for kind, data in events:
+            if not self._armed.listens(kind):
+                continue
+            chain = await _chain_of(connection, data.get("run_id"))
+            if chain >= LONGEST_CHAIN:
+                log.warning("event %s: a chain of %d runs that start each other is cut", kind, chain)
+                continue
+            found += self._armed.match_event(kind, {**data, "chain": chain}, now)
+        batch = Batch()
+        batch.take(await only_new(connection, found))
         return await self._write(connection, batch, now)
 
     async def commit(self, batch: Batch, now: datetime, values: Sequence[TopicValue]) -> list[UUID]:
-        async with self._pool.connection() as connection, connection.transaction():
+        async with lent(self._pool) as connection, connection.transaction():
             if values:
                 await remember(connection, values)
             run_ids = await self._write(connection, batch, now)
@@ -196,7 +162,7 @@ class Intake:
             return await self._write_runs(connection, batch, now)
 
         arrival = Arrival(
-            values, launched, write if batch.fired or batch.held else None, counter_rows(batch, now)
+            values, launched, write if batch.fired or batch.held else None, tally.counter_rows(batch, now)
         )
         run_ids = await reflex.arrive(arrival)
         self._untold += [*batch.refused, *batch.notes]
@@ -208,31 +174,31 @@ class Intake:
         refused, self._untold = self._untold, []
         if refused:
             async with self._pool.connection() as connection:
-                await connection.execute(_TRACE, _traces(refused, self._clock.now()))
-                await connection.execute(_PRUNE, {"keep": KEEP_TRACES})
+                await connection.execute(tally.TRACE, tally.traces(refused, self._clock.now()))
+                await connection.execute(tally.PRUNE, {"keep": tally.KEEP_TRACES})
 
     async def holds_due(self) -> list[UUID]:
         """Fire every hold whose time has come; gives the new runs. The caller hints."""
         table = self._armed
-        async with self._pool.connection() as connection, connection.transaction():
+        async with lent(self._pool) as connection, connection.transaction():
             batch = Batch(fired=await holds.due(connection, table))
             return await self._write(connection, batch, self._clock.now())
 
     async def prune(self) -> None:
         await holds.forget(self._pool)
         async with self._pool.connection() as connection:
-            await connection.execute(_PRUNE, {"keep": KEEP_TRACES})
+            await connection.execute(tally.PRUNE, {"keep": tally.KEEP_TRACES})
 
     async def _write(self, connection: AsyncConnection[Any], batch: Batch, now: datetime) -> list[UUID]:
         if not (batch.fired or batch.refused or batch.held):
             return []
-        counted = _counts(batch)
+        counted = tally.counts_of(batch)
         async with connection.pipeline():
             run_ids = await self._write_runs(connection, batch, now)
-            await connection.execute(_COUNT, _counters(counted, now))
+            await connection.execute(tally.COUNT, tally.counters(counted, now))
             told = [*batch.refused, *batch.notes]
             if told:
-                await connection.execute(_TRACE, _traces(told, now))
+                await connection.execute(tally.TRACE, tally.traces(told, now))
         return run_ids
 
     async def _write_runs(self, connection: AsyncConnection[Any], batch: Batch, now: datetime) -> list[UUID]:
@@ -258,9 +224,9 @@ class Intake:
             held_back = [{"id": new.id} for new, admission in seen if admission.waits]
             if held_back:
                 await cursor.executemany(HOLD_BACK, held_back)
-            late = _late_counts(runs, beyond)
+            late = tally.late_counts(runs, beyond)
             if late:
-                await connection.execute(_COUNT, _counters(late, now))
+                await connection.execute(tally.COUNT, tally.counters(late, now))
         return [run.id for run in runs]
 
 
@@ -299,18 +265,9 @@ def _new_run(fired: Fired, now: datetime) -> NewRun:
         trigger=armed.trigger.id or "",
         inputs={**plain_object(fired.inputs), "chain": depth},
         reason=fired.reason,
-        occurrence_id=uuid7(),
+        occurrence_id=identity_of(fired) or uuid7(),
         wanted_at=now,
     )
-
-
-def beyond_limit(fired: Sequence[Fired], admissions: Sequence[Admission]) -> list[Refused]:
-    """What the limit of its task left alone: counted and traced as what a ``when`` refused, never a row each."""
-    return [
-        Refused(one.armed, admission.reason, plain_object(one.inputs))
-        for one, admission in zip(fired, admissions, strict=True)
-        if admission.limited
-    ]
 
 
 def _occurrence(run: NewRun, admission: Admission, now: datetime) -> dict[str, Any]:
@@ -342,71 +299,3 @@ def _events(seen: Sequence[tuple[NewRun, Admission]]) -> list[Any]:
         if admission.runs:
             events.append(run_wanted(run, admission))
     return events
-
-
-Counts = dict[tuple[int, str], list[int]]
-"""Fired, refused and failed by task and trigger."""
-
-
-def _counts(batch: Batch) -> Counts:
-    """What is known before admission; of tasks with a limit or overlap it says later what fired."""
-    counts: Counts = {}
-
-    def of(armed: Armed) -> list[int]:
-        return counts.setdefault((armed.task_id, armed.trigger.id or ""), [0, 0, 0])
-
-    for fired in (*batch.fired, *batch.launched):
-        of(fired.armed)[0] += not governed(fired.armed.definition)
-    for refused in batch.refused:
-        of(refused.armed)[2 if refused.failed else 1] += 1
-    return counts
-
-
-def _late_counts(runs: Sequence[NewRun], beyond: Sequence[Refused]) -> Counts:
-    """What admission decided."""
-    counts: Counts = {}
-    for run in runs:
-        if governed(run.definition):
-            counts.setdefault((run.task_id, run.trigger), [0, 0, 0])[0] += 1
-    for one in beyond:
-        key = (one.armed.task_id, one.armed.trigger.id or "")
-        counts.setdefault(key, [0, 0, 0])[2 if one.failed else 1] += 1
-    return counts
-
-
-def counter_rows(batch: Batch, now: datetime) -> list[JsonObject]:
-    """The same as rows for the reflex lane's commit."""
-    at = now.isoformat()
-    return [
-        {"task_id": task, "trigger": trigger, "fired": f, "refused": r, "failed": e, "at": at}
-        for (task, trigger), (f, r, e) in sorted(_counts(batch).items())
-    ]
-
-
-def _counters(counts: Counts, now: datetime) -> dict[str, Any]:
-    keys = sorted(counts)
-    return {
-        "now": now,
-        "tasks": [key[0] for key in keys],
-        "triggers": [key[1] for key in keys],
-        "fired": [counts[key][0] for key in keys],
-        "refused": [counts[key][1] for key in keys],
-        "failed": [counts[key][2] for key in keys],
-    }
-
-
-def _traces(refused: Sequence[Refused], now: datetime) -> dict[str, Any]:
-    """The last few of the batch per trigger: never a row per event."""
-    last: dict[tuple[int, str], list[Refused]] = {}
-    for item in refused:
-        kept = last.setdefault((item.armed.task_id, item.armed.trigger.id or ""), [])
-        kept.append(item)
-        del kept[:-KEEP_TRACES]
-    rows = [item for items in last.values() for item in items]
-    return {
-        "tasks": [item.armed.task_id for item in rows],
-        "triggers": [item.armed.trigger.id or "" for item in rows],
-        "ats": [now for _ in rows],
-        "reasons": [plain_text(item.reason) for item in rows],
-        "events": [Jsonb(plain_object(item.event)) for item in rows],
-    }

@@ -14,13 +14,16 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.actions.contract import EffectClass
 from appliance.audit.services import AuditEntry, append_async
-from appliance.events import RunChanged, StepChanged
+from appliance.events import StepChanged
 from appliance.events.services import record_many_async
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain, plain_text
 from appliance.runs import sql
+from appliance.runs.called import end_called_async
+from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, Lease, RunState, StepState, Waiting
+from appliance.runs.lending import lent
 from appliance.runs.plan import Phase, StepRow
 
 LEASE = timedelta(seconds=15)
@@ -47,9 +50,11 @@ class RunRow:
     inputs: JsonObject
     deadline: datetime | None
     cancel_requested: bool
+    undo_requested: bool
     epoch: int
     recoveries: int
     parent_run_id: UUID | None
+    forked_at_step: str
     created_at: datetime
     warning: str
 
@@ -86,7 +91,7 @@ class Ledger:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
         """One transaction; its statements go out together until one of their results is asked for."""
-        async with self.pool.connection() as connection, connection.pipeline(), connection.transaction():
+        async with lent(self.pool) as connection, connection.pipeline(), connection.transaction():
             yield connection
 
     async def claim(self, run_id: UUID) -> RunRow | None:
@@ -116,6 +121,7 @@ class Ledger:
                     error=row["error"],
                     checkpoint=row["checkpoint"],
                     due_at=row["due_at"],
+                    shared_from=row["shared_from"],
                 )
                 for row in await cursor.fetchall()
             ]
@@ -170,7 +176,7 @@ class Ledger:
         A run that succeeded but has messages under way becomes ``waiting: delivery`` (P9); one of whose
         ``handed_over`` steps was refused meanwhile is queued, for its ``on_failure`` steps. The row is locked
         first, so that a receipt arriving now is either seen here or sees the new state. A run whose
-        cancellation was asked for does not wait: it ends.
+        cancellation was asked for does not wait: it ends, and what it has called with it.
         """
         async with self.transaction() as connection:
             cursor = await connection.execute(sql.LOCK_RUN, {"id": lease.run_id})
@@ -182,9 +188,9 @@ class Ledger:
                 if state is RunState.QUEUED:
                     reason = "a message could not be delivered"
             if state is RunState.WAITING and locked and locked[2]:
-                state, waiting_for, wake_at, reason = RunState.CANCELLED, None, None, "cancelled by a person"
-            if state is RunState.CANCELLED and locked and locked[3].startswith("cancelled: "):
-                reason = locked[3]  # by the task's own overlap
+                state, waiting_for, wake_at = RunState.CANCELLED, None, None
+            if state is RunState.CANCELLED and locked and locked[2]:
+                reason = locked[3]
             cursor = await connection.execute(
                 sql.RELEASE,
                 {
@@ -203,12 +209,15 @@ class Ledger:
             if row is None:
                 raise LeaseLost(f"run {lease.run_id} is held by another worker")
             if state is RunState.CANCELLED:
-                await connection.execute(sql.END_STEPS, {"id": lease.run_id})
+                await connection.execute(sql.END_STEPS, {"ids": [lease.run_id]})
             if row[0] is not None and state in FINAL:
                 await connection.execute(sql.WAKE_ONE, {"id": row[0], "waiting_for": Waiting.TIMER.value})
             await record_many_async(connection, [run_changed(lease.run_id, task, state, waiting_for, reason)])
             if audit:
                 await append_async(connection, audit)
+        if state is RunState.CANCELLED:
+            async with self.transaction() as connection:
+                await end_called_async(connection, lease.run_id, reason)
         return state
 
     async def _unless_delivered(
@@ -245,19 +254,6 @@ class Ledger:
         async with self.pool.connection() as connection:
             cursor = await connection.execute(sql.QUEUED, {"known": list(known), "limit": limit})
             return [row[0] for row in await cursor.fetchall()]
-
-
-def run_changed(
-    run_id: UUID, task: str, state: RunState, waiting_for: Waiting | None, reason: str, principal: str = ""
-) -> RunChanged:
-    return RunChanged(
-        run_id=str(run_id),
-        task=task,
-        state=state.value,
-        waiting_for=waiting_for.value if waiting_for else "",
-        reason=reason[:1000],
-        principal=principal,
-    )
 
 
 def _parameters(lease: Lease, write: StepWrite) -> dict[str, Any]:

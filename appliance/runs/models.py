@@ -28,6 +28,7 @@ class Run(models.Model):
     wake_at = models.DateTimeField(null=True)
     deadline = models.DateTimeField(null=True)
     cancel_requested = models.BooleanField(default=False)
+    undo_requested = models.BooleanField(default=False)
     version = models.IntegerField(default=0)
     epoch = models.IntegerField(default=0)
     lease_owner = models.CharField(max_length=100, blank=True)
@@ -66,6 +67,7 @@ class Step(models.Model):
     error = models.CharField(max_length=2000, blank=True)
     checkpoint = models.JSONField(null=True)
     shard = models.IntegerField(null=True)
+    shared_from = models.UUIDField(null=True)
     due_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
@@ -111,3 +113,26 @@ class Rate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task_id} suppressed {self.suppressed}"
+
+
+class Checkpoint(models.Model):
+    """A kept state of a step: a file of a command, or the JSON of an action. Equal ones are kept once."""
+
+    pk = models.CompositePrimaryKey("run_id", "step", "digest")
+    run_id = models.UUIDField()
+    step = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64)
+    number = models.IntegerField()
+    attempt = models.SmallIntegerField()
+    form = models.CharField(max_length=4)
+    size = models.IntegerField()
+    content = models.BinaryField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "runs_checkpoint"
+        ordering = ["run_id", "number"]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.step} checkpoint {self.number}"

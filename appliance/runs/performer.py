@@ -20,6 +20,7 @@ from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.runs.checkpoints import CheckpointStore, with_checkpoints
 from appliance.runs.domain import Lease, StepState, Waiting
 from appliance.runs.ledger import Ledger, RunRow
 from appliance.runs.plan import (
@@ -55,6 +56,7 @@ class Performer:
         clock: Clock,
         definition_of: Callable[[int], Any],
         on_output: Callable[[str, str, str, bytes], None] | None = None,
+        on_ended: Callable[[str, str], None] = lambda run_id, step: None,
         after_outbox: Callable[[], None] = lambda: None,
         after_commit: Callable[[], None] = lambda: None,
     ) -> None:
@@ -63,12 +65,15 @@ class Performer:
         self._clock = clock
         self._definition_of = definition_of
         self._on_output = on_output
+        self._on_ended = on_ended
         self._renderer = Renderer(ledger, clock)
+        self._checkpoints = CheckpointStore(ledger)
         self._recorder = Recorder(ledger, gate, clock, after_outbox, after_commit)
 
     async def perform(self, row: RunRow, lease: Lease) -> None:
         definition: TaskDefinition = await self._definition_of(row.version_id)
-        rows = await self._ledger.steps(row.id) if row.epoch > 1 else []
+        went_before = row.epoch > 1 or bool(row.forked_at_step) or row.undo_requested
+        rows = await self._ledger.steps(row.id) if went_before else []
         walk = Walk(
             row,
             lease,
@@ -76,6 +81,9 @@ class Performer:
             replay(definition, rows),
             event_scope(definition, row.inputs, row.created_at),
         )
+        if went_before:
+            walk.checkpointed = await self._checkpoints.steps_with(row.id)
+        walk.progress.undo_requested = row.undo_requested
         walk.base["run"] = {"id": str(row.id), "origin": row.origin, "trigger": row.trigger}
         if row.cancel_requested:
             await self.cancelled(row, lease)
@@ -148,9 +156,11 @@ class Performer:
         if row.deadline is not None and following.phase is Phase.ACTIONS:
             timeout = max(0.05, min(timeout, (row.deadline - now).total_seconds()))
         context = self._context(walk, following, now, timeout, kind.default_ok_exit(spec.params))
+        context, saved = await with_checkpoints(self._checkpoints, walk, following, context)
         try:
             async with asyncio.timeout(timeout + 10):
                 result = await kind.perform(arguments, context)
+            await saved.flush()
         except TargetAway as away:
             if not (away.maybe_done and effect is EffectClass.UNSAFE):
                 return await self._away(walk, following, now, effect, arguments, away)
@@ -159,6 +169,8 @@ class Performer:
             result = StepResult(Status.UNKNOWN, error=f"no answer after {timeout:g} s")
         except MillwrightError as error:
             result = StepResult.failed(str(error), retryable=not error.permanent)
+        finally:
+            self._on_ended(str(row.id), spec.id)
         return await self._settle(walk, following, now, effect, arguments, result)
 
     def _context(

@@ -7,16 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from appliance.actions.contract import EffectClass
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.runs.domain import Recovery, StepState, recovery_of
+from appliance.runs.domain import ENDED_WITH_RUN, Recovery, StepState, recovery_of
 from appliance.tasks.definition import StepSpec, TaskDefinition
 
 
 class Phase(StrEnum):
     ACTIONS = "actions"
     ON_FAILURE = "on_failure"
+    UNDO = "undo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class StepRow:
     error: str
     checkpoint: JsonObject | None
     due_at: datetime | None
+    shared_from: UUID | None = None
+    """The earlier run that performed it, where this run was resumed from that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Progress:
     failed_step: str = ""
     done: set[str] = field(default_factory=set)
     latest: dict[str, StepRow] = field(default_factory=dict)
+    undo_requested: bool = False
+    undo_failures: list[str] = field(default_factory=list)
 
     @property
     def handed_over(self) -> list[str]:
@@ -98,7 +104,13 @@ def attempts_allowed(spec: StepSpec) -> int:
 
 
 def sequence(definition: TaskDefinition, phase: Phase) -> Sequence[StepSpec]:
-    return definition.actions if phase is Phase.ACTIONS else definition.on_failure
+    match phase:
+        case Phase.ACTIONS:
+            return definition.actions
+        case Phase.ON_FAILURE:
+            return definition.on_failure
+        case Phase.UNDO:
+            return definition.undo_steps
 
 
 def positions(definition: TaskDefinition) -> Iterator[tuple[int, Phase, StepSpec]]:
@@ -131,22 +143,68 @@ def settle_failure(progress: Progress, spec: StepSpec, phase: Phase, error: str)
         progress.failure, progress.failed_step = f"step {spec.id}: {error}", spec.id
     elif phase is Phase.ON_FAILURE:
         progress.warnings.append(f"{spec.id} (on_failure): {error}")
+    elif phase is Phase.UNDO:
+        progress.undo_failures.append(f"{spec.id}: {error}")
 
 
 def next_step(definition: TaskDefinition, progress: Progress) -> Next | Ambiguous | None:
     """The first step that is not done; None when the run has nothing left to do."""
+    if undoing(definition, progress):
+        return _next_undo(definition, progress)
     phase_now = Phase.ON_FAILURE if progress.failure else Phase.ACTIONS
     for position, phase, spec in positions(definition):
         if phase is not phase_now or spec.id in progress.done:
             continue
-        row = progress.latest.get(spec.id)
-        if row is None:
-            return Next(spec, position, phase, 1)
-        if row.state is StepState.AMBIGUOUS:
-            return Ambiguous(spec.id, row.attempt)
-        if row.state is StepState.INTENT and recovery_of(row.effect) is Recovery.ASK:
-            return Ambiguous(spec.id, row.attempt)
-        if row.state is StepState.FAILED:
-            return Next(spec, position, phase, row.attempt + 1, not_before=row.due_at)
-        return Next(spec, position, phase, row.attempt, row.checkpoint)
+        return _attempt(spec, position, phase, progress.latest.get(spec.id))
+    return None
+
+
+def _attempt(spec: StepSpec, position: int, phase: Phase, row: StepRow | None) -> Next | Ambiguous:
+    """How a step that is not done goes on."""
+    if row is None:
+        return Next(spec, position, phase, 1)
+    if row.state is StepState.AMBIGUOUS:
+        return Ambiguous(spec.id, row.attempt)
+    if row.state is StepState.INTENT and recovery_of(row.effect) is Recovery.ASK:
+        return Ambiguous(spec.id, row.attempt)
+    if row.state is StepState.FAILED:
+        return Next(spec, position, phase, row.attempt + 1, not_before=row.due_at)
+    return Next(spec, position, phase, row.attempt, row.checkpoint)
+
+
+# --- undo ---------------------------------------------------------------------------------------------------
+
+
+def undoing(definition: TaskDefinition, progress: Progress) -> bool:
+    """Whether the run is in its third phase: a person asked, or the task says so and failed."""
+    return progress.undo_requested or (definition.undo_on_failure and bool(progress.failure))
+
+
+def took_effect(row: StepRow) -> bool:
+    return row.state in (StepState.SUCCEEDED, StepState.HANDED_OVER)
+
+
+def unclear(row: StepRow) -> bool:
+    """Whether nobody knows if the step took effect: cut off, whatever a repetition would have meant."""
+    if row.effect is EffectClass.PURE:
+        return False
+    cut_off = row.state is StepState.FAILED and row.error == ENDED_WITH_RUN
+    return cut_off or row.state in (StepState.INTENT, StepState.AMBIGUOUS)
+
+
+def _next_undo(definition: TaskDefinition, progress: Progress) -> Next | Ambiguous | None:
+    """The next thing to take back. A step shared with an earlier run is that run's to undo."""
+    places = {spec.id: position for position, phase, spec in positions(definition) if phase is Phase.UNDO}
+    for step in reversed(definition.actions):
+        row = progress.latest.get(step.id)
+        if row is None or row.shared_from is not None or not step.undo:
+            continue
+        if unclear(row):
+            return Ambiguous(step.id, row.attempt)
+        for spec in step.undo if took_effect(row) else ():
+            last = progress.latest.get(spec.id)
+            if spec.id not in progress.done:
+                return _attempt(spec, places[spec.id], Phase.UNDO, last)
+            if last is not None and last.state is StepState.FAILED and spec.on_error != "continue":
+                break  # what comes after it in this list counts on it; the other steps are still tried
     return None

@@ -11,8 +11,9 @@ from appliance.events import StepChanged
 from appliance.events.services import record_many_async
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import sql
+from appliance.runs.changes import run_changed
 from appliance.runs.domain import RunState, StepState, Waiting
-from appliance.runs.ledger import run_changed
+from appliance.runs.resume_sql import SHARING
 
 _TASK_NAME = "SELECT t.name FROM runs_run r JOIN tasks_task t ON t.id = r.task_id WHERE r.id = %s"
 _SUCCEED = """
@@ -41,21 +42,36 @@ class Receipts:
         self, run_id: UUID, step_id: str, state: StepState, error: str, detail: JsonObject
     ) -> None:
         async with self._pool.connection() as connection, connection.transaction():
-            cursor = await connection.execute(sql.LOCK_RUN, {"id": run_id})
-            run = await cursor.fetchone()
-            cursor = await connection.execute(
-                sql.RECEIPT,
-                {
-                    "run_id": run_id,
-                    "step": step_id,
-                    "state": state.value,
-                    "error": error[:2000],
-                    "detail": Jsonb(detail),
-                },
-            )
-            if run is None or await cursor.fetchone() is None:
-                return
-            await self._advance(connection, run_id, step_id, state, error, waits=tuple(run[:2]))
+            await self._settle_in(connection, run_id, step_id, state, error, detail)
+            # Runs that were resumed from this one share the step, and wait for the same message.
+            cursor = await connection.execute(SHARING, {"run_id": run_id, "step": step_id})
+            for (sharing,) in await cursor.fetchall():
+                await self._settle_in(connection, sharing, step_id, state, error, detail)
+
+    async def _settle_in(
+        self,
+        connection: AsyncConnection[Any],
+        run_id: UUID,
+        step_id: str,
+        state: StepState,
+        error: str,
+        detail: JsonObject,
+    ) -> None:
+        cursor = await connection.execute(sql.LOCK_RUN, {"id": run_id})
+        run = await cursor.fetchone()
+        cursor = await connection.execute(
+            sql.RECEIPT,
+            {
+                "run_id": run_id,
+                "step": step_id,
+                "state": state.value,
+                "error": error[:2000],
+                "detail": Jsonb(detail),
+            },
+        )
+        if run is None or await cursor.fetchone() is None:
+            return
+        await self._advance(connection, run_id, step_id, state, error, waits=tuple(run[:2]))
 
     async def _advance(
         self,

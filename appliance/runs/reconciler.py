@@ -17,8 +17,9 @@ from appliance.lib.clock import Clock
 from appliance.outbox.services import overdue
 from appliance.outbox.sql import HINT_CHANNEL
 from appliance.runs import sql
+from appliance.runs.called import end_called_async
+from appliance.runs.changes import run_changed
 from appliance.runs.domain import RECOVERY_LIMIT, RunState
-from appliance.runs.ledger import run_changed
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,20 @@ class Reconciler:
                 )
             await self._say(connection, repairs)
         return repairs
+
+    async def called_by_cancelled(self) -> list[UUID]:
+        """No run goes on for a caller that was cancelled; gives those that were told to end."""
+        async with self._pool.connection() as connection:
+            callers = await (await connection.execute(sql.CALLED_BY_CANCELLED)).fetchall()
+        told: list[UUID] = []
+        for caller, reason in callers:
+            async with self._pool.connection() as connection, connection.transaction():
+                told += (ended := await end_called_async(connection, caller, reason))
+                await self._say(
+                    connection,
+                    [Repair("no run goes on for a cancelled caller", str(one), "ended") for one in ended],
+                )
+        return told
 
     async def overdue_messages(self) -> list[Repair]:
         """No message is overdue in the outbox: a sender that lives would have sent, renewed or expired it."""

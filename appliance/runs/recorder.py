@@ -16,6 +16,7 @@ from appliance.lib.plain import plain
 from appliance.outbox.services import enqueue
 from appliance.runs import sql
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
+from appliance.runs.ending import ending_of
 from appliance.runs.ledger import Ledger, StepWrite
 from appliance.runs.plan import Ambiguous, Next, StepRow
 from appliance.runs.walk import Pause, Walk
@@ -161,15 +162,14 @@ class Recorder:
         return "; ".join(walk.progress.warnings)
 
     async def finish(self, walk: Walk) -> None:
-        """Nothing is left to do: the run succeeded, or failed."""
-        failure = walk.progress.failure
-        state = RunState.FAILED if failure else RunState.SUCCEEDED
+        """Nothing is left to do: the run succeeded, failed, or is undone."""
+        ending = ending_of(walk.definition, walk.progress)
         await self._ledger.release(
             walk.lease,
             walk.definition.name,
-            state,
-            reason=failure,
-            warning=self._warning(walk),
+            ending.state,
+            reason=ending.reason,
+            warning="; ".join((*ending.not_undone, *walk.progress.warnings)),
             handed_over=walk.progress.handed_over,
             writes=walk.pending,
         )
@@ -192,7 +192,7 @@ class Recorder:
 
     def _until(self, walk: Walk, wake_at: datetime | None) -> datetime | None:
         """A run does not sleep past its own time limit."""
-        if wake_at is None or walk.row.deadline is None or walk.progress.failure:
+        if wake_at is None or walk.row.deadline is None or walk.progress.failure or walk.row.undo_requested:
             return wake_at
         return min(wake_at, walk.row.deadline)
 
@@ -209,7 +209,7 @@ class Recorder:
         await self.pause(walk, Pause(Waiting.AMBIGUOUS, reason))
 
     async def _mark_ambiguous(self, walk: Walk, row: StepRow) -> None:
-        spec = next(s for s in (*walk.definition.actions, *walk.definition.on_failure) if s.id == row.step)
+        spec = next(s for s in walk.definition.all_steps if s.id == row.step)
         write = StepWrite(
             step=row.step,
             attempt=row.attempt,
@@ -227,8 +227,8 @@ class Recorder:
             await self._ledger.write_steps(connection, walk.lease, walk.definition.name, [write])
 
     async def cancelled(self, lease: Lease, task: str) -> None:
-        """A person ended the run."""
-        await self._ledger.release(lease, task, RunState.CANCELLED, reason="cancelled by a person")
+        """Its cancellation was asked for; the row says by whom."""
+        await self._ledger.release(lease, task, RunState.CANCELLED)
         self._after_commit()
 
     async def held(self, lease: Lease, task: str) -> None:

@@ -16,7 +16,9 @@ def step_scope(
 ) -> dict[str, Any]:
     """The base and what the run has produced so far."""
     scope: dict[str, Any] = {**base, "outputs": progress.outputs, "cache": dict(cache)}
-    if progress.has_output:
+    if spec.undoes:
+        scope["output"] = progress.outputs.get(spec.undoes)
+    elif progress.has_output:
         scope["output"] = progress.output
     scope["previous"] = cache.get(spec.cache_key) if spec.cache_key else None
     if progress.failure:

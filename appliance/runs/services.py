@@ -18,9 +18,11 @@ from appliance.runs import hints, sql
 from appliance.runs.admission import admit
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer
+from appliance.runs.called import end_called
+from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, Priority, RunState, StepState, Waiting
-from appliance.runs.ledger import run_changed
 from appliance.runs.models import Run
+from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.firing import insert_occurrence, occurrence_refused
 from appliance.tasks.models import Occurrence, OccurrenceState, Task
@@ -76,7 +78,7 @@ def run_parameters(new: NewRun, now: datetime) -> dict[str, Any]:
         "occurrence_id": new.occurrence_id,
         "parent_run_id": new.parent_run_id,
         "forked_from": new.forked_from,
-        "forked_at_step": "",
+        "forked_at_step": new.forked_at_step,
         "principal": new.principal,
         "origin": new.origin,
         "trigger": new.trigger,
@@ -101,8 +103,10 @@ def start_task(
     """Start a task now, by a person or another program: an occurrence and a queued run, committed together.
 
     With a ``key`` the same call made twice (a message handled again after a crash, with the same ``now``)
-    starts one run. Raises NotAdmitted where the task's limit or overlap says no.
+    starts one run. Raises TaskNotFound, NotNow, ReadOnlyNow, and NotAdmitted where the task's limit or overlap
+    says no.
     """
+    refuse_changes(by)
     task = find(name)
     if task.current is None:
         raise NotNow(f"the task {name!r} has no version yet")
@@ -196,7 +200,11 @@ def task_name(run: Run) -> str:
 
 
 def cancel(run_id: UUID, by: Principal) -> None:
-    """End a run: at once when it waits, within a moment (and with its whole process tree) when it runs."""
+    """End a run: at once when it waits, within a moment (and with its whole process tree) when it runs.
+
+    The runs that it has called and waits for end with it. Raises RunNotFound, NotNow, ReadOnlyNow.
+    """
+    refuse_changes(by)
     run = get(run_id)
     name, reason = task_name(run), f"cancelled by {by.name}"
     with transaction.atomic(), connection.cursor() as cursor:
@@ -207,18 +215,20 @@ def cancel(run_id: UUID, by: Principal) -> None:
         if ended is not None:
             if ended[2] is not None:
                 cursor.execute(sql.WAKE_ONE, {"id": ended[2], "waiting_for": Waiting.TIMER.value})
-            cursor.execute(sql.END_STEPS, {"id": run_id})
+            cursor.execute(sql.END_STEPS, {"ids": [run_id]})
             record(cursor, run_changed(run_id, name, RunState.CANCELLED, None, reason, by.name))
         else:
-            cursor.execute(sql.REQUEST_CANCEL, {"id": run_id})
+            cursor.execute(sql.REQUEST_CANCEL, {"id": run_id, "reason": reason})
             if cursor.fetchone() is None:
                 raise NotNow(f"run {run_id} has ended already: it is {get(run_id).state}")
         append(cursor, [AuditEntry("run.cancel", by.name, str(run_id), {"task": name})])
-    hints.look_at([run_id])
+    # After that commit: no lock of this run is held while those of the called ones are taken.
+    hints.look_at([run_id, *end_called(run_id, reason)])
 
 
 def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
     """A new run of the same version with the same inputs; the old run and its history stay as they are."""
+    refuse_changes(by)
     old = get(run_id)
     if RunState(old.state) not in FINAL:
         raise NotNow(f"run {run_id} has not ended yet: it is {old.state}")
@@ -251,6 +261,7 @@ def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
 
 def settle(run_id: UUID, happened: bool, by: Principal) -> None:
     """A person says what became of an ambiguous step: it took effect (go on), or it did not (it failed)."""
+    refuse_changes(by)
     run = get(run_id)
     if run.state != RunState.WAITING or run.waiting_for != Waiting.AMBIGUOUS:
         raise NotNow(f"run {run_id} has nothing to settle: it is {run.state} {run.waiting_for}".rstrip())

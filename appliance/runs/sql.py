@@ -63,8 +63,8 @@ CREATE TABLE runs_step (
 DROP = "DROP TABLE runs_step; DROP TABLE runs_run"
 
 RUN_COLUMNS = """id, task_id, version_id, state, waiting_for, reason, warning, principal, origin, trigger,
-    priority, inputs, wake_at, deadline, cancel_requested, version, epoch, recoveries, parent_run_id,
-    created_at, started_at"""
+    priority, inputs, wake_at, deadline, cancel_requested, undo_requested, version, epoch, recoveries,
+    parent_run_id, forked_at_step, created_at, started_at"""
 
 INSERT_RUN = """
 INSERT INTO runs_run (id, task_id, version_id, occurrence_id, parent_run_id, forked_from, forked_at_step,
@@ -110,7 +110,8 @@ RETURNING step
 """
 
 STEPS_OF = """
-SELECT step, attempt, position, phase, kind, effect, state, output, stderr, error, checkpoint, due_at
+SELECT step, attempt, position, phase, kind, effect, state, output, stderr, error, checkpoint, due_at,
+    shared_from
 FROM runs_step WHERE run_id = %(run_id)s ORDER BY position, attempt
 """
 
@@ -172,16 +173,51 @@ WHERE id = %(id)s AND state IN ('queued', 'waiting')
 RETURNING id, task_id, parent_run_id
 """
 
+# The reason of who asked first stays: the executor ends the run with it.
 REQUEST_CANCEL = """
-UPDATE runs_run SET cancel_requested = true, version = version + 1
+UPDATE runs_run SET cancel_requested = true, version = version + 1,
+    reason = CASE WHEN cancel_requested THEN reason ELSE %(reason)s END
 WHERE id = %(id)s AND state = 'running' RETURNING id
+"""
+
+CREATE_CALLED = """
+CREATE INDEX runs_run_called ON runs_run (parent_run_id)
+    WHERE parent_run_id IS NOT NULL AND state IN ('queued', 'running', 'waiting')
+"""
+
+# The deepest first: a run that ends locks itself, then wakes its caller, and nobody may come from the other side.
+LOCK_CALLED = """
+WITH RECURSIVE called AS (
+    SELECT id, 1 AS depth FROM runs_run
+    WHERE parent_run_id = %(id)s AND state IN ('queued', 'running', 'waiting')
+    UNION ALL
+    SELECT r.id, c.depth + 1 FROM called c JOIN runs_run r ON r.parent_run_id = c.id
+    WHERE r.state IN ('queued', 'running', 'waiting')
+)
+SELECT r.id FROM called c JOIN runs_run r ON r.id = c.id ORDER BY c.depth DESC, r.id FOR UPDATE OF r
+"""
+
+# What runs is only told: its worker ends it with its whole process tree, and with this reason.
+END_CALLED = """
+UPDATE runs_run r SET state = CASE r.state WHEN 'running' THEN 'running' ELSE 'cancelled' END,
+    waiting_for = '', wake_at = NULL, cancel_requested = true, version = r.version + 1, reason = %(reason)s,
+    finished_at = CASE r.state WHEN 'running' THEN NULL ELSE now() END
+WHERE r.id = ANY(%(ids)s) AND r.state IN ('queued', 'running', 'waiting') AND NOT r.cancel_requested
+RETURNING r.id, r.state, (SELECT t.name FROM tasks_task t WHERE t.id = r.task_id)
+"""
+
+# A process that was killed between the end of a run and the end of what it had called leaves these.
+CALLED_BY_CANCELLED = """
+SELECT DISTINCT p.id, p.reason FROM runs_run r JOIN runs_run p ON p.id = r.parent_run_id
+WHERE r.parent_run_id IS NOT NULL AND r.state IN ('queued', 'running', 'waiting') AND NOT r.cancel_requested
+    AND p.state = 'cancelled'
 """
 
 # What was under way when its run was cancelled was ended with it; whether it took effect is not known.
 END_STEPS = """
 UPDATE runs_step SET state = CASE WHEN effect = 'unsafe' AND state = 'intent' THEN 'ambiguous' ELSE 'failed' END,
     error = 'ended with its run', finished_at = now()
-WHERE run_id = %(id)s AND state IN ('intent', 'waiting')
+WHERE run_id = ANY(%(ids)s) AND state IN ('intent', 'waiting')
 """
 
 RECEIPT = """

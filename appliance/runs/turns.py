@@ -15,8 +15,8 @@ from appliance.audit.services import AuditEntry, append_async
 from appliance.events.services import record_async
 from appliance.runs import admission_sql as lines
 from appliance.runs import sql
+from appliance.runs.changes import run_changed
 from appliance.runs.domain import RunState, Waiting
-from appliance.runs.ledger import run_changed
 
 log = logging.getLogger(__name__)
 

@@ -20,6 +20,8 @@ class Walk:
     progress: Progress
     base: JsonObject
     recorded: int = 0
+    checkpointed: set[str] = field(default_factory=set)
+    """The steps of which a checkpoint is kept."""
     pending: list[StepWrite] = field(default_factory=list)
     """Results that may be computed again, kept back for the next transaction of this run: it is at most one
     expression away."""

@@ -10,6 +10,13 @@ class SwitchAway(MillwrightError):
     permanent = False
 
 
+class ReadOnlyNow(MillwrightError):
+    """The all-stop stands at ``read_only``: people and programs can only look."""
+
+    code = "safety.read_only"
+    permanent = False
+
+
 class SecretMissing(MillwrightError):
     code = "safety.secret_missing"
 

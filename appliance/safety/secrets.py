@@ -23,6 +23,7 @@ from appliance.lib.config import get_config
 from appliance.lib.home import owner_of
 from appliance.safety.errors import SecretMissing, SecretRefused, SecretUnreadable
 from appliance.safety.models import Secret
+from appliance.safety.read_only import refuse_changes
 from appliance.safety.redaction import SHORTEST, redact
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def is_reference(text: str) -> bool:
 
 @transaction.atomic
 def set_secret(name: str, value: str, by: Principal, now: datetime, home: Path | None = None) -> None:
-    """Keep ``value`` under ``name``, replacing what was there. Raises SecretRefused."""
+    """Keep ``value`` under ``name``, replacing what was there. Raises SecretRefused, ReadOnlyNow."""
+    refuse_changes(by, home)
     if not _NAME.fullmatch(name):
         raise SecretRefused(
             f"{name!r} is no name for a secret", hint="letters, digits, _ . - and at most 100"
@@ -71,7 +73,8 @@ def set_secret(name: str, value: str, by: Principal, now: datetime, home: Path |
 
 @transaction.atomic
 def remove_secret(name: str, by: Principal) -> None:
-    """Raises SecretMissing."""
+    """Raises SecretMissing, ReadOnlyNow."""
+    refuse_changes(by)
     if not Secret.objects.filter(name=name).delete()[0]:
         raise _missing(name)
     append_here("secret.removed", by.name, PREFIX + name, {})
@@ -111,9 +114,13 @@ async def resolve_async(connection: AsyncConnection[Any], text: str, home: Path 
 
 @transaction.atomic
 def rotate(by: Principal, home: Path | None = None) -> int:
-    """Make a new root key and seal every secret with it; the old keys stay in the file for backups."""
+    """Make a new root key and seal every secret with it; the old keys stay in the file for backups.
+
+    Raises ReadOnlyNow.
+    """
     from cryptography.fernet import Fernet
 
+    refuse_changes(by, home)
     file = _key_file(home)
     older = _keys(file)
     _write_keys(file, [Fernet.generate_key().decode(), *older])

@@ -1,6 +1,6 @@
 """What an action asks of a sandbox, whichever kind carries it out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointFile:
+    """A file that ``$MILLWRIGHT_CHECKPOINT`` names, in which a job keeps its state.
+
+    ``initial`` is put there before the job begins. ``keep`` gets each new content that is whole, at most every
+    ``every`` seconds and once at the end; ``note`` gets a sentence about each that cannot be kept. ``limit`` is
+    in bytes.
+    """
+
+    initial: bytes | None
+    keep: Callable[[bytes], Awaitable[None]]
+    note: Callable[[str], None]
+    limit: int = 16 << 20
+    every: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One command, with all that it may see and use.
 
@@ -38,6 +54,7 @@ class Job:
     writes: tuple[str, ...] = ()
     output_limit: int = 256 * 1024
     limits: Limits = field(default_factory=Limits)
+    checkpoint: CheckpointFile | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.tasks.broker_names import broker_issues
 from appliance.tasks.calls import circles
+from appliance.tasks.chains import Links, links_of, starts
 from appliance.tasks.definition import Issue, TaskDefinition, define
 from appliance.tasks.definition.issues import suggestion
 from appliance.tasks.pieces import piece_of
@@ -48,12 +49,15 @@ def load_text(
     *,
     known_calls: Mapping[str, Collection[str]] | None = None,
     known_brokers: Mapping[str, str] | None = None,
+    known_links: Mapping[str, Links] | None = None,
 ) -> list[LoadedTask]:
     """The tasks of a file, in order. Raises TaskFileError with all problems found; nothing is changed.
 
     ``known_calls`` says which tasks exist beside this file and whom each of them calls; with it, calls of
     tasks that do not exist are problems, and circles are found across files. ``known_brokers`` says which
     brokers are connected beside the box's own, each with its prefix.
+    tasks that do not exist are problems, and circles are found across files. ``known_links``: the same of what
+    they surely start, by calling or by ending.
     """
     reading = _Reading(text, filename, read_yaml(text))
     reading.read()
@@ -61,6 +65,7 @@ def load_text(
         reading.check_calls(known_calls)
         if known_brokers is not None:
             reading.check_brokers(known_brokers)
+        reading.check_rounds(known_calls, known_links or {})
     if reading.problems:
         raise TaskFileError(sorted(reading.problems, key=lambda p: (p.line, p.column))[:MOST_PROBLEMS])
     return [reading.loaded(path, definition) for path, definition in reading.found]
@@ -152,6 +157,30 @@ class _Reading:
             for issue in broker_issues(definition, known, get_config().home.id, many=many):
                 self.add(path, issue)
 
+    def check_rounds(
+        self, known_calls: Mapping[str, Collection[str]] | None, known_links: Mapping[str, Links]
+    ) -> None:
+        """Triggers on tasks that do not exist, and rounds of tasks that would start each other for ever."""
+        if self.problems:
+            return
+        known = {**(known_calls or {}), **{found.name: () for _, found in self.found}}
+        started = starts({**known_links, **{found.name: links_of(found) for _, found in self.found}})
+        ways = dict(islice(circles(started), _SHOWN_CIRCLES))
+        for path, definition in self.found:
+            way = ways.get(definition.name, [])
+            for place, trigger in enumerate(definition.triggers):
+                if trigger.task is None:
+                    continue
+                followed, at = trigger.task.name, _trigger_path(self.document, path, place)
+                if known_calls is not None and followed not in known:
+                    said, hint = f"there is no task `{followed}`", suggestion(followed, known)
+                    self.add(path, Issue(at, said, hint=hint))
+                elif way and way[-2] == followed and followed in links_of(definition).follows:
+                    said = f"these tasks would start each other for ever: {' -> '.join(way)}"
+                    self.add(
+                        path, Issue(at, said, hint="a `when`, a condition or another end breaks the round")
+                    )
+
     def loaded(self, path: Path, definition: TaskDefinition) -> LoadedTask:
         canonical = definition.to_canonical()
         return LoadedTask(
@@ -171,6 +200,11 @@ class _Reading:
     def _add_fault(self, fault: Fault) -> None:
         place = (self.filename, fault.line + 1, fault.column + 1, path_text(fault.path))
         self.problems.append(Problem(*place, fault.message, hint=fault.hint))
+
+
+def _trigger_path(document: Document, path: Path, place: int) -> Path:
+    """Where a trigger stands in the file: under `triggers`, or as the one `trigger`."""
+    return ("triggers", place) if (*path, "triggers") in document.values else ("trigger",)
 
 
 def _calls(definition: TaskDefinition) -> Iterator[tuple[Path, str]]:

@@ -89,12 +89,13 @@ def _no_constant(name: str) -> None:
 
 
 class TriggerTable:
-    """The mqtt and event triggers of all enabled tasks; rebuilt when a task changes."""
+    """The mqtt, event and task triggers of all enabled tasks; rebuilt when a task changes."""
 
     def __init__(self, armed: Iterable[Armed]) -> None:
         self._topics: dict[str, TopicTable[tuple[Armed, tuple[str, ...]]]] = {}
         self._events: dict[str, list[Armed]] = {}
         self._by_id: dict[tuple[int, str], Armed] = {}
+        self._ends: dict[tuple[str, str], list[Armed]] = {}
         self.kinds: frozenset[str] = frozenset()
         filters: dict[str, set[str]] = {}
         for item in armed:
@@ -107,7 +108,10 @@ class TriggerTable:
                 filters.setdefault(broker, set()).add(pattern.filter)
             elif trigger.kind == "event" and trigger.event is not None:
                 self._events.setdefault(trigger.event, []).append(item)
-        self.kinds = frozenset(self._events)
+            elif trigger.kind == "task" and trigger.task is not None:
+                end = (f"run.{trigger.task.state}", trigger.task.name)
+                self._ends.setdefault(end, []).append(item)
+        self.kinds = frozenset(self._events) | {kind for kind, _ in self._ends}
         self._filters = {broker: frozenset(found) for broker, found in filters.items()}
 
     @property
@@ -140,13 +144,13 @@ class TriggerTable:
 
     def listens(self, kind: str) -> bool:
         """Whether any trigger named this event."""
-        return kind in self._events
+        return kind in self.kinds
 
     def match_event(self, kind: str, data: Mapping[str, JsonValue], now: datetime) -> list[Fired | Refused]:
         event: JsonObject = {**data, "type": kind}
         return [
             decide(armed, {"event": event}, {"event": event}, f"event {kind}", now)
-            for armed in self._events.get(kind, [])
+            for armed in (*self._events.get(kind, ()), *self._ends.get((kind, str(data.get("task"))), ()))
         ]
 
     def _decide_message(

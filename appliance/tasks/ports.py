@@ -26,6 +26,7 @@ class NewRun:
     occurrence_id: UUID | None = None
     parent_run_id: UUID | None = None
     forked_from: UUID | None = None
+    forked_at_step: str = ""
     in_turn: bool = False
     """One of several that come one after another, whatever ``overlap`` says."""
     wanted_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -17,6 +17,7 @@ from appliance.events.services import record, record_many
 from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid_at
 from appliance.lib.jsontypes import JsonObject
+from appliance.safety.read_only import refuse_changes
 from appliance.tasks import notices
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.models import Occurrence, Question, QuestionState, TaskTrigger
@@ -102,10 +103,11 @@ def open_questions(now: datetime, task_id: int | None = None) -> list[Question]:
 def answer(
     code: str, choice: Choice, by: Principal, now: datetime, start: RunStarter, *, key: str = ""
 ) -> Answered:
-    """Answer a question: the first one to do so decides. Raises QuestionNotOpen and NotAllowed.
+    """Answer a question: the first one to do so decides. Raises QuestionNotOpen, NotAllowed, ReadOnlyNow.
 
     With a ``key``, the same command handled again after a crash gets the same answer and starts nothing.
     """
+    refuse_changes(by)
     by.require(Ability.RUN_TASKS)
     with transaction.atomic():
         won = Question.objects.filter(

@@ -15,10 +15,10 @@ from appliance.expressions.filters import FILTERS, TESTS
 from appliance.lib.duration import format_duration
 from appliance.tasks.definition import vocabulary as words
 from appliance.tasks.definition.events import TRIGGER_EVENTS
-from appliance.tasks.definition.header import Gate, Limit, Overlap, TaskHeader
+from appliance.tasks.definition.header import Checkpoints, Gate, Limit, Overlap, TaskHeader
 from appliance.tasks.definition.names import ALWAYS, IN_STEPS
 from appliance.tasks.definition.steps import Retry, StepCommon
-from appliance.tasks.definition.triggers import MqttSpec, Trigger, WebhookSpec
+from appliance.tasks.definition.triggers import MqttSpec, TaskSpec, Trigger, WebhookSpec
 
 _INTRO = """\
 # Tasks
@@ -31,14 +31,15 @@ file without a running box; `manage.py tasks apply FILE` stores what is new in i
 
 _SHORT_FORMS = (
     "`cron * * * * *`, `every 5m`, `at 2026-05-01 08:00`, `mqtt plant/+/temp`, `webhook deploy`, "
-    "`event network.recovered` or `manual`"
+    "`event network.recovered`, `task NAME` or `manual`"
 )
 _NO_TRIGGER = "Without any, the task is started by hand or by another task."
+_ON_FAILURE = "What it does when a step failed; `error` says why. `undo` takes back what its actions did."
 _TASK_LISTS = [
     ("trigger", "text or mapping", "", f"One trigger; in short {_SHORT_FORMS}."),
     ("triggers", "list of triggers", "", f"Several triggers, each short or long. {_NO_TRIGGER}"),
     ("actions", "list of actions", "required", "What the task does, one after another."),
-    ("on_failure", "list of actions", "", "What it does when a step failed; `error` says why."),
+    ("on_failure", "list of actions, or `undo`", "", _ON_FAILURE),
 ]
 
 _NAMES = {
@@ -76,7 +77,7 @@ def _parts() -> Iterator[str]:
     yield "## Task\n"
     later_values = frozenset(f"{key}: {value}" for key, value in words.LATER_VALUES)
     yield from _table(TaskHeader, more=_TASK_LISTS, later=words.LATER_TASK_KEYS | later_values)
-    for key, part in (("overlap", Overlap), ("limit", Limit), ("gate", Gate)):
+    for key, part in (("overlap", Overlap), ("limit", Limit), ("gate", Gate), ("checkpoints", Checkpoints)):
         yield f"### {key}\n"
         yield from _table(part)
     yield "## Trigger\n"
@@ -86,7 +87,7 @@ def _parts() -> Iterator[str]:
         + "; the other keys narrow it.\n"
     )
     yield from _table(Trigger, later=words.LATER_TRIGGER_KEYS | words.LATER_TRIGGERS)
-    for name, model in (("mqtt", MqttSpec), ("webhook", WebhookSpec)):
+    for name, model in (("mqtt", MqttSpec), ("webhook", WebhookSpec), ("task", TaskSpec)):
         yield f"### {name}\n"
         yield from _table(model)
     yield "### event\n"
@@ -186,7 +187,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     default = field.default.source if isinstance(field.default, Template | Tree) else field.default
-    return "" if default in (None, "", {}, ()) else f"`{_plain(default)}`"
+    return "" if default in (None, "", {}, ()) or isinstance(default, BaseModel) else f"`{_plain(default)}`"
 
 
 def _plain(value: Any) -> str:

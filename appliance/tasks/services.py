@@ -14,7 +14,9 @@ from appliance.events import TaskChanged
 from appliance.events.services import record
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.safety.read_only import refuse_changes
 from appliance.tasks import periodic, sql
+from appliance.tasks.chains import Links, stored_links
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.loader import LoadedTask, load_text
 from appliance.tasks.models import Hold, Question, QuestionState, Task, TaskTrigger, TaskVersion
@@ -58,9 +60,17 @@ def apply_text(
 ) -> list[Applied]:
     """Validate a file and store what is new in it as immutable versions, all or nothing.
 
-    ``only`` refuses a file that renames the task being edited. Raises TaskFileError with every problem found.
+    ``only`` refuses a file that renames the task being edited. Raises TaskFileError with every problem found,
+    and ReadOnlyNow.
     """
-    loaded = load_text(text, filename, known_calls=_calls_of_others(text), known_brokers=known_prefixes())
+    refuse_changes(by)
+    loaded = load_text(
+        text,
+        filename,
+        known_calls=_calls_of_others(text),
+        known_brokers=known_prefixes(),
+        known_links=_links_of_others(),
+    )
     if only is not None and [item.definition.name for item in loaded] != [only]:
         raise MillwrightError(f"this page edits the task {only!r}: keep its name, and one task per page")
     with transaction.atomic():
@@ -74,6 +84,15 @@ def _calls_of_others(text: str) -> Mapping[str, Sequence[str]]:
     """What the stored tasks call, for the check against circles."""
     return {
         task.name: [a["task"] for a in task.current.definition.get("actions", []) if a.get("type") == "task"]
+        for task in Task.objects.select_related("current")
+        if task.current is not None
+    }
+
+
+def _links_of_others() -> dict[str, Links]:
+    """What the stored tasks surely start, for the check against endless rounds."""
+    return {
+        task.name: stored_links(task.current.definition)
         for task in Task.objects.select_related("current")
         if task.current is not None
     }
@@ -105,7 +124,11 @@ def _apply(item: LoadedTask, filename: str, by: Principal, now: datetime) -> App
 
 
 def set_enabled(name: str, enabled: bool, by: Principal, now: datetime) -> None:
-    """Switch a task on or off. A task switched on again does not make up for the time it was off."""
+    """Switch a task on or off. A task switched on again does not make up for the time it was off.
+
+    Raises TaskNotFound, ReadOnlyNow.
+    """
+    refuse_changes(by)
     with transaction.atomic():
         task = Task.objects.select_for_update(of=("self",)).select_related("current").get(pk=find(name).pk)
         if task.enabled == enabled:

@@ -11,10 +11,20 @@ from pydantic import Field
 from appliance.accounts.domain import Ability
 from appliance.events.services import current_cursor, read_after
 from appliance.lib.config import get_config
+from appliance.outbox.network.services import network_state
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, Level, current, engage, release
 from webadmin.api.auth import caller, username_of
-from webadmin.api.schemas import EventOut, EventsOut, PartOut, ReasonIn, StatusOut, StopIn, StopOut
+from webadmin.api.schemas import (
+    EventOut,
+    EventsOut,
+    NetworkOut,
+    PartOut,
+    ReasonIn,
+    StatusOut,
+    StopIn,
+    StopOut,
+)
 from webadmin.health import is_ready, part_states
 from webadmin.visible import visible_to
 
@@ -36,6 +46,12 @@ def status(request: HttpRequest) -> StatusOut:
         runs=dict(unfinished.values_list("state").annotate(Count("id"))),
         allstop=_stop(current()),
     )
+
+
+@router.get("/network", response=NetworkOut, summary="What of the network can be reached")
+def network(request: HttpRequest) -> NetworkOut:
+    caller(request, Ability.VIEW)
+    return NetworkOut.model_validate(network_state().to_json())
 
 
 @router.get("/events", response=EventsOut, summary="What happened after a position, in order")

@@ -11,11 +11,12 @@ from appliance.accounts.domain import Ability
 from appliance.bus.brokers import services
 from appliance.bus.brokers.by_hand import try_broker
 from appliance.bus.brokers.domain import BrokerSpec
+from appliance.processes.part_checks import PartState
 from appliance.processes.signs import BROKER_PART
 from appliance.tasks.brokers import remove
 from webadmin.api.auth import caller
 from webadmin.api.schemas import BrokerIn, BrokerOut, RoundTripOut
-from webadmin.health import PartState, state_of_brokers
+from webadmin.health import state_of_brokers
 
 router = Router(tags=["brokers"])
 

@@ -9,13 +9,22 @@ from django.http import HttpRequest
 from ninja import Router
 
 from appliance.accounts.domain import Ability
-from appliance.runs import services
+from appliance.runs import ended, services
 from appliance.runs.domain import RunState
-from appliance.runs.models import Run, Step
+from appliance.runs.models import Checkpoint, Run, Step
 from appliance.tasks.models import TaskVersion
 from appliance.tasks.services import find
 from webadmin.api.auth import caller
-from webadmin.api.schemas import Limit, RunDetailOut, RunOut, RunsOut, RunStartedOut, StepOut
+from webadmin.api.schemas import (
+    CheckpointOut,
+    Limit,
+    ResumeIn,
+    RunDetailOut,
+    RunOut,
+    RunsOut,
+    RunStartedOut,
+    StepOut,
+)
 
 router = Router(tags=["runs"])
 
@@ -52,6 +61,7 @@ def get_run(request: HttpRequest, run_id: UUID) -> RunDetailOut:
         inputs=run.inputs,
         recoveries=run.recoveries,
         forked_from=run.forked_from,
+        forked_at_step=run.forked_at_step,
         parent_run_id=run.parent_run_id,
         wake_at=run.wake_at,
         deadline=run.deadline,
@@ -76,6 +86,26 @@ def cancel(request: HttpRequest, run_id: UUID) -> None:
 def again(request: HttpRequest, run_id: UUID) -> RunStartedOut:
     who = caller(request, Ability.RUN_TASKS)
     return RunStartedOut(run_id=services.start_again(run_id, who.principal, datetime.now(UTC)))
+
+
+@router.post(
+    "/{run_id}/resume", response={202: RunStartedOut}, summary="Go on from a step or checkpoint, as a new run"
+)
+def resume(request: HttpRequest, run_id: UUID, body: ResumeIn) -> RunStartedOut:
+    by = caller(request, Ability.RUN_TASKS).principal
+    return RunStartedOut(run_id=ended.resume(run_id, by, ended.Resume(**body.dict())))
+
+
+@router.post("/{run_id}/undo", response={202: None}, summary="Take back what an ended run did")
+def undo(request: HttpRequest, run_id: UUID) -> None:
+    ended.undo(run_id, caller(request, Ability.RUN_TASKS).principal)
+
+
+@router.get("/{run_id}/checkpoints", response=list[CheckpointOut], summary="Kept checkpoints, oldest first")
+def get_checkpoints(request: HttpRequest, run_id: UUID) -> Sequence[Any]:
+    caller(request, Ability.VIEW)
+    services.get(run_id)
+    return list(Checkpoint.objects.filter(run_id=run_id).defer("content").order_by("number"))
 
 
 def _values(runs: list[Run]) -> list[dict[str, Any]]:

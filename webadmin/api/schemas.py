@@ -137,6 +137,7 @@ class RunDetailOut(RunOut):
     inputs: dict[str, Any]
     recoveries: int
     forked_from: UUID | None
+    forked_at_step: str
     parent_run_id: UUID | None
     wake_at: datetime | None
     deadline: datetime | None
@@ -147,6 +148,29 @@ class RunsOut(Schema):
 
     items: list[RunOut]
     next: UUID | None
+
+
+class ResumeIn(Schema):
+    """Where to go on: from a step, from a kept checkpoint, or, with neither, where the run stopped."""
+
+    step: str = ""
+    checkpoint: int | None = None
+    vars: dict[str, Any] | None = Field(default=None, description="for the steps from there on")
+    repeat_unsafe: bool = Field(
+        default=False, description="do again what took effect, or may have, and is not safe to repeat"
+    )
+
+
+class CheckpointOut(Schema):
+    """A kept state of a step; ``number`` counts within the run."""
+
+    number: int
+    step: str
+    attempt: int
+    form: str
+    size: int
+    digest: str
+    created_at: datetime
 
 
 class StepOut(Schema):
@@ -162,8 +186,35 @@ class StepOut(Schema):
     detail: Any
     stderr: str
     error: str
+    shared_from: UUID | None
     started_at: datetime
     finished_at: datetime | None
+
+
+class OutboxItemOut(Schema):
+    """``place`` in its target's line: 1 is next, 100 stands for 100 and more, null when it is over."""
+
+    id: UUID
+    platform: str
+    conversation: str | None
+    state: str
+    place: int | None
+    reason: str
+    attempts: int
+    repeat_possible: bool
+    run_id: UUID | None
+    step_id: str
+    next_at: datetime | None
+    expires_at: datetime
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class OutboxOut(Schema):
+    """Newest first; ``next`` is the ``before`` of the page that follows."""
+
+    items: list[OutboxItemOut]
+    next: UUID | None
 
 
 class EventOut(Schema):
@@ -238,3 +289,30 @@ class StopIn(Schema):
 
 class ReasonIn(Schema):
     reason: str = Field("", max_length=500)
+
+
+class TargetOut(Schema):
+    """Something that the box has to do with; ``state`` is up, down or unknown."""
+
+    name: str
+    kind: str
+    place: str
+    state: str
+    since: datetime
+    checked_at: datetime | None
+    reason: str
+    round_trip_ms: float | None
+    outages: int
+
+
+class NetworkOut(Schema):
+    """``condition`` is online, degraded or offline; ``fresh`` is false while nobody looks."""
+
+    condition: str
+    since: datetime | None
+    fresh: bool
+    note: str
+    interfaces: list[str]
+    default_route: bool
+    names_found: bool | None
+    targets: list[TargetOut]

@@ -4,9 +4,12 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 
 from appliance.lib.errors import MillwrightError
+from appliance.outbox.errors import ItemBusy
+from appliance.runs.fork import ForkRefused
 from appliance.runs.services import NotNow
+from appliance.safety.errors import ReadOnlyNow
 from appliance.tasks.loader import TaskFileError
-from webadmin.api import box, brokers, calendar, runs, tasks
+from webadmin.api import box, brokers, calendar, outbox, runs, tasks
 from webadmin.api.auth import EITHER
 from webadmin.api.schemas import ErrorOut, ProblemOut
 
@@ -22,6 +25,7 @@ api.add_router("/tasks", tasks.router)
 api.add_router("/runs", runs.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
+api.add_router("/outbox", outbox.router)
 api.add_router("", box.router)
 
 
@@ -43,6 +47,8 @@ def _status(error: MillwrightError) -> int:
         return 404
     if error.code == "accounts.not_allowed":
         return 403
-    if isinstance(error, NotNow):
+    if isinstance(error, ReadOnlyNow):
+        return 423
+    if isinstance(error, NotNow | ItemBusy | ForkRefused):
         return 409
     return 422 if error.permanent else 503

@@ -6,10 +6,12 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.conf import settings
 
 from appliance.accounts.domain import Ability
 from appliance.events.journal import Cursor, CursorInvalid, Page
 from appliance.events.services import current_cursor, read_after
+from appliance.processes.kept_output import read_kept
 from appliance.runs.models import Run
 from webadmin.login.required import lacks_two_step
 from webadmin.visible import visible_to
@@ -19,12 +21,15 @@ PAUSE = 0.2
 BATCH = 500
 PATIENCE = 2.0
 """Seconds for the channel layer to answer."""
+MOST_WATCHED = 10
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
     """The browser says from where (``{"after": cursor}``); it gets every event after it, and hints make it prompt.
 
-    ``{"watch": run id}`` adds the live output of one run.
+    ``{"watch": run id}`` adds the live output of one run: first what its running steps have written so far, then
+    ``{"watched": run id}``, then what comes. Chunks carry their positions, so that doubles and gaps are seen;
+    whoever sees a gap asks again.
     """
 
     async def connect(self) -> None:
@@ -56,7 +61,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             return
         if "after" in content:
             await self._begin(str(content["after"]))
-        elif isinstance(content.get("watch"), str) and len(self._watched) < 10:
+        elif isinstance(content.get("watch"), str):
             await self._watch(content["watch"])
 
     async def _begin(self, after: str) -> None:
@@ -69,19 +74,28 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             self._pump = asyncio.create_task(self._forward())
 
     async def _watch(self, run_id: str) -> None:
-        try:
-            known = await database_sync_to_async(Run.objects.filter(pk=run_id).exists)()
-        except Exception:
-            known = False
-        if known:
+        if run_id not in self._watched:
+            if len(self._watched) >= MOST_WATCHED or not await self._is_run(run_id):
+                return
             self._watched.add(run_id)
             await self._listen(f"run.{run_id}")
+        # Read after joining: what is not on the shelf yet comes to the group.
+        for chunk in await asyncio.to_thread(read_kept, settings.CONFIG.redis_url, run_id):
+            await self.send_json({"output": {"run": run_id, "kept": True, **chunk.to_json()}})
+        await self.send_json({"watched": run_id})
 
     async def _listen(self, group: str) -> None:
         """Without Redis the page still lives: the journal is asked every two seconds, only live output is missing."""
         with contextlib.suppress(Exception):
             async with asyncio.timeout(PATIENCE):
                 await self.channel_layer.group_add(group, self.channel_name)
+
+    async def _is_run(self, run_id: str) -> bool:
+        try:
+            return bool(await database_sync_to_async(Run.objects.filter(pk=run_id).exists)())
+        except Exception:
+            # Not an identifier, or the database is away: the browser asks again when it connects again.
+            return False
 
     async def _forward(self) -> None:
         while True:
@@ -119,4 +133,4 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         self._wake.set()
 
     async def run_output(self, message: dict[str, Any]) -> None:
-        await self.send_json({"output": {k: message[k] for k in ("run", "step", "stream", "text")}})
+        await self.send_json({"output": {key: message[key] for key in message if key != "type"}})

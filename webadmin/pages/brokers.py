@@ -21,10 +21,11 @@ from appliance.bus.errors import BrokerRefused, BrokerUnknown
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
 from appliance.processes.models import PartBeat
+from appliance.processes.part_checks import PartState
 from appliance.processes.signs import BROKER_PART
 from appliance.safety.secrets import is_reference
 from appliance.tasks import brokers as in_tasks
-from webadmin.health import PartState, state_of_brokers
+from webadmin.health import state_of_brokers
 from webadmin.pages.access import needs, person
 
 PLAIN = {"autocapitalize": "none", "spellcheck": "false"}

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 from appliance.accounts.domain import Ability, Role
 from appliance.accounts.mqtt import GRANTABLE, grants
 from appliance.devices import services
+from appliance.lib.duration import parse_duration
 from appliance.lib.errors import MillwrightError
 from webadmin.pages.access import needs, person
 from webadmin.pages.paging import PAGE
@@ -49,6 +50,13 @@ class DeviceForm(forms.Form):
         ],
         help_text=gettext_lazy("Start, cancel and switch tasks by MQTT. Only an administrator grants it."),
     )
+    silence = forms.CharField(
+        label=gettext_lazy("Offline after a silence of"),
+        initial="5m",
+        max_length=20,
+        help_text=gettext_lazy("Such as 30s, 5m or 1h. A device that stays connected may be silent longer."),
+        widget=forms.TextInput(attrs={"autocapitalize": "none"}),
+    )
 
 
 @needs(Ability.VIEW)
@@ -72,6 +80,7 @@ def add(request: HttpRequest) -> HttpResponse:
             publish=said["publish"].split(),
             subscribe=said["subscribe"].split(),
             commands=Role(said["commands"]) if said["commands"] else None,
+            silence=parse_duration(said["silence"]),
             now=datetime.now(UTC),
         )
     except MillwrightError as error:
@@ -121,8 +130,9 @@ def _page(
     granted, may_grant = grants(), person(request).can(Ability.MANAGE_BOX)
     if not may_grant:
         del form.fields["commands"]
+    known = services.presences(device.name for device in found[:PAGE])
     context = {
-        "devices": [(device, granted.get(device.username)) for device in found[:PAGE]],
+        "rows": [(one, known.get(one.name), granted.get(one.username)) for one in found[:PAGE]],
         "roles": GRANTABLE,
         "may_grant": may_grant,
         "next": found[PAGE - 1].name if len(found) > PAGE else None,

@@ -10,6 +10,7 @@ from appliance.accounts.domain import Ability
 from appliance.bridges import chats
 from appliance.events.services import current_cursor
 from appliance.lib.config import get_config
+from appliance.outbox.network.services import network_state
 from appliance.runs.models import Run
 from appliance.tasks.models import Task
 from appliance.tasks.questions import open_questions
@@ -35,6 +36,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "questions": open_questions(now),
         "parts": part_states(),
         "durability": get_config().durability,
+        "network": network_state(),
         "runs": runs,
         "tasks": Task.objects.count(),
         "feed": chats.feed(limit=LAST_MESSAGES),

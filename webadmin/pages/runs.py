@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -12,11 +13,13 @@ from django.views.decorators.http import require_POST
 from appliance.accounts.domain import Ability
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
+from appliance.processes.kept_output import kept_texts, read_kept
 from appliance.runs import services
-from appliance.runs.domain import FINAL, RunState
+from appliance.runs.domain import FINAL, RunState, StepState
 from appliance.runs.models import Run, Step
 from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, person
+from webadmin.pages.ended import context_of
 from webadmin.pages.paging import PAGE, cut, uuid_key
 from webadmin.pages.timeline import bars
 
@@ -76,10 +79,18 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "scale": scale,
         "ended": RunState(run.state) in FINAL,
         "why": _why(run),
+        "kept": _kept(run_id) if any(step.state == StepState.INTENT for step in steps) else {},
         "due": _due(run),
         "may_act": person(request).can(Ability.CANCEL_RUNS),
+        "may_run": person(request).can(Ability.RUN_TASKS),
+        **context_of(run, version, request.GET.get("from", "")),
     }
     return render(request, "runs/page.html", context)
+
+
+def _kept(run_id: UUID) -> dict[str, str]:
+    """What steps that are under way have written so far; the socket goes on from there."""
+    return kept_texts(read_kept(settings.CONFIG.redis_url, str(run_id)))
 
 
 def _due(run: Run) -> datetime | None:
@@ -95,12 +106,22 @@ def _why(run: Run) -> str:
     event = run.inputs.get("event") if isinstance(run.inputs, dict) else None
     if isinstance(event, dict) and event.get("due_at"):
         return _("Its time had come:")
+    if run.forked_at_step:
+        return _("%(who)s went on from step %(step)s of an earlier run.") % {
+            "who": run.principal.removeprefix("user:"),
+            "step": run.forked_at_step,
+        }
     if run.forked_from:
         return _("%(who)s ran an earlier run again.") % {"who": run.principal.removeprefix("user:")}
     if run.origin == "mqtt":
         return _("A message came on %(topic)s.") % {"topic": run.inputs.get("topic", "?")}
     if run.origin == "webhook":
         return _("Its webhook was called.")
+    if run.origin == "task" and isinstance(event, dict):
+        return _("A run of %(task)s ended: %(state)s.") % {
+            "task": event.get("task", "?"),
+            "state": event.get("state", "?"),
+        }
     if run.origin == "task":
         return _("Another task called it.")
     if run.origin == "event" and isinstance(event, dict):

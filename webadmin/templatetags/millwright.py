@@ -150,6 +150,12 @@ def short(value: Any) -> str:
 
 
 @register.filter
+def of(values: dict[str, str], key: str) -> str:
+    """The value of a key that may be missing."""
+    return values.get(key, "")
+
+
+@register.filter
 def actor(value: str) -> str:
     """A principal without its kind: ``user:ana`` as ``ana``."""
     return value.removeprefix("user:")

@@ -17,6 +17,7 @@ from appliance.audit.services import append_here
 from appliance.bus.brokers.domain import BrokerSpec
 from appliance.bus.errors import BrokerOff, BrokerUnknown
 from appliance.bus.models import Broker
+from appliance.safety.read_only import refuse_changes
 from appliance.safety.secrets import resolve_async, set_secret
 
 _COLUMNS = (
@@ -65,6 +66,7 @@ def save_broker(spec: BrokerSpec, by: Principal, now: datetime, *, password: str
     Raises NotAllowed, BrokerRefused, TopicRefused, BadBusAddress, SecretRefused.
     """
     by.require(Ability.MANAGE_BROKERS)
+    refuse_changes(by)
     if password:
         spec = replace(spec, password=f"secret:{secret_name(spec.name)}")
     spec = spec.checked()
@@ -106,6 +108,7 @@ def switch_broker(name: str, enabled: bool, by: Principal, now: datetime) -> Non
 def forget_broker(name: str, by: Principal) -> None:
     """Remove its row and its last values. The door for people is `tasks.brokers.remove`, which asks the tasks."""
     by.require(Ability.MANAGE_BROKERS)
+    refuse_changes(by)
     with transaction.atomic():
         if not Broker.objects.filter(name=name).delete()[0]:
             raise unknown(name, Broker.objects.values_list("name", flat=True))

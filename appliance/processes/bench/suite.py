@@ -7,6 +7,7 @@ from dataclasses import replace
 from appliance.processes.bench.box import Box, pss_mib
 from appliance.processes.bench.crash import crash
 from appliance.processes.bench.events import load_task, measure, run_load
+from appliance.processes.bench.pages import pages
 from appliance.processes.bench.rows import Row, percentile
 from appliance.processes.bench.scale import scale
 from appliance.processes.bench.waiting import waiting
@@ -89,5 +90,6 @@ SUITE: dict[str, Callable[[Box], list[Row]]] = {
     "waiting": waiting,
     "crash": crash,
     "scale": scale,
+    "pages": pages,
     "power_safe": power_safe,
 }

@@ -29,7 +29,7 @@ def prepare(
     config: Config, privilege: Privilege, certificate: tuple[Path, Path], *, durable: bool = True
 ) -> Engine:
     """Write the settings. Who may connect stands in ``nats/users.conf``: the box, and the devices it was
-    told of.
+    told of. The monitoring, which knows who is connected, gets a free port on loopback, written to a file.
 
     ``durable=False`` is for tests: not every message is synced to the disk.
     """
@@ -41,6 +41,8 @@ def prepare(
     users = folder / "users.conf"
     if not users.exists() or box.strip() not in users.read_text():
         write_atomically(users, f"users = [\n{box}]\n".encode())
+    for stale in folder.glob("*.ports"):
+        stale.unlink(missing_ok=True)
     host, port = config.mqtt_listen
     tls = f"tls {{ cert_file: {quoted(certificate[0])}, key_file: {quoted(certificate[1])} }}"
     text = f"""\
@@ -48,6 +50,8 @@ server_name: "millwright-{home.id}"
 host: 127.0.0.1
 port: -1
 max_payload: {MAX_PAYLOAD}
+http: "127.0.0.1:-1"
+ports_file_dir: {quoted(folder)}
 write_deadline: "5s"
 jetstream {{
   store_dir: {quoted(store)}

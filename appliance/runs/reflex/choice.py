@@ -25,6 +25,7 @@ class LaneReason(StrEnum):
     OVERLAP = "overlap"
     LIMIT = "limit"
     HOLD = "hold"
+    UNDO = "undo"
 
     @property
     def sentence(self) -> str:
@@ -41,6 +42,7 @@ _SENTENCES = {
     LaneReason.OVERLAP: "its overlap rule looks at other runs first",
     LaneReason.LIMIT: "its limit counts its runs first",
     LaneReason.HOLD: "a trigger of it looks on before it fires",
+    LaneReason.UNDO: "it is undone where a step fails",
 }
 
 
@@ -86,3 +88,5 @@ def _task_objections(definition: TaskDefinition) -> Iterator[LaneReason]:
         yield LaneReason.LIMIT
     if any(trigger.waits for trigger in definition.triggers):
         yield LaneReason.HOLD
+    if definition.undo_on_failure:
+        yield LaneReason.UNDO

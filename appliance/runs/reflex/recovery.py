@@ -9,8 +9,8 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.events.services import record_many_async
+from appliance.runs.changes import run_changed
 from appliance.runs.domain import RunState
-from appliance.runs.ledger import run_changed
 from appliance.runs.reflex import sql
 from appliance.runs.services import run_parameters
 from appliance.runs.sql import INSERT_RUN

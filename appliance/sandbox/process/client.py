@@ -13,7 +13,7 @@ from typing import NoReturn
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
-from appliance.sandbox.ports import Captured, Job, Outcome, OutputListener, Usage
+from appliance.sandbox.ports import Captured, CheckpointFile, Job, Outcome, OutputListener, Usage
 from appliance.sandbox.process import wire
 
 _START_SECONDS = 15.0
@@ -61,7 +61,8 @@ class ProcessSandbox:
         When the awaiting task is cancelled, the cancellation goes on after every process of the job is dead.
         """
         request = _describe(job, live=on_output is not None)
-        async with self._asked(wire.REQUEST, request) as conversation:
+        earlier = (job.checkpoint.initial if job.checkpoint else None) or b""
+        async with self._asked(wire.REQUEST, request, earlier) as conversation:
             try:
                 return await self._follow(conversation, job, on_output)
             except asyncio.CancelledError:
@@ -83,14 +84,16 @@ class ProcessSandbox:
         return facts
 
     @asynccontextmanager
-    async def _asked(self, kind: bytes, payload: bytes) -> AsyncIterator["_Conversation"]:
+    async def _asked(
+        self, kind: bytes, payload: bytes, behind: bytes = b""
+    ) -> AsyncIterator["_Conversation"]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
             try:
                 await asyncio.get_running_loop().sock_connect(connection, str(self._path))
             except OSError as error:
                 raise self._unavailable("cannot be reached") from error
             conversation = _Conversation(connection)
-            await conversation.say(wire.frame(kind, payload))
+            await conversation.say(wire.frame(kind, payload) + behind)
             yield conversation
 
     async def _first_answer(self, conversation: "_Conversation") -> tuple[bytes, bytes]:
@@ -117,6 +120,9 @@ class ProcessSandbox:
                 ) from error
             if kind == wire.RESULT:
                 return _outcome(payload)
+            if kind in (wire.CHECKPOINT, wire.NOTE) and job.checkpoint:
+                await _take_checkpoint(job.checkpoint, kind, payload)
+                continue
             if kind not in _STREAM_NAMES:
                 _raise_answer(kind, payload)
             if on_output:
@@ -174,6 +180,13 @@ class _Conversation:
         return bool(piece)
 
 
+async def _take_checkpoint(file: CheckpointFile, kind: bytes, payload: bytes) -> None:
+    if kind == wire.CHECKPOINT:
+        await file.keep(payload)
+    else:
+        file.note(payload.decode("utf-8", "replace"))
+
+
 def _describe(job: Job, *, live: bool) -> bytes:
     request = json.dumps(
         {
@@ -186,6 +199,7 @@ def _describe(job: Job, *, live: bool) -> bytes:
             "output_limit": job.output_limit,
             "limits": asdict(job.limits),
             "live": live,
+            "checkpoint": _checkpoint(job.checkpoint),
         }
     ).encode()
     if len(request) > wire.MAX_REQUEST:
@@ -194,6 +208,12 @@ def _describe(job: Job, *, live: bool) -> bytes:
             hint="Hand large data over in a file.",
         )
     return request
+
+
+def _checkpoint(file: CheckpointFile | None) -> dict[str, int | float] | None:
+    if file is None:
+        return None
+    return {"limit": file.limit, "every": file.every, "initial": len(file.initial or b"")}
 
 
 def _raise_answer(kind: bytes, payload: bytes) -> NoReturn:

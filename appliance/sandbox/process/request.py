@@ -4,11 +4,15 @@ import json
 import math
 
 _ENV_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
-_KEYS = frozenset(("argv", "workdir", "env", "timeout", "reads", "writes", "output_limit", "limits", "live"))
+_KEYS = frozenset(
+    ("argv", "workdir", "env", "timeout", "reads", "writes", "output_limit", "limits", "live", "checkpoint")
+)
 _LIMIT_KEYS = frozenset(("memory", "processes", "open_files", "file_bytes", "cpu_seconds"))
 _MAX_TIMEOUT = 7 * 86400.0
 _MAX_OUTPUT = 16 << 20
 _MAX_PATHS = 64
+_CHECKPOINT_KEYS = frozenset(("limit", "every", "initial"))
+_MAX_CHECKPOINT = 48 << 20
 
 
 class Refused(Exception):
@@ -20,11 +24,22 @@ class Refused(Exception):
         self.hint = hint
 
 
+class Checkpoint:
+    """What is kept of a job's checkpoint file; ``initial`` bytes of an earlier one follow the request."""
+
+    __slots__ = ("every", "initial", "limit")
+
+    def __init__(self, given: dict[str, object]) -> None:
+        self.limit = _whole(given["limit"], "checkpoint limit", 1, _MAX_CHECKPOINT)
+        self.every = _seconds(given["every"])
+        self.initial = _whole(given["initial"], "checkpoint initial", 0, self.limit)
+
+
 class Request:
     """A job that passed the door."""
 
     __slots__ = (
-        "argv", "cpu_seconds", "env", "file_bytes", "live", "memory", "open_files", "output_limit",
+        "argv", "checkpoint", "cpu_seconds", "env", "file_bytes", "live", "memory", "open_files", "output_limit",
         "processes", "reads", "timeout", "workdir", "writes",
     )  # fmt: skip
 
@@ -39,6 +54,12 @@ class Request:
         self.writes = [_path(item, "writes") for item in _list(given["writes"], "writes", _MAX_PATHS)]
         self.output_limit = _whole(given["output_limit"], "output_limit", 0, _MAX_OUTPUT)
         self.live = given["live"] is True
+        asked = given["checkpoint"]
+        self.checkpoint = (
+            None if asked is None else Checkpoint(_object(asked, "checkpoint", _CHECKPOINT_KEYS))
+        )
+        if self.checkpoint and self.workdir is not None:
+            raise Refused("A checkpoint is kept of a job's private working folder only.")
         limits = _object(given["limits"], "limits", _LIMIT_KEYS)
         self.memory = _whole(limits["memory"], "memory", 1 << 20, 1 << 50)
         self.processes = _whole(limits["processes"], "processes", 1, 1 << 16)

@@ -10,7 +10,18 @@ import struct
 import sys
 import time
 
-from appliance.sandbox.process import confine, kernel, landlock, peer, places, seccomp, tree, wire, workfolder
+from appliance.sandbox.process import (
+    checkpoint,
+    confine,
+    kernel,
+    landlock,
+    peer,
+    places,
+    seccomp,
+    tree,
+    wire,
+    workfolder,
+)
 from appliance.sandbox.process.options import Options
 from appliance.sandbox.process.request import Refused, Request, parse_request
 from appliance.sandbox.process.watch import Watch
@@ -21,7 +32,7 @@ _PATIENCE = 5.0
 _SAMPLE = json.dumps(
     {
         "argv": ["true"], "workdir": None, "env": {}, "timeout": 1, "reads": [], "writes": [],
-        "output_limit": 0, "live": False, "limits": {
+        "output_limit": 0, "live": False, "checkpoint": None, "limits": {
             "memory": 1 << 20, "processes": 1, "open_files": 16, "file_bytes": 0, "cpu_seconds": None,
         },
     }
@@ -119,7 +130,9 @@ class Supervisor:
         if kind == wire.PROBE:
             self._reply(wire.FACTS, self._facts())
         else:
-            self._serve(connection, parse_request(payload))
+            request = parse_request(payload)
+            size = request.checkpoint.initial if request.checkpoint else 0
+            self._serve(connection, request, _read_exactly(connection, size))
 
     def _facts(self) -> dict[str, object]:
         version = landlock.abi()
@@ -131,8 +144,9 @@ class Supervisor:
             "uid": self._options.uid if self._options.uid is not None else os.geteuid(),
         }
 
-    def _serve(self, connection: socket.socket, request: Request) -> None:
+    def _serve(self, connection: socket.socket, request: Request, earlier: bytes) -> None:
         plan = self._plan(request)
+        kept = self._checkpoint(plan, earlier)
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
         status_read, status_write = os.pipe2(os.O_CLOEXEC)
@@ -150,7 +164,7 @@ class Supervisor:
             os._exit(125)
         for fd in (out_write, err_write, status_write, plan.rules.fd, plan.workdir_fd):
             os.close(fd)
-        watch = Watch(request, connection, self._wakeup, pid, out_read, err_read)
+        watch = Watch(request, connection, self._wakeup, pid, out_read, err_read, kept)
         watch.until_over()
         ended = tree.end(supervisor, watch.reap, patience=_PATIENCE)
         watch.drain()
@@ -158,7 +172,20 @@ class Supervisor:
             raise Unavailable(f"The command could not be confined, so it was not run: {trouble}.")
         if not ended:
             print(f"spawner: job {self._name} has processes that do not end", file=sys.stderr, flush=True)
-        self._send(watch.outcome(started_at))
+        self._send(watch.outcome(started_at, ended=ended))
+
+    def _checkpoint(self, plan: confine.Plan, earlier: bytes) -> checkpoint.CheckpointWatch | None:
+        """Put back what an earlier life left, and watch what this one writes."""
+        asked = plan.request.checkpoint
+        if asked is None:
+            return None
+        plan.request.env[checkpoint.VARIABLE] = f"{plan.workdir}/{checkpoint.NAME}"
+        try:
+            if earlier:
+                checkpoint.put_back(plan.workdir_fd, earlier, plan.uid, plan.gid or 0)
+            return checkpoint.CheckpointWatch(os.dup(plan.workdir_fd), asked, time.monotonic())
+        except OSError as error:
+            raise Unavailable(f"The checkpoint could not be put back: {error}.") from error
 
     def _told_to_stop(self) -> bool:
         try:

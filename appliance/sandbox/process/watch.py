@@ -10,6 +10,7 @@ import time
 
 from appliance.sandbox.process import wire
 from appliance.sandbox.process.capture import HeadTail, LiveFeed
+from appliance.sandbox.process.checkpoint import CheckpointWatch
 from appliance.sandbox.process.request import Request
 
 _GRACE = 2.0
@@ -30,13 +31,21 @@ class Watch:
     """The life of one job as its supervisor sees it."""
 
     __slots__ = (
-        "_cancelled", "_cpu", "_deadline", "_handle", "_kill_at", "_live", "_open", "_outgoing", "_pid",
+        "_cancelled", "_checkpoint", "_cpu", "_deadline", "_handle", "_kill_at", "_live", "_open", "_outgoing", "_pid",
         "_poll", "_rss", "_socket", "_started", "_status", "_streams", "_timed_out", "_wakeup",
     )  # fmt: skip
 
     def __init__(
-        self, request: Request, connection: socket.socket, wakeup: int, pid: int, stdout: int, stderr: int
+        self,
+        request: Request,
+        connection: socket.socket,
+        wakeup: int,
+        pid: int,
+        stdout: int,
+        stderr: int,
+        checkpoint: CheckpointWatch | None = None,
     ) -> None:
+        self._checkpoint = checkpoint
         self._pid, self._handle = pid, os.pidfd_open(pid)
         self._socket, self._wakeup = connection, wakeup
         connection.setblocking(False)
@@ -44,7 +53,7 @@ class Watch:
         self._streams = (_Stream(stdout, wire.OUTPUT, limit), _Stream(stderr, wire.ERRORS, limit))
         self._open = {stream.fd: stream for stream in self._streams}
         self._live = LiveFeed() if request.live else None
-        self._outgoing = b""
+        self._outgoing: bytes | memoryview = b""
         self._status: int | None = None
         self._timed_out = self._cancelled = False
         self._cpu, self._rss = [0.0, 0.0], 0
@@ -103,12 +112,14 @@ class Watch:
             while self._read(stream):
                 pass
 
-    def outcome(self, started_at: float) -> bytes:
-        """The frames that end the conversation: live output still held back, then the result."""
-        frames = self._outgoing
+    def outcome(self, started_at: float, *, ended: bool) -> bytes:
+        """The frames that end the conversation: live output still held back, a checkpoint, the result."""
+        frames = bytes(self._outgoing)
         if self._live and self._live.due() is not None:
             frames += self._live.take(time.monotonic())
         code = None if self._status is None else os.waitstatus_to_exitcode(self._status)
+        if self._checkpoint and not self._cancelled:
+            frames += self._checkpoint.last(by_itself=ended and code is not None and code >= 0)
         description = {
             "exit_status": code if code is not None and code >= 0 else None,
             # Without a status it was killed, but hangs in the kernel: it will end by that signal.
@@ -131,6 +142,8 @@ class Watch:
         if self._status is not None:
             return _LINGER_STEP * 1000  # nothing tells of the end of a grandchild
         until = min(linger_until, self._kill_at if self._timed_out else self._deadline)
+        if self._checkpoint and not self._outgoing:
+            until = min(until, self._checkpoint.due)
         if self._live and not self._outgoing:
             due = self._live.due()
             until = until if due is None else min(until, due)
@@ -170,6 +183,8 @@ class Watch:
 
     def _show(self, now: float) -> None:
         """Send live output without ever waiting for a slow client: it misses some then."""
+        if self._checkpoint and self._status is None and not self._outgoing and now >= self._checkpoint.due:
+            self._outgoing = memoryview(self._checkpoint.look(now))
         if self._live and not self._outgoing:
             due = self._live.due()
             if due is not None and due <= now:

@@ -1,14 +1,16 @@
 """How spawner and client speak: frames of one kind byte, a four-byte length and so many bytes.
 
-A connection carries one request frame one way and then, the other way, STARTED, any number of live OUTPUT and
-ERRORS pieces, and one RESULT; or a single REFUSED, UNAVAILABLE or FACTS. A client that shuts its side cancels
-the job.
+A connection carries one request frame one way, with the bytes of an earlier checkpoint behind it where it says
+so, and then, the other way, STARTED, any number of live OUTPUT and ERRORS pieces, of CHECKPOINT contents and of
+NOTE texts about checkpoints that cannot be kept, and one RESULT; or a single REFUSED, UNAVAILABLE or FACTS. A
+client that shuts its side cancels the job.
 """
 
 import struct
 
 REQUEST, PROBE = b"Q", b"P"
 STARTED, OUTPUT, ERRORS, RESULT = b"s", b"o", b"e", b"r"
+CHECKPOINT, NOTE = b"k", b"n"
 REFUSED, UNAVAILABLE, FACTS = b"x", b"u", b"f"
 
 MAX_REQUEST = 4 << 20

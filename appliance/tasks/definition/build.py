@@ -21,6 +21,7 @@ from appliance.tasks.problems import Path
 
 MOST_STEPS = 200
 MOST_TRIGGERS = 50
+MOST_UNDO = 20
 
 _LIST_KEYS = frozenset({"trigger", "triggers", "actions", "on_failure"})
 _EXIT_STATUS_KINDS = frozenset({"shell", "container"})
@@ -111,10 +112,12 @@ class _Builder:
             return []
         if key not in self.raw:
             self.add((), f"`{key}` is missing", expected="a list of what the task does")
-        elif isinstance(written, str) and (key, written) in words.LATER_VALUES:
-            self.add((key,), f"`{key}: {written}` {words.NOT_YET}")
+        elif key == "on_failure" and written == words.ON_FAILURE_UNDO:
+            if not any(isinstance(one, dict) and one.get("undo") for one in _items(self.raw.get("actions"))):
+                self.add((key,), "no action says how it is undone", hint="give one of them `undo:`")
         elif not isinstance(written, list) or not 0 < len(written) <= MOST_STEPS:
-            self.add((key,), "this does not fit", expected=f"a list of 1 to {MOST_STEPS} actions")
+            expected = f"a list of 1 to {MOST_STEPS} actions" + (", or `undo`" if key == "on_failure" else "")
+            self.add((key,), "this does not fit", expected=expected)
         else:
             ids = self._step_ids(key, written)
             return [self._outline((key, index), ids[index], value) for index, value in enumerate(written)]
@@ -155,10 +158,36 @@ class _Builder:
         kind = self._kind(path, value)
         common = self._common(path, value)
         params = self._params(path, value, kind) if kind else None
+        undo = self._undo(path, step_id, value)
         if common is None or params is None or len(self.issues) > before:
             return None
         values = {name: getattr(common, name) for name in StepCommon.model_fields}
-        return StepSpec.model_construct(**{**values, "id": step_id, "params": params})
+        return StepSpec.model_construct(**{**values, "id": step_id, "params": params, "undo": undo})
+
+    def _undo(self, path: Path, step_id: str, value: JsonObject) -> tuple[StepSpec, ...]:
+        """What takes the step back. Its steps are named after it, so that they need no id of their own."""
+        if "undo" not in value:
+            return ()
+        written, where = value["undo"], (*path, "undo")
+        many = written if isinstance(written, list) else [written]
+        if path[0] == "on_failure":
+            self.add(where, "only `actions` are undone", hint="take `undo` away here", at_key=True)
+        if value.get("safe_state") is True:
+            self.add(where, "a safe state is never undone", hint="keep one of the two", at_key=True)
+        if not 0 < len(many) <= MOST_UNDO:
+            self.add(where, "this does not fit", expected=f"an action, or a list of 1 to {MOST_UNDO}")
+            return ()
+        specs: list[StepSpec] = []
+        for index, one in enumerate(many):
+            at = (*where, index) if isinstance(written, list) else where
+            refused = [key for key in ("id", "undo", "safe_state") if isinstance(one, dict) and key in one]
+            for key in refused:
+                self.add((*at, key), f"an action under `undo` has no `{key}`", at_key=True)
+            name = f"{step_id}.undo" if index == 0 else f"{step_id}.undo-{index + 1}"
+            spec = None if refused else self._step(at, name, one)
+            if spec is not None:
+                specs.append(spec.model_copy(update={"undoes": step_id}))
+        return tuple(specs)
 
     def _kind(self, path: Path, value: JsonObject) -> ActionKind[Any] | None:
         if "type" not in value:
@@ -178,7 +207,7 @@ class _Builder:
     def _common(self, path: Path, value: JsonObject) -> StepCommon | None:
         try:
             return StepCommon.model_validate(
-                {"type": "", **{k: v for k, v in value.items() if k in COMMON_KEYS}}
+                {"type": "", **{k: v for k, v in value.items() if k in COMMON_KEYS - {"undo"}}}
             )
         except ValidationError as error:
             self.issues += [i for i in issues_of(error, StepCommon, path) if i.path != (*path, "type")]
@@ -192,6 +221,10 @@ class _Builder:
             known = COMMON_KEYS | words.LATER_STEP_KEYS
             self.issues += issues_of(error, kind.params, path, known=known)
             return None
+
+
+def _items(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
 
 
 def _in_short_form(issue: Issue, path: Path) -> Issue:

@@ -7,6 +7,7 @@ from appliance.tasks.definition.header import TaskHeader
 from appliance.tasks.definition.issues import Issue
 from appliance.tasks.definition.steps import StepSpec
 from appliance.tasks.definition.triggers import Trigger
+from appliance.tasks.definition.vocabulary import ON_FAILURE_UNDO
 from appliance.tasks.problems import Path
 
 
@@ -43,12 +44,15 @@ class Parts:
     triggers: tuple[Trigger, ...]
     actions: tuple[StepSpec, ...]
     on_failure: tuple[StepSpec, ...]
+    undo_on_failure: bool = False
 
     def canonical(self) -> JsonObject:
         """The one JSON form of the task."""
         whole: JsonObject = self.header.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         whole["triggers"] = [trigger.canonical() for trigger in self.triggers]
         whole["actions"] = [_canonical_step(step) for step in self.actions]
+        if self.undo_on_failure:
+            whole["on_failure"] = ON_FAILURE_UNDO
         if self.on_failure:
             whole["on_failure"] = [_canonical_step(step) for step in self.on_failure]
         return whole
@@ -63,9 +67,13 @@ def parts_of(draft: Draft) -> Parts | None:
         tuple(trigger for _, trigger in draft.triggers),
         tuple(outline.spec for outline in draft.actions if outline.spec),
         tuple(outline.spec for outline in draft.on_failure if outline.spec),
+        draft.raw.get("on_failure") == ON_FAILURE_UNDO,
     )
 
 
 def _canonical_step(step: StepSpec) -> JsonObject:
-    common = step.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"params"})
+    apart = {"params", "undo", "undoes", *({"id"} if step.undoes else ())}
+    common = step.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=apart)
+    if step.undo:
+        common["undo"] = [_canonical_step(one) for one in step.undo]
     return {**common, **step.params.model_dump(mode="json", by_alias=True, exclude_defaults=True)}

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from appliance.events.catalogue import CATALOGUE
 from appliance.lib.errors import MillwrightError
 
-_ALSO = frozenset({"run.succeeded", "run.failed", "run.cancelled", "run.poisoned"})
+_ALSO = frozenset({"run.succeeded", "run.failed", "run.cancelled", "run.undone", "run.poisoned"})
 """Ends of runs: ``run.changed`` with that state, under the name that people look for."""
 
 _TOO_MANY = frozenset(

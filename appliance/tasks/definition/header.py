@@ -44,6 +44,15 @@ class Limit(Model):
         return f"{self.runs} per {format_duration(self.per)}"
 
 
+class Checkpoints(Model):
+    """What is kept of the states that its steps save while they run."""
+
+    keep: Annotated[int, Field(ge=1, le=50)] = 3
+    """How many of each step, the newest."""
+    limit: Annotated[int, Field(ge=1, le=48)] = 16
+    """MiB that one of them may have; a larger one is not kept, and the one before stays."""
+
+
 class Gate(Model):
     """What must be true before any effect of the task."""
 
@@ -81,6 +90,8 @@ class TaskHeader(Model):
     """The most this task may ever do, whoever starts it."""
     gate: Gate | None = None
     """Conditions of the plant."""
+    checkpoints: Checkpoints = Checkpoints()
+    """What is kept of the states that its steps save."""
 
     @model_validator(mode="before")
     @classmethod

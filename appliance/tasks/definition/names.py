@@ -60,6 +60,7 @@ class _Place:
     before: tuple[Outline, ...] = ()
     every_step: tuple[Outline, ...] = ()
     on_failure: bool = False
+    undo: bool = False
 
     def judge(self, name: str) -> _Wrong | None:
         """What is wrong with using ``name`` (``root`` or ``root.key``) here."""
@@ -73,6 +74,10 @@ class _Place:
                 return self._judge_outputs(key) if key else None
             case "output":
                 return self._judge_output()
+            case "error" if self.undo:
+                return _Wrong(
+                    "`error` may be missing: a person may ask for the undo", _GUARD.format(name=root)
+                )
             case "error" if not self.on_failure:
                 return _Wrong("`error` exists in on_failure only", never=True)
             case "cache" if not key:
@@ -124,7 +129,7 @@ class _Place:
         return _Wrong(f"there is no `{root}`", suggestion(root, self._known()), never=True)
 
     def _known(self) -> frozenset[str]:
-        hidden = frozenset[str]() if self.on_failure else frozenset({"error"})
+        hidden = frozenset[str]() if self.on_failure or self.undo else frozenset({"error"})
         brought = frozenset[str]().union(*(brought_by(trigger) for trigger in self.triggers))
         return ALWAYS | brought | (IN_STEPS - hidden if self.in_step else frozenset())
 
@@ -163,12 +168,25 @@ def name_issues(draft: Draft) -> list[Issue]:
             )
             if step.spec is not None:
                 issues += _step_issues(draft, (key, index), step.spec, place)
+                issues += _undo_issues(draft, (key, index), step, place)
     return issues
+
+
+def _undo_issues(draft: Draft, path: Path, step: Outline, place: _Place) -> Iterator[Issue]:
+    """What undoes a step sees what that step saw, and its output for sure: only what took effect is undone."""
+    if step.spec is None:
+        return
+    sure = replace(step, conditional=False, tolerated=False)
+    place = replace(place, before=(*place.before, sure), undo=True)
+    listed = isinstance(part_at(draft.raw, (*path, "undo")), list)
+    for index, spec in enumerate(step.spec.undo):
+        at = (*path, "undo", index) if listed else (*path, "undo")
+        yield from _step_issues(draft, at, spec, place)
 
 
 def _step_issues(draft: Draft, path: Path, step: StepSpec, place: _Place) -> Iterator[Issue]:
     holders: list[tuple[BaseModel, Iterable[str]]] = [
-        (step, StepCommon.model_fields),
+        (step, StepCommon.model_fields.keys() - {"undo"}),
         (step.params, type(step.params).model_fields),
     ]
     for holder, names in holders:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from appliance.actions.contract import EffectClass, Params
 from appliance.expressions.fields import ConditionField, names_in
@@ -56,6 +56,11 @@ class StepCommon(Model):
     """Keeps the output under this name: `cache.<key>` reads it anywhere, `previous` here, in the next run."""
     safe_state: bool = False
     """A stop, a close, an off: never undone."""
+    undo: Annotated[
+        tuple[Any, ...], WithJsonSchema({"type": "array", "description": "an action, or a list of actions"})
+    ] = ()
+    """What takes its effect back. Done only where the task says `on_failure: undo`, or a person asks; there
+    `output` is what this step gave. These actions have no id, no `undo` and no `safe_state` of their own."""
     effect: EffectClass | None = None
     """What a second execution would mean, where its author knows better than the kind."""
     confirm: Confirm | None = None
@@ -86,6 +91,9 @@ class StepSpec(StepCommon):
 
     id: str
     params: Params
+    undo: tuple["StepSpec", ...] = ()
+    undoes: str = ""
+    """The step whose effect this one takes back."""
 
     @cached_property
     def names(self) -> tuple[frozenset[str], frozenset[str]]:

@@ -1,5 +1,7 @@
 """A task: a name, what starts it, what it does, and the rules it runs by."""
 
+from functools import cached_property
+
 from pydantic import PrivateAttr
 
 from appliance.lib.errors import MillwrightError
@@ -26,6 +28,7 @@ class TaskDefinition(TaskHeader):
     triggers: tuple[Trigger, ...]
     actions: tuple[StepSpec, ...]
     on_failure: tuple[StepSpec, ...] = ()
+    undo_on_failure: bool = False
     _canonical: JsonObject = PrivateAttr(default_factory=dict)
 
     @classmethod
@@ -51,10 +54,17 @@ class TaskDefinition(TaskHeader):
     @property
     def called_tasks(self) -> tuple[str, ...]:
         """The names of the tasks that it calls, in order."""
-        calls = (
-            getattr(s.params, "task", None) for s in (*self.actions, *self.on_failure) if s.type == "task"
-        )
+        calls = (getattr(s.params, "task", None) for s in self.all_steps if s.type == "task")
         return tuple(name for name in calls if isinstance(name, str))
+
+    @cached_property
+    def undo_steps(self) -> tuple[StepSpec, ...]:
+        """What takes its actions back, in the order in which that is done: the last action first."""
+        return tuple(undo for step in reversed(self.actions) for undo in step.undo)
+
+    @property
+    def all_steps(self) -> tuple[StepSpec, ...]:
+        return (*self.actions, *self.on_failure, *self.undo_steps)
 
 
 def define(raw: JsonValue) -> tuple[TaskDefinition | None, list[Issue]]:
@@ -71,6 +81,7 @@ def _assembled(parts: Parts) -> TaskDefinition:
         triggers=parts.triggers,
         actions=parts.actions,
         on_failure=parts.on_failure,
+        undo_on_failure=parts.undo_on_failure,
     )
     definition._canonical = parts.canonical()
     return definition

@@ -1,6 +1,7 @@
 """What starts a task."""
 
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from appliance.tasks.definition.base import (
     HeaderName,
     Identifier,
     Model,
+    Name,
     Slug,
     refusal,
     refuse,
@@ -115,8 +117,25 @@ class WebhookSpec(Model):
         return self.secret or f"webhook-{self.name}"
 
 
+class EndState(StrEnum):
+    """How a run may end."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNDONE = "undone"
+    POISONED = "poisoned"
+
+
+class TaskSpec(Model):
+    name: Name
+    """The task whose runs are watched."""
+    state: EndState = EndState.SUCCEEDED
+    """The end that counts: `succeeded`, `failed`, `cancelled`, `undone` or `poisoned`."""
+
+
 class Trigger(Model):
-    """One of the kinds `cron`, `every`, `at`, `mqtt`, `webhook`, `event`, `manual`, and what narrows it."""
+    """One of the kinds `cron`, `every`, `at`, `mqtt`, `webhook`, `event`, `task`, `manual`, and what narrows it."""
 
     id: Identifier = ""
     """Its name in runs and traces. Without one it is named after what it says, so that its place in the list
@@ -135,6 +154,8 @@ class Trigger(Model):
     """An HTTP request."""
     event: Annotated[str, _checked(check_event_type)] | None = None
     """Something that happened on the box, as `network.recovered`."""
+    task: TaskSpec | None = None
+    """The end of a run of another task; `event.run_id` names it. At most eight runs start each other in a row."""
     manual: Literal[True] | None = None
     """Started by a person, or called by another task. Every task can be; this says that nothing else does."""
     when: ConditionField | None = None
@@ -242,12 +263,13 @@ class Trigger(Model):
             TriggerKind.MQTT: self.mqtt and place_of(self.mqtt.broker or "", self.mqtt.topic),
             TriggerKind.WEBHOOK: self.webhook and self.webhook.name,
             TriggerKind.EVENT: self.event,
+            TriggerKind.TASK: self.task and f"{self.task.name} {self.task.state}",
         }.get(self.kind)
         return f"{self.kind.value} {said}" if said else str(self.kind.value)
 
 
-_SHORT = (("mqtt", "topic"), ("webhook", "name"))
-_EVENTS = (TriggerKind.MQTT, TriggerKind.WEBHOOK, TriggerKind.EVENT)
+_SHORT = (("mqtt", "topic"), ("webhook", "name"), ("task", "name"))
+_EVENTS = (TriggerKind.MQTT, TriggerKind.WEBHOOK, TriggerKind.EVENT, TriggerKind.TASK)
 
 
 def long_form(text: str) -> JsonObject:

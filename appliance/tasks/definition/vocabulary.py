@@ -66,8 +66,12 @@ class TriggerKind(StrEnum):
     MQTT = "mqtt"
     WEBHOOK = "webhook"
     EVENT = "event"
+    TASK = "task"
     MANUAL = "manual"
 
+
+ON_FAILURE_UNDO = "undo"
+"""`on_failure: undo` instead of a list of actions."""
 
 # A word in one of these lists is known and refused with a sentence: what is silently ignored would be a lie.
 # The step that brings it takes it out of its list.
@@ -82,14 +86,13 @@ LATER_KINDS = frozenset(
         "llm",
         "parallel",
         "report",
-        "sql",
         "sync",
     }
 )
-LATER_TRIGGERS = frozenset({"chat", "task"})
+LATER_TRIGGERS = frozenset({"chat"})
 LATER_TRIGGER_KEYS: frozenset[str] = frozenset()
 LATER_TASK_KEYS: frozenset[str] = frozenset()
-LATER_STEP_KEYS = frozenset({"undo", "sandbox"})
-LATER_VALUES = frozenset({("on_failure", "undo")})
+LATER_STEP_KEYS = frozenset({"sandbox"})
+LATER_VALUES: frozenset[tuple[str, str]] = frozenset()
 
 NOT_YET = "is known, but not in this version"

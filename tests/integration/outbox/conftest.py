@@ -21,6 +21,7 @@ from appliance.outbox.sender import Sender
 from appliance.outbox.services import enqueue
 from tests.database import address
 
+EMPTY = "TRUNCATE outbox_item, events_event, outbox_outboxtarget, outbox_networktarget, outbox_networkfacts"
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
 
@@ -79,9 +80,10 @@ class Desk:
     courier: Player
     runs: Runs
     sender: Sender
+    away: set[str] = field(default_factory=set)
 
     def another_sender(self) -> Sender:
-        return Sender(self.pool, self.courier, self.runs, self.clock)
+        return Sender(self.pool, self.courier, self.runs, self.clock, away=lambda: self.away)
 
     async def put(self, text: str, *, platform: str = "chat", **more: Any) -> UUID:
         run_id = more.pop("run_id", None) or uuid7()
@@ -120,7 +122,7 @@ class Desk:
 @pytest.fixture
 def clean(transactional_db: None) -> None:
     with django_connection.cursor() as cursor:
-        cursor.execute("TRUNCATE outbox_item, events_event")
+        cursor.execute(EMPTY)
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ async def pool(django_db_setup: None) -> AsyncIterator[Pool]:
         address(), min_size=1, max_size=6, kwargs={"autocommit": True}, open=False
     ) as opened:
         async with opened.connection() as connection:
-            await connection.execute("TRUNCATE outbox_item, events_event")
+            await connection.execute(EMPTY)
         yield opened
 
 

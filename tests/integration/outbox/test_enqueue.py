@@ -3,9 +3,11 @@
 import pytest
 from django.db import transaction
 
+from appliance.accounts.domain import Role
+from appliance.accounts.principal import Principal
 from appliance.lib.identity import uuid7
 from appliance.outbox import services
-from appliance.outbox.errors import DeliveryRefused, OutboxRefused
+from appliance.outbox.errors import DeliveryRefused, ItemBusy, ItemNotFound, OutboxRefused
 from appliance.outbox.models import OutboxRow
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue, enqueue_now
@@ -80,10 +82,14 @@ def test_screens_and_commands_enqueue_in_djangos_transaction(clean: None) -> Non
 
 def test_a_person_can_cancel_and_set_going_again(clean: None) -> None:
     kept = enqueue_now(item(run_id=uuid7()))
-    assert services.cancel(kept, "user:ann")
-    assert not services.cancel(kept, "user:ann")
+    ann = Principal("user:ann", Role.OPERATOR)
+    services.drop(kept, ann)
+    with pytest.raises(ItemBusy):
+        services.drop(kept, ann)
     row = OutboxRow.objects.get(pk=kept)
-    assert (row.state, row.reason) == ("failed", "cancelled by user:ann")
-    assert services.retry(kept)
+    assert (row.state, row.reason) == ("failed", "dropped by user:ann")
+    services.retry(kept, ann)
+    with pytest.raises(ItemNotFound):
+        services.retry(uuid7(), ann)
     assert OutboxRow.objects.get(pk=kept).state == "pending"
-    assert services.wake_platform_now("chat") == 1
+    assert services.wake_platform_now("chat") == 0, "it had not been put off"

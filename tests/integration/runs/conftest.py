@@ -35,8 +35,8 @@ from tests.wait import wait_for_async
 Work = Callable[[Job], Awaitable[Outcome]]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 TABLES = (
-    "runs_run, runs_step, tasks_occurrence, tasks_nottriggered, tasks_webhookseen, outbox_item, events_event, "
-    "cache_cacheentry, bus_topicvalue, runs_turn, runs_rate, tasks_hold"
+    "runs_run, runs_step, runs_checkpoint, tasks_occurrence, tasks_nottriggered, tasks_webhookseen, outbox_item, "
+    "events_event, cache_cacheentry, bus_topicvalue, runs_turn, runs_rate, tasks_hold"
 )
 
 
@@ -46,6 +46,7 @@ class World:
 
     published: list[tuple[str, bytes]] = field(default_factory=list)
     jobs: list[tuple[str, ...]] = field(default_factory=list)
+    given: list[Job] = field(default_factory=list)
     publishing: Callable[[str, bytes], Awaitable[None]] | None = None
     working: Work | None = None
 
@@ -58,6 +59,7 @@ class World:
 
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome:
         self.jobs.append(job.argv)
+        self.given.append(job)
         return await self.working(job) if self.working else outcome()
 
 
@@ -174,6 +176,9 @@ class Engine:
     async def state(self, run_id: UUID) -> str:
         row = await self.run(run_id)
         return f"{row['state']}:{row['waiting_for']}" if row["waiting_for"] else str(row["state"])
+
+    async def state_is(self, run_id: UUID, wanted: str) -> bool:
+        return await self.state(run_id) == wanted
 
     async def steps(self, run_id: UUID) -> list[tuple[str, int, str]]:
         rows = await self.sql(

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from appliance.runs.intake import KEEP_TRACES
 from appliance.runs.services import NotAdmitted
+from appliance.runs.tally import KEEP_TRACES
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.test_intake import door, letter
 

@@ -10,8 +10,8 @@ from asgiref.sync import sync_to_async
 
 from appliance.accounts.principal import BOX
 from appliance.runs import services
-from appliance.runs.intake import Batch
 from appliance.runs.services import NotAdmitted
+from appliance.runs.tally import Batch
 from appliance.runs.turns import Turns
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.test_intake import Door, door, letter

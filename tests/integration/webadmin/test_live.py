@@ -120,10 +120,10 @@ async def test_output_of_a_run_comes_only_to_those_who_watch_it() -> None:
     for browser in (watching, passing):
         assert (await browser.connect())[0]
     await watching.send_json_to({"watch": run_id})
-    assert await watching.receive_nothing(0.3)
     layer = get_channel_layer()
     assert layer is not None
-    message = {"type": "run.output", "run": run_id, "step": "a", "stream": "stdout", "text": "half way"}
+    assert (await watching.receive_json_from(timeout=5)) == {"watched": run_id}
+    message = {"type": "run.output", "run": run_id, "step": "a", "life": "x", "text": "half way"}
     await layer.group_send(f"run.{run_id}", message)
     assert (await watching.receive_json_from(timeout=5))["output"]["text"] == "half way"
     assert await passing.receive_nothing(0.2)

@@ -13,7 +13,11 @@ from appliance.accounts.domain import Role
 from appliance.accounts.models import User
 from appliance.accounts.principal import BOX
 from appliance.accounts.setup import issue_setup_token
+from appliance.bridges.models import ChatIdentity
 from appliance.bus.models import Broker, TopicValue
+from appliance.devices.models import Device
+from appliance.outbox.ports import OutboxItem
+from appliance.outbox.services import enqueue_now
 from appliance.runs.models import Run
 from appliance.safety.allstop import Level, current
 from appliance.tasks.models import Task
@@ -141,9 +145,26 @@ def test_lists_go_on_where_the_page_before_ended(
     assert answer.context["next"] is None
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/runs/", "/tasks/", "/bus/", "/bus/brokers/", "/tasks/greet/", "/chat/", "/audit/"]
-)
+MANY = [
+    *(
+        "/",
+        "/runs/",
+        "/tasks/",
+        "/bus/",
+        "/bus/brokers/",
+        "/tasks/greet/",
+        "/chat/",
+        "/audit/",
+        "/devices/",
+        "/platforms/",
+    ),
+    *("/outbox/", "/docs/", "/docs/search/?q=task", "/api/v1/runs", "/api/v1/tasks", "/api/v1/outbox"),
+    *("/admin/runs/run/", "/admin/events/eventrow/", "/admin/tasks/occurrence/", "/admin/outbox/outboxrow/"),
+    *("/admin/audit/auditrecord/", "/admin/devices/device/", "/admin/bus/topicvalue/"),
+]
+
+
+@pytest.mark.parametrize("path", MANY)
 def test_a_page_asks_as_many_questions_for_many_rows_as_for_few(
     path: str, browser: Browsers, ended_run: MakeRun
 ) -> None:
@@ -161,6 +182,9 @@ def grow(ended_run: MakeRun, name: str) -> None:
     apply_text(f"- name: {name}\n  trigger: every 5m\n  actions: [{{type: set, value: 1}}]\n", "f", BOX, now)
     Broker.objects.create(name=name, url="mqtt://192.0.2.1", updated_at=now)
     TopicValue.objects.create(topic=f"t/{name}", payload=b"1", size=1, value=1, quality="good", at=now)
+    Device.objects.create(name=f"d-{name}", username=f"d-{name}", password_hash="x", created_at=now)
+    ChatIdentity.objects.create(platform="telegram", user_id=name, first_seen=now, last_seen=now)
+    enqueue_now(OutboxItem(f"k/{name}", "telegram", {"text": "hi"}, at=now, conversation=name))
 
 
 def questions(client: Client, path: str) -> int:

@@ -42,6 +42,8 @@ CHANGES = {
     "/tasks/greet/switch/": Role.ENGINEER,
     "/tasks/greet/start/": Role.OPERATOR,
     f"/runs/{SOMETHING}/act/": Role.OPERATOR,
+    f"/runs/{SOMETHING}/resume/": Role.OPERATOR,
+    f"/runs/{SOMETHING}/undo/": Role.OPERATOR,
     "/chat/write/": Role.OPERATOR,
     "/bus/publish/": Role.ENGINEER,
     "/bus/brokers/add/": Role.ENGINEER,

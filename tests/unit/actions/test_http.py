@@ -108,6 +108,15 @@ async def test_the_key_of_the_step_is_sent_where_the_receiver_takes_one(server: 
     assert Handler.seen[-1][2]["Idempotency-Key"] == "run/a"
 
 
+async def test_a_key_of_ones_own_is_sent_as_it_is_and_must_say_something(server: str) -> None:
+    await call(url=f"{server}/x", method="POST", idempotency_key="log:0-99")
+    assert Handler.seen[-1][2]["Idempotency-Key"] == "log:0-99"
+    sent = len(Handler.seen)
+    result = await call(url=f"{server}/x", method="POST", idempotency_key="")
+    assert (result.status, result.retryable) == (Status.FAILED, False)
+    assert len(Handler.seen) == sent
+
+
 async def test_a_private_address_is_refused_before_anything_is_sent(server: str) -> None:
     sent = len(Handler.seen)
     result = await call(url=f"{server}/x", allow_private=False)
@@ -194,6 +203,7 @@ async def test_what_cannot_be_a_request_is_a_failure_and_not_a_crash(
         (", method: POST", EffectClass.UNSAFE),
         (", method: DELETE", EffectClass.UNSAFE),
         (", method: POST, idempotency_key: true", EffectClass.KEYED),
+        (", method: POST, idempotency_key: 'a-{{ run.id }}'", EffectClass.KEYED),
     ],
 )
 def test_the_effect_class_follows_the_method(keys: str, effect: EffectClass) -> None:

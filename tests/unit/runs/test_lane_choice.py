@@ -62,3 +62,9 @@ def test_a_task_that_no_message_starts_is_for_the_workers() -> None:
     made, _ = define({"name": "t", "trigger": "manual", "actions": [SET]})
     assert made is not None
     assert lane_of(made).lane is LaneName.WORKER
+
+
+def test_a_task_that_may_have_to_be_undone_goes_to_the_workers() -> None:
+    undone: JsonObject = {**MQTT, "undo": MQTT}
+    assert lane_of(definition([undone], on_failure="undo")).reason is LaneReason.UNDO
+    assert lane_of(definition([undone])).lane is LaneName.REFLEX

@@ -20,6 +20,7 @@ GOOD: dict[str, Any] = {
     "output_limit": 100,
     "limits": {"memory": 1 << 20, "processes": 1, "open_files": 16, "file_bytes": 0, "cpu_seconds": None},
     "live": False,
+    "checkpoint": None,
 }
 
 

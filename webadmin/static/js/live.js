@@ -12,6 +12,7 @@ import { OutputView } from "./output.js";
 const SHORTEST = 1000;
 const LONGEST = 15000;
 const SPACING = 300;
+const PATIENCE = 3000;
 
 export function startLive() {
   if (document.body.dataset.cursor) new Live(document.body).connect();
@@ -37,6 +38,8 @@ class Live {
   connect() {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(`${scheme}//${location.host}${this.url}`);
+    this.socket = socket;
+    this.asked = 0;
     socket.addEventListener("open", () => {
       this.failures = 0;
       socket.send(JSON.stringify({ after: this.cursor }));
@@ -54,11 +57,18 @@ class Live {
 
   take(message) {
     if (message.cursor) this.cursor = message.cursor;
-    if (message.output) this.output.add(message.output);
+    if (message.output && !this.output.add(message.output)) this.askAgain();
     if (message.events) {
       const subjects = message.events.map((event) => event.subject);
       this.refresher.want(partsFor(subjects));
     }
+  }
+
+  /* A chunk did not arrive: what was kept of it is sent again. Not more than once in a while. */
+  askAgain() {
+    if (Date.now() - this.asked < PATIENCE) return;
+    this.asked = Date.now();
+    this.socket.send(JSON.stringify({ watch: this.watched }));
   }
 
   show(on) {

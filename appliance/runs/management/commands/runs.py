@@ -1,4 +1,4 @@
-"""``manage.py runs``: list, show, cancel."""
+"""``manage.py runs``: list, show, cancel, resume, undo."""
 
 import json
 from argparse import ArgumentParser
@@ -9,13 +9,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 from appliance.accounts.principal import CONSOLE
 from appliance.lib.errors import MillwrightError
-from appliance.runs import services
-from appliance.runs.models import Run, Step
+from appliance.runs import ended, services
+from appliance.runs.management.commands.tasks import variables
+from appliance.runs.models import Checkpoint, Run, Step
 from appliance.tasks.models import Task
 
 
 class Command(BaseCommand):
-    help = "List runs, show one, cancel one."
+    help = "List runs, show one, cancel one, go on from one, undo one."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,6 +30,22 @@ class Command(BaseCommand):
         show.add_argument("--json", action="store_true", dest="as_json")
         cancel = verbs.add_parser("cancel", help="end a run")
         cancel.add_argument("run", type=UUID)
+        resume = verbs.add_parser("resume", help="go on from a step of an ended run, as a new run")
+        resume.add_argument("run", type=UUID)
+        resume.add_argument(
+            "--from", dest="step", default="", metavar="STEP", help="where it stopped if left out"
+        )
+        resume.add_argument(
+            "--checkpoint", type=int, metavar="N", help="a kept checkpoint; `runs show` lists them"
+        )
+        resume.add_argument(
+            "--var", action="append", default=[], metavar="NAME=VALUE", help="for the steps from there on"
+        )
+        resume.add_argument(
+            "--repeat-unsafe", action="store_true", help="do again what was or may have been done"
+        )
+        undo = verbs.add_parser("undo", help="take back what an ended run did, last step first")
+        undo.add_argument("run", type=UUID)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -53,6 +70,7 @@ class Command(BaseCommand):
     def _show(self, options: dict[str, Any]) -> None:
         run = services.get(options["run"])
         steps = Step.objects.filter(run_id=run.pk).order_by("position", "attempt")
+        kept = Checkpoint.objects.filter(run_id=run.pk).defer("content").order_by("number")
         shown = {
             "id": str(run.pk),
             "task": services.task_name(run),
@@ -72,6 +90,12 @@ class Command(BaseCommand):
                 }
                 for s in steps
             ],
+            "checkpoints": [
+                {"number": c.number, "step": c.step, "size": c.size, "created_at": c.created_at.isoformat()}
+                for c in kept
+            ],
+            "forked_from": str(run.forked_from) if run.forked_from else None,
+            "forked_at_step": run.forked_at_step,
         }
         if options["as_json"]:
             self.stdout.write(json.dumps(shown))
@@ -81,6 +105,21 @@ class Command(BaseCommand):
             self.stdout.write(f"warning: {run.warning}")
         for step in steps:
             self.stdout.write(f"  {step.step:<20} #{step.attempt} {step.state:<12} {step.error}")
+        for one in kept:
+            self.stdout.write(f"  checkpoint {one.number} of {one.step}, {one.size} bytes")
+
+    def _resume(self, options: dict[str, Any]) -> None:
+        wanted = ended.Resume(
+            step=options["step"],
+            checkpoint=options["checkpoint"],
+            vars=variables(options["var"]),
+            repeat_unsafe=options["repeat_unsafe"],
+        )
+        self.stdout.write(str(ended.resume(options["run"], CONSOLE, wanted)))
+
+    def _undo(self, options: dict[str, Any]) -> None:
+        ended.undo(options["run"], CONSOLE)
+        self.stdout.write("to be undone")
 
     def _cancel(self, options: dict[str, Any]) -> None:
         services.cancel(options["run"], CONSOLE)

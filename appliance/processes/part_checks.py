@@ -1,0 +1,88 @@
+"""Whether each part of the box answers. Every check is bounded in time and never raises."""
+
+import socket
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import redis
+
+from appliance.bus.greeting import greet
+from appliance.lib.config import Config
+from appliance.lib.errors import MillwrightError
+from appliance.lib.listening import ANYWHERE
+
+STALE = timedelta(seconds=15)
+"""Without a sign of life for longer than this a process counts as away."""
+
+SIGNING = ("reactor", "worker", "beat")
+"""Processes that write signs of life."""
+
+_ACCEPTS = 0x10000  # __SO_ACCEPTCON, linux/net.h
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """One part of the box: fine or not, and why."""
+
+    healthy: bool
+    message: str = ""
+    required: bool = True
+    """Whether the box is ready only with it. A broker of somebody else's may be away."""
+
+
+def redis_state(config: Config) -> PartState:
+    try:
+        with redis.Redis.from_url(config.redis_url, socket_timeout=1, socket_connect_timeout=1) as client:
+            client.ping()
+    except (redis.RedisError, OSError) as error:
+        return PartState(False, f"no answer: {str(error)[:200]}")
+    return PartState(True)
+
+
+def broker_state(config: Config) -> PartState:
+    """By a log-in: a frozen broker keeps its port open."""
+    try:
+        greet(config.mqtt_url, timeout=1)
+    except MillwrightError as error:
+        return PartState(False, error.message[:200])
+    return PartState(True)
+
+
+def web_state(config: Config) -> PartState:
+    host, port = config.http_listen
+    return _listens("127.0.0.1" if host in ANYWHERE else host, port)
+
+
+def spawner_state(config: Config, sockets: Path = Path("/proc/net/unix")) -> PartState:
+    """Whether its socket listens, as the kernel says: each connection would take one of the few helpers that it keeps
+    ready, and its process is nobody's to look at on a box that root started."""
+    door = str(config.home.spawner_socket)
+    try:
+        lines = sockets.read_text(errors="replace").splitlines()
+    except OSError as error:
+        return PartState(False, f"not known: {error.strerror}")
+    # Num RefCount Protocol Flags Type St Inode Path
+    listens = any(len(f) == 8 and f[7] == door and int(f[3], 16) & _ACCEPTS for f in map(_fields, lines[1:]))
+    return PartState(listens, "" if listens else "nothing listens on its socket")
+
+
+def _fields(line: str) -> list[str]:
+    return line.split(maxsplit=7)
+
+
+def signed_state(at: datetime | None, healthy: bool, message: str, now: datetime) -> PartState:
+    """Of a process, by its last sign of life."""
+    if at is None:
+        return PartState(False, "has not started yet")
+    if now - at > STALE:
+        return PartState(False, f"no sign of life for {int((now - at).total_seconds())} s")
+    return PartState(healthy, "" if healthy else message)
+
+
+def _listens(host: str, port: int) -> PartState:
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return PartState(True)
+    except OSError as error:
+        return PartState(False, f"no connection: {error.strerror or error}")

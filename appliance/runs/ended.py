@@ -1,0 +1,264 @@
+"""What a person may ask of a run that has ended: to go on from a step as a new run, or to be taken back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from appliance.accounts.principal import Principal
+from appliance.actions.contract import EffectClass
+from appliance.audit.services import AuditEntry, append
+from appliance.events.services import record
+from appliance.lib.identity import uuid7
+from appliance.lib.jsontypes import JsonObject
+from appliance.runs import admission_sql as lines
+from appliance.runs import hints, resume_sql, sql
+from appliance.runs.changes import run_changed
+from appliance.runs.domain import FINAL, RunState, StepState, Waiting
+from appliance.runs.fork import Fork, ForkRefused, WouldRepeat, fork_at
+from appliance.runs.models import Checkpoint, Run, Step
+from appliance.runs.plan import Phase, Progress, StepRow, took_effect, unclear
+from appliance.runs.services import NotAdmitted, NotNow, get, insert_run, task_name
+from appliance.safety.read_only import refuse_changes
+from appliance.tasks.definition import TaskDefinition
+from appliance.tasks.definition.task import DefinitionError
+from appliance.tasks.models import TaskVersion
+from appliance.tasks.ports import NewRun
+from appliance.tasks.services import definition_of
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where to go on: from ``step``, from a kept ``checkpoint`` of the run, or from where it stopped.
+
+    ``vars`` are seen by the steps from there on. ``repeat_unsafe``: the person has said that steps which took
+    effect, or may have, are to be performed a second time.
+    """
+
+    step: str = ""
+    checkpoint: int | None = None
+    vars: JsonObject | None = None
+    repeat_unsafe: bool = False
+
+
+def resume(run_id: UUID, by: Principal, wanted: Resume) -> UUID:
+    """Start a run that shares what is finished of this one.
+
+    The old run's history stays as it is. One that waits for an answer about an unclear step is ended, as
+    nobody has to answer that any more. Raises NotNow, ForkRefused, WouldRepeat, ReadOnlyNow, and NotAdmitted where
+    the task's limit or overlap says no.
+    """
+    refuse_changes(by)
+    new_id = uuid7()
+    with transaction.atomic():
+        _lock_task(run_id)
+        old = _locked(run_id)
+        _check_state(old)
+        definition = _definition(old)
+        kept = _checkpoint(run_id, wanted)
+        fork = fork_at(definition, rows_of(run_id), wanted.step or (kept.step if kept else ""))
+        if kept is not None and kept.step != fork.step:
+            raise ForkRefused(f"checkpoint {kept.number} is of step {kept.step}, not of {fork.step}")
+        _check_repeats(fork, wanted)
+        inputs = _inputs(old, definition, wanted.vars or {})
+        if old.state == RunState.WAITING:
+            _end_waiting(
+                old, new_id, by
+            )  # first: it may be the one that stands in the way of its own successor
+        _insert(old, definition, fork, new_id, by, inputs, kept)
+    hints.look_at([new_id])
+    return new_id
+
+
+def _lock_task(run_id: UUID) -> None:
+    """Before any run is locked, as admission does: two people who lock in another order could wait for each other."""
+    with connection.cursor() as cursor:
+        cursor.execute(lines.LOCK_TASK, {"task_id": get(run_id).task_id})
+
+
+def _locked(run_id: UUID) -> Run:
+    """The run, locked: a receipt that comes now either is seen here or sees the fork."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.LOCK_RUN, {"id": run_id})
+    return get(run_id)
+
+
+def _check_state(run: Run) -> None:
+    unclear_now = run.state == RunState.WAITING and run.waiting_for == Waiting.AMBIGUOUS
+    if RunState(run.state) not in FINAL and not unclear_now:
+        raise NotNow(f"run {run.pk} has not ended yet: it is {run.state}", hint="cancel it first")
+
+
+def _check_repeats(fork: Fork, wanted: Resume) -> None:
+    if fork.repeats and not wanted.repeat_unsafe:
+        raise WouldRepeat(
+            f"this would do again what was done or may have been done: {', '.join(fork.repeats)}",
+            hint="say so explicitly (--repeat-unsafe), or go on from a later step",
+        )
+
+
+def _definition(run: Run) -> TaskDefinition:
+    version = TaskVersion.objects.filter(pk=run.version_id).first()
+    if version is None:
+        raise ForkRefused("the version of the task that this run pinned is gone")
+    try:
+        return definition_of(version)
+    except DefinitionError as error:
+        raise ForkRefused(f"the version that this run pinned cannot be read: {error.message}") from error
+
+
+def _checkpoint(run_id: UUID, wanted: Resume) -> Checkpoint | None:
+    """The named checkpoint. Where neither it nor a step is named, the newest of the step that stopped."""
+    known = Checkpoint.objects.filter(run_id=run_id).defer("content").order_by("-number")
+    if wanted.checkpoint is not None:
+        found = known.filter(number=wanted.checkpoint).first()
+        if found is None:
+            numbers = ", ".join(str(one.number) for one in known) or "none"
+            raise ForkRefused(
+                f"run {run_id} has no checkpoint {wanted.checkpoint}", hint=f"kept here: {numbers}"
+            )
+        return found
+    if wanted.step:
+        return None
+    stopped = fork_at(_definition(get(run_id)), rows_of(run_id)).step
+    return known.filter(step=stopped).first()
+
+
+def _inputs(old: Run, definition: TaskDefinition, changed: JsonObject) -> JsonObject:
+    unknown = sorted(changed.keys() - definition.vars.keys())
+    if unknown:
+        known = ", ".join(sorted(definition.vars)) or "none"
+        raise ForkRefused(f"the task has no variable {unknown[0]!r}", hint=f"its vars: {known}")
+    given = old.inputs.get("vars")
+    return {**old.inputs, **({"vars": {**(given or {}), **changed}} if changed else {})}
+
+
+def _insert(
+    old: Run,
+    definition: TaskDefinition,
+    fork: Fork,
+    new_id: UUID,
+    by: Principal,
+    inputs: JsonObject,
+    kept: Checkpoint | None,
+) -> None:
+    admission = insert_run(
+        NewRun(
+            id=new_id,
+            task_id=old.task_id,
+            version_id=old.version_id,
+            definition=definition,
+            principal=by.name,
+            origin="manual",
+            trigger=old.trigger,
+            inputs=inputs,
+            reason=f"run {old.pk} from step {fork.step} on, by {by.name}",
+            forked_from=old.pk,
+            forked_at_step=fork.step,
+        )
+    )
+    if not admission.runs:
+        raise NotAdmitted(f"the task {definition.name!r} does not run now: {admission.reason}")
+    detail: JsonObject = {
+        "task": definition.name,
+        "of": str(old.pk),
+        "step": fork.step,
+        "shared": [row.step for row in fork.shared],
+        "repeats": list(fork.repeats),
+        "vars": inputs.get("vars"),
+        "checkpoint": kept.number if kept else None,
+    }
+    with connection.cursor() as cursor:
+        values: dict[str, Any] = {
+            "new": new_id,
+            "old": old.pk,
+            "steps": [row.step for row in fork.shared],
+            "attempts": [row.attempt for row in fork.shared],
+        }
+        cursor.execute(resume_sql.SHARE_STEPS, values)
+        if kept is not None:
+            cursor.execute(resume_sql.SHARE_CHECKPOINT, {"new": new_id, "old": old.pk, "number": kept.number})
+        append(cursor, [AuditEntry("run.resumed", by.name, str(new_id), detail)])
+
+
+def _end_waiting(old: Run, new_id: UUID, by: Principal) -> None:
+    reason = f"goes on as run {new_id}, by {by.name}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.END_WITHOUT_LEASE, {"id": old.pk, "state": RunState.CANCELLED.value, "reason": reason}
+        )
+        ended = cursor.fetchone()
+        if ended is None:
+            raise NotNow(f"run {old.pk} changed meanwhile")
+        if ended[2] is not None:
+            cursor.execute(sql.WAKE_ONE, {"id": ended[2], "waiting_for": Waiting.TIMER.value})
+        record(cursor, run_changed(old.pk, task_name(old), RunState.CANCELLED, None, reason, by.name))
+
+
+def rows_of(run_id: UUID) -> list[StepRow]:
+    """The steps of a run as the plan reads them."""
+    return [
+        StepRow(
+            step=row.step,
+            attempt=row.attempt,
+            position=row.position,
+            phase=Phase(row.phase),
+            effect=EffectClass(row.effect),
+            state=StepState(row.state),
+            output=row.output,
+            stderr=row.stderr,
+            error=row.error,
+            checkpoint=row.checkpoint,
+            due_at=row.due_at,
+            shared_from=row.shared_from,
+        )
+        for row in Step.objects.filter(run_id=run_id).order_by("position", "attempt")
+    ]
+
+
+# --- undo ---------------------------------------------------------------------------------------------------
+
+
+def undo(run_id: UUID, by: Principal) -> None:
+    """Take back what this run did, last step first. Raises NotNow where there is nothing to, ReadOnlyNow.
+
+    It stands in nobody's line: what was done is taken back whatever the task does meanwhile.
+    """
+    refuse_changes(by)
+    with transaction.atomic(), connection.cursor() as cursor:
+        run = _locked(run_id)
+        _check_state(run)
+        if run.state == RunState.UNDONE:
+            raise NotNow(f"run {run_id} is undone already")
+        steps = undoable(_definition(run), rows_of(run_id))
+        if not steps:
+            raise NotNow(
+                f"nothing of run {run_id} can be taken back",
+                hint="only a step that took effect here and has `undo:` can be",
+            )
+        reason = f"to be undone, by {by.name}"
+        cursor.execute(resume_sql.REQUEST_UNDO, {"id": run_id, "reason": reason})
+        if cursor.fetchone() is None:
+            raise NotNow(f"run {run_id} changed meanwhile")
+        cursor.execute(resume_sql.UNDO_AGAIN, {"id": run_id})
+        name = task_name(run)
+        record(cursor, run_changed(run_id, name, RunState.QUEUED, None, reason, by.name))
+        append(cursor, [AuditEntry("run.undo", by.name, str(run_id), {"task": name, "steps": list(steps)})])
+    hints.look_at([run_id])
+
+
+def undoable(definition: TaskDefinition, rows: Sequence[StepRow]) -> tuple[str, ...]:
+    """The steps that an undo would take back, or ask about, in its order."""
+    progress = Progress()
+    for row in rows:
+        progress.take(row)
+    found = []
+    for step in reversed(definition.actions):
+        last = progress.latest.get(step.id)
+        if last is None or last.shared_from is not None or not (took_effect(last) or unclear(last)):
+            continue
+        if not all(one.id in progress.done for one in step.undo):
+            found.append(step.id)
+    return tuple(found)

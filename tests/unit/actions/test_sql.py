@@ -1,0 +1,61 @@
+"""What an ``sql`` step may say is decided when its task is saved."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from appliance.actions.contract import EffectClass
+from appliance.actions.sql import SqlAction, SqlParams
+from appliance.actions.sql_session import _plain
+
+
+def params(**keys: Any) -> SqlParams:
+    return SqlParams.model_validate({"database": "shop", "query": "SELECT 1", **keys})
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"query": "SELECT {{ payload.x }}"}, "values never enter the text"),
+        ({"query": "SELECT %(a)s"}, None),
+        ({"query": "SELECT %(a)s", "params": {"b": 1}}, "`a` is not in params"),
+        ({"query": "SELECT %(a)s", "params": {"a": 1, "b": 1}}, "`b` is not in the query"),
+        ({"query": "SELECT 5 % 2, %(a)s", "params": {"a": 1}}, "a percent sign is written %%"),
+        ({"query": "SELECT %s, %(a)s", "params": {"a": 1}}, "a percent sign is written %%"),
+        ({"query": "SELECT 5 %% 2, %(a)s", "params": {"a": 1}}, None),
+        ({"query": "SELECT 5 % 2"}, None),
+        ({"database": "a b"}, "pattern"),
+        ({"max_rows": 0}, "greater than or equal"),
+        ({"max_kib": 10**6}, "less than or equal"),
+    ],
+)
+def test_a_query_and_its_values_fit(keys: dict[str, Any], said: str | None) -> None:
+    if said is None:
+        assert params(**keys)
+        return
+    with pytest.raises(ValidationError, match=said):
+        params(**keys)
+
+
+def test_only_what_is_declared_to_write_is_more_than_pure() -> None:
+    assert SqlAction().effect(params()) is EffectClass.PURE
+    assert SqlAction().effect(params(write=True)) is EffectClass.KEYED
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Decimal("3"), 3),
+        (Decimal("2.50"), 2.5),
+        (Decimal("0.1"), 0.1),
+        (Decimal(2**53 + 1), str(2**53 + 1)),
+        (Decimal("1.00000000000000000001"), "1.00000000000000000001"),
+        (Decimal("NaN"), "NaN"),
+        (b"\x00\xff", "00ff"),
+        ([Decimal(1), {"a": (b"",)}], [1, {"a": [""]}]),
+    ],
+)
+def test_a_number_that_json_would_round_is_text(value: Any, shown: Any) -> None:
+    assert _plain(value) == shown
