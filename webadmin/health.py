@@ -134,7 +134,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def _read_figures(runs: Gauge, received: Gauge, theirs: Gauge) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT state, count(*) FROM runs_run WHERE state IN ('queued', 'running', 'waiting') GROUP BY state"
+            "SELECT state, count(*) FROM runs_run WHERE split_id IS NULL "
+            "AND state IN ('queued', 'running', 'waiting') GROUP BY state"
         )
         counts = dict(cursor.fetchall())
     for state in ("queued", "running", "waiting"):

@@ -51,6 +51,7 @@ WORDS: dict[str, Word] = {
     "sending": Word(_("under way"), "busy"),
     "delivered": Word(_("delivered"), "ok"),
     "expired": Word(_("expired"), "bad"),
+    "shards": Word(_("its shards"), "wait"),
     "fired": Word(_("fired"), "ok"),
     "ran": Word(_("ran"), "ok"),
     "planned": Word(_("planned"), "off"),

@@ -69,6 +69,23 @@ class StepChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ShardsChanged(Event):
+    """How far the shards of a run's step are; at most one a second for each step."""
+
+    type: ClassVar[str] = "shards.changed"
+    run_id: str
+    step: str
+    total: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def subject(self) -> str:
+        return f"run/{self.run_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class OccurrenceRecorded(Event):
     type: ClassVar[str] = "occurrence.recorded"
     occurrence_id: str
@@ -250,6 +267,7 @@ CATALOGUE: dict[str, type[Event]] = {
     for event in (
         RunChanged,
         StepChanged,
+        ShardsChanged,
         OccurrenceRecorded,
         TaskChanged,
         MisfireQuestion,

@@ -87,9 +87,7 @@ class ChatCommands:
         return f"{said} {done.refused}".rstrip()
 
     def _status(self) -> str:
-        counts = {
-            state: Run.objects.filter(state=state).count() for state in ("running", "queued", "waiting")
-        }
+        counts = {state: Run.whole.filter(state=state).count() for state in ("running", "queued", "waiting")}
         stop = allstop.current()
         lines = [
             gettext("Running %(running)d, queued %(queued)d, waiting %(waiting)d.") % counts,

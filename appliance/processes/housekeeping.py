@@ -25,6 +25,7 @@ PARTITIONED: dict[str, Key] = {
     "runs_run": Key.UUID,
     "runs_step": Key.UUID,
     "runs_checkpoint": Key.UUID,
+    "runs_split": Key.UUID,
     "events_event": Key.TIME,
     "outbox_item": Key.UUID,
 }
@@ -117,7 +118,7 @@ class Housekeeping:
 
     async def _finished(self, connection: AsyncConnection[Any], table: str, day: date) -> bool:
         """What belongs to runs is kept as long as they are; a day whose runs are dropped already has none."""
-        owner = "runs_run" if table in ("runs_step", "runs_checkpoint") else table
+        owner = "runs_run" if table in ("runs_step", "runs_checkpoint", "runs_split") else table
         if owner not in _OPEN_STATES:
             return True
         name = f"{owner}_p{day:%Y%m%d}"

@@ -43,6 +43,7 @@ from appliance.runs.intake import Intake, NotArmed
 from appliance.runs.receipts import Receipts
 from appliance.runs.reconciler import Reconciler
 from appliance.runs.reflex.lane import ReflexLane
+from appliance.runs.shards.keeper import ShardKeeper
 from appliance.runs.turns import Turns
 from appliance.safety.allstop import adopt_file
 from appliance.safety.gate import Gate
@@ -108,6 +109,7 @@ class Reactor:
         self._reconciler = Reconciler(self._pool, self._clock)
         self._turns = Turns(self._pool)
         self._backlog = Backlog(self._clock.monotonic())
+        self._shards = ShardKeeper(self._pool)
         self._housekeeping = Housekeeping(self._pool, self._clock, config)
         self._topics = BoxTopics(config.home.id)
         self._inbound = BusClient(
@@ -132,7 +134,7 @@ class Reactor:
         self._devices = DeviceWatch(self._pool, self._clock, connections, self._hinter.poke)
         self._parts = PartWatch(self._pool, self._clock, checks_of(config), self._hinter.poke)
         self._sender = Sender(
-            self._pool, self._hub, Receipts(self._pool), self._clock, away=self._network.away
+            self._pool, self._hub, Receipts(self._pool, self.hint), self._clock, away=self._network.away
         )
         self._follower = JournalFollower(self._pool, self._intake, self.hint, self._hinter)
         await self._outbound.start()
@@ -229,7 +231,7 @@ class Reactor:
         self.hint(await self._reconciler.called_by_cancelled())
 
     async def _wake(self) -> None:
-        woken = await self._reconciler.wake_due()
+        woken = [*await self._reconciler.wake_due(), *await self._shards.look()]
         if woken:
             self.hint(woken)
 
@@ -251,6 +253,7 @@ class Reactor:
         await self._housekeeping.tick()
         await self._turns.free_stranded()
         await self._reconciler.requeue_delivered()
+        await self._reconciler.idle_splits()
         await self._reconciler.overdue_messages()
         silent = await self._reconciler.silent_triggers()
         if silent:

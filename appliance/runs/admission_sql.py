@@ -85,9 +85,10 @@ AND NOT EXISTS (SELECT 1 FROM runs_turn WHERE task_id = %(task_id)s AND key = %(
 RETURNING run_id
 """
 
+# A shard waits for its turn in its split, not in a line.
 STRANDED = """
 UPDATE runs_run r SET state = 'queued', waiting_for = '', version = version + 1
-WHERE r.state = 'waiting' AND r.waiting_for = 'turn' AND NOT EXISTS (
+WHERE r.state = 'waiting' AND r.waiting_for = 'turn' AND r.split_id IS NULL AND NOT EXISTS (
     SELECT 1 FROM runs_turn t WHERE t.run_id = r.id)
 RETURNING r.id, r.task_id
 """

@@ -37,6 +37,7 @@ class Waiting(StrEnum):
     BUDGET = "budget"
     RETRY = "retry"
     AMBIGUOUS = "ambiguous"
+    SHARDS = "shards"
     TURN = "turn"
 
 
@@ -84,3 +85,12 @@ class Lease:
     owner: str
     epoch: int
     until: datetime
+    shard_of: "ShardOf | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOf:
+    """Where the end of a shard is counted: the split, and the run that was split."""
+
+    split_id: UUID
+    run_id: UUID

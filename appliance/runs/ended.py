@@ -64,9 +64,8 @@ def resume(run_id: UUID, by: Principal, wanted: Resume) -> UUID:
         _check_repeats(fork, wanted)
         inputs = _inputs(old, definition, wanted.vars or {})
         if old.state == RunState.WAITING:
-            _end_waiting(
-                old, new_id, by
-            )  # first: it may be the one that stands in the way of its own successor
+            # First: it may be the one that stands in the way of its own successor.
+            _end_waiting(old, new_id, by)
         _insert(old, definition, fork, new_id, by, inputs, kept)
     hints.look_at([new_id])
     return new_id
@@ -89,6 +88,8 @@ def _check_state(run: Run) -> None:
     unclear_now = run.state == RunState.WAITING and run.waiting_for == Waiting.AMBIGUOUS
     if RunState(run.state) not in FINAL and not unclear_now:
         raise NotNow(f"run {run.pk} has not ended yet: it is {run.state}", hint="cancel it first")
+    if run.split_id is not None:
+        raise NotNow(f"run {run.pk} is a shard of run {run.parent_run_id}", hint="ask this of that run")
 
 
 def _check_repeats(fork: Fork, wanted: Resume) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -54,6 +54,9 @@ class Executor:
         self._draining = False
         self._stopped_epoch = -1
         self._background: list[asyncio.Task[None]] = []
+        self._left_over = False
+        self._sweeping: asyncio.Task[None] | None = None
+        ledger.on_queued = self._take_up
 
     async def start(self) -> None:
         self._background = [
@@ -68,6 +71,8 @@ class Executor:
         tasks = [active.task for active in self._active.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
+        if self._sweeping is not None:
+            self._background.append(self._sweeping)
         ending = [*self._background, *(active.task for active in self._active.values())]
         for task in ending:
             task.cancel()
@@ -83,6 +88,12 @@ class Executor:
             self._again.add(run_id)
         elif not self._draining and len(self._active) < self._concurrency:
             self._active[run_id] = _Active(asyncio.create_task(self._run(run_id)))
+        else:
+            self._left_over = True
+
+    def _take_up(self, run_ids: Sequence[UUID]) -> None:
+        for run_id in run_ids:
+            self.attend(run_id)
 
     async def _run(self, run_id: UUID) -> None:
         try:
@@ -103,9 +114,14 @@ class Executor:
             if run_id in self._again:
                 self._again.discard(run_id)
                 self.attend(run_id)
+            elif self._left_over and not self._draining:
+                # There was no room for somebody; the queue says who is first, by priority.
+                self._left_over = False
+                self._sweeping = asyncio.create_task(self._once(self._sweep))
 
     async def _perform(self, row: RunRow) -> None:
-        lease = Lease(row.id, self._ledger.owner, row.epoch, self._clock.now() + LEASE)
+        until = self._clock.now() + LEASE
+        lease = Lease(row.id, self._ledger.owner, row.epoch, until, row.shard_of)
         active = self._active[row.id]
         active.lease = lease
         work = asyncio.create_task(self._performer.perform(row, lease))
@@ -166,12 +182,15 @@ class Executor:
         else:
             self.attend(run_id)
 
+    async def _once(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except (DatabaseError, PoolTimeout, OSError) as error:
+            log.warning("database away: %s", error)
+        except Exception:
+            log.exception("executor background work")
+
     async def _forever(self, work: Callable[[], Awaitable[None]], every: float) -> None:
         while True:
-            try:
-                await work()
-            except (DatabaseError, PoolTimeout, OSError) as error:
-                log.warning("database away: %s", error)
-            except Exception:
-                log.exception("executor background work")
+            await self._once(work)
             await asyncio.sleep(every)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.actions.contract import EffectClass
+from appliance.actions.registry import registry
 from appliance.lib.errors import MillwrightError
 from appliance.runs.domain import ENDED_WITH_RUN, StepState
 from appliance.runs.plan import Phase, StepRow, took_effect
 from appliance.tasks.definition import StepSpec, TaskDefinition
+from appliance.tasks.definition.bodies import bodies_of, each_step
 
 _REPEATED_HARMLESSLY = frozenset({EffectClass.PURE, EffectClass.IDEMPOTENT})
 
@@ -54,7 +56,8 @@ def fork_at(definition: TaskDefinition, rows: Sequence[StepRow], step: str = "")
         raise ForkRefused(
             f"step {undone[0]} was undone, so nothing can be built on it", hint=f"go on from {undone[0]}"
         )
-    repeated = [row.step for row in rows if row.step in names[len(before) :] and _would_repeat(row)]
+    again = {spec.id: spec for spec in definition.actions[len(before) :]}
+    repeated = [row.step for row in rows if row.step in again and _would_repeat(again[row.step], row)]
     return Fork(chosen, tuple(latest[name] for name in before), tuple(dict.fromkeys(repeated)))
 
 
@@ -76,9 +79,18 @@ def _undone(spec: StepSpec, latest: dict[str, StepRow]) -> bool:
     return any(undo.id in latest and latest[undo.id].phase is Phase.UNDO for undo in spec.undo)
 
 
-def _would_repeat(row: StepRow) -> bool:
+def _would_repeat(spec: StepSpec, row: StepRow) -> bool:
     """A key names its run, so that receivers take a repeat in another run for something new."""
+    inside = [one for steps in bodies_of(spec).values() for one in each_step(steps)]
+    if inside:
+        # Its shards are runs of their own: what they did is not on this row.
+        return row.state is not StepState.SKIPPED and not all(map(_harmless, inside))
     if row.effect in _REPEATED_HARMLESSLY:
         return False
     cut_off = row.state is StepState.FAILED and row.error == ENDED_WITH_RUN
     return took_effect(row) or cut_off or row.state in (StepState.INTENT, StepState.AMBIGUOUS)
+
+
+def _harmless(spec: StepSpec) -> bool:
+    effect = EffectClass(spec.effect) if spec.effect else registry()[spec.type].effect(spec.params)
+    return effect in _REPEATED_HARMLESSLY

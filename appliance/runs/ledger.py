@@ -1,6 +1,6 @@
 """The hot path's door to the rows: every function is one transaction, one or two round trips."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,9 +22,11 @@ from appliance.lib.plain import plain, plain_text
 from appliance.runs import sql
 from appliance.runs.called import end_called_async
 from appliance.runs.changes import run_changed
-from appliance.runs.domain import FINAL, Lease, RunState, StepState, Waiting
+from appliance.runs.domain import FINAL, Lease, RunState, ShardOf, StepState, Waiting
 from appliance.runs.lending import lent
 from appliance.runs.plan import Phase, StepRow
+from appliance.runs.shards import counting
+from appliance.runs.shards.sql import STILL_OPEN
 
 LEASE = timedelta(seconds=15)
 KEPT_TEXT = 64 * 1024
@@ -57,6 +59,13 @@ class RunRow:
     forked_at_step: str
     created_at: datetime
     warning: str
+    split_id: UUID | None = None
+
+    @property
+    def shard_of(self) -> ShardOf | None:
+        if self.split_id is None or self.parent_run_id is None:
+            return None
+        return ShardOf(self.split_id, self.parent_run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,8 @@ class Ledger:
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], owner: str) -> None:
         self.pool = pool
         self.owner = owner
+        self.on_queued: Callable[[Sequence[UUID]], None] = lambda run_ids: None
+        """Told after a commit which runs it queued: the executor may take them up at once."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
@@ -148,7 +159,8 @@ class Ledger:
             )
             for write in writes
         ]
-        await record_many_async(connection, events)
+        if lease.shard_of is None:
+            await record_many_async(connection, events)
         if audit:
             await append_async(connection, audit)
         # Asked only now: in a pipeline everything above went out in one round trip.
@@ -178,6 +190,7 @@ class Ledger:
         first, so that a receipt arriving now is either seen here or sees the new state. A run whose
         cancellation was asked for does not wait: it ends, and what it has called with it.
         """
+        queued: list[UUID] = []
         async with self.transaction() as connection:
             cursor = await connection.execute(sql.LOCK_RUN, {"id": lease.run_id})
             locked = await cursor.fetchone()
@@ -189,6 +202,8 @@ class Ledger:
                     reason = "a message could not be delivered"
             if state is RunState.WAITING and locked and locked[2]:
                 state, waiting_for, wake_at = RunState.CANCELLED, None, None
+            elif waiting_for is Waiting.SHARDS and await self._shards_done(connection, lease):
+                state, waiting_for, wake_at, queued = RunState.QUEUED, None, None, [lease.run_id]
             if state is RunState.CANCELLED and locked and locked[2]:
                 reason = locked[3]
             cursor = await connection.execute(
@@ -205,6 +220,9 @@ class Ledger:
                     "final": state in FINAL,
                 },
             )
+            counted = None
+            if lease.shard_of is not None and state in FINAL:
+                counted = await counting.Count.send(connection, lease.shard_of, [lease.run_id])
             row = await cursor.fetchone()
             if row is None:
                 raise LeaseLost(f"run {lease.run_id} is held by another worker")
@@ -212,13 +230,25 @@ class Ledger:
                 await connection.execute(sql.END_STEPS, {"ids": [lease.run_id]})
             if row[0] is not None and state in FINAL:
                 await connection.execute(sql.WAKE_ONE, {"id": row[0], "waiting_for": Waiting.TIMER.value})
-            await record_many_async(connection, [run_changed(lease.run_id, task, state, waiting_for, reason)])
+            if lease.shard_of is None:
+                change = run_changed(lease.run_id, task, state, waiting_for, reason)
+                await record_many_async(connection, [change])
+            if counted is not None:
+                _, queued = await counted.result(connection)
             if audit:
                 await append_async(connection, audit)
         if state is RunState.CANCELLED:
             async with self.transaction() as connection:
                 await end_called_async(connection, lease.run_id, reason)
+        if queued:
+            self.on_queued(queued)
         return state
+
+    async def _shards_done(self, connection: AsyncConnection[Any], lease: Lease) -> bool:
+        """Whether the last shard ended while the run went on: nobody would wake it any more."""
+        cursor = await connection.execute(STILL_OPEN, {"run_id": lease.run_id})
+        row = await cursor.fetchone()
+        return row is not None and row[0] == 0
 
     async def _unless_delivered(
         self, connection: AsyncConnection[Any], lease: Lease, handed_over: Sequence[str]

@@ -5,6 +5,13 @@ from django.db import models
 from appliance.runs.domain import RunState, StepState, Waiting
 
 
+class WholeRuns(models.Manager["Run"]):
+    """Runs that are not shards of another one's step: what lists and counters show."""
+
+    def get_queryset(self) -> models.QuerySet["Run"]:
+        return super().get_queryset().filter(split_id__isnull=True)
+
+
 class Run(models.Model):
     """One execution of one task version."""
 
@@ -37,6 +44,11 @@ class Run(models.Model):
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    split_id = models.UUIDField(null=True)
+    shard = models.IntegerField(null=True)
+
+    objects = models.Manager()
+    whole = WholeRuns()
 
     class Meta:
         managed = False
@@ -136,3 +148,33 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}/{self.step} checkpoint {self.number}"
+
+
+class Split(models.Model):
+    """One step of a run that is done as shards: how far it is, and how it ended."""
+
+    id = models.UUIDField(primary_key=True)
+    run_id = models.UUIDField()
+    step = models.CharField(max_length=100)
+    attempt = models.SmallIntegerField()
+    join_policy = models.CharField(max_length=10)
+    join_number = models.IntegerField()
+    parallelism = models.IntegerField()
+    expanded = models.IntegerField()
+    total = models.IntegerField(null=True)
+    admitted = models.IntegerField()
+    succeeded = models.IntegerField()
+    failed = models.IntegerField()
+    cancelled = models.IntegerField()
+    outcome = models.CharField(max_length=10, blank=True)
+    reason = models.CharField(max_length=1000, blank=True)
+    created_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "runs_split"
+        ordering = ["created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.step}#{self.attempt}"

@@ -34,9 +34,12 @@ from appliance.runs.plan import (
 )
 from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
+from appliance.runs.shards.body import bring, own_definition
+from appliance.runs.shards.splitter import Splitter, kept_input
 from appliance.runs.walk import Pause, Walk
 from appliance.safety.gate import Decision, Gate
 from appliance.tasks.definition import TaskDefinition
+from appliance.tasks.definition.bodies import BODY_KEYS
 from appliance.tasks.matching import event_scope
 
 AWAY_RETRY_CAP = 10.0
@@ -69,9 +72,11 @@ class Performer:
         self._renderer = Renderer(ledger, clock)
         self._checkpoints = CheckpointStore(ledger)
         self._recorder = Recorder(ledger, gate, clock, after_outbox, after_commit)
+        self._splitter = Splitter(ledger, self._recorder, self._renderer, services, clock)
 
     async def perform(self, row: RunRow, lease: Lease) -> None:
-        definition: TaskDefinition = await self._definition_of(row.version_id)
+        whole: TaskDefinition = await self._definition_of(row.version_id)
+        definition = own_definition(whole, row.inputs)
         went_before = row.epoch > 1 or bool(row.forked_at_step) or row.undo_requested
         rows = await self._ledger.steps(row.id) if went_before else []
         walk = Walk(
@@ -85,6 +90,7 @@ class Performer:
             walk.checkpointed = await self._checkpoints.steps_with(row.id)
         walk.progress.undo_requested = row.undo_requested
         walk.base["run"] = {"id": str(row.id), "origin": row.origin, "trigger": row.trigger}
+        bring(row.inputs, walk.base, walk.progress)
         if row.cancel_requested:
             await self.cancelled(row, lease)
             return
@@ -129,7 +135,7 @@ class Performer:
             ):
                 await self._recorder.record(walk, following, StepState.SKIPPED, now, EffectClass.PURE)
                 return None
-            arguments: JsonObject = await self._renderer.render(
+            arguments: JsonObject = kept_input(following) or await self._renderer.render(
                 lambda scope, state=None: kind.arguments(spec.params, scope, state), scope
             )
         except MillwrightError as error:
@@ -159,7 +165,10 @@ class Performer:
         context, saved = await with_checkpoints(self._checkpoints, walk, following, context)
         try:
             async with asyncio.timeout(timeout + 10):
-                result = await kind.perform(arguments, context)
+                if spec.type in BODY_KEYS:
+                    result = await self._splitter.perform(walk, following, arguments)
+                else:
+                    result = await kind.perform(arguments, context)
             await saved.flush()
         except TargetAway as away:
             if not (away.maybe_done and effect is EffectClass.UNSAFE):

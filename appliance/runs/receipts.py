@@ -1,5 +1,6 @@
 """What became of messages that runs handed to the outbox (P9)."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +13,13 @@ from appliance.events.services import record_many_async
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import sql
 from appliance.runs.changes import run_changed
-from appliance.runs.domain import RunState, StepState, Waiting
+from appliance.runs.domain import RunState, ShardOf, StepState, Waiting
 from appliance.runs.resume_sql import SHARING
+from appliance.runs.shards import counting
 
-_TASK_NAME = "SELECT t.name FROM runs_run r JOIN tasks_task t ON t.id = r.task_id WHERE r.id = %s"
+_TASK_NAME = """
+SELECT t.name, r.split_id, r.parent_run_id FROM runs_run r JOIN tasks_task t ON t.id = r.task_id WHERE r.id = %s
+"""
 _SUCCEED = """
 UPDATE runs_run SET state = 'succeeded', waiting_for = '', reason = '', finished_at = now(),
     version = version + 1
@@ -27,8 +31,13 @@ RETURNING parent_run_id
 class Receipts:
     """Told by the outbox's sender; implements its ReceiptListener."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        hint: Callable[[Sequence[UUID]], None] = lambda run_ids: None,
+    ) -> None:
         self._pool = pool
+        self._hint = hint
 
     async def delivered(self, run_id: UUID, step_id: str, receipt: JsonObject) -> None:
         """The step succeeded; the run too, when this was the last thing it waited for."""
@@ -41,12 +50,17 @@ class Receipts:
     async def _settle(
         self, run_id: UUID, step_id: str, state: StepState, error: str, detail: JsonObject
     ) -> None:
+        ended: list[tuple[UUID, ShardOf | None]] = []
         async with self._pool.connection() as connection, connection.transaction():
-            await self._settle_in(connection, run_id, step_id, state, error, detail)
+            ended.append((run_id, await self._settle_in(connection, run_id, step_id, state, error, detail)))
             # Runs that were resumed from this one share the step, and wait for the same message.
             cursor = await connection.execute(SHARING, {"run_id": run_id, "step": step_id})
             for (sharing,) in await cursor.fetchall():
-                await self._settle_in(connection, sharing, step_id, state, error, detail)
+                shard_of = await self._settle_in(connection, sharing, step_id, state, error, detail)
+                ended.append((sharing, shard_of))
+        for run, of in ended:
+            if of is not None:
+                await self._count(run, of)
 
     async def _settle_in(
         self,
@@ -56,7 +70,8 @@ class Receipts:
         state: StepState,
         error: str,
         detail: JsonObject,
-    ) -> None:
+    ) -> ShardOf | None:
+        """Gives where the run's end is to be counted, when it is a shard."""
         cursor = await connection.execute(sql.LOCK_RUN, {"id": run_id})
         run = await cursor.fetchone()
         cursor = await connection.execute(
@@ -70,8 +85,14 @@ class Receipts:
             },
         )
         if run is None or await cursor.fetchone() is None:
-            return
-        await self._advance(connection, run_id, step_id, state, error, waits=tuple(run[:2]))
+            return None
+        return await self._advance(connection, run_id, step_id, state, error, waits=tuple(run[:2]))
+
+    async def _count(self, run_id: UUID, shard_of: ShardOf) -> None:
+        """In a transaction of its own: the run that was split is locked for as short as can be."""
+        async with self._pool.connection() as connection, connection.transaction():
+            _, queued = await counting.count(connection, shard_of, [run_id])
+        self._hint(queued)
 
     async def _advance(
         self,
@@ -82,7 +103,8 @@ class Receipts:
         error: str,
         *,
         waits: tuple[str, str],
-    ) -> None:
+    ) -> ShardOf | None:
+        """Gives where the run's end is to be counted, when it is a shard."""
         cursor = await connection.execute(_TASK_NAME, (run_id,))
         row = await cursor.fetchone()
         task = row[0] if row else ""
@@ -103,4 +125,7 @@ class Receipts:
                         values = {"id": ended[0], "waiting_for": Waiting.TIMER.value}
                         await connection.execute(sql.WAKE_ONE, values)
                     events.append(run_changed(run_id, task, RunState.SUCCEEDED, None, "delivered"))
+        if row and row[1] is not None:
+            return ShardOf(row[1], row[2])
         await record_many_async(connection, events)
+        return None

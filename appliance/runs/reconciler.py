@@ -20,6 +20,7 @@ from appliance.runs import sql
 from appliance.runs.called import end_called_async
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import RECOVERY_LIMIT, RunState
+from appliance.runs.shards.keeper import mend
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,9 @@ class Reconciler:
                 return []
             names = await self._names(connection, [row[2] for row in rows])
             changes: list[RunChanged] = [
-                run_changed(row[0], names.get(row[2], ""), RunState(row[1]), None, row[3]) for row in rows
+                run_changed(row[0], names.get(row[2], ""), RunState(row[1]), None, row[3])
+                for row in rows
+                if row[4] is None
             ]
             repairs = [Repair("a running run has a live lease", str(row[0]), row[1]) for row in rows]
             await record_many_async(connection, changes)
@@ -88,6 +91,7 @@ class Reconciler:
                     [
                         run_changed(r[0], names.get(r[1], ""), RunState.QUEUED, None, "time to go on")
                         for r in rows
+                        if r[2] is None
                     ],
                 )
         return [row[0] for row in rows]
@@ -118,6 +122,16 @@ class Reconciler:
                     [Repair("no run goes on for a cancelled caller", str(one), "ended") for one in ended],
                 )
         return told
+
+    async def idle_splits(self) -> list[Repair]:
+        """A run that waits for its shards has live or admissible ones, or its split is joined."""
+        async with self._pool.connection() as connection, connection.transaction():
+            repairs = [
+                Repair("a run that waits for shards has some to wait for", str(run_id), done)
+                for run_id, done in await mend(connection)
+            ]
+            await self._say(connection, repairs)
+        return repairs
 
     async def overdue_messages(self) -> list[Repair]:
         """No message is overdue in the outbox: a sender that lives would have sent, renewed or expired it."""

@@ -232,6 +232,8 @@ def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
     old = get(run_id)
     if RunState(old.state) not in FINAL:
         raise NotNow(f"run {run_id} has not ended yet: it is {old.state}")
+    if old.split_id is not None:
+        raise NotNow(f"run {run_id} is a shard of run {old.parent_run_id}: run that one again")
     task = Task.objects.select_related("current").get(pk=old.task_id)
     version = task.versions.get(pk=old.version_id)
     new_id = uuid7()

@@ -64,7 +64,7 @@ DROP = "DROP TABLE runs_step; DROP TABLE runs_run"
 
 RUN_COLUMNS = """id, task_id, version_id, state, waiting_for, reason, warning, principal, origin, trigger,
     priority, inputs, wake_at, deadline, cancel_requested, undo_requested, version, epoch, recoveries,
-    parent_run_id, forked_at_step, created_at, started_at"""
+    parent_run_id, forked_at_step, created_at, started_at, split_id"""
 
 INSERT_RUN = """
 INSERT INTO runs_run (id, task_id, version_id, occurrence_id, parent_run_id, forked_from, forked_at_step,
@@ -141,7 +141,7 @@ SET state = CASE WHEN recoveries >= %(limit)s THEN 'poisoned' ELSE 'queued' END,
         WHEN cancel_requested THEN reason ELSE %(reason)s END,
     recoveries = recoveries + 1, version = version + 1, lease_owner = '', lease_until = NULL
 WHERE state = 'running' AND (lease_until < now() OR lease_owner = ANY(%(dead_owners)s))
-RETURNING id, state, task_id, reason
+RETURNING id, state, task_id, reason, split_id
 """
 
 OTHER_LIVES = """
@@ -151,8 +151,9 @@ WHERE state = 'running' AND lease_owner LIKE %(slot)s AND lease_owner <> %(owner
 
 WAKE_DUE = """
 UPDATE runs_run SET state = 'queued', waiting_for = '', wake_at = NULL, version = version + 1
-WHERE state = 'waiting' AND wake_at <= now() AND waiting_for IN ('timer', 'retry', 'network', 'all_stop', 'plant_state')
-RETURNING id, task_id
+WHERE state = 'waiting' AND wake_at <= now()
+    AND waiting_for IN ('timer', 'retry', 'network', 'all_stop', 'plant_state', 'shards')
+RETURNING id, task_id, split_id
 """
 
 WAKE_ONE = """
@@ -185,14 +186,15 @@ CREATE INDEX runs_run_called ON runs_run (parent_run_id)
     WHERE parent_run_id IS NOT NULL AND state IN ('queued', 'running', 'waiting')
 """
 
+# Shards are ended and counted by their own keeper.
 # The deepest first: a run that ends locks itself, then wakes its caller, and nobody may come from the other side.
 LOCK_CALLED = """
 WITH RECURSIVE called AS (
     SELECT id, 1 AS depth FROM runs_run
-    WHERE parent_run_id = %(id)s AND state IN ('queued', 'running', 'waiting')
+    WHERE parent_run_id = %(id)s AND split_id IS NULL AND state IN ('queued', 'running', 'waiting')
     UNION ALL
     SELECT r.id, c.depth + 1 FROM called c JOIN runs_run r ON r.parent_run_id = c.id
-    WHERE r.state IN ('queued', 'running', 'waiting')
+    WHERE r.split_id IS NULL AND r.state IN ('queued', 'running', 'waiting')
 )
 SELECT r.id FROM called c JOIN runs_run r ON r.id = c.id ORDER BY c.depth DESC, r.id FOR UPDATE OF r
 """
@@ -210,7 +212,7 @@ RETURNING r.id, r.state, (SELECT t.name FROM tasks_task t WHERE t.id = r.task_id
 CALLED_BY_CANCELLED = """
 SELECT DISTINCT p.id, p.reason FROM runs_run r JOIN runs_run p ON p.id = r.parent_run_id
 WHERE r.parent_run_id IS NOT NULL AND r.state IN ('queued', 'running', 'waiting') AND NOT r.cancel_requested
-    AND p.state = 'cancelled'
+    AND p.state = 'cancelled' AND r.split_id IS NULL
 """
 
 # What was under way when its run was cancelled was ended with it; whether it took effect is not known.

@@ -4,7 +4,7 @@ A file holds one task (a mapping), a list of tasks, or ``tasks:`` with such a li
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from textwrap import shorten
@@ -15,7 +15,8 @@ from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.tasks.broker_names import broker_issues
 from appliance.tasks.calls import circles
 from appliance.tasks.chains import Links, links_of, starts
-from appliance.tasks.definition import Issue, TaskDefinition, define
+from appliance.tasks.definition import Issue, StepSpec, TaskDefinition, define
+from appliance.tasks.definition.bodies import BODY_KEYS, bodies_of
 from appliance.tasks.definition.issues import suggestion
 from appliance.tasks.pieces import piece_of
 from appliance.tasks.positions import locate
@@ -209,7 +210,14 @@ def _trigger_path(document: Document, path: Path, place: int) -> Path:
 
 def _calls(definition: TaskDefinition) -> Iterator[tuple[Path, str]]:
     for key, steps in (("actions", definition.actions), ("on_failure", definition.on_failure)):
-        for index, step in enumerate(steps):
-            called = getattr(step.params, "task", None)
-            if step.type == "task" and isinstance(called, str):
-                yield (key, index, "task"), called
+        yield from _calls_in((key,), steps)
+
+
+def _calls_in(path: Path, steps: Sequence[StepSpec]) -> Iterator[tuple[Path, str]]:
+    for index, step in enumerate(steps):
+        called = getattr(step.params, "task", None)
+        if step.type == "task" and isinstance(called, str):
+            yield (*path, index, "task"), called
+        for name, inside in bodies_of(step).items():
+            below = (BODY_KEYS[step.type], name) if name else (BODY_KEYS[step.type],)
+            yield from _calls_in((*path, index, *below), inside)

@@ -14,6 +14,7 @@ from appliance.expressions import Template, Tree
 from appliance.expressions.filters import FILTERS, TESTS
 from appliance.lib.duration import format_duration
 from appliance.tasks.definition import vocabulary as words
+from appliance.tasks.definition.bodies import BODY_NAMES
 from appliance.tasks.definition.events import TRIGGER_EVENTS
 from appliance.tasks.definition.header import Checkpoints, Gate, Limit, Overlap, TaskHeader
 from appliance.tasks.definition.names import ALWAYS, IN_STEPS
@@ -56,6 +57,8 @@ _NAMES = {
     "cache": "`cache.<key>`: the last value under that key; none where there is none",
     "previous": "the last value under this step's own `cache_key`; none the first time",
     "error": "what went wrong, in `on_failure`",
+    "item": "the item that this shard is about",
+    "index": "its number, counted from 0",
 }
 
 _PLAIN: dict[Any, str] = {
@@ -99,7 +102,7 @@ def _parts() -> Iterator[str]:
     yield from _table(Retry)
     for name, kind in sorted(registry().items()):
         yield f"## Action `{name}`\n"
-        yield from _table(kind.params)
+        yield from _table(kind.params, later=words.LATER_PARAMS.get(name, frozenset()))
     later = sorted(words.LATER_KINDS - registry().keys())
     if later:
         yield "Known, but not in this version: " + ", ".join(f"`{name}`" for name in later) + ".\n"
@@ -116,6 +119,8 @@ def _names() -> Iterator[str]:
             if name in ALWAYS
             else "actions"
             if name in IN_STEPS
+            else "inside `foreach`"
+            if name in BODY_NAMES["foreach"]
             else "under triggers that bring it"
         )
         yield f"| {name if ' ' in name else f'`{name}`'} | {meaning} | {where} |"

@@ -1,5 +1,6 @@
 """The real box, with real processes: what starts a task ends in a finished run, and killing parts loses nothing."""
 
+import json
 import tempfile
 import threading
 from datetime import timedelta
@@ -129,6 +130,65 @@ def kill_in_the_middle(house: House, part: str, first: int, seconds: float) -> N
 
 def test_a_killed_worker_loses_nothing_and_repeats_nothing_that_was_committed(house: House) -> None:
     kill_in_the_middle(house, "worker", 1_000, 6)
+
+
+SPLIT = """
+- name: three_hundred
+  trigger: manual
+  actions:
+    - id: each
+      type: foreach
+      lines: {items}
+      parallelism: 16
+      collect: counts
+      actions:
+        - {{id: a, type: shell, args: [/bin/sh, -c, {script}, sh, "{{{{ item }}}} a"],
+           writes: [{folder}], effect: idempotent}}
+        - {{id: b, type: shell, args: [/bin/sh, -c, {script}, sh, "{{{{ item }}}} b"],
+           writes: [{folder}], effect: idempotent}}
+"""
+
+
+ENDED = """
+SELECT count(*) FROM runs_run r JOIN tasks_task t ON t.id = r.task_id
+WHERE t.name = 'three_hundred' AND r.split_id IS NULL AND r.finished_at IS NOT NULL
+"""
+
+
+def test_a_worker_killed_among_300_shards_repeats_only_what_was_in_flight(house: House) -> None:
+    """Each line's two steps are written to a file as they happen: what was committed is not done again."""
+    with (
+        tempfile.NamedTemporaryFile("w", dir="/var/log", prefix="millwright-test-") as items,
+        tempfile.TemporaryDirectory(prefix="mw-shards-") as folder,
+    ):
+        Path(folder).chmod(0o777)
+        Path(items.name).chmod(0o644)
+        items.write("".join(f"item-{number}\n" for number in range(300)))
+        items.flush()
+        done = Path(folder) / "done"
+        script = json.dumps(f'echo "$1" >>{done}')
+        house.load(SPLIT.format(items=items.name, folder=folder, script=script), "split")
+        house.box.manage("tasks", "run", "three_hundred")
+        wait_for(lambda: done.exists() and len(done.read_text().splitlines()) > 60, 60, "a tenth is done")
+        house.kill("worker")
+        wait_for(lambda: house.sql(ENDED)[0]["count"], 180, "the run has ended")
+        written = done.read_text().splitlines()
+    finished = {line for line in written if line.endswith(" b")}
+    assert {line.split()[0] for line in finished} == {f"item-{number}" for number in range(300)}
+    assert len(written) - len(set(written)) <= 16
+    for item in (f"item-{number}" for number in range(300)):
+        order = [line.split()[1] for line in written if line.split()[0] == item]
+        assert "".join(order) in ("ab", "aab", "abb"), order
+    (split,) = house.sql(
+        "SELECT s.total, s.succeeded, s.outcome FROM runs_split s JOIN runs_run r ON r.id = s.run_id "
+        "JOIN tasks_task t ON t.id = r.task_id WHERE t.name = 'three_hundred'"
+    )
+    assert split == {"total": 300, "succeeded": 300, "outcome": "succeeded"}
+    (shards,) = house.sql(
+        "SELECT count(*), count(DISTINCT inputs->>'item') AS items, min(state) AS least, max(state) AS most "
+        "FROM runs_run WHERE split_id IS NOT NULL"
+    )
+    assert shards == {"count": 300, "items": 300, "least": "succeeded", "most": "succeeded"}
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ router = Router(tags=["box"])
 def status(request: HttpRequest) -> StatusOut:
     caller(request, Ability.VIEW)
     parts = part_states()
-    unfinished = Run.objects.filter(state__in=["queued", "running", "waiting"]).order_by()
+    unfinished = Run.whole.filter(state__in=["queued", "running", "waiting"]).order_by()
     return StatusOut(
         ready=is_ready(parts),
         durability=get_config().durability,

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Router
+from pydantic import Field
 
 from appliance.accounts.domain import Ability
 from appliance.runs import ended, services
 from appliance.runs.domain import RunState
 from appliance.runs.models import Checkpoint, Run, Step
+from appliance.runs.shards.reading import Kind, progress_of, shards_of
+from appliance.runs.shards.sources import MOST_SHARDS
 from appliance.tasks.models import TaskVersion
 from appliance.tasks.services import find
 from webadmin.api.auth import caller
@@ -23,6 +26,9 @@ from webadmin.api.schemas import (
     RunOut,
     RunsOut,
     RunStartedOut,
+    ShardOut,
+    ShardsOut,
+    SplitOut,
     StepOut,
 )
 
@@ -40,7 +46,7 @@ def list_runs(
     limit: Limit = 50,
 ) -> RunsOut:
     caller(request, Ability.VIEW)
-    rows = Run.objects.order_by("-id")
+    rows = Run.whole.order_by("-id")
     if state:
         rows = rows.filter(state=state.value)
     if task:
@@ -73,6 +79,39 @@ def get_steps(request: HttpRequest, run_id: UUID) -> Sequence[Any]:
     caller(request, Ability.VIEW)
     services.get(run_id)
     return list(Step.objects.filter(run_id=run_id).order_by("position", "attempt")[:MOST_STEPS])
+
+
+@router.get("/{run_id}/shards", response=ShardsOut, summary="The shards of a run's step, by number")
+def get_shards(
+    request: HttpRequest,
+    run_id: UUID,
+    step: str | None = None,
+    state: Kind | None = None,
+    after: Annotated[int, Field(ge=0, le=MOST_SHARDS)] = 0,
+    limit: Limit = 50,
+) -> ShardsOut:
+    """Of ``step``, or of the one that was split last; ``after`` is the first number to give."""
+    caller(request, Ability.VIEW)
+    found = progress_of(services.get(run_id).pk)
+    wanted = [one for one in found if step in (None, one.split.step)]
+    rows, following = shards_of(wanted[-1], state, after, limit) if wanted else ([], None)
+    splits = [SplitOut.model_validate(one.to_json()) for one in found]
+    return ShardsOut(splits=splits, items=[_shard(row) for row in rows], next=following)
+
+
+def _shard(row: Run) -> ShardOut:
+    own = row.inputs.get("shard")
+    return ShardOut(
+        run_id=row.pk,
+        shard=row.shard or 0,
+        state=row.state,
+        waiting_for=row.waiting_for,
+        reason=row.reason,
+        item=row.inputs.get("item"),
+        branch=own.get("branch") if isinstance(own, dict) else None,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
 
 
 @router.post("/{run_id}/cancel", response={202: None}, summary="End a run")

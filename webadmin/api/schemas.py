@@ -173,6 +173,38 @@ class CheckpointOut(Schema):
     created_at: datetime
 
 
+class SplitOut(Schema):
+    """A step that is done as shards. ``counts`` has every state that any shard is in."""
+
+    step: str
+    attempt: int
+    total: int
+    expanding: bool
+    outcome: str
+    reason: str
+    counts: dict[str, int]
+
+
+class ShardOut(Schema):
+    run_id: UUID
+    shard: int
+    state: str
+    waiting_for: str
+    reason: str
+    item: Any
+    branch: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class ShardsOut(Schema):
+    """``next`` is the ``after`` of the page that follows."""
+
+    splits: list[SplitOut]
+    items: list[ShardOut]
+    next: int | None
+
+
 class StepOut(Schema):
     step: str
     attempt: int

@@ -27,9 +27,9 @@ LAST_MESSAGES = 12
 @needs(Ability.VIEW)
 def overview(request: HttpRequest) -> HttpResponse:
     cursor, now = current_cursor(), datetime.now(UTC)
-    runs = list(Run.objects.order_by("-id")[:LAST_RUNS])
+    runs = list(Run.whole.order_by("-id")[:LAST_RUNS])
     name_tasks(runs)
-    unfinished = Run.objects.filter(state__in=["queued", "running", "waiting"])
+    unfinished = Run.whole.filter(state__in=["queued", "running", "waiting"])
     counts = dict(unfinished.values_list("state").annotate(Count("id")).order_by())
     context = {
         "cursor": cursor,

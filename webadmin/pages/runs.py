@@ -21,6 +21,7 @@ from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, person
 from webadmin.pages.ended import context_of
 from webadmin.pages.paging import PAGE, cut, uuid_key
+from webadmin.pages.shards import split_views
 from webadmin.pages.timeline import bars
 
 
@@ -37,7 +38,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
     cursor = current_cursor()
     state, task = request.GET.get("state", ""), request.GET.get("task", "")
     names = dict(Task.objects.values_list("name", "id"))
-    rows = Run.objects.order_by("-id")
+    rows = Run.whole.order_by("-id")
     if state in set(RunState):
         rows = rows.filter(state=state)
     if task:
@@ -81,6 +82,9 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "why": _why(run),
         "kept": _kept(run_id) if any(step.state == StepState.INTENT for step in steps) else {},
         "due": _due(run),
+        "views": split_views(run, request.GET),
+        "shard": run.inputs.get("shard") if run.split_id else None,
+        "live": f"run/{run.pk} run/{run.parent_run_id}" if run.split_id else f"run/{run.pk}",
         "may_act": person(request).can(Ability.CANCEL_RUNS),
         "may_run": person(request).can(Ability.RUN_TASKS),
         **context_of(run, version, request.GET.get("from", "")),
@@ -103,6 +107,9 @@ def _due(run: Run) -> datetime | None:
 
 def _why(run: Run) -> str:
     """The sentence of why this run exists; ``reason`` may say by now why it ended."""
+    shard = run.inputs.get("shard") if run.split_id else None
+    if isinstance(shard, dict):
+        return _("It is one of the shards of the step %(step)s.") % {"step": shard.get("step", "?")}
     event = run.inputs.get("event") if isinstance(run.inputs, dict) else None
     if isinstance(event, dict) and event.get("due_at"):
         return _("Its time had come:")

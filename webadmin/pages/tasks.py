@@ -52,7 +52,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
 def task_page(request: HttpRequest, name: str) -> HttpResponse:
     cursor = current_cursor()
     task = task_or_404(name)
-    last_runs = list(Run.objects.filter(task_id=task.pk).order_by("-id")[:10])
+    last_runs = list(Run.whole.filter(task_id=task.pk).order_by("-id")[:10])
     for run in last_runs:
         run.task_name = task.name  # type: ignore[attr-defined]  # for the template
     context = {

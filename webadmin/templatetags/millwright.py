@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from appliance.accounts.domain import Ability
 from appliance.lib.config import Durability
 from appliance.processes.signs import BROKER_PART
+from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, current
 from appliance.tasks.models import TaskTrigger
 from webadmin.words import ABILITIES, DURABILITY, PARTS, word
@@ -112,6 +113,15 @@ def one_line(value: Any) -> str:
     """A JSON value on one line of a table."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return " ".join(text.split())[:200]
+
+
+@register.filter
+def item_of(shard: Run) -> str:
+    """What a shard is about: its item, or the name of its branch."""
+    if "item" in shard.inputs:
+        return one_line(shard.inputs["item"])
+    own = shard.inputs.get("shard")
+    return str(own.get("branch", "")) if isinstance(own, dict) else ""
 
 
 @register.filter

@@ -20,7 +20,9 @@ NOT_PAGES = {
     "hook": "starts a task",
     "anything-else": "is no page",
     "setup": "is for a box without people",
-    "login": "sends who is logged in on",
+    "account_login": "sends who is logged in on",
+    "mfa_authenticate": "sends who is logged in on",
+    "password-link": "is for who holds a link",
     "api-1:api-root": "is the name of the API alone",
 }
 """Addresses that are left out, and why. What answers to POST only is found out by asking."""

@@ -6,7 +6,7 @@ from appliance.runs.admission_sql import CREATE, DROP
 
 
 class Migration(migrations.Migration):
-    dependencies = [("runs", "0005_resume")]
+    dependencies = [("runs", "0006_shards")]
 
     operations = [
         migrations.RunSQL(CREATE, reverse_sql=DROP),

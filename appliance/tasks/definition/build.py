@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from re import fullmatch
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +12,14 @@ from appliance.actions.contract import ActionKind
 from appliance.actions.registry import registry
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.tasks.definition import vocabulary as words
+from appliance.tasks.definition.base import IDENTIFIER
+from appliance.tasks.definition.bodies import (
+    BODY_KEYS,
+    DEEPEST,
+    MOST_BRANCHES,
+    NOT_AROUND_BODIES,
+    Body,
+)
 from appliance.tasks.definition.draft import Draft, Outline
 from appliance.tasks.definition.header import TaskHeader
 from appliance.tasks.definition.issues import Issue, issues_of, suggestion_or_list
@@ -23,6 +32,8 @@ MOST_STEPS = 200
 MOST_TRIGGERS = 50
 MOST_UNDO = 20
 
+_Inside = tuple[tuple[Path, tuple[Outline, ...]], ...]
+_NOTHING_INSIDE: _Inside = ()
 _LIST_KEYS = frozenset({"trigger", "triggers", "actions", "on_failure"})
 _EXIT_STATUS_KINDS = frozenset({"shell", "container"})
 
@@ -32,6 +43,7 @@ class _Builder:
     raw: JsonObject
     issues: list[Issue] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
+    depth: int = 0
 
     def add(self, path: Path, message: str, **more: Any) -> None:
         self.issues.append(Issue(path, message, **more))
@@ -115,20 +127,58 @@ class _Builder:
         elif key == "on_failure" and written == words.ON_FAILURE_UNDO:
             if not any(isinstance(one, dict) and one.get("undo") for one in _items(self.raw.get("actions"))):
                 self.add((key,), "no action says how it is undone", hint="give one of them `undo:`")
-        elif not isinstance(written, list) or not 0 < len(written) <= MOST_STEPS:
-            expected = f"a list of 1 to {MOST_STEPS} actions" + (", or `undo`" if key == "on_failure" else "")
-            self.add((key,), "this does not fit", expected=expected)
         else:
-            ids = self._step_ids(key, written)
-            return [self._outline((key, index), ids[index], value) for index, value in enumerate(written)]
+            return self._sequence((key,), written, "" if key == "actions" else f"{key}-")
         return []
 
-    def _outline(self, path: Path, step_id: str, value: JsonValue) -> Outline:
-        spec = self._step(path, step_id, value)
-        given = value if isinstance(value, dict) else {}
-        return Outline(step_id, spec, "condition" in given, given.get("on_error") == OnError.CONTINUE)
+    def _sequence(self, path: Path, written: JsonValue, prefix: str) -> list[Outline]:
+        """The steps of one list. Those without an id get ``prefix``, their kind and its ordinal."""
+        if not isinstance(written, list) or not 0 < len(written) <= MOST_STEPS:
+            self.add(path, "this does not fit", expected=f"a list of 1 to {MOST_STEPS} actions")
+            return []
+        ids = self._step_ids(path, written, prefix)
+        return [self._outline((*path, index), ids[index], value) for index, value in enumerate(written)]
 
-    def _step_ids(self, key: str, written: list[JsonValue]) -> list[str]:
+    def _outline(self, path: Path, step_id: str, value: JsonValue) -> Outline:
+        given: dict[str, Any] = value if isinstance(value, dict) else {}
+        before, inside = len(self.issues), _NOTHING_INSIDE
+        key = BODY_KEYS.get(str(given.get("type")))
+        if key in given and key is not None:
+            given, inside = self._bodies(path, step_id, key, given)
+        spec = self._step(path, step_id, given if isinstance(value, dict) else value)
+        whole = spec if len(self.issues) == before else None
+        tolerated = given.get("on_error") == OnError.CONTINUE
+        return Outline(step_id, whole, "condition" in given, tolerated, inside)
+
+    def _bodies(
+        self, path: Path, step_id: str, key: str, given: dict[str, Any]
+    ) -> tuple[dict[str, Any], _Inside]:
+        """Read the steps inside a step; gives it with its bodies validated, and their outlines."""
+        for common in NOT_AROUND_BODIES.keys() & given.keys():
+            said = f"`{given['type']}` takes no `{common}`"
+            self.add((*path, common), said, hint=NOT_AROUND_BODIES[common], at_key=True)
+        if self.depth == DEEPEST:
+            self.add((*path, key), f"more than {DEEPEST} steps with steps inside one another", at_key=True)
+            return {**given, key: Body(()) if key == "actions" else {}}, ()
+        written, inside = given[key], []
+        branches = written if key == "branches" else {"": written}
+        if not isinstance(branches, dict) or not 0 < len(branches) <= MOST_BRANCHES:
+            expected = f"a mapping of 1 to {MOST_BRANCHES} names to lists of actions"
+            self.add((*path, key), "this does not fit", expected=expected)
+            return {**given, key: {}}, ()
+        self.depth += 1
+        for name, steps in branches.items():
+            below: Path = (key, name) if key == "branches" else (key,)
+            if key == "branches" and not fullmatch(IDENTIFIER, name):
+                self.add((*path, *below), f"{name!r} cannot name a branch", at_key=True)
+            stem = f"{step_id}-{name}-" if key == "branches" else f"{step_id}-"
+            inside.append((below, tuple(self._sequence((*path, *below), steps, stem))))
+        self.depth -= 1
+        bodies = [Body(tuple(one.spec for one in outlines if one.spec)) for _, outlines in inside]
+        held = dict(zip(branches, bodies, strict=True)) if key == "branches" else bodies[0]
+        return {**given, key: held}, tuple(inside)
+
+    def _step_ids(self, path: Path, written: list[JsonValue], prefix: str) -> list[str]:
         """Given ids, and for the others the kind and its ordinal; each once in the whole task."""
         given = {str(step["id"]) for step in written if isinstance(step, dict) and step.get("id")}
         ids: list[str] = []
@@ -137,10 +187,12 @@ class _Builder:
             if isinstance(step, dict) and step.get("id"):
                 chosen = str(step["id"])
                 if chosen in self.ids:
-                    self.add((key, index, "id"), f"a second step `{chosen}`", hint="ids are unique in a task")
+                    self.add(
+                        (*path, index, "id"), f"a second step `{chosen}`", hint="ids are unique in a task"
+                    )
             else:
                 kind = str(step.get("type", "step")) if isinstance(step, dict) else "step"
-                stem = kind if key == "actions" else f"{key}-{kind}"
+                stem = f"{prefix}{kind}"
                 counts[stem] = counts.get(stem, 0) + 1
                 while (chosen := f"{stem}-{counts[stem]}") in self.ids | given:
                     counts[stem] += 1
@@ -153,8 +205,10 @@ class _Builder:
             self.add(path, "this does not fit", expected="a mapping with type: and what that kind asks for")
             return None
         before = len(self.issues)
-        for key in words.LATER_STEP_KEYS & value.keys():
+        later = words.LATER_STEP_KEYS | words.LATER_PARAMS.get(str(value.get("type")), frozenset())
+        for key in later & value.keys():
             self.add((*path, key), f"`{key}` {words.NOT_YET}", at_key=True)
+        value = {key: part for key, part in value.items() if key not in later}
         kind = self._kind(path, value)
         common = self._common(path, value)
         params = self._params(path, value, kind) if kind else None
@@ -172,6 +226,9 @@ class _Builder:
         many = written if isinstance(written, list) else [written]
         if path[0] == "on_failure":
             self.add(where, "only `actions` are undone", hint="take `undo` away here", at_key=True)
+        if self.depth:
+            hint = "put `undo` on the step around it"
+            self.add(where, "steps inside others are not undone one by one", hint=hint, at_key=True)
         if value.get("safe_state") is True:
             self.add(where, "a safe state is never undone", hint="keep one of the two", at_key=True)
         if not 0 < len(many) <= MOST_UNDO:

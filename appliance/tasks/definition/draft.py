@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from appliance.lib.jsontypes import JsonObject
+from appliance.tasks.definition.bodies import canonical_step
 from appliance.tasks.definition.header import TaskHeader
 from appliance.tasks.definition.issues import Issue
 from appliance.tasks.definition.steps import StepSpec
@@ -21,6 +22,8 @@ class Outline:
     """It may be skipped."""
     tolerated: bool
     """It may fail and the task goes on."""
+    inside: tuple[tuple[Path, tuple["Outline", ...]], ...] = ()
+    """The sequences of steps inside it, each with its path below this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,11 @@ class Parts:
         """The one JSON form of the task."""
         whole: JsonObject = self.header.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         whole["triggers"] = [trigger.canonical() for trigger in self.triggers]
-        whole["actions"] = [_canonical_step(step) for step in self.actions]
+        whole["actions"] = [canonical_step(step) for step in self.actions]
         if self.undo_on_failure:
             whole["on_failure"] = ON_FAILURE_UNDO
         if self.on_failure:
-            whole["on_failure"] = [_canonical_step(step) for step in self.on_failure]
+            whole["on_failure"] = [canonical_step(step) for step in self.on_failure]
         return whole
 
 
@@ -69,11 +72,3 @@ def parts_of(draft: Draft) -> Parts | None:
         tuple(outline.spec for outline in draft.on_failure if outline.spec),
         draft.raw.get("on_failure") == ON_FAILURE_UNDO,
     )
-
-
-def _canonical_step(step: StepSpec) -> JsonObject:
-    apart = {"params", "undo", "undoes", *({"id"} if step.undoes else ())}
-    common = step.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=apart)
-    if step.undo:
-        common["undo"] = [_canonical_step(one) for one in step.undo]
-    return {**common, **step.params.model_dump(mode="json", by_alias=True, exclude_defaults=True)}

@@ -9,7 +9,14 @@ _ALSO = frozenset({"run.succeeded", "run.failed", "run.cancelled", "run.undone",
 """Ends of runs: ``run.changed`` with that state, under the name that people look for."""
 
 _TOO_MANY = frozenset(
-    {"step.changed", "occurrence.recorded", "run.changed", "delivery.changed", "feed.message"}
+    {
+        "step.changed",
+        "shards.changed",
+        "occurrence.recorded",
+        "run.changed",
+        "delivery.changed",
+        "feed.message",
+    }
 )
 """Every run makes several of these: a task started by them would start itself."""
 

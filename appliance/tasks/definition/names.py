@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from appliance.expressions import compile_template
 from appliance.expressions.fields import names_in
 from appliance.lib.jsontypes import JsonValue
+from appliance.tasks.definition.bodies import BODY_NAMES
 from appliance.tasks.definition.draft import Draft, Outline
 from appliance.tasks.definition.header import MOST_VARIABLES
 from appliance.tasks.definition.issues import Issue, suggestion, texts_of
@@ -61,10 +62,14 @@ class _Place:
     every_step: tuple[Outline, ...] = ()
     on_failure: bool = False
     undo: bool = False
+    inside: frozenset[str] = frozenset()
+    """What the steps around this one bring, as ``item`` and ``index``."""
 
     def judge(self, name: str) -> _Wrong | None:
         """What is wrong with using ``name`` (``root`` or ``root.key``) here."""
         root, _, key = name.partition(".")
+        if root in self.inside:
+            return None
         if root in IN_STEPS and not self.in_step:
             return _Wrong(f"`{root}` exists in actions only", never=True)
         match root:
@@ -131,7 +136,7 @@ class _Place:
     def _known(self) -> frozenset[str]:
         hidden = frozenset[str]() if self.on_failure or self.undo else frozenset({"error"})
         brought = frozenset[str]().union(*(brought_by(trigger) for trigger in self.triggers))
-        return ALWAYS | brought | (IN_STEPS - hidden if self.in_step else frozenset())
+        return ALWAYS | brought | self.inside | (IN_STEPS - hidden if self.in_step else frozenset())
 
 
 def _surely_ran(step: Outline) -> bool:
@@ -158,30 +163,38 @@ def name_issues(draft: Draft) -> list[Issue]:
         ("actions", draft.actions, ()),
         ("on_failure", draft.on_failure, draft.actions),
     ):
-        for index, step in enumerate(steps):
-            place = replace(
-                rules,
-                in_step=True,
-                before=(*earlier, *steps[:index]),
-                every_step=(*draft.actions, *draft.on_failure),
-                on_failure=key == "on_failure",
-            )
-            if step.spec is not None:
-                issues += _step_issues(draft, (key, index), step.spec, place)
-                issues += _undo_issues(draft, (key, index), step, place)
+        place = replace(
+            rules,
+            in_step=True,
+            before=earlier,
+            every_step=(*draft.actions, *draft.on_failure),
+            on_failure=key == "on_failure",
+        )
+        issues += _sequence_issues(draft, (key,), steps, place)
     return issues
 
 
-def _undo_issues(draft: Draft, path: Path, step: Outline, place: _Place) -> Iterator[Issue]:
+def _sequence_issues(draft: Draft, path: Path, steps: tuple[Outline, ...], place: _Place) -> Iterator[Issue]:
+    """The issues of steps one after another, and of those inside them."""
+    for index, step in enumerate(steps):
+        here = replace(place, before=(*place.before, *steps[:index]))
+        if step.spec is not None:
+            yield from _step_issues(draft, (*path, index), step.spec, here)
+            yield from _undo_issues(draft, (*path, index), step.spec, step, here)
+        for below, inside in step.inside:
+            brought = BODY_NAMES["foreach" if below == ("actions",) else "parallel"]
+            within = replace(here, inside=here.inside | brought, every_step=(*here.every_step, *inside))
+            yield from _sequence_issues(draft, (*path, index, *below), inside, within)
+
+
+def _undo_issues(draft: Draft, path: Path, spec: StepSpec, step: Outline, place: _Place) -> Iterator[Issue]:
     """What undoes a step sees what that step saw, and its output for sure: only what took effect is undone."""
-    if step.spec is None:
-        return
     sure = replace(step, conditional=False, tolerated=False)
     place = replace(place, before=(*place.before, sure), undo=True)
     listed = isinstance(part_at(draft.raw, (*path, "undo")), list)
-    for index, spec in enumerate(step.spec.undo):
+    for index, undo in enumerate(spec.undo):
         at = (*path, "undo", index) if listed else (*path, "undo")
-        yield from _step_issues(draft, at, spec, place)
+        yield from _step_issues(draft, at, undo, place)
 
 
 def _step_issues(draft: Draft, path: Path, step: StepSpec, place: _Place) -> Iterator[Issue]:

@@ -6,6 +6,7 @@ from pydantic import PrivateAttr
 
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.tasks.definition.bodies import each_step
 from appliance.tasks.definition.build import draft_of
 from appliance.tasks.definition.draft import Parts, parts_of
 from appliance.tasks.definition.header import TaskHeader
@@ -54,7 +55,8 @@ class TaskDefinition(TaskHeader):
     @property
     def called_tasks(self) -> tuple[str, ...]:
         """The names of the tasks that it calls, in order."""
-        calls = (getattr(s.params, "task", None) for s in self.all_steps if s.type == "task")
+        steps = each_step(self.all_steps)
+        calls = (getattr(step.params, "task", None) for step in steps if step.type == "task")
         return tuple(name for name in calls if isinstance(name, str))
 
     @cached_property

@@ -82,9 +82,7 @@ LATER_KINDS = frozenset(
         "container",
         "device_write",
         "firmware",
-        "foreach",
         "llm",
-        "parallel",
         "report",
         "sync",
     }
@@ -93,6 +91,7 @@ LATER_TRIGGERS = frozenset({"chat"})
 LATER_TRIGGER_KEYS: frozenset[str] = frozenset()
 LATER_TASK_KEYS: frozenset[str] = frozenset()
 LATER_STEP_KEYS = frozenset({"sandbox"})
+LATER_PARAMS = {"foreach": frozenset({"query"})}
 LATER_VALUES: frozenset[tuple[str, str]] = frozenset()
 
 NOT_YET = "is known, but not in this version"

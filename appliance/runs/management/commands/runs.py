@@ -12,6 +12,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.runs import ended, services
 from appliance.runs.management.commands.tasks import variables
 from appliance.runs.models import Checkpoint, Run, Step
+from appliance.runs.shards.reading import progress_of
 from appliance.tasks.models import Task
 
 
@@ -55,7 +56,7 @@ class Command(BaseCommand):
 
     def _list(self, options: dict[str, Any]) -> None:
         names = dict(Task.objects.values_list("id", "name"))
-        rows = Run.objects.order_by("-id")
+        rows = Run.whole.order_by("-id")
         if options["state"]:
             rows = rows.filter(state=options["state"])
         found = [
@@ -97,6 +98,9 @@ class Command(BaseCommand):
             "forked_from": str(run.forked_from) if run.forked_from else None,
             "forked_at_step": run.forked_at_step,
         }
+        shards = progress_of(run.pk)
+        if shards:
+            shown["shards"] = [one.to_json() for one in shards]
         if options["as_json"]:
             self.stdout.write(json.dumps(shown))
             return
@@ -107,6 +111,9 @@ class Command(BaseCommand):
             self.stdout.write(f"  {step.step:<20} #{step.attempt} {step.state:<12} {step.error}")
         for one in kept:
             self.stdout.write(f"  checkpoint {one.number} of {one.step}, {one.size} bytes")
+        for split in shards:
+            said = ", ".join(f"{kind} {number}" for kind, number in split.counts.items())
+            self.stdout.write(f"  shards of {split.split.step}: {split.total} ({said})")
 
     def _resume(self, options: dict[str, Any]) -> None:
         wanted = ended.Resume(

@@ -1,0 +1,100 @@
+"""``foreach``: the same steps for every item, each item a shard of its own that any worker may take."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from appliance.actions.contract import (
+    ActionKind,
+    EffectClass,
+    Params,
+    StateReader,
+    StepContext,
+    StepResult,
+    render_fields,
+)
+from appliance.expressions import Tree
+from appliance.expressions.fields import TemplateField, TextField, TreeField
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.tasks.definition.bodies import BodyField
+from appliance.tasks.definition.joining import ALL, Join, JoinField
+
+MOST_AT_ONCE = 64
+_SOURCES = ("items", "range", "lines")
+
+
+class Collect(StrEnum):
+    """What the step's output is."""
+
+    OUTPUTS = "outputs"
+    COUNTS = "counts"
+
+
+class RangeParams(Params):
+    """Whole numbers."""
+
+    start: TemplateField = Field(alias="from")
+    """The first number."""
+    to: TemplateField
+    """The last number; it counts too."""
+    step: TemplateField | None = None
+    """From one number to the next; without it 1. A negative one counts down."""
+
+
+class ForeachParams(Params):
+    items: TreeField = Tree(None)
+    """A list, or an expression that gives one."""
+    range: RangeParams | None = None
+    """Whole numbers instead: `{from: 1, to: 100}`, with `step:` where it is not 1."""
+    lines: TextField | None = None
+    """The lines of a file instead: an absolute path that a command of this task may read."""
+    actions: BodyField
+    """What is done for each item; sees `item` and `index` (from 0)."""
+    parallelism: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = 8
+    """How many items are under way at once."""
+    join: JoinField = ALL
+    """`all` does every item and fails where one failed. `any` and `{at_least: N}` are done when so many have
+    succeeded. `{tolerate: M}` gives up when more than M have failed. What is left then is cancelled."""
+    collect: Collect = Collect.OUTPUTS
+    """The step's output: `outputs`, the list of what the last step of each item gave (counts where that is
+    long); or `counts`."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ForeachParams":
+        if len(self.model_fields_set & set(_SOURCES)) != 1:
+            raise ValueError("give one of items:, range: and lines:")
+        return self
+
+
+class ForeachAction(ActionKind[ForeachParams]):
+    """Made of steps: the engine performs it (appliance.runs.shards), no worker is held meanwhile."""
+
+    name = "foreach"
+    params = ForeachParams
+    default_timeout = timedelta(days=7).total_seconds()
+
+    def effect(self, params: ForeachParams) -> EffectClass:
+        return EffectClass.PURE
+
+    def arguments(
+        self, params: ForeachParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
+    ) -> JsonObject:
+        """What is kept of the step's input: where the items come from, never the items."""
+        said: JsonObject = {"parallelism": params.parallelism, "join": written(params.join)}
+        if params.range is not None:
+            return {"range": render_fields(params.range, scope, state), **said}
+        if params.lines is not None:
+            return {"lines": params.lines.render(scope, state=state), **said}
+        items = params.items.render(scope, state=state)
+        return {"items": len(items) if isinstance(items, list) else str(type(items).__name__), **said}
+
+    async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        raise NotImplementedError("performed by appliance.runs.shards.splitter")
+
+
+def written(join: Join) -> JsonValue:
+    said: JsonValue = join.written()  # type: ignore[assignment]  # a mapping to whole numbers is JSON
+    return said

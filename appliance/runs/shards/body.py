@@ -1,0 +1,61 @@
+"""A shard's run: the steps of its body, and the names that its row brings."""
+
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.runs.plan import Progress
+from appliance.tasks.definition import StepSpec, TaskDefinition
+from appliance.tasks.definition.bodies import bodies_of, names_inside, step_named
+
+ALWAYS_KEPT = ("chain", "depth", "vars")
+
+
+def own_definition(definition: TaskDefinition, inputs: JsonObject) -> TaskDefinition:
+    """The task as this run performs it: the whole, or for a shard the body that it is one time of."""
+    shard = inputs.get("shard")
+    if not isinstance(shard, dict):
+        return definition
+    step = step_named((*definition.actions, *definition.on_failure), str(shard["step"]))
+    body = bodies_of(step).get(str(shard.get("branch", "")), ()) if step else ()
+    return definition.model_copy(update={"actions": body, "on_failure": ()})
+
+
+def bring(inputs: JsonObject, base: JsonObject, progress: Progress) -> None:
+    """Add what a shard's row brings to the names that its steps see."""
+    if "shard" not in inputs:
+        return
+    for name in ("item", "index", "error"):
+        if name in inputs:
+            base[name] = inputs[name]
+    outputs = inputs.get("outputs")
+    if isinstance(outputs, dict):
+        progress.outputs = {**outputs, **progress.outputs}
+    if "output" in inputs and not progress.has_output:
+        progress.output, progress.has_output = inputs["output"], True
+
+
+def context_of(
+    definition: TaskDefinition, spec: StepSpec, inputs: JsonObject, scope: JsonObject
+) -> JsonObject:
+    """What every shard's row gets of what is around it: all that the body names, and nothing else.
+
+    ``scope`` is what the step that is split sees.
+    """
+    names = names_inside(spec)
+    if definition.gate is not None:
+        names |= definition.gate.plant_state.names | definition.gate.plant_state.guarded
+    roots = {name.partition(".")[0] for name in names}
+    context: JsonObject = {key: inputs[key] for key in ALWAYS_KEPT if key in inputs}
+    context |= {key: inputs[key] for key in ("payload", "topic", "event") if key in inputs and key in roots}
+    captures = inputs.get("captures")
+    if isinstance(captures, dict):
+        context["captures"] = {key: value for key, value in captures.items() if key in roots}
+    context |= {
+        key: scope[key] for key in ("item", "index", "output", "error") if key in roots and key in scope
+    }
+    outputs = scope.get("outputs")
+    if isinstance(outputs, dict) and "outputs" in roots:
+        used = {name.partition(".")[2] for name in names if name.startswith("outputs.")}
+        kept: dict[str, JsonValue] = {
+            key: value for key, value in outputs.items() if "outputs" in names or key in used
+        }
+        context["outputs"] = kept
+    return context

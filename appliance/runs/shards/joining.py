@@ -1,0 +1,80 @@
+"""What a step gives when its shards are done."""
+
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.actions.contract import Status, StepResult
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.runs.actions.foreach import Collect, ForeachParams
+from appliance.runs.shards import sql
+from appliance.runs.shards.split import Split, shard_id
+from appliance.tasks.definition import StepSpec
+from appliance.tasks.definition.joining import Join, JoinPolicy
+
+MOST_OUTPUTS = 1000
+MOST_OUTPUT_BYTES = 64 * 1024
+NOTHING = "there was nothing to do: no items"
+
+
+def impossible(join: Join, count: int) -> StepResult | None:
+    """What is known before anything is done: nothing to do, or never enough."""
+    if join.policy is JoinPolicy.AT_LEAST and count < join.number:
+        said = f"{join.number} must succeed, and there are {count or 'no'} items"
+        return StepResult.failed(said, retryable=False, total=count)
+    if count == 0:
+        return StepResult(Status.SUCCEEDED, [], {"total": 0, "note": NOTHING})
+    return None
+
+
+async def result_of(
+    pool: AsyncConnectionPool[AsyncConnection[Any]], split: Split, spec: StepSpec
+) -> StepResult:
+    """The result of a closed split."""
+    detail: JsonObject = {**split.counts, "join": str(split.outcome)}
+    missed = split.failed + split.cancelled
+    first = f"; first {split.reason}" if split.reason else ""
+    if split.outcome != "succeeded":
+        return StepResult.failed(_failure(split, missed) + first, retryable=False, **detail)
+    output, note = await _collected(pool, split, spec)
+    if note:
+        detail["note"] = note
+    tolerated = f"{split.failed} of {split.total} failed{first}" if split.failed else ""
+    return StepResult(Status.SUCCEEDED, output, detail, stderr=tolerated)
+
+
+def _failure(split: Split, missed: int) -> str:
+    if split.outcome == "cancelled":
+        return "cancelled before its shards were done"
+    if split.join_policy == JoinPolicy.AT_LEAST:
+        return f"{split.succeeded} of {split.total} succeeded, at least {split.join_number} must"
+    if split.join_policy == JoinPolicy.TOLERATE:
+        return (
+            f"{split.failed} of {split.total} failed, at most {split.join_number} may; the rest was cancelled"
+        )
+    return f"{missed} of {split.total} did not succeed"
+
+
+async def _collected(
+    pool: AsyncConnectionPool[AsyncConnection[Any]], split: Split, spec: StepSpec
+) -> tuple[JsonValue, str]:
+    """The outputs of the shards where they are few and small, else the counts and a note that says so."""
+    total = split.total or 0
+    counts: JsonObject = split.counts
+    if isinstance(spec.params, ForeachParams) and spec.params.collect is Collect.COUNTS:
+        return counts, ""
+    if total > MOST_OUTPUTS:
+        return counts, f"more than {MOST_OUTPUTS} outputs: the counts instead"
+    ids = [shard_id(split.id, shard) for shard in range(total)]
+    async with pool.connection() as connection:
+        cursor = await connection.execute(sql.OUTPUT_BYTES, {"ids": ids})
+        row = await cursor.fetchone()
+        if row is None or row[0] > MOST_OUTPUT_BYTES:
+            return counts, f"outputs of more than {MOST_OUTPUT_BYTES // 1024} KiB: the counts instead"
+        cursor = await connection.execute(sql.OUTPUTS, {"ids": ids})
+        outputs: list[JsonValue] = [output for _, output in await cursor.fetchall()]
+    names = split.source.get("names")
+    if isinstance(names, list):
+        return {str(name): output for name, output in zip(names, outputs, strict=True)}, ""
+    return outputs, ""

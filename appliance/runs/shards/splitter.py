@@ -1,0 +1,240 @@
+"""Performs ``foreach`` and ``parallel``: expands the step into shards, lets the run wait, and joins what they gave.
+
+Expanding can stop anywhere and go on: each shard's identifier is computed, and the split's row says how far
+it came. No shard has its turn before all are there.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from appliance.actions.contract import EffectClass, Services, Status, StepResult
+from appliance.lib.clock import Clock
+from appliance.lib.digest import canonical_json
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.plain import plain, plain_object
+from appliance.runs.actions.foreach import ForeachParams
+from appliance.runs.actions.parallel import ParallelParams
+from appliance.runs.domain import StepState, Waiting
+from appliance.runs.ledger import LeaseLost, Ledger
+from appliance.runs.plan import Next, Phase
+from appliance.runs.recorder import Recorder
+from appliance.runs.renderer import Renderer
+from appliance.runs.shards import counting, sql
+from appliance.runs.shards.body import context_of
+from appliance.runs.shards.joining import impossible, result_of
+from appliance.runs.shards.lines import line_batches, line_source
+from appliance.runs.shards.sources import (
+    Batch,
+    NoShards,
+    as_row,
+    batches,
+    branch_source,
+    check_bytes,
+    list_source,
+    range_source,
+)
+from appliance.runs.shards.split import Split, shard_id, split_id
+from appliance.runs.walk import Walk
+from appliance.tasks.definition.bodies import BODY_KEYS
+from appliance.tasks.definition.joining import Join, JoinPolicy
+
+
+class Splitter:
+    """Stateless: everything is in the split's row and in those of its shards."""
+
+    def __init__(
+        self, ledger: Ledger, recorder: Recorder, renderer: Renderer, services: Services, clock: Clock
+    ) -> None:
+        self._ledger = ledger
+        self._recorder = recorder
+        self._renderer = renderer
+        self._services = services
+        self._clock = clock
+
+    async def perform(self, walk: Walk, following: Next, arguments: JsonObject) -> StepResult:
+        """Begin or go on. WAITING as long as shards are to be done. Raises LeaseLost, TargetAway."""
+        identifier = split_id(walk.row.id, following.spec.id, following.attempt)
+        split = await self._get(identifier)
+        try:
+            if split is None:
+                opened = await self._open(walk, following, identifier, arguments)
+                if isinstance(opened, StepResult):
+                    return opened
+                split = opened
+            if split.total is None and not split.outcome:
+                split = await self._expand(walk, following, split)
+        except NoShards as error:
+            return StepResult.failed(str(error), retryable=False)
+        if split.closed_at is not None:
+            return await result_of(self._ledger.pool, split, following.spec)
+        if split.due_at is not None and self._clock.now() >= split.due_at:
+            return StepResult.failed("not finished within its own time", retryable=False, **split.counts)
+        return waiting(arguments, self._wake_at(walk, following, split))
+
+    def _wake_at(self, walk: Walk, following: Next, split: Split) -> datetime | None:
+        """Only a time limit wakes a run whose shards are not done; the last of them does otherwise."""
+        deadline = walk.row.deadline if following.phase is Phase.ACTIONS else None
+        limits = [limit for limit in (deadline, split.due_at) if limit is not None]
+        return min(limits) if limits else None
+
+    async def _get(self, identifier: UUID) -> Split | None:
+        async with self._ledger.pool.connection() as connection:
+            return await fetch(connection, sql.GET, {"id": identifier})
+
+    # --- begin ------------------------------------------------------------------------------------------
+
+    async def _open(
+        self, walk: Walk, following: Next, identifier: UUID, arguments: JsonObject
+    ) -> Split | StepResult:
+        spec, now = following.spec, self._clock.now()
+        scope = await self._renderer.scope(walk, spec)
+        source = await self._source(following, arguments, scope)
+        params = spec.params
+        assert isinstance(params, ForeachParams | ParallelParams)
+        count = int(str(source["count"]))
+        early = impossible(params.join, count)
+        if early is not None:
+            return early
+        context = plain_object(context_of(walk.definition, spec, walk.row.inputs, scope))
+        check_bytes(len(canonical_json(context)), source)
+        # First the step says that it waits: who finds a split whose step does not wait closes it.
+        held = waiting(arguments, None)
+        await self._recorder.record(
+            walk, following, StepState.WAITING, now, EffectClass.PURE, arguments=arguments, result=held
+        )
+        width = params.parallelism if isinstance(params, ForeachParams) else count
+        values = {
+            "id": identifier,
+            "run_id": walk.row.id,
+            "step": spec.id,
+            "attempt": following.attempt,
+            **_join(params.join),
+            "parallelism": width,
+            "context": Jsonb(context),
+            "source": Jsonb(source),
+            "shard_deadline": walk.row.deadline if following.phase is Phase.ACTIONS else None,
+            "due_at": now + spec.timeout if spec.timeout else None,
+        }
+        async with self._ledger.transaction() as connection:
+            await self._fence(connection, walk)
+            await connection.execute(sql.OPEN, values)
+            split = await fetch(connection, sql.GET, {"id": identifier})
+        assert split is not None, "it was inserted, or was there"
+        return split
+
+    async def _source(self, following: Next, arguments: JsonObject, scope: dict[str, Any]) -> JsonObject:
+        params = following.spec.params
+        if isinstance(params, ParallelParams):
+            return branch_source(list(params.branches))
+        assert isinstance(params, ForeachParams)
+        given = arguments.get("range")
+        if isinstance(given, dict):
+            return range_source(given["start"], given["to"], given["step"])
+        if "lines" in arguments:
+            return await line_source(arguments["lines"], self._services)
+        return list_source(await self._items(params, scope))
+
+    async def _items(self, params: ForeachParams, scope: dict[str, Any]) -> JsonValue:
+        items: JsonValue = plain(await self._renderer.render(params.items.render, scope))
+        return items
+
+    # --- expand -----------------------------------------------------------------------------------------
+
+    async def _expand(self, walk: Walk, following: Next, split: Split) -> Split:
+        """Insert what is missing, then give the first shards their turn. Raises NoShards and LeaseLost."""
+        done = split.expanded
+        async for batch in self._batches(walk, following, split):
+            if not await self._add(walk, split, batch, done):
+                break
+            done += len(batch.items)
+        async with self._ledger.transaction() as connection:
+            await self._fence(connection, walk)
+            await connection.execute(sql.COMPLETE, {"id": split.id})
+            complete, queued = await counting.count(connection, split.shard_of)
+        self._ledger.on_queued(queued)
+        return complete
+
+    async def _batches(self, walk: Walk, following: Next, split: Split) -> AsyncIterator[Batch]:
+        if split.source["kind"] == "lines":
+            async for batch in line_batches(split.source, self._services):
+                yield batch
+            return
+
+        async def again() -> JsonValue:
+            params = following.spec.params
+            assert isinstance(params, ForeachParams)
+            return await self._items(params, await self._renderer.scope(walk, following.spec))
+
+        async for batch in batches(split.source, split.expanded, again):
+            yield batch
+
+    async def _add(self, walk: Walk, split: Split, batch: Batch, done: int) -> bool:
+        """One transaction; gives whether the split is still wanted."""
+        branch = split.source["kind"] == "branches"
+        numbers = range(done, done + len(batch.items))
+        rows = [
+            as_row(item, number, split.step, branch)
+            for number, item in zip(numbers, batch.items, strict=True)
+        ]
+        values = {
+            "run_id": walk.row.id,
+            "split_id": split.id,
+            "context": Jsonb(split.context),
+            "deadline": split.shard_deadline,
+            "reason": f"shard of step {split.step}",
+            "ids": [shard_id(split.id, number) for number in numbers],
+            "shards": list(numbers),
+            "items": [canonical_json(row).decode() for row in rows],
+        }
+        progress = {
+            "id": split.id,
+            "expanded": done + len(batch.items),
+            "bytes": split.bytes,
+            "source": Jsonb(batch.source),
+        }
+        async with self._ledger.transaction() as connection:
+            await self._fence(connection, walk)
+            cursor = await connection.execute(sql.EXPANDED, progress)
+            if await cursor.fetchone() is None:
+                return False
+            await connection.execute(sql.ADD_SHARDS, values)
+        return True
+
+    async def _fence(self, connection: AsyncConnection[Any], walk: Walk) -> None:
+        values = {"run_id": walk.row.id, "epoch": walk.lease.epoch}
+        cursor = await connection.execute(sql.FENCE, values)
+        if await cursor.fetchone() is None:
+            raise LeaseLost(f"run {walk.row.id} is held by another worker")
+
+
+async def fetch(connection: AsyncConnection[Any], query: Any, values: dict[str, Any]) -> Split | None:
+    cursor = connection.cursor(row_factory=dict_row)
+    await cursor.execute(query, values)
+    row = await cursor.fetchone()
+    return Split.of(row) if row else None
+
+
+def waiting(arguments: JsonObject, wake_at: datetime | None) -> StepResult:
+    """The step waits for its shards; what it was given is kept for when it goes on."""
+    return StepResult(
+        Status.WAITING,
+        wake_at=wake_at,
+        waiting_for=Waiting.SHARDS.value,
+        checkpoint={"input": arguments},
+    )
+
+
+def kept_input(following: Next) -> JsonObject | None:
+    """What a split step was given when it began: its expressions are not computed again when it goes on."""
+    kept = (following.resumed_from or {}).get("input") if following.spec.type in BODY_KEYS else None
+    return kept if isinstance(kept, dict) else None
+
+
+def _join(join: Join) -> dict[str, Any]:
+    return {"join_policy": JoinPolicy(join.policy).value, "join_number": join.number}
