@@ -16,6 +16,8 @@ _WORDS: dict[str, Verb] = {
     "状态": Verb.STATUS,
     "run": Verb.RUN,
     "运行": Verb.RUN,
+    "answer": Verb.ANSWER,
+    "回答": Verb.ANSWER,
     "help": Verb.HELP,
     "帮助": Verb.HELP,
     "start": Verb.START,
@@ -50,7 +52,7 @@ def _words(text: str) -> tuple[Verb, str]:
     word, argument = match[1].lower(), match[2]
     if word in _WORDS:
         return _WORDS[word], argument
-    joined = next((known for known in ("运行", "状态") if word.startswith(known)), None)
+    joined = next((known for known in ("运行", "状态", "回答") if word.startswith(known)), None)
     if joined:
         return _WORDS[joined], f"{match[1][len(joined) :]} {argument}"
     return Verb.UNKNOWN, text
@@ -63,6 +65,7 @@ def help_text(language: str) -> str:
             "I understand:\n"
             "status - what is running\n"
             "run <task> - start a task\n"
+            "answer <code> run, all or skip - decide about missed times\n"
             "stop - stop everything, now\n"
             "help - this list"
         )

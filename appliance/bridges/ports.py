@@ -234,6 +234,7 @@ class Verb(StrEnum):
     STOP = "stop"
     STATUS = "status"
     RUN = "run"
+    ANSWER = "answer"
     HELP = "help"
     START = "start"
     UNKNOWN = "unknown"

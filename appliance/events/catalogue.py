@@ -114,6 +114,24 @@ class TaskChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class MisfireQuestion(Event):
+    """People are asked what is to become of missed times, or have answered."""
+
+    type: ClassVar[str] = "misfire.question"
+    code: str
+    task: str
+    trigger: str
+    state: str
+    missed: int = 0
+    answer: str = ""
+    principal: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"task/{self.task}"
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryChanged(Event):
     type: ClassVar[str] = "delivery.changed"
     item_id: str
@@ -252,6 +270,7 @@ CATALOGUE: dict[str, type[Event]] = {
         ShardsChanged,
         OccurrenceRecorded,
         TaskChanged,
+        MisfireQuestion,
         DeliveryChanged,
         AllStopChanged,
         AuditAlert,

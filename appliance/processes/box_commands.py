@@ -126,12 +126,19 @@ def _attempt(command: Command, by: Principal | None, now: datetime, version: str
     said: JsonObject = {"id": command.id}
     try:
         with transaction.atomic():
-            result = _perform(command, by, now, version)
+            try:
+                result = _perform(command, by, now, version)
+            except runs.NotAdmitted as error:
+                return _refused(said, error)  # committed: the occurrence that says so stays
     except MillwrightError as error:
-        told: JsonObject = {"code": error.code, "message": error.message, "hint": error.hint or ""}
-        return Answer({**said, "ok": False, "error": told}, right=not isinstance(error, NotAllowed))
+        return _refused(said, error)
     run = result.get("run") if command.name == "run" else None
     return Answer({**said, "ok": True, "result": result}, UUID(str(run)) if run else None)
+
+
+def _refused(said: JsonObject, error: MillwrightError) -> Answer:
+    told: JsonObject = {"code": error.code, "message": error.message, "hint": error.hint or ""}
+    return Answer({**said, "ok": False, "error": told}, right=not isinstance(error, NotAllowed))
 
 
 def _perform(command: Command, by: Principal | None, now: datetime, version: str) -> JsonObject:

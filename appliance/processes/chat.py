@@ -11,7 +11,19 @@ from appliance.processes.in_django import in_django
 from appliance.runs.models import Run
 from appliance.runs.services import start_task
 from appliance.safety import allstop
+from appliance.tasks.doors import answer_question
 from appliance.tasks.models import Task
+from appliance.tasks.questions import Choice
+
+_CHOICES = {
+    "run": Choice.RUN_ONCE,
+    "once": Choice.RUN_ONCE,
+    "运行": Choice.RUN_ONCE,
+    "all": Choice.RUN_ALL,
+    "全部": Choice.RUN_ALL,
+    "skip": Choice.SKIP,
+    "跳过": Choice.SKIP,
+}
 
 
 class ChatCommands:
@@ -28,6 +40,8 @@ class ChatCommands:
                     return self._stop(command, person)
                 if command.verb is Verb.RUN:
                     return self._run(command, person)
+                if command.verb is Verb.ANSWER:
+                    return self._decide(command, person)
                 if command.verb is Verb.STATUS:
                     return self._status()
             except User.DoesNotExist:
@@ -59,6 +73,18 @@ class ChatCommands:
             key=command.key,
         )
         return gettext("Started %(task)s, run %(run)s.") % {"task": name, "run": str(run_id)[-8:]}
+
+    def _decide(self, command: ChatCommand, person: User) -> str:
+        """``answer K7Q2M run``: what is to become of missed times."""
+        code, _, word = command.argument.strip().partition(" ")
+        choice = _CHOICES.get(word.strip().lower())
+        if choice is None:
+            return gettext("Write answer, the code, and one of run, all or skip.")
+        done = answer_question(code, choice, person.principal, command.received_at, key=command.key)
+        if choice is Choice.SKIP:
+            return gettext("%(task)s: the missed times stay missed.") % {"task": done.task}
+        said = gettext("%(task)s: %(count)d run(s) started.") % {"task": done.task, "count": len(done.runs)}
+        return f"{said} {done.refused}".rstrip()
 
     def _status(self) -> str:
         counts = {state: Run.whole.filter(state=state).count() for state in ("running", "queued", "waiting")}

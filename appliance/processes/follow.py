@@ -12,6 +12,7 @@ from appliance.events.journal import Cursor, CursorInvalid, Entry
 from appliance.events.services import current_cursor_async, read_types_after_async
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.intake import Intake
+from appliance.runs.lending import lent
 
 _READ = "SELECT position FROM processes_follower WHERE name = 'triggers' FOR UPDATE"
 _WRITE = """
@@ -48,16 +49,12 @@ class JournalFollower:
             pass
 
     async def _page(self) -> bool:
-        run_ids: list[UUID] = []
-        async with self._pool.connection() as connection, connection.transaction():
+        async with lent(self._pool) as connection, connection.transaction():
             position = await self._position(connection)
             page, news = await read_types_after_async(connection, position, self._types(), self.PAGE)
             if not news:
                 return False
-            for entry in page.entries:
-                kind, data = _trigger_of(entry)
-                if kind:
-                    run_ids += await self._intake.event(connection, kind, data)
+            run_ids = await self._intake.events(connection, [_trigger_of(entry) for entry in page.entries])
             await connection.execute(_WRITE, (str(page.cursor),))
         self._browsers.poke()
         if run_ids:

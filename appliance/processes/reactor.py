@@ -24,6 +24,7 @@ from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
 from appliance.outbox.network.domain import Edge
 from appliance.outbox.sender import Sender
+from appliance.processes.backlog import Backlog
 from appliance.processes.box_topics import BoxTopics
 from appliance.processes.brokers import InboundBrokers
 from appliance.processes.chat import ChatCommands
@@ -43,6 +44,7 @@ from appliance.runs.receipts import Receipts
 from appliance.runs.reconciler import Reconciler
 from appliance.runs.reflex.lane import ReflexLane
 from appliance.runs.shards.keeper import ShardKeeper
+from appliance.runs.turns import Turns
 from appliance.safety.allstop import adopt_file
 from appliance.safety.gate import Gate
 from appliance.sandbox.process.client import ProcessSandbox
@@ -57,6 +59,8 @@ RELOAD_EVERY = 0.5
 TRACES_EVERY = 0.5
 RECOVER_EVERY = 2.0
 WAKE_EVERY = 0.5
+TURN_EVERY = 0.1
+HOLD_EVERY = 0.1
 CHECK_EVERY = 30.0
 BEAT_EVERY = 2.0
 BROKERS_EVERY = 0.5
@@ -103,6 +107,8 @@ class Reactor:
             self._end,
         )
         self._reconciler = Reconciler(self._pool, self._clock)
+        self._turns = Turns(self._pool)
+        self._backlog = Backlog(self._clock.monotonic())
         self._shards = ShardKeeper(self._pool)
         self._housekeeping = Housekeeping(self._pool, self._clock, config)
         self._topics = BoxTopics(config.home.id)
@@ -136,6 +142,8 @@ class Reactor:
         self._every(TRACES_EVERY, self._intake.tell_refused)
         self._every(RECOVER_EVERY, self._recover)
         self._every(WAKE_EVERY, self._wake)
+        self._every(TURN_EVERY, self._hand_on)
+        self._every(HOLD_EVERY, self._fire_holds)
         self._every(CHECK_EVERY, self._check)
         self._every(BROKERS_EVERY, self._follow_brokers)
         self._every(NETWORK_EVERY, self._network.tick)
@@ -227,8 +235,23 @@ class Reactor:
         if woken:
             self.hint(woken)
 
+    async def _hand_on(self) -> None:
+        """Queue the next run of each line in which one has ended."""
+        started = await self._turns.hand_on()
+        if started:
+            self.hint(started)
+
+    async def _fire_holds(self) -> None:
+        """Not before what waited in the broker has been read: it may hold the no that ends a hold."""
+        connected, received = self._inbound.health().connected, self._intake.received
+        if self._backlog.read(self._clock.monotonic(), connected=connected, received=received):
+            started = await self._intake.holds_due()
+            if started:
+                self.hint(started)
+
     async def _check(self) -> None:
         await self._housekeeping.tick()
+        await self._turns.free_stranded()
         await self._reconciler.requeue_delivered()
         await self._reconciler.idle_splits()
         await self._reconciler.overdue_messages()

@@ -14,8 +14,10 @@ from psycopg import AsyncConnection
 
 from appliance.audit.services import AuditEntry, append, append_async
 from appliance.events import RunChanged
-from appliance.events.services import record_many, record_many_async
+from appliance.events.journal import columns
+from appliance.events.sql import RECORD
 from appliance.runs import sql
+from appliance.runs.asking import Ask, Asking, Tell, answer, answer_async
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import RunState
 
@@ -26,32 +28,32 @@ Told = Sequence[tuple[UUID, str, str | None]]
 def end_called(caller: UUID, reason: str) -> list[UUID]:
     """End every living run below ``caller``, on Django's connection; gives those that were told."""
     with transaction.atomic(), django_connection.cursor() as cursor:
-        cursor.execute(sql.LOCK_CALLED, {"id": caller})
-        living = [row[0] for row in cursor.fetchall()]
-        if not living:
-            return []
-        said = _reason(caller, reason)
-        cursor.execute(sql.END_CALLED, {"ids": living, "reason": said})
-        told: Told = cursor.fetchall()
-        cursor.execute(sql.END_STEPS, {"ids": _ended(told)})
-        record_many(cursor, _changes(told, said))
+        told = answer(cursor, _end(caller, reason))
         append(cursor, _entries(told, caller))
     return [run_id for run_id, _, _ in told]
 
 
 async def end_called_async(connection: AsyncConnection[Any], caller: UUID, reason: str) -> list[UUID]:
     """As ``end_called``, in the transaction of an asynchronous connection."""
-    cursor = await connection.execute(sql.LOCK_CALLED, {"id": caller})
-    living = [row[0] for row in await cursor.fetchall()]
-    if not living:
-        return []
-    said = _reason(caller, reason)
-    cursor = await connection.execute(sql.END_CALLED, {"ids": living, "reason": said})
-    told: Told = await cursor.fetchall()
-    await connection.execute(sql.END_STEPS, {"ids": _ended(told)})
-    await record_many_async(connection, _changes(told, said))
+    told = await answer_async(connection, _end(caller, reason))
     await append_async(connection, _entries(told, caller))
     return [run_id for run_id, _, _ in told]
+
+
+def _end(caller: UUID, reason: str) -> Asking[Told]:
+    living = [row[0] for row in (yield Ask(sql.LOCK_CALLED, {"id": caller}))]
+    return (yield from end_living(caller, living, reason)) if living else []
+
+
+def end_living(caller: UUID, living: Sequence[UUID], reason: str) -> Asking[Told]:
+    """End the runs below ``caller`` that ``LOCK_CALLED`` gave; what is put on record is the asker's."""
+    said = _reason(caller, reason)
+    told: Told = yield Ask(sql.END_CALLED, {"ids": list(living), "reason": said})
+    yield Tell(sql.END_STEPS, {"ids": _ended(told)})
+    changes = _changes(told, said)
+    if changes:
+        yield Tell(RECORD, columns(changes))
+    return told
 
 
 def _reason(caller: UUID, reason: str) -> str:

@@ -13,13 +13,14 @@ from appliance.audit.services import AuditEntry, append
 from appliance.events.services import record
 from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject
+from appliance.runs import admission_sql as lines
 from appliance.runs import hints, resume_sql, sql
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.fork import Fork, ForkRefused, WouldRepeat, fork_at
 from appliance.runs.models import Checkpoint, Run, Step
 from appliance.runs.plan import Phase, Progress, StepRow, took_effect, unclear
-from appliance.runs.services import NotNow, get, insert_run, task_name
+from appliance.runs.services import NotAdmitted, NotNow, get, insert_run, task_name
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.task import DefinitionError
@@ -43,14 +44,16 @@ class Resume:
 
 
 def resume(run_id: UUID, by: Principal, wanted: Resume) -> UUID:
-    """Start a run that shares what is finished of this one. Raises NotNow, ForkRefused, WouldRepeat.
+    """Start a run that shares what is finished of this one.
 
     The old run's history stays as it is. One that waits for an answer about an unclear step is ended, as
-    nobody has to answer that any more.
+    nobody has to answer that any more. Raises NotNow, ForkRefused, WouldRepeat, ReadOnlyNow, and NotAdmitted where
+    the task's limit or overlap says no.
     """
     refuse_changes(by)
     new_id = uuid7()
     with transaction.atomic():
+        _lock_task(run_id)
         old = _locked(run_id)
         _check_state(old)
         definition = _definition(old)
@@ -60,11 +63,18 @@ def resume(run_id: UUID, by: Principal, wanted: Resume) -> UUID:
             raise ForkRefused(f"checkpoint {kept.number} is of step {kept.step}, not of {fork.step}")
         _check_repeats(fork, wanted)
         inputs = _inputs(old, definition, wanted.vars or {})
-        _insert(old, definition, fork, new_id, by, inputs, kept)
         if old.state == RunState.WAITING:
+            # First: it may be the one that stands in the way of its own successor.
             _end_waiting(old, new_id, by)
+        _insert(old, definition, fork, new_id, by, inputs, kept)
     hints.look_at([new_id])
     return new_id
+
+
+def _lock_task(run_id: UUID) -> None:
+    """Before any run is locked, as admission does: two people who lock in another order could wait for each other."""
+    with connection.cursor() as cursor:
+        cursor.execute(lines.LOCK_TASK, {"task_id": get(run_id).task_id})
 
 
 def _locked(run_id: UUID) -> Run:
@@ -135,7 +145,7 @@ def _insert(
     inputs: JsonObject,
     kept: Checkpoint | None,
 ) -> None:
-    insert_run(
+    admission = insert_run(
         NewRun(
             id=new_id,
             task_id=old.task_id,
@@ -150,6 +160,8 @@ def _insert(
             forked_at_step=fork.step,
         )
     )
+    if not admission.runs:
+        raise NotAdmitted(f"the task {definition.name!r} does not run now: {admission.reason}")
     detail: JsonObject = {
         "task": definition.name,
         "of": str(old.pk),
@@ -211,7 +223,10 @@ def rows_of(run_id: UUID) -> list[StepRow]:
 
 
 def undo(run_id: UUID, by: Principal) -> None:
-    """Take back what this run did, last step first. Raises NotNow where there is nothing to take back."""
+    """Take back what this run did, last step first. Raises NotNow where there is nothing to, ReadOnlyNow.
+
+    It stands in nobody's line: what was done is taken back whatever the task does meanwhile.
+    """
     refuse_changes(by)
     with transaction.atomic(), connection.cursor() as cursor:
         run = _locked(run_id)

@@ -28,7 +28,7 @@ def identity_of(fired: Fired) -> UUID | None:
 async def only_new(
     connection: AsyncConnection[Any], decisions: Sequence[Fired | Refused]
 ) -> list[Fired | Refused]:
-    """Without those whose occurrence is there already: a run that is undone may end a second time.
+    """Without those whose occurrence is there already, or told twice: a run that is undone may end a second time.
 
     The caller holds the follower's position, so that nobody else writes such an occurrence meanwhile.
     """
@@ -41,4 +41,10 @@ async def only_new(
         return list(decisions)
     cursor = await connection.execute(_KNOWN, (list(identities.values()),))
     known = {row[0] for row in await cursor.fetchall()}
-    return [one for index, one in enumerate(decisions) if identities.get(index) not in known]
+    new: list[Fired | Refused] = []
+    for index, one in enumerate(decisions):
+        identity = identities.get(index)
+        if identity is None or identity not in known:
+            new.append(one)
+            known.add(identity)
+    return new

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,24 +20,24 @@ from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.lib.plain import plain_object, plain_text
-from appliance.runs import sql
+from appliance.lib.plain import plain_object
+from appliance.runs import holds, sql, tally
+from appliance.runs.admission import admit
+from appliance.runs.admission_sql import HOLD_BACK
+from appliance.runs.asking import answer_async
 from appliance.runs.chains import chained
-from appliance.runs.changes import run_changed
-from appliance.runs.domain import RunState
 from appliance.runs.followers import identity_of, only_new
+from appliance.runs.lending import lent
 from appliance.runs.reflex.committer import Arrival
 from appliance.runs.reflex.flight import Launched
 from appliance.runs.reflex.lane import ReflexLane
-from appliance.runs.services import run_parameters
-from appliance.tasks.matching import Armed, Fired, Refused, TriggerTable
-from appliance.tasks.ports import NewRun
+from appliance.runs.services import run_parameters, run_wanted
+from appliance.runs.tally import Batch, beyond_limit
+from appliance.tasks.matching import Fired, Refused, TriggerTable
+from appliance.tasks.ports import Admission, NewRun
 from appliance.tasks.sql import INSERT_OCCURRENCE
 
 log = logging.getLogger(__name__)
-
-KEEP_TRACES = 20
-"""Did-not-trigger traces kept per trigger."""
 
 MOST_UNTOLD = 2000
 """Traces that wait for the next moment in which they are written."""
@@ -45,27 +45,7 @@ MOST_UNTOLD = 2000
 LONGEST_CHAIN = 8
 """How many runs may start each other by way of events before the chain is cut."""
 
-_COUNT = """
-UPDATE tasks_tasktrigger t SET fired = t.fired + n.fired, refused = t.refused + n.refused,
-    failed = t.failed + n.failed,
-    last_fired_at = CASE WHEN n.fired > 0 THEN %(now)s ELSE t.last_fired_at END
-FROM unnest(%(tasks)s::bigint[], %(triggers)s::text[], %(fired)s::int[], %(refused)s::int[], %(failed)s::int[])
-    AS n(task_id, trigger, fired, refused, failed)
-WHERE t.task_id = n.task_id AND t.trigger = n.trigger
-"""
 _CHAIN = "SELECT inputs -> 'chain' FROM runs_run WHERE id = %s::uuid"
-_TRACE = """
-INSERT INTO tasks_nottriggered (task_id, trigger, at, reason, event)
-SELECT * FROM unnest(%(tasks)s::bigint[], %(triggers)s::text[], %(ats)s::timestamptz[], %(reasons)s::text[],
-    %(events)s::jsonb[])
-"""
-_PRUNE = """
-DELETE FROM tasks_nottriggered WHERE id IN (
-    SELECT id FROM (
-        SELECT id, row_number() OVER (PARTITION BY task_id, trigger ORDER BY id DESC) AS place
-        FROM tasks_nottriggered) ranked
-    WHERE place > %(keep)s)
-"""
 
 
 class NotArmed(MillwrightError):
@@ -73,23 +53,6 @@ class NotArmed(MillwrightError):
 
     code = "intake.not_armed"
     permanent = False
-
-
-@dataclass(slots=True)
-class Batch:
-    """What a batch of events amounts to."""
-
-    fired: list[Fired] = field(default_factory=list)
-    launched: list[Fired] = field(default_factory=list)
-    """Those of them that are performed in the reflex lane."""
-    refused: list[Refused] = field(default_factory=list)
-
-    def take(self, decisions: Sequence[Fired | Refused]) -> None:
-        for decision in decisions:
-            if isinstance(decision, Fired):
-                self.fired.append(decision)
-            else:
-                self.refused.append(decision)
 
 
 class Intake:
@@ -147,21 +110,29 @@ class Intake:
         """The events that any trigger named."""
         return self._armed.kinds
 
-    async def event(self, connection: AsyncConnection[Any], kind: str, data: JsonObject) -> list[UUID]:
-        """An event of the journal, in the caller's transaction. The caller hints after its commit."""
-        if not self._armed.listens(kind):
-            return []
-        chain = await _chain_of(connection, data.get("run_id"))
-        if chain >= LONGEST_CHAIN:
-            log.warning("event %s: a chain of %d runs that start each other is cut", kind, chain)
-            return []
-        batch, now = Batch(), self._clock.now()
-        found = self._armed.match_event(kind, {**data, "chain": chain}, now)
+    async def events(
+        self, connection: AsyncConnection[Any], events: Sequence[tuple[str, JsonObject]]
+    ) -> list[UUID]:
+        """Events of the journal by kind, in the caller's transaction. The caller hints after its commit.
+
+        Written as one batch, so that the tasks' locks are taken in order.
+        """
+        found: list[Fired | Refused] = []
+        now = self._clock.now()
+        for kind, data in events:
+            if not self._armed.listens(kind):
+                continue
+            chain = await _chain_of(connection, data.get("run_id"))
+            if chain >= LONGEST_CHAIN:
+                log.warning("event %s: a chain of %d runs that start each other is cut", kind, chain)
+                continue
+            found += self._armed.match_event(kind, {**data, "chain": chain}, now)
+        batch = Batch()
         batch.take(await only_new(connection, found))
         return await self._write(connection, batch, now)
 
     async def commit(self, batch: Batch, now: datetime, values: Sequence[TopicValue]) -> list[UUID]:
-        async with self._pool.connection() as connection, connection.transaction():
+        async with lent(self._pool) as connection, connection.transaction():
             if values:
                 await remember(connection, values)
             run_ids = await self._write(connection, batch, now)
@@ -175,7 +146,7 @@ class Intake:
         fired, batch.fired = batch.fired, []
         for one in fired:
             (batch.launched if reflex.takes(one.armed) else batch.fired).append(one)
-        return [reflex.launch(_new_run(one), now) for one in batch.launched]
+        return [reflex.launch(_new_run(one, now), now) for one in batch.launched]
 
     async def _arrive(
         self,
@@ -190,9 +161,11 @@ class Intake:
         async def write(connection: AsyncConnection[Any]) -> list[UUID]:
             return await self._write_runs(connection, batch, now)
 
-        arrival = Arrival(values, launched, write if batch.fired else None, counter_rows(batch, now))
+        arrival = Arrival(
+            values, launched, write if batch.fired or batch.held else None, tally.counter_rows(batch, now)
+        )
         run_ids = await reflex.arrive(arrival)
-        self._untold += batch.refused
+        self._untold += [*batch.refused, *batch.notes]
         del self._untold[:-MOST_UNTOLD]
         return run_ids
 
@@ -201,32 +174,59 @@ class Intake:
         refused, self._untold = self._untold, []
         if refused:
             async with self._pool.connection() as connection:
-                await connection.execute(_TRACE, _traces(refused, self._clock.now()))
-                await connection.execute(_PRUNE, {"keep": KEEP_TRACES})
+                await connection.execute(tally.TRACE, tally.traces(refused, self._clock.now()))
+                await connection.execute(tally.PRUNE, {"keep": tally.KEEP_TRACES})
+
+    async def holds_due(self) -> list[UUID]:
+        """Fire every hold whose time has come; gives the new runs. The caller hints."""
+        table = self._armed
+        async with lent(self._pool) as connection, connection.transaction():
+            batch = Batch(fired=await holds.due(connection, table))
+            return await self._write(connection, batch, self._clock.now())
 
     async def prune(self) -> None:
+        await holds.forget(self._pool)
         async with self._pool.connection() as connection:
-            await connection.execute(_PRUNE, {"keep": KEEP_TRACES})
+            await connection.execute(tally.PRUNE, {"keep": tally.KEEP_TRACES})
 
     async def _write(self, connection: AsyncConnection[Any], batch: Batch, now: datetime) -> list[UUID]:
-        if not batch.fired and not batch.refused:
+        if not (batch.fired or batch.refused or batch.held):
             return []
+        counted = tally.counts_of(batch)
         async with connection.pipeline():
             run_ids = await self._write_runs(connection, batch, now)
-            await connection.execute(_COUNT, _counters(batch, now))
-            if batch.refused:
-                await connection.execute(_TRACE, _traces(batch.refused, now))
+            await connection.execute(tally.COUNT, tally.counters(counted, now))
+            told = [*batch.refused, *batch.notes]
+            if told:
+                await connection.execute(tally.TRACE, tally.traces(told, now))
         return run_ids
 
     async def _write_runs(self, connection: AsyncConnection[Any], batch: Batch, now: datetime) -> list[UUID]:
-        """The occurrences and queued runs of the worker lane."""
-        runs = [_new_run(fired) for fired in batch.fired]
-        if runs:
-            async with connection.pipeline():
-                cursor = connection.cursor()
-                await cursor.executemany(INSERT_OCCURRENCE, [_occurrence(r, now) for r in runs])
+        """The holds; the occurrences of the worker lane, and the runs that their tasks' limit and overlap let in."""
+        beyond: list[Refused] = []
+        if batch.held:
+            noted = await answer_async(connection, holds.take(batch.held))
+            beyond += noted.refused
+            batch.notes += noted.notes
+        wanted = [_new_run(fired, now) for fired in batch.fired]
+        admissions = await answer_async(connection, admit(wanted))
+        beyond += beyond_limit(batch.fired, admissions)
+        batch.refused += beyond
+        seen = [(new, a) for new, a in zip(wanted, admissions, strict=True) if not a.limited]
+        runs = [new for new, admission in seen if admission.runs]
+        async with connection.pipeline():
+            cursor = connection.cursor()
+            if seen:
+                await cursor.executemany(INSERT_OCCURRENCE, [_occurrence(new, a, now) for new, a in seen])
+                await record_many_async(connection, _events(seen))
+            if runs:
                 await cursor.executemany(sql.INSERT_RUN, [run_parameters(r, now) for r in runs])
-                await record_many_async(connection, _events(runs))
+            held_back = [{"id": new.id} for new, admission in seen if admission.waits]
+            if held_back:
+                await cursor.executemany(HOLD_BACK, held_back)
+            late = tally.late_counts(runs, beyond)
+            if late:
+                await connection.execute(tally.COUNT, tally.counters(late, now))
         return [run.id for run in runs]
 
 
@@ -250,7 +250,7 @@ async def _chain_of(connection: AsyncConnection[Any], run_id: JsonValue) -> int:
     return row[0] if row and isinstance(row[0], int) else 0
 
 
-def _new_run(fired: Fired) -> NewRun:
+def _new_run(fired: Fired, now: datetime) -> NewRun:
     armed = fired.armed
     event = fired.inputs.get("event")
     chain = event.get("chain") if isinstance(event, dict) else None
@@ -266,87 +266,36 @@ def _new_run(fired: Fired) -> NewRun:
         inputs={**plain_object(fired.inputs), "chain": depth},
         reason=fired.reason,
         occurrence_id=identity_of(fired) or uuid7(),
+        wanted_at=now,
     )
 
 
-def _occurrence(run: NewRun, now: datetime) -> dict[str, Any]:
+def _occurrence(run: NewRun, admission: Admission, now: datetime) -> dict[str, Any]:
     return {
         "id": run.occurrence_id,
         "task_id": run.task_id,
         "trigger": run.trigger,
         "due_at": now,
-        "state": "fired",
-        "reason": run.reason[:500],
+        "state": admission.state.value,
+        "reason": (run.reason if admission.runs else admission.reason)[:500],
         "event": Jsonb(run.inputs),
-        "run_id": run.id,
+        "run_id": run.id if admission.runs else None,
     }
 
 
-def _events(runs: Sequence[NewRun]) -> list[Any]:
+def _events(seen: Sequence[tuple[NewRun, Admission]]) -> list[Any]:
     events: list[Any] = []
-    for run in runs:
-        name = run.definition.name
+    for run, admission in seen:
         events.append(
             OccurrenceRecorded(
                 occurrence_id=str(run.occurrence_id),
-                task=name,
+                task=run.definition.name,
                 trigger=run.trigger,
-                state="fired",
-                run_id=str(run.id),
+                state=admission.state.value,
+                reason="" if admission.runs else admission.reason,
+                run_id=str(run.id) if admission.runs else "",
             )
         )
-        events.append(run_changed(run.id, name, RunState.QUEUED, None, run.reason, run.principal))
+        if admission.runs:
+            events.append(run_wanted(run, admission))
     return events
-
-
-def _counts(batch: Batch) -> dict[tuple[int, str], list[int]]:
-    """Fired, refused and failed by task and trigger."""
-    counts: dict[tuple[int, str], list[int]] = {}
-
-    def of(armed: Armed) -> list[int]:
-        return counts.setdefault((armed.task_id, armed.trigger.id or ""), [0, 0, 0])
-
-    for fired in (*batch.fired, *batch.launched):
-        of(fired.armed)[0] += 1
-    for refused in batch.refused:
-        of(refused.armed)[2 if refused.failed else 1] += 1
-    return counts
-
-
-def counter_rows(batch: Batch, now: datetime) -> list[JsonObject]:
-    """The same as rows for the reflex lane's commit."""
-    at = now.isoformat()
-    return [
-        {"task_id": task, "trigger": trigger, "fired": f, "refused": r, "failed": e, "at": at}
-        for (task, trigger), (f, r, e) in sorted(_counts(batch).items())
-    ]
-
-
-def _counters(batch: Batch, now: datetime) -> dict[str, Any]:
-    counts = _counts(batch)
-    keys = sorted(counts)
-    return {
-        "now": now,
-        "tasks": [key[0] for key in keys],
-        "triggers": [key[1] for key in keys],
-        "fired": [counts[key][0] for key in keys],
-        "refused": [counts[key][1] for key in keys],
-        "failed": [counts[key][2] for key in keys],
-    }
-
-
-def _traces(refused: Sequence[Refused], now: datetime) -> dict[str, Any]:
-    """The last few of the batch per trigger: never a row per event."""
-    last: dict[tuple[int, str], list[Refused]] = {}
-    for item in refused:
-        kept = last.setdefault((item.armed.task_id, item.armed.trigger.id or ""), [])
-        kept.append(item)
-        del kept[:-KEEP_TRACES]
-    rows = [item for items in last.values() for item in items]
-    return {
-        "tasks": [item.armed.task_id for item in rows],
-        "triggers": [item.armed.trigger.id or "" for item in rows],
-        "ats": [now for _ in rows],
-        "reasons": [plain_text(item.reason) for item in rows],
-        "events": [Jsonb(plain_object(item.event)) for item in rows],
-    }

@@ -1,6 +1,5 @@
 """The hot path's door to the rows: every function is one transaction, one or two round trips."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from appliance.runs import sql
 from appliance.runs.called import end_called_async
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, Lease, RunState, ShardOf, StepState, Waiting
+from appliance.runs.lending import lent
 from appliance.runs.plan import Phase, StepRow
 from appliance.runs.shards import counting
 from appliance.runs.shards.sql import STILL_OPEN
@@ -102,15 +102,8 @@ class Ledger:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
         """One transaction; its statements go out together until one of their results is asked for."""
-        async with self.pool.connection() as connection:
-            try:
-                async with connection.pipeline(), connection.transaction():
-                    yield connection
-            except asyncio.CancelledError:
-                # Cancelled between statements and results psycopg leaves the pipeline open: the next user of this
-                # connection would be given answers that are not theirs. The pool makes a new one.
-                await connection.close()
-                raise
+        async with lent(self.pool) as connection, connection.pipeline(), connection.transaction():
+            yield connection
 
     async def claim(self, run_id: UUID) -> RunRow | None:
         """Take the run if it is queued; None when somebody else has it or it is not to be run."""

@@ -93,6 +93,40 @@ class Step(models.Model):
         return f"{self.run_id}/{self.step}#{self.attempt} {self.state}"
 
 
+class Turn(models.Model):
+    """The place of an unfinished run among those of its task with the same ``overlap`` key; ``id`` is the order."""
+
+    id = models.BigAutoField(primary_key=True)
+    run_id = models.UUIDField(unique=True)
+    task_id = models.BigIntegerField()
+    key = models.CharField(max_length=200)
+    holding = models.BooleanField()
+    since = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "runs_turn"
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.task_id}/{self.key} {self.run_id}"
+
+
+class Rate(models.Model):
+    """What the ``limit`` of a task left alone so far. The row's ``recent`` is the database's own affair."""
+
+    task_id = models.BigIntegerField(primary_key=True)
+    suppressed = models.BigIntegerField(default=0)
+    suppressed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "runs_rate"
+
+    def __str__(self) -> str:
+        return f"{self.task_id} suppressed {self.suppressed}"
+
+
 class Checkpoint(models.Model):
     """A kept state of a step: a file of a command, or the JSON of an action. Equal ones are kept once."""
 

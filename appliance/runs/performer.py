@@ -44,6 +44,8 @@ from appliance.tasks.matching import event_scope
 
 AWAY_RETRY_CAP = 10.0
 PLANT_STATE_EVERY = 2.0
+AT_ONCE = timedelta(seconds=1)
+"""A pause that is not worth giving the run up for."""
 
 
 class Performer:
@@ -120,6 +122,9 @@ class Performer:
         if walk.row.deadline is not None and now >= walk.row.deadline and following.phase is Phase.ACTIONS:
             await self._record_failure(walk, following, now, None, "the run's own time limit has passed")
             return None
+        if following.not_before is not None and following.not_before - now > AT_ONCE:
+            # A crash between a failed attempt and its pause, or somebody who woke the run: the next is not due.
+            return Pause(Waiting.RETRY, f"step {spec.id}: another attempt is due", following.not_before)
         kind = registry()[spec.type]
         try:
             scope = await self._renderer.scope(walk, spec)
@@ -253,7 +258,7 @@ class Performer:
             settle_failure(walk.progress, spec, following.phase, result.error)
             return None
         pause = due - self._clock.now()
-        if pause <= timedelta(seconds=1):
+        if pause <= AT_ONCE:
             await asyncio.sleep(max(0.0, pause.total_seconds()))
             return None
         return Pause(Waiting.RETRY, f"step {spec.id}: {result.error}", due)

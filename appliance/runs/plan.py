@@ -49,6 +49,8 @@ class Next:
     phase: Phase
     attempt: int
     resumed_from: JsonObject | None = None
+    not_before: datetime | None = None
+    """When another attempt is due."""
 
     @property
     def begun(self) -> bool:
@@ -166,7 +168,7 @@ def _attempt(spec: StepSpec, position: int, phase: Phase, row: StepRow | None) -
     if row.state is StepState.INTENT and recovery_of(row.effect) is Recovery.ASK:
         return Ambiguous(spec.id, row.attempt)
     if row.state is StepState.FAILED:
-        return Next(spec, position, phase, row.attempt + 1)
+        return Next(spec, position, phase, row.attempt + 1, not_before=row.due_at)
     return Next(spec, position, phase, row.attempt, row.checkpoint)
 
 

@@ -9,21 +9,24 @@ from psycopg.types.json import Jsonb
 
 from appliance.accounts.principal import Principal
 from appliance.audit.services import AuditEntry, append
-from appliance.events import OccurrenceRecorded
+from appliance.events import OccurrenceRecorded, RunChanged
 from appliance.events.services import record
 from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7, uuid_at
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import hints, sql
+from appliance.runs.admission import admit
+from appliance.runs.admission_sql import HOLD_BACK
+from appliance.runs.asking import answer
 from appliance.runs.called import end_called
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, Priority, RunState, StepState, Waiting
 from appliance.runs.models import Run
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
-from appliance.tasks.firing import insert_occurrence
-from appliance.tasks.models import OccurrenceState, Task
-from appliance.tasks.ports import NewRun
+from appliance.tasks.firing import insert_occurrence, occurrence_refused
+from appliance.tasks.models import Occurrence, OccurrenceState, Task
+from appliance.tasks.ports import Admission, NewRun
 from appliance.tasks.services import definition_of, find
 
 
@@ -37,13 +40,33 @@ class NotNow(MillwrightError):
     code = "runs.not_now"
 
 
-def insert_run(new: NewRun) -> None:
-    """Write a queued run in Django's current transaction. An existing id is left as it is (P2)."""
+class NotAdmitted(NotNow):
+    """The task's own rules (``limit``, ``overlap``) do not let it run now; an occurrence says so too."""
+
+    code = "runs.not_admitted"
+
+
+def insert_run(new: NewRun) -> Admission:
+    """Write a run in Django's current transaction, where its task's limit and overlap let it run.
+
+    Queued, or waiting for its turn. An existing id is left as it is (P2).
+    """
     with connection.cursor() as cursor:
-        cursor.execute(sql.INSERT_RUN, run_parameters(new, datetime.now(UTC)))
-        record(
-            cursor, run_changed(new.id, new.definition.name, RunState.QUEUED, None, new.reason, new.principal)
-        )
+        (admission,) = answer(cursor, admit([new]))
+        if admission.runs:
+            cursor.execute(sql.INSERT_RUN, run_parameters(new, datetime.now(UTC)))
+            if admission.waits:
+                cursor.execute(HOLD_BACK, {"id": new.id})
+            record(cursor, run_wanted(new, admission))
+    return admission
+
+
+def run_wanted(new: NewRun, admission: Admission) -> RunChanged:
+    """The first event of a run that was let in."""
+    state, waiting = (RunState.WAITING, Waiting.TURN) if admission.waits else (RunState.QUEUED, None)
+    return run_changed(
+        new.id, new.definition.name, state, waiting, admission.reason or new.reason, new.principal
+    )
 
 
 def run_parameters(new: NewRun, now: datetime) -> dict[str, Any]:
@@ -80,7 +103,8 @@ def start_task(
     """Start a task now, by a person or another program: an occurrence and a queued run, committed together.
 
     With a ``key`` the same call made twice (a message handled again after a crash, with the same ``now``)
-    starts one run. Raises TaskNotFound, NotNow, ReadOnlyNow.
+    starts one run. Raises TaskNotFound, NotNow, ReadOnlyNow, and NotAdmitted where the task's limit or overlap
+    says no.
     """
     refuse_changes(by)
     task = find(name)
@@ -90,7 +114,9 @@ def start_task(
         raise NotNow(f"the task {name!r} is switched off")
     definition = definition_of(task.current)
     with transaction.atomic():
-        run_id = _fire(task, definition, by, now, inputs or {}, origin, trigger, reason, key)
+        run_id, refused = _fire(task, definition, by, now, inputs or {}, origin, trigger, reason, key)
+    if refused:
+        raise NotAdmitted(f"the task {name!r} does not run now: {refused}")
     hints.look_at([run_id])
     return run_id
 
@@ -105,7 +131,8 @@ def _fire(
     trigger: str,
     reason: str,
     key: str,
-) -> UUID:
+) -> tuple[UUID, str]:
+    """The run, and why there is none."""
     run_id, occurrence_id = (
         (uuid_at(now, "run", task.name, key), uuid_at(now, "occurrence", task.name, key))
         if key
@@ -121,8 +148,9 @@ def _fire(
         event=inputs,
         run_id=run_id,
     ):
-        return run_id
-    insert_run(
+        before = Occurrence.objects.get(pk=occurrence_id)
+        return run_id, "" if before.run_id else before.reason
+    admission = insert_run(
         NewRun(
             id=run_id,
             task_id=task.pk,
@@ -134,21 +162,29 @@ def _fire(
             inputs=inputs,
             reason=reason or f"started by {by.name}",
             occurrence_id=occurrence_id,
+            wanted_at=now,
         )
     )
+    if not admission.runs:
+        occurrence_refused(occurrence_id, admission)
+    refused = "" if admission.runs else admission.reason
     fired = OccurrenceRecorded(
         occurrence_id=str(occurrence_id),
         task=definition.name,
         trigger=trigger or origin,
-        state=OccurrenceState.FIRED.value,
-        run_id=str(run_id),
+        state=admission.state.value,
+        reason=refused,
+        run_id=str(run_id) if admission.runs else "",
+    )
+    entry = (
+        AuditEntry("run.refused", by.name, task.name, {"origin": origin, "reason": refused})
+        if refused
+        else AuditEntry("run.started", by.name, str(run_id), {"task": task.name, "origin": origin})
     )
     with connection.cursor() as cursor:
         record(cursor, fired)
-        append(
-            cursor, [AuditEntry("run.started", by.name, str(run_id), {"task": task.name, "origin": origin})]
-        )
-    return run_id
+        append(cursor, [entry])
+    return run_id, refused
 
 
 def get(run_id: UUID) -> Run:
@@ -202,7 +238,7 @@ def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
     version = task.versions.get(pk=old.version_id)
     new_id = uuid7()
     with transaction.atomic():
-        insert_run(
+        admission = insert_run(
             NewRun(
                 id=new_id,
                 task_id=old.task_id,
@@ -216,6 +252,8 @@ def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
                 forked_from=old.id,
             )
         )
+        if not admission.runs:
+            raise NotAdmitted(f"the task {task.name!r} does not run now: {admission.reason}")
         entry = AuditEntry("run.again", by.name, str(new_id), {"task": task.name, "of": str(old.id)})
         with connection.cursor() as cursor:
             append(cursor, [entry])

@@ -137,7 +137,8 @@ RECOVER = """
 UPDATE runs_run
 SET state = CASE WHEN recoveries >= %(limit)s THEN 'poisoned' ELSE 'queued' END,
     finished_at = CASE WHEN recoveries >= %(limit)s THEN now() END,
-    reason = CASE WHEN recoveries >= %(limit)s THEN %(poison_reason)s ELSE %(reason)s END,
+    reason = CASE WHEN recoveries >= %(limit)s THEN %(poison_reason)s
+        WHEN cancel_requested THEN reason ELSE %(reason)s END,
     recoveries = recoveries + 1, version = version + 1, lease_owner = '', lease_until = NULL
 WHERE state = 'running' AND (lease_until < now() OR lease_owner = ANY(%(dead_owners)s))
 RETURNING id, state, task_id, reason, split_id

@@ -15,14 +15,15 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7, uuid_at
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_object
-from appliance.runs import hints
+from appliance.runs import hints, holds
+from appliance.runs.asking import answer
 from appliance.runs.services import insert_run
 from appliance.safety.secrets import resolve
 from appliance.tasks.definition import TaskDefinition, Trigger
 from appliance.tasks.firing import insert_occurrence
 from appliance.tasks.matching import Armed, Fired, PayloadError, Refused, decide, decode
-from appliance.tasks.models import NotTriggered, OccurrenceState, Task, TaskTrigger, WebhookSeen
-from appliance.tasks.ports import NewRun
+from appliance.tasks.models import NotTriggered, Task, TaskTrigger, WebhookSeen
+from appliance.tasks.ports import Admission, NewRun
 from appliance.tasks.services import definition_of
 from appliance.tasks.webhooks import WebhookRefused, verify
 
@@ -75,8 +76,18 @@ def deliver(call: Call) -> Answer:
             notes.append("seen before: not run again")
             continue
         decision = _decide(task, definition, trigger, call)
-        if isinstance(decision, Fired):
-            runs.append(_start(task, definition, trigger, decision, call.now))
+        if holds.waits(decision):
+            with connection.cursor() as cursor:
+                noted = answer(cursor, holds.take([decision]))
+            for refused in noted.refused:
+                _trace(task, trigger, refused, call.now)
+            notes.append(f"fires when nothing has come for {trigger.debounce}")
+        elif isinstance(decision, Fired):
+            run_id, admission = _start(task, definition, trigger, decision, call.now)
+            if admission.runs:
+                runs.append(run_id)
+                continue
+            notes.append(admission.reason)
         else:
             _trace(task, trigger, decision, call.now)
             notes.append(decision.reason)
@@ -124,20 +135,12 @@ def _decide(task: Task, definition: TaskDefinition, trigger: Trigger, call: Call
     return decide(armed, inputs, seen, f"webhook {call.name}", call.now)
 
 
-def _start(task: Task, definition: TaskDefinition, trigger: Trigger, fired: Fired, now: datetime) -> UUID:
+def _start(
+    task: Task, definition: TaskDefinition, trigger: Trigger, fired: Fired, now: datetime
+) -> tuple[UUID, Admission]:
     run_id, occurrence_id = uuid7(), uuid_at(now, str(task.pk), str(trigger.id), str(uuid7()))
     inputs = plain_object(fired.inputs)
-    insert_occurrence(
-        occurrence_id=occurrence_id,
-        task_id=task.pk,
-        trigger=str(trigger.id),
-        due_at=now,
-        state=OccurrenceState.FIRED,
-        reason=fired.reason,
-        event=inputs,
-        run_id=run_id,
-    )
-    insert_run(
+    admission = insert_run(
         NewRun(
             id=run_id,
             task_id=task.pk,
@@ -149,9 +152,23 @@ def _start(task: Task, definition: TaskDefinition, trigger: Trigger, fired: Fire
             inputs=inputs,
             reason=fired.reason,
             occurrence_id=occurrence_id,
+            wanted_at=now,
         )
     )
-    _count(task, trigger, "fired", now)
+    if admission.limited:
+        _trace(task, trigger, Refused(fired.armed, admission.reason, {"payload": inputs.get("payload")}), now)
+        return run_id, admission
+    insert_occurrence(
+        occurrence_id=occurrence_id,
+        task_id=task.pk,
+        trigger=str(trigger.id),
+        due_at=now,
+        state=admission.state,
+        reason=fired.reason if admission.runs else admission.reason,
+        event=inputs,
+        run_id=run_id if admission.runs else None,
+    )
+    _count(task, trigger, "fired" if admission.runs else "refused", now)
     with connection.cursor() as cursor:
         record(
             cursor,
@@ -159,11 +176,12 @@ def _start(task: Task, definition: TaskDefinition, trigger: Trigger, fired: Fire
                 occurrence_id=str(occurrence_id),
                 task=definition.name,
                 trigger=str(trigger.id),
-                state=OccurrenceState.FIRED.value,
-                run_id=str(run_id),
+                state=admission.state.value,
+                reason="" if admission.runs else admission.reason,
+                run_id=str(run_id) if admission.runs else "",
             ),
         )
-    return run_id
+    return run_id, admission
 
 
 def _trace(task: Task, trigger: Trigger, refused: Refused, now: datetime) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from appliance.accounts.principal import Principal
+from appliance.tasks import questions
 from appliance.tasks.firing import due_triggers, fire_due
 from appliance.tasks.ports import RunStarter
 
@@ -33,8 +35,19 @@ def look_at_trigger(task_id: int, trigger_id: str, now: datetime) -> list[UUID]:
     return runs
 
 
+def answer_question(
+    code: str, choice: questions.Choice, by: Principal, now: datetime, *, key: str = ""
+) -> questions.Answered:
+    """Answer a question about missed times. Raises QuestionNotOpen and NotAllowed."""
+    answered = questions.answer(code, choice, by, now, starter(), key=key)
+    if answered.runs and _hint is not None:
+        _hint(answered.runs)
+    return answered
+
+
 def look_at_all(now: datetime) -> int:
     """Look at all that is due; gives how many runs were started. One bad trigger does not stop the others."""
+    questions.expire(now)
     started = 0
     for task_id, trigger in due_triggers(now):
         try:

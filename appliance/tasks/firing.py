@@ -15,13 +15,17 @@ from appliance.events.services import record_many
 from appliance.lib.identity import uuid_at
 from appliance.tasks import sql
 from appliance.tasks.definition import TaskDefinition, Trigger
-from appliance.tasks.models import OccurrenceState, TaskTrigger
-from appliance.tasks.ports import NewRun, RunStarter
+from appliance.tasks.models import Occurrence, OccurrenceState, TaskTrigger
+from appliance.tasks.ports import Admission, NewRun, RunStarter
+from appliance.tasks.questions import ask
 from appliance.tasks.schedule import due_times, next_due
 from appliance.tasks.services import TIME_KINDS, definition_of
 
 GRACE = timedelta(seconds=60)
 """A due time that is looked at no later than this was on time; a later one was missed."""
+
+MOST_MADE_UP = 100
+"""Missed times that ``run_all`` runs, and that ``ask`` asks about: the newest ones."""
 
 MOST_MISSED = 10_000
 """Missed rows written for one trigger at once; the oldest beyond it are only counted."""
@@ -29,10 +33,12 @@ MOST_MISSED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of each due time."""
+    """What becomes of each due time. Runs ``in_turn`` come one after another."""
 
     rows: list[tuple[datetime, OccurrenceState, str]] = field(default_factory=list)
     run_for: list[tuple[datetime, str]] = field(default_factory=list)
+    in_turn: frozenset[datetime] = frozenset()
+    ask_for: list[datetime] = field(default_factory=list)
 
 
 def decide(
@@ -41,21 +47,29 @@ def decide(
     """Pure: on-time ones fire; of the missed ones the task's misfire policy picks what still runs.
 
     ``run_once`` runs the newest missed time, unless an on-time one fires anyway or it is older than
-    ``valid_for``.
+    ``valid_for``. ``run_all`` runs, and ``ask`` asks about, those not older than ``valid_for``.
     """
-    decision = Decision()
     missed = [due for due in dues if now - due > GRACE]
     on_time = [due for due in dues if now - due <= GRACE]
-    for due in missed:
-        decision.rows.append((due, OccurrenceState.MISSED, late_reason))
-    for due in on_time:
-        decision.rows.append((due, OccurrenceState.FIRED, ""))
-        decision.run_for.append((due, ""))
-    if missed and not on_time and misfire == "run_once":
-        newest = missed[-1]
-        if valid_for is None or now - newest <= valid_for:
-            decision.run_for.append((newest, f"made up for {len(missed)} missed time(s)"))
-    return decision
+    run_for: list[tuple[datetime, str]] = []
+    valid = [due for due in missed if valid_for is None or now - due <= valid_for]
+    wanted = valid[-MOST_MADE_UP:] if misfire in ("run_all", "ask") else []
+    reasons = dict.fromkeys(missed, late_reason)
+    if misfire in ("run_all", "ask"):
+        reasons |= {due: f"{late_reason}; too late by now" for due in missed if due not in set(valid)}
+        beyond = f"{late_reason}; older than the newest {MOST_MADE_UP}"
+        reasons |= dict.fromkeys(valid[: len(valid) - len(wanted)], beyond)
+    if misfire == "run_all":
+        run_for = [(due, f"made up for, {n} of {len(wanted)}") for n, due in enumerate(wanted, start=1)]
+    elif misfire == "run_once" and missed and not on_time and missed[-1] in valid:
+        run_for = [(missed[-1], f"made up for {len(missed)} missed time(s)")]
+    return Decision(
+        rows=[(due, OccurrenceState.MISSED, reasons[due]) for due in missed]
+        + [(due, OccurrenceState.FIRED, "") for due in on_time],
+        run_for=run_for + [(due, "") for due in on_time],
+        in_turn=frozenset(wanted) if misfire == "run_all" else frozenset(),
+        ask_for=wanted if misfire == "ask" else [],
+    )
 
 
 def fire_due(task_id: int, trigger_id: str, now: datetime, start: RunStarter) -> list[UUID]:
@@ -86,18 +100,14 @@ def fire_due(task_id: int, trigger_id: str, now: datetime, start: RunStarter) ->
         # A long outage comes in chunks, oldest first: only the last of them may have something made up for.
         following = next_due(trigger, dues[-1]) if len(dues) == MOST_MISSED else None
         misfire = "skip" if following is not None and following <= now else definition.misfire
-        runs = _write(
-            row,
-            definition,
-            trigger,
-            decide(dues, now, misfire, definition.valid_for, "the box was not running then"),
-            now,
-            start,
-        )
+        decision = decide(dues, now, misfire, definition.valid_for, "the box was not running then")
+        runs = _write(row, definition, trigger, decision, now, start)
         row.last_due, row.last_fired_at = dues[-1], now
         row.next_due = next_due(trigger, dues[-1])
         row.fired += len(runs)
         row.save(update_fields=["last_due", "next_due", "fired", "last_fired_at"])
+        if decision.ask_for:
+            ask(row, definition, decision.ask_for, now)
     return runs
 
 
@@ -133,18 +143,8 @@ def _write(
         )
         if not inserted:
             continue
-        events.append(
-            OccurrenceRecorded(
-                occurrence_id=str(occurrence_id),
-                task=definition.name,
-                trigger=row.trigger,
-                state=state.value,
-                reason=reason,
-                run_id=str(run_id or ""),
-            )
-        )
         if run_id is not None:
-            start(
+            admission = start(
                 NewRun(
                     id=run_id,
                     task_id=row.task_id,
@@ -156,12 +156,35 @@ def _write(
                     inputs={"event": {"type": row.kind, "due_at": due.isoformat()}},
                     reason=to_run[due] or f"{row.kind} was due",
                     occurrence_id=occurrence_id,
+                    in_turn=due in decision.in_turn,
+                    wanted_at=now,
                 )
             )
-            runs.append(run_id)
+            if admission.runs:
+                runs.append(run_id)
+            else:
+                occurrence_refused(occurrence_id, admission)
+                state, reason, run_id = admission.state, admission.reason, None
+        events.append(
+            OccurrenceRecorded(
+                occurrence_id=str(occurrence_id),
+                task=definition.name,
+                trigger=row.trigger,
+                state=state.value,
+                reason=reason,
+                run_id=str(run_id or ""),
+            )
+        )
     with connection.cursor() as cursor:
         record_many(cursor, events)
     return runs
+
+
+def occurrence_refused(occurrence_id: UUID, admission: Admission) -> None:
+    """The run of an occurrence just inserted was not let in: say so in the same transaction."""
+    Occurrence.objects.filter(pk=occurrence_id).update(
+        state=admission.state.value, reason=admission.reason[:500], run_id=None
+    )
 
 
 def insert_occurrence(

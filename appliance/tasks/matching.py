@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +44,7 @@ class Refused:
     reason: str
     event: JsonObject
     failed: bool = False
+    captures: JsonObject = field(default_factory=dict)
 
 
 class PayloadError(ValueError):
@@ -93,10 +94,12 @@ class TriggerTable:
     def __init__(self, armed: Iterable[Armed]) -> None:
         self._topics: dict[str, TopicTable[tuple[Armed, tuple[str, ...]]]] = {}
         self._events: dict[str, list[Armed]] = {}
+        self._by_id: dict[tuple[int, str], Armed] = {}
         self._ends: dict[tuple[str, str], list[Armed]] = {}
         self.kinds: frozenset[str] = frozenset()
         filters: dict[str, set[str]] = {}
         for item in armed:
+            self._by_id[item.task_id, item.trigger.id or ""] = item
             trigger = item.trigger
             if trigger.kind == "mqtt" and trigger.mqtt is not None:
                 pattern = parse_pattern(trigger.mqtt.topic)
@@ -134,6 +137,10 @@ class TriggerTable:
             self._decide_message(armed, names, captured, topic, payload, now, state)
             for (armed, names), captured in (table.match(topic) if table else ())
         ]
+
+    def find(self, task_id: int, trigger: str) -> Armed | None:
+        """The trigger of that task's current version; None where there is no such one any more."""
+        return self._by_id.get((task_id, trigger))
 
     def listens(self, kind: str) -> bool:
         """Whether any trigger named this event."""
@@ -193,7 +200,13 @@ def decide(
         return Refused(armed, f"when: {error}", seen, failed=True)
     if truth(value):
         return Fired(armed, inputs, reason)
-    return Refused(armed, f"when said no: {when.source}", seen)
+    captures = inputs.get("captures")
+    return Refused(
+        armed,
+        f"when said no: {when.source}",
+        seen,
+        captures=captures if isinstance(captures, dict) else {},
+    )
 
 
 def event_scope(definition: TaskDefinition, inputs: Mapping[str, Any], now: datetime) -> JsonObject:

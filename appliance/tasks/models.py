@@ -93,6 +93,37 @@ class NotTriggered(models.Model):
         return f"{self.task_id}/{self.trigger} {self.reason}"
 
 
+class Hold(models.Model):
+    """A trigger that looks on before it fires: ``for`` since its condition holds, ``debounce`` since the last event.
+
+    One row for each set of the topic's captures (``key``). ``due_at`` is wall time of the database's clock. A
+    ``for`` that has ``fired`` stays until its condition says no, so that it fires once.
+    """
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="holds", db_constraint=False)
+    trigger = models.CharField(max_length=64)
+    key = models.CharField(max_length=200)
+    debounce = models.BooleanField()
+    since = models.DateTimeField()
+    due_at = models.DateTimeField()
+    length = models.DurationField()
+    events = models.BigIntegerField()
+    inputs = models.JSONField()
+    reason = models.CharField(max_length=500)
+    fired = models.BooleanField(default=False)
+    touched_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["due_at"]
+        constraints = [models.UniqueConstraint(fields=["task", "trigger", "key"], name="tasks_hold_identity")]
+        indexes = [
+            models.Index(fields=["due_at"], name="tasks_hold_due", condition=models.Q(fired=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_id}/{self.trigger} {self.key} until {self.due_at:%F %T}"
+
+
 class WebhookSeen(models.Model):
     """A delivery that was taken already; kept for two days, longer than any sender repeats."""
 
@@ -106,7 +137,46 @@ class WebhookSeen(models.Model):
 class OccurrenceState(StrEnum):
     FIRED = "fired"
     MISSED = "missed"
+    SKIPPED = "skipped"
+    """The task says so: a run with the same key was not finished."""
     SUPPRESSED = "suppressed"
+    """Beyond a bound: the limit of the task, or its queue is full."""
+
+
+class QuestionState(StrEnum):
+    OPEN = "open"
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+
+
+class Question(models.Model):
+    """``misfire: ask``: what is to become of the missed times of one trigger. Open until answered, or expired."""
+
+    code = models.CharField(max_length=8, unique=True)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="questions")
+    trigger = models.CharField(max_length=64)
+    dues = models.JSONField()
+    missed = models.PositiveIntegerField()
+    asked_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    state = models.CharField(
+        max_length=10, default=QuestionState.OPEN.value, choices=[(s.value, s.value) for s in QuestionState]
+    )
+    answer = models.CharField(max_length=10, blank=True)
+    answered_by = models.CharField(max_length=150, blank=True)
+    answered_at = models.DateTimeField(null=True)
+    answer_key = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["-asked_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task", "trigger"], name="tasks_question_open", condition=models.Q(state="open")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.task_id}/{self.trigger} {self.state}"
 
 
 class Occurrence(models.Model):

@@ -1,11 +1,13 @@
 """What tasks need of the layers above: somebody who starts runs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID
 
 from appliance.lib.jsontypes import JsonObject
 from appliance.tasks.definition import TaskDefinition
+from appliance.tasks.models import OccurrenceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,27 @@ class NewRun:
     parent_run_id: UUID | None = None
     forked_from: UUID | None = None
     forked_at_step: str = ""
+    in_turn: bool = False
+    """One of several that come one after another, whatever ``overlap`` says."""
+    wanted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-RunStarter = Callable[[NewRun], None]
-"""Writes the run in the current transaction of Django's connection."""
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of the wish to run: ``fired`` (at once, or when its turn comes), ``skipped`` or ``suppressed``.
+
+    ``limited`` when the task's limit said no: such events are counted, and never a row each.
+    """
+
+    state: OccurrenceState
+    reason: str = ""
+    waits: bool = False
+    limited: bool = False
+
+    @property
+    def runs(self) -> bool:
+        return self.state is OccurrenceState.FIRED
+
+
+RunStarter = Callable[[NewRun], Admission]
+"""Writes the run, where it may run, in the current transaction of Django's connection."""

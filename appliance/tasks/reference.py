@@ -16,7 +16,7 @@ from appliance.lib.duration import format_duration
 from appliance.tasks.definition import vocabulary as words
 from appliance.tasks.definition.bodies import BODY_NAMES
 from appliance.tasks.definition.events import TRIGGER_EVENTS
-from appliance.tasks.definition.header import Checkpoints, Gate, Overlap, TaskHeader
+from appliance.tasks.definition.header import Checkpoints, Gate, Limit, Overlap, TaskHeader
 from appliance.tasks.definition.names import ALWAYS, IN_STEPS
 from appliance.tasks.definition.steps import Retry, StepCommon
 from appliance.tasks.definition.triggers import MqttSpec, TaskSpec, Trigger, WebhookSpec
@@ -80,10 +80,9 @@ def _parts() -> Iterator[str]:
     yield "## Task\n"
     later_values = frozenset(f"{key}: {value}" for key, value in words.LATER_VALUES)
     yield from _table(TaskHeader, more=_TASK_LISTS, later=words.LATER_TASK_KEYS | later_values)
-    for key, part in (("overlap", Overlap), ("gate", Gate), ("checkpoints", Checkpoints)):
-        if key not in words.LATER_TASK_KEYS:
-            yield f"### {key}\n"
-            yield from _table(part)
+    for key, part in (("overlap", Overlap), ("limit", Limit), ("gate", Gate), ("checkpoints", Checkpoints)):
+        yield f"### {key}\n"
+        yield from _table(part)
     yield "## Trigger\n"
     yield (
         "Exactly one of "

@@ -22,7 +22,7 @@ def due_times(trigger: Trigger, after: datetime, until: datetime, limit: int) ->
     Empty for triggers that no clock starts.
     """
     found: list[datetime] = []
-    for due in islice(_dues(trigger, after), limit):
+    for due in islice(dues(trigger, after), limit):
         if due > until:
             break
         found.append(due)
@@ -31,10 +31,11 @@ def due_times(trigger: Trigger, after: datetime, until: datetime, limit: int) ->
 
 def next_due(trigger: Trigger, after: datetime) -> datetime | None:
     """The first due time after ``after`` in UTC; None when there is no further one."""
-    return next(_dues(trigger, after), None)
+    return next(dues(trigger, after), None)
 
 
-def _dues(trigger: Trigger, after: datetime) -> Iterator[datetime]:
+def dues(trigger: Trigger, after: datetime) -> Iterator[datetime]:
+    """Every due time after ``after``, ascending, in UTC, computed as it is taken."""
     if after.tzinfo is None:
         raise ValueError("after must be an aware datetime")
     if trigger.cron is not None:

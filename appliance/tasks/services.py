@@ -19,7 +19,7 @@ from appliance.tasks import periodic, sql
 from appliance.tasks.chains import Links, stored_links
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.loader import LoadedTask, load_text
-from appliance.tasks.models import Task, TaskTrigger, TaskVersion
+from appliance.tasks.models import Hold, Question, QuestionState, Task, TaskTrigger, TaskVersion
 from appliance.tasks.schedule import next_due
 
 TIME_KINDS = frozenset({"cron", "every", "at"})
@@ -146,11 +146,18 @@ def _sync_triggers(task: Task, definition: TaskDefinition, now: datetime) -> Non
     """One row per trigger of the current version; a trigger that stayed keeps its clock and counters."""
     wanted = {trigger.id: trigger for trigger in definition.triggers}
     TaskTrigger.objects.filter(task=task).exclude(trigger__in=wanted).delete()
+    asked = Question.objects.filter(task=task, state=QuestionState.OPEN.value).exclude(trigger__in=wanted)
+    asked.update(state=QuestionState.EXPIRED.value)
+    gone = Hold.objects.filter(task=task)
+    (gone.exclude(trigger__in=wanted) if task.enabled else gone).delete()
     for trigger in definition.triggers:
         row, created = TaskTrigger.objects.get_or_create(
             task=task, trigger=trigger.id, defaults={"kind": trigger.kind, "spec": trigger.canonical()}
         )
-        fresh = created or row.spec != trigger.canonical() or row.last_due is None
+        changed = created or row.spec != trigger.canonical()
+        fresh = changed or row.last_due is None
+        if changed:
+            Hold.objects.filter(task=task, trigger=trigger.id).delete()
         row.kind, row.spec, row.active = trigger.kind, trigger.canonical(), task.enabled
         if trigger.kind in TIME_KINDS:
             # A changed schedule has missed nothing yet.

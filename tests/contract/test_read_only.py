@@ -161,15 +161,22 @@ def test_every_command_refuses_or_is_exempt(stopped: User) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("run greet", SENTENCE), ("status", "Tasks: greet"), ("stop", "All-stop is on")]
+    ("text", "says"),
+    [
+        ("run greet", SENTENCE),
+        ("answer K7Q2M run", SENTENCE),
+        ("status", "Tasks: greet"),
+        ("stop", "All-stop is on"),
+    ],
 )
 @pytest.mark.django_db(transaction=True)
 def test_chat_answers_and_starts_nothing(text: str, says: str, stopped: User) -> None:
+    before = Run.objects.count()
     command = parse_command(text, key="k", received_at=datetime.now(UTC))
     sender = ChatSender(stopped.pk, "ada", "webchat", "1", "web/ada")
     answer = async_to_sync(ChatCommands().handle)(command, sender)
     assert says in answer
-    assert not Run.objects.exists()
+    assert Run.objects.count() == before
 
 
 def test_the_box_itself_goes_on(stopped: User) -> None:

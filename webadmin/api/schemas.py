@@ -98,6 +98,24 @@ class RunStartedOut(Schema):
     run_id: UUID
 
 
+class CalendarEntryOut(Schema):
+    """``state``: ran, missed, skipped, suppressed or planned. A missed one with a run was made up for."""
+
+    at: datetime
+    task: str
+    trigger: str
+    state: str
+    reason: str
+    run_id: UUID | None
+
+
+class CalendarOut(Schema):
+    """In the order of time; ``next`` is the ``after`` of the page that follows."""
+
+    items: list[CalendarEntryOut]
+    next: str | None
+
+
 class RunOut(Schema):
     id: UUID
     task: str

@@ -9,7 +9,7 @@ from appliance.runs.fork import ForkRefused
 from appliance.runs.services import NotNow
 from appliance.safety.errors import ReadOnlyNow
 from appliance.tasks.loader import TaskFileError
-from webadmin.api import box, brokers, outbox, runs, tasks
+from webadmin.api import box, brokers, calendar, outbox, runs, tasks
 from webadmin.api.auth import EITHER
 from webadmin.api.schemas import ErrorOut, ProblemOut
 
@@ -24,6 +24,7 @@ api = NinjaAPI(
 api.add_router("/tasks", tasks.router)
 api.add_router("/runs", runs.router)
 api.add_router("/brokers", brokers.router)
+api.add_router("/calendar", calendar.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("", box.router)
 

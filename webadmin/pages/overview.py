@@ -13,6 +13,7 @@ from appliance.lib.config import get_config
 from appliance.outbox.network.services import network_state
 from appliance.runs.models import Run
 from appliance.tasks.models import Task
+from appliance.tasks.questions import open_questions
 from webadmin.health import part_states
 from webadmin.pages.access import needs
 from webadmin.pages.bus import rate_of_all
@@ -25,13 +26,14 @@ LAST_MESSAGES = 12
 
 @needs(Ability.VIEW)
 def overview(request: HttpRequest) -> HttpResponse:
-    cursor = current_cursor()
+    cursor, now = current_cursor(), datetime.now(UTC)
     runs = list(Run.whole.order_by("-id")[:LAST_RUNS])
     name_tasks(runs)
     unfinished = Run.whole.filter(state__in=["queued", "running", "waiting"])
     counts = dict(unfinished.values_list("state").annotate(Count("id")).order_by())
     context = {
         "cursor": cursor,
+        "questions": open_questions(now),
         "parts": part_states(),
         "durability": get_config().durability,
         "network": network_state(),
@@ -41,6 +43,6 @@ def overview(request: HttpRequest) -> HttpResponse:
         "open": counts.get("queued", 0) + counts.get("running", 0),
         "waiting": counts.get("waiting", 0),
         "playing": PLAYER.state(),
-        "rate": rate_of_all(datetime.now(UTC)),
+        "rate": rate_of_all(now),
     }
     return render(request, "overview.html", context)

@@ -14,15 +14,17 @@ from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import services as runs
-from appliance.runs.models import Run
+from appliance.runs.models import Rate, Run
 from appliance.runs.reflex.choice import lane_of
 from appliance.tasks import services
-from appliance.tasks.models import NotTriggered, Occurrence, Task
+from appliance.tasks.models import Hold, NotTriggered, Occurrence, Task
+from appliance.tasks.questions import open_questions
 from appliance.tasks.yaml_reader import read_yaml
 from webadmin.pages.access import needs, person
 from webadmin.pages.paging import PAGE
 from webadmin.words import LANES
 
+HOLDS = 20
 LONGEST_INPUTS = 64 * 1024
 
 
@@ -62,6 +64,9 @@ def task_page(request: HttpRequest, name: str) -> HttpResponse:
         "triggers": list(task.triggers.all()),
         "runs": last_runs,
         "occurrences": list(Occurrence.objects.filter(task_id=task.pk).order_by("-id")[:10]),
+        "questions": open_questions(datetime.now(UTC), task.pk),
+        "holds": list(Hold.objects.filter(task=task, fired=False).order_by("due_at")[:HOLDS]),
+        "rate": Rate.objects.filter(pk=task.pk).first(),
         "not_triggered": list(NotTriggered.objects.filter(task=task)[:10]),
         "may_edit": person(request).can(Ability.EDIT_TASKS),
         "may_run": person(request).can(Ability.RUN_TASKS),

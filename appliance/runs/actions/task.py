@@ -1,8 +1,7 @@
 """``task``: run another task and go on when it has ended."""
 
 from datetime import timedelta
-
-from psycopg.types.json import Jsonb
+from uuid import UUID
 
 from appliance.actions.contract import (
     ActionKind,
@@ -17,8 +16,13 @@ from appliance.expressions.fields import TreeField
 from appliance.lib.identity import uuid_at
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import sql
-from appliance.runs.domain import FINAL, Priority, RunState
+from appliance.runs.admission import admit
+from appliance.runs.admission_sql import HOLD_BACK
+from appliance.runs.asking import answer_async
+from appliance.runs.domain import FINAL, RunState
+from appliance.runs.services import run_parameters
 from appliance.tasks.definition import TaskDefinition
+from appliance.tasks.ports import NewRun
 
 DEEPEST = 8
 """How many tasks may call each other in a row."""
@@ -70,7 +74,7 @@ class TaskAction(ActionKind[TaskParams]):
             return StepResult.ok({"run": str(child)}, run=str(child))
         return StepResult.failed(f"task {arguments['task']} {row[0]}: {row[1]}", run=str(child))
 
-    async def _start(self, arguments: JsonObject, context: StepContext, child: object) -> str:
+    async def _start(self, arguments: JsonObject, context: StepContext, child: UUID) -> str:
         """Queue the child under its computed id: a second start of the same step changes nothing."""
         depth = context.depth + 1
         if depth > DEEPEST:
@@ -80,26 +84,26 @@ class TaskAction(ActionKind[TaskParams]):
             row = await cursor.fetchone()
             if row is None:
                 return f"there is no task {arguments['task']!r}"
-            definition = TaskDefinition.from_canonical(row[2])
-            await connection.execute(
-                sql.INSERT_RUN,
-                {
-                    "id": child,
-                    "task_id": row[0],
-                    "version_id": row[1],
-                    "occurrence_id": None,
-                    "parent_run_id": context.run_id if arguments["wait"] else None,
-                    "forked_from": None,
-                    "forked_at_step": "",
-                    "principal": context.principal,
-                    "origin": "task",
-                    "trigger": context.task_name,
-                    "priority": Priority(definition.priority).rank,
-                    "inputs": Jsonb(
-                        {"vars": arguments.get("vars") or {}, "depth": depth, "chain": context.chain}
-                    ),
-                    "deadline": context.now + definition.timeout if definition.timeout else None,
-                    "reason": f"called by {context.task_name}, step {context.step_id}",
-                },
+            known = await connection.execute(_CHILD, (child,))
+            if await known.fetchone() is not None:
+                return ""
+            new = NewRun(
+                id=child,
+                task_id=row[0],
+                version_id=row[1],
+                definition=TaskDefinition.from_canonical(row[2]),
+                principal=context.principal,
+                origin="task",
+                trigger=context.task_name,
+                inputs={"vars": arguments.get("vars") or {}, "depth": depth, "chain": context.chain},
+                reason=f"called by {context.task_name}, step {context.step_id}",
+                parent_run_id=context.run_id if arguments["wait"] else None,
+                wanted_at=context.now,
             )
+            (admission,) = await answer_async(connection, admit([new]))
+            if not admission.runs:
+                return f"task {arguments['task']} does not run now: {admission.reason}"
+            await connection.execute(sql.INSERT_RUN, run_parameters(new, context.now))
+            if admission.waits:
+                await connection.execute(HOLD_BACK, {"id": child})
         return ""

@@ -23,6 +23,8 @@ class LaneReason(StrEnum):
     UNSAFE_STEP = "unsafe_step"
     KEPT_VALUES = "kept_values"
     OVERLAP = "overlap"
+    LIMIT = "limit"
+    HOLD = "hold"
     UNDO = "undo"
 
     @property
@@ -38,6 +40,8 @@ _SENTENCES = {
     LaneReason.UNSAFE_STEP: "a step must never be done twice, so its intent has a commit of its own",
     LaneReason.KEPT_VALUES: "a step uses kept values",
     LaneReason.OVERLAP: "its overlap rule looks at other runs first",
+    LaneReason.LIMIT: "its limit counts its runs first",
+    LaneReason.HOLD: "a trigger of it looks on before it fires",
     LaneReason.UNDO: "it is undone where a step fails",
 }
 
@@ -80,5 +84,9 @@ def _objections(spec: StepSpec) -> Iterator[LaneReason]:
 def _task_objections(definition: TaskDefinition) -> Iterator[LaneReason]:
     if definition.overlap is not None:
         yield LaneReason.OVERLAP
+    if definition.limit is not None:
+        yield LaneReason.LIMIT
+    if any(trigger.waits for trigger in definition.triggers):
+        yield LaneReason.HOLD
     if definition.undo_on_failure:
         yield LaneReason.UNDO

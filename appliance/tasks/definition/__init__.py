@@ -1,6 +1,6 @@
 """The definition of a task: models of the YAML, validated, canonical, immutable."""
 
-from appliance.tasks.definition.header import Gate, Overlap
+from appliance.tasks.definition.header import Gate, Limit, Overlap
 from appliance.tasks.definition.issues import Issue
 from appliance.tasks.definition.steps import Retry, StepSpec
 from appliance.tasks.definition.task import DefinitionError, TaskDefinition, define
@@ -23,6 +23,7 @@ __all__ = [
     "DefinitionError",
     "Gate",
     "Issue",
+    "Limit",
     "Misfire",
     "MqttSpec",
     "OnError",

@@ -1,15 +1,18 @@
 """The rules a task runs by: everything but its triggers and actions."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from appliance.accounts.domain import Role
 from appliance.expressions.fields import ConditionField, TemplateField
+from appliance.lib.duration import format_duration
 from appliance.tasks.definition.base import Duration, Model, Name, VariableName, refuse
 from appliance.tasks.definition.vocabulary import Misfire, OverlapPolicy, Priority
 
 MOST_VARIABLES = 200
+LONGEST_LIMIT = timedelta(days=1)
 
 
 class Overlap(Model):
@@ -19,6 +22,26 @@ class Overlap(Model):
     """Runs with the same key count as the same; without one, all runs of the task do."""
     policy: OverlapPolicy = OverlapPolicy.SKIP
     """`skip`, `queue`, `cancel_previous` or `allow`."""
+    most: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """How many runs may wait for their turn under one key with `queue`; what comes beyond them is suppressed."""
+
+
+class Limit(Model):
+    """How often a task may run; what comes beyond it is counted and left alone."""
+
+    runs: Annotated[int, Field(ge=1, le=1000)]
+    """At most so many …"""
+    per: Duration
+    """… in any stretch of this length."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Limit":
+        if self.per > LONGEST_LIMIT:
+            raise refuse("a limit counts over one day at most")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.runs} per {format_duration(self.per)}"
 
 
 class Checkpoints(Model):
@@ -51,11 +74,14 @@ class TaskHeader(Model):
     vars: Annotated[dict[VariableName, Any], Field(max_length=MOST_VARIABLES)] = {}
     """Plain values that expressions see as `vars.<name>`, and that whoever starts the task may set."""
     misfire: Misfire = Misfire.SKIP
-    """Due times that passed while the box was off: `skip`, or `run_once` for the newest of them."""
+    """Due times that passed while the box was off: `skip` them, `run_once` for the newest, `run_all` in order,
+    or `ask` people."""
     valid_for: Duration | None = None
-    """How late `run_once` may still run."""
+    """How late a missed time may still run; with `ask` also how long the question stays open (1 day without it)."""
     overlap: Overlap | None = None
     """Without it, runs of the task may overlap."""
+    limit: Limit | None = None
+    """As `{runs: 10, per: 1m}`. A flooding device or task then holds up nobody else."""
     priority: Priority = Priority.NORMAL
     """`low`, `normal`, `high` or `critical`."""
     timeout: Duration | None = None

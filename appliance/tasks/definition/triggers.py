@@ -32,6 +32,8 @@ from appliance.tasks.definition.vocabulary import PayloadFormat, TriggerKind, We
 
 SHORTEST_PERIOD = timedelta(seconds=1)
 LONGEST_PERIOD = timedelta(days=3660)
+LONGEST_HOLD = timedelta(days=30)
+NO_TIME = timedelta(0)
 RESERVED = frozenset(
     {
         "cache",
@@ -159,7 +161,9 @@ class Trigger(Model):
     when: ConditionField | None = None
     """Decided on each event: only a yes starts a run. The last ones it said no to are kept as traces."""
     for_: Duration | None = Field(default=None, alias="for")
-    """How long `when` must hold."""
+    """How long `when` must hold without a no in between; `mqtt` only. Each set of captures holds by itself."""
+    debounce: Duration | None = None
+    """Fire once when nothing has come for so long, with the last event; `mqtt`, `webhook` and `event` only."""
 
     @model_validator(mode="before")
     @classmethod
@@ -201,7 +205,33 @@ class Trigger(Model):
             raise refuse("only cron and at have a timezone")
         if self.when is not None and kinds[0] not in _EVENTS:
             raise refuse(f"`when` looks at an event, {kinds[0]} has none", "use condition: in the actions")
+        self._check_waiting(kinds[0])
         return self
+
+    def _check_waiting(self, kind: str) -> None:
+        if self.debounce is not None and kind not in _EVENTS:
+            raise refuse(f"`debounce` waits for the end of a burst of events, {kind} has none")
+        if max(self.for_ or NO_TIME, self.debounce or NO_TIME) > LONGEST_HOLD:
+            raise refuse("`for` and `debounce` are at most 30 days")
+        if self.for_ is None:
+            return
+        if self.debounce is not None:
+            raise refuse("`for` and `debounce` exclude each other", "make two triggers of it")
+        if self.mqtt is None or self.when is None:
+            raise refuse(
+                "`for` needs an mqtt trigger with `when`", "it says how long that condition must hold"
+            )
+        pattern = parse_pattern(self.mqtt.topic)
+        if "#" in pattern.filter or pattern.filter.count("+") > len(pattern.names):
+            raise refuse(
+                "`for` needs a name for each level that varies",
+                "write {pump} instead of +: each name's value then holds by itself",
+            )
+
+    @property
+    def waits(self) -> timedelta | None:
+        """How long it looks on before it fires: the length of its ``for`` or ``debounce``."""
+        return self.for_ or self.debounce
 
     def __hash__(self) -> int:
         return hash(self.id)

@@ -88,10 +88,10 @@ LATER_KINDS = frozenset(
     }
 )
 LATER_TRIGGERS = frozenset({"chat"})
-LATER_TRIGGER_KEYS = frozenset({"for"})
-LATER_TASK_KEYS = frozenset({"overlap"})
+LATER_TRIGGER_KEYS: frozenset[str] = frozenset()
+LATER_TASK_KEYS: frozenset[str] = frozenset()
 LATER_STEP_KEYS = frozenset({"sandbox"})
 LATER_PARAMS = {"foreach": frozenset({"query"})}
-LATER_VALUES = frozenset({("misfire", "run_all"), ("misfire", "ask")})
+LATER_VALUES: frozenset[tuple[str, str]] = frozenset()
 
 NOT_YET = "is known, but not in this version"

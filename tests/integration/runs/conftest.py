@@ -35,8 +35,8 @@ from tests.wait import wait_for_async
 Work = Callable[[Job], Awaitable[Outcome]]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 TABLES = (
-    "runs_run, runs_step, runs_checkpoint, runs_split, tasks_occurrence, tasks_nottriggered, "
-    "tasks_webhookseen, outbox_item, events_event, cache_cacheentry, bus_topicvalue"
+    "runs_run, runs_step, runs_checkpoint, runs_split, tasks_occurrence, tasks_nottriggered, tasks_webhookseen, "
+    "outbox_item, events_event, cache_cacheentry, bus_topicvalue, runs_turn, runs_rate, tasks_hold"
 )
 
 

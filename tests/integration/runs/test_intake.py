@@ -14,7 +14,8 @@ from appliance.bus.batches import is_transient
 from appliance.bus.ports import Message
 from appliance.lib.clock import SystemClock
 from appliance.runs import sql
-from appliance.runs.intake import KEEP_TRACES, LONGEST_CHAIN, Intake, NotArmed
+from appliance.runs.intake import LONGEST_CHAIN, Intake, NotArmed
+from appliance.runs.tally import KEEP_TRACES
 from appliance.tasks.arming import load_table
 from tests.integration.runs.conftest import Engine
 
@@ -220,8 +221,8 @@ async def test_runs_that_start_each_other_by_events_are_cut(engine: Engine) -> N
     newest, started = first, 0
     for _ in range(LONGEST_CHAIN * 3):
         async with engine.pool.connection() as connection, connection.transaction():
-            made = await opened.intake.event(
-                connection, "run.failed", {"run_id": str(newest), "task": "again", "state": "failed"}
+            made = await opened.intake.events(
+                connection, [("run.failed", {"run_id": str(newest), "task": "again", "state": "failed"})]
             )
         if not made:
             break
@@ -233,4 +234,4 @@ async def test_runs_that_start_each_other_by_events_are_cut(engine: Engine) -> N
 async def test_an_event_nobody_listens_to_costs_nothing(engine: Engine) -> None:
     opened = await door(engine, ECHO)
     async with engine.pool.connection() as connection, connection.transaction():
-        assert await opened.intake.event(connection, "run.succeeded", {"run_id": "not-even-a-uuid"}) == []
+        assert await opened.intake.events(connection, [("run.succeeded", {"run_id": "no-uuid"})]) == []

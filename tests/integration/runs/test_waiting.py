@@ -59,6 +59,51 @@ async def test_a_retry_with_a_delay_waits_in_its_row(engine: Engine) -> None:
     assert await engine.steps(run_id) == [("a", 1, "failed"), ("a", 2, "succeeded")]
 
 
+async def test_a_crash_between_an_attempt_and_its_pause_does_not_bring_the_next_attempt_forward(
+    engine: Engine,
+) -> None:
+    engine.world.working = answering(outcome(1), outcome(0, b"fine\n"))
+    run_id = await engine.begin(
+        task("    - {id: a, type: shell, args: [/bin/x], retry: {attempts: 2, delay: 5m}}\n")
+    )
+    due = (await engine.perform(run_id))["wake_at"]
+    for _ in range(2):  # as the ledger is when the worker dies before it gives the run up
+        await engine.sql(
+            "UPDATE runs_run SET state = 'running', waiting_for = '', wake_at = NULL, lease_owner = 'dead' "
+            "WHERE id = %s",
+            run_id,
+        )
+        engine.clock.advance(timedelta(minutes=2))
+        await engine.recover(run_id)
+        row = await engine.perform(run_id, engine.worker())
+        assert (row["state"], row["waiting_for"], row["wake_at"]) == ("waiting", "retry", due)
+    assert len(engine.world.jobs) == 1
+    await engine.pass_time(run_id, timedelta(minutes=2))
+    assert await engine.reconciler.wake_due() == [run_id]
+    assert (await engine.perform(run_id))["state"] == "succeeded"
+    assert len(engine.world.jobs) == 2
+
+
+async def test_a_wait_keeps_its_end_through_a_crash_at_any_moment_of_it(engine: Engine) -> None:
+    run_id = await engine.begin(task("    - {id: pause, type: wait, duration: 2h}\n"))
+    due = (await engine.perform(run_id))["wake_at"]
+    for hours in (0.5, 1, 0.25):
+        await engine.sql(
+            "UPDATE runs_run SET state = 'running', waiting_for = '', wake_at = NULL, lease_owner = 'dead' "
+            "WHERE id = %s",
+            run_id,
+        )
+        engine.clock.advance(timedelta(hours=hours))
+        await engine.recover(run_id)
+        row = await engine.perform(run_id, engine.worker())
+        assert (row["state"], row["wake_at"]) == ("waiting", due)
+    # Down over its end: it goes on at once, without another two hours.
+    await engine.pass_time(run_id, timedelta(days=1))
+    assert await engine.reconciler.wake_due() == [run_id]
+    assert (await engine.perform(run_id))["state"] == "succeeded"
+    assert await engine.steps(run_id) == [("pause", 1, "succeeded")]
+
+
 async def test_retries_end(engine: Engine) -> None:
     engine.world.working = answering(*(outcome(1) for _ in range(3)))
     run_id = await engine.begin(

@@ -7,7 +7,9 @@ from django.db import connection
 @pytest.fixture
 def clean(transactional_db: None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE runs_run, runs_step, tasks_occurrence, tasks_webhookseen, events_event")
+        cursor.execute(
+            "TRUNCATE runs_run, runs_step, tasks_occurrence, tasks_webhookseen, events_event, runs_turn, runs_rate"
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -103,6 +103,18 @@ def test_run_once_starts_one_run_for_all_that_was_missed() -> None:
     assert look(NOON + timedelta(hours=3, minutes=31)) == []
 
 
+def test_run_all_makes_up_for_each_missed_time_one_after_another() -> None:
+    apply_text(minutely("run_all", overlap="skip").replace("* * * * *", "0 * * * *"), "t.yaml", BOX, NOON)
+    started = look(NOON + timedelta(hours=3, minutes=30))
+    states = dict(Run.objects.values_list("id", "state"))
+    assert [states[run_id] for run_id in started] == ["queued", "waiting", "waiting"]
+    dues = [run.inputs["event"]["due_at"] for run in Run.objects.order_by("id")]
+    assert dues == [(NOON + timedelta(hours=n)).isoformat() for n in (1, 2, 3)]
+    assert [reason for (reason,) in Occurrence.objects.order_by("due_at").values_list("reason")] == [
+        f"made up for, {n} of 3" for n in (1, 2, 3)
+    ]
+
+
 def test_what_is_no_longer_valid_is_not_made_up_for() -> None:
     text = minutely("run_once", valid_for="10m").replace("* * * * *", "0 * * * *")
     apply_text(text, "t.yaml", BOX, NOON)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from appliance.tasks.firing import GRACE, decide
+from appliance.tasks.firing import GRACE, MOST_MADE_UP, decide
 from appliance.tasks.models import OccurrenceState
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -61,3 +61,28 @@ def test_run_once_does_not_run_what_is_no_longer_valid() -> None:
 def test_nothing_due_decides_nothing() -> None:
     decision = decide([], NOW, "run_once", None, "late")
     assert (decision.rows, decision.run_for) == ([], [])
+
+
+def test_run_all_runs_each_missed_time_in_order_before_what_is_due_now() -> None:
+    dues = [ago(hours=3), ago(hours=2), NOW]
+    decision = decide(dues, NOW, "run_all", None, "late")
+    assert [due for due, _ in decision.run_for] == dues
+    assert decision.in_turn == {ago(hours=3), ago(hours=2)}
+    assert [state for _, state, _ in decision.rows] == [MISSED, MISSED, FIRED]
+
+
+def test_run_all_is_bounded_and_the_rest_says_why_it_stays_missed() -> None:
+    dues = [ago(hours=n) for n in range(MOST_MADE_UP + 20, 0, -1)]
+    decision = decide(dues, NOW, "run_all", timedelta(hours=MOST_MADE_UP + 10), "late")
+    assert [due for due, _ in decision.run_for] == dues[-MOST_MADE_UP:]
+    reasons = [reason for _, _, reason in decision.rows]
+    assert reasons[:10] == ["late; too late by now"] * 10
+    assert reasons[10:20] == [f"late; older than the newest {MOST_MADE_UP}"] * 10
+    assert set(reasons[20:]) == {"late"}
+
+
+def test_ask_runs_nothing_by_itself_but_what_is_due_now() -> None:
+    dues = [ago(hours=3), ago(hours=1), NOW]
+    decision = decide(dues, NOW, "ask", timedelta(hours=2), "late")
+    assert [due for due, _ in decision.run_for] == [NOW]
+    assert decision.ask_for == [ago(hours=1)]

@@ -1,0 +1,77 @@
+"""Hands the turn on: where a run has ended, the next in its line is queued. Run by the reactor.
+
+Nothing that ends a run has to know of lines. Each pass looks at what is: a holder that has ended leaves, and
+the first of a line without a holder becomes the holder. So it holds after a crash of anybody at any moment.
+"""
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.audit.services import AuditEntry, append_async
+from appliance.events.services import record_async
+from appliance.runs import admission_sql as lines
+from appliance.runs import sql
+from appliance.runs.changes import run_changed
+from appliance.runs.domain import RunState, Waiting
+
+log = logging.getLogger(__name__)
+
+INVARIANT = "a run that waits for its turn stands in a line"
+AT_ONCE = 200
+_NAME = "SELECT name FROM tasks_task WHERE id = %s"
+
+
+class Turns:
+    """Each line in a transaction of its own: one lock at a time."""
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+        self._pool = pool
+
+    async def hand_on(self) -> list[UUID]:
+        """Queue the next run of every line that can move; gives their ids."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(lines.MOVING_LINES, {"limit": AT_ONCE})
+            moving = await cursor.fetchall()
+        started = []
+        for task_id, key in moving:
+            async with self._pool.connection() as connection, connection.transaction():
+                run_id = await self._next(connection, task_id, key)
+            if run_id is not None:
+                started.append(run_id)
+        return started
+
+    async def _next(self, connection: AsyncConnection[Any], task_id: int, key: str) -> UUID | None:
+        values = {"task_id": task_id, "key": key, "keys": [key]}
+        await connection.execute(lines.LOCK_TASK, values)
+        await connection.execute(lines.LEAVE_LINE, values)
+        row = await (await connection.execute(lines.NEXT_IN_LINE, values)).fetchone()
+        if row is None:
+            return None
+        run_id: UUID = row[0]
+        woken = await connection.execute(sql.WAKE_ONE, {"id": run_id, "waiting_for": Waiting.TURN.value})
+        if await woken.fetchone() is None:
+            return None  # cancelled this very moment: the next pass finds it ended
+        name = await (await connection.execute(_NAME, (task_id,))).fetchone()
+        await record_async(
+            connection,
+            run_changed(run_id, name[0] if name else "", RunState.QUEUED, None, "its turn has come"),
+        )
+        return run_id
+
+    async def free_stranded(self) -> list[UUID]:
+        """A run that waits for its turn without a place in any line would wait for ever: queue it, and say so."""
+        async with self._pool.connection() as connection, connection.transaction():
+            cursor = await connection.execute(lines.STRANDED)
+            found = [row[0] for row in await cursor.fetchall()]
+            if found:
+                detail = {"invariant": INVARIANT, "done": "queued"}
+                await append_async(
+                    connection,
+                    [AuditEntry("reconciler.repaired", "box", str(run_id), {**detail}) for run_id in found],
+                )
+                log.warning("repaired: %s: queued %s", INVARIANT, found)
+        return found
