@@ -26,6 +26,7 @@ from appliance.cache.store import (
     write_of,
 )
 from appliance.lib.config import get_config
+from appliance.safety.read_only import refuse_changes
 
 _ROW = (
     "SELECT peer_id, key, mine::text, theirs::text, choice, decided_at FROM cache_cacheconflict WHERE id = %s"
@@ -39,6 +40,7 @@ def take(conflict: int, choice: Choice, by: Principal, now: datetime) -> None:
     this box's value is another one than the row shows, Moved.
     """
     by.require(Ability.EDIT_VALUES)
+    refuse_changes(by)
     with begin() as cursor:
         peer, key, mine, theirs, decided = _read(cursor, conflict)
         if decided:
@@ -68,6 +70,7 @@ def restore(conflict: int, choice: Choice, by: Principal) -> int:
     Raises NotAllowed, CacheNotFound, CacheConflict where the conflict is open.
     """
     by.require(Ability.EDIT_VALUES)
+    refuse_changes(by)
     with begin() as cursor:
         _, key, mine, theirs, decided = _read(cursor, conflict)
         if not decided:
@@ -83,6 +86,7 @@ def restore(conflict: int, choice: Choice, by: Principal) -> int:
 def retry(parked: int, by: Principal) -> None:
     """Offer a parked value again, or ask for it again. Raises NotAllowed, CacheNotFound."""
     by.require(Ability.EDIT_VALUES)
+    refuse_changes(by)
     with begin() as cursor:
         item = _unpark(parked)
         if item.direction == Direction.OUT:
@@ -96,6 +100,7 @@ def retry(parked: int, by: Principal) -> None:
 def drop(parked: int, by: Principal) -> None:
     """Let each box keep what it has under the key, until it is written again. Raises NotAllowed, CacheNotFound."""
     by.require(Ability.EDIT_VALUES)
+    refuse_changes(by)
     with begin():
         item = _unpark(parked)
         append_here("cache.dropped", by.name, f"value/{item.key}", {"direction": item.direction})

@@ -30,6 +30,7 @@ from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonValue
 from appliance.safety.allstop import Level, current
+from appliance.safety.read_only import refuse_changes
 from appliance.safety.secrets import is_reference, resolve
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
@@ -51,6 +52,7 @@ def set_peer(
     CacheRefused.
     """
     by.require(Ability.MANAGE_BOX)
+    refuse_changes(by)
     url = url.rstrip("/")
     _check(name, url, token, rules)
     peer, _ = CachePeer.objects.select_for_update().get_or_create(name=name)
@@ -76,6 +78,7 @@ def set_peer(
 def remove_peer(name: str, by: Principal) -> None:
     """End the sharing. The values stay, and open conflicts end with this box's value. Raises CacheNotFound."""
     by.require(Ability.MANAGE_BOX)
+    refuse_changes(by)
     peer = find_peer(name)
     _forget(peer)
     peer.delete()

@@ -22,6 +22,7 @@ from appliance.lib.config import get_config
 from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain, plain_text
+from appliance.safety.read_only import refuse_changes
 
 
 async def read(connection: AsyncConnection, keys: Collection[str]) -> dict[str, JsonValue]:
@@ -80,6 +81,7 @@ def set_value(key: str, value: JsonValue, by: Principal, *, expected: int | None
     Raises NotAllowed, CacheRefused, CacheConflict.
     """
     by.require(Ability.EDIT_VALUES)
+    refuse_changes(by)
     _check(key)
     with begin() as cursor:
         version = write_local(cursor, key, value, by.name, get_config().home.id, expected=expected)
@@ -93,6 +95,7 @@ def set_value(key: str, value: JsonValue, by: Principal, *, expected: int | None
 def remove_value(key: str, by: Principal, *, expected: int | None = None) -> None:
     """Remove a value; the removal is shared as an edit is. Raises NotAllowed, CacheNotFound, CacheConflict."""
     by.require(Ability.EDIT_VALUES)
+    refuse_changes(by)
     with begin() as cursor:
         entry = read_entry(cursor, key, lock=True)
         if entry is None or entry.write.deleted:
