@@ -187,6 +187,7 @@ def message(key: str, value: Any = 1) -> Any:
     return {"id": f"{key}@1", "document": document, "base": None}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_values_are_offered_and_read_over_http(wire: HttpPeer) -> None:
     said = wire.push([message("line/a"), message("line/b", {"deep": [1]}), {"id": "bad"}])
     assert [answer.outcome for answer in said.answers] == ["accepted", "accepted", "refused"]
