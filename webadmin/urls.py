@@ -32,6 +32,7 @@ from webadmin.pages import (
     stop,
     tasks,
     tokens,
+    values,
 )
 
 urlpatterns = [
@@ -103,6 +104,10 @@ urlpatterns = [
     path("platforms/<str:name>/test/", platforms.test, name="platform-test"),
     path("platforms/<str:name>/switch/", platforms.switch, name="platform-switch"),
     path("platforms/identities/<int:identity_id>/", platforms.link, name="identity-link"),
+    path("values/", values.values, name="values"),
+    path("values/decided/", values.decided, name="values-decided"),
+    path("values/conflicts/<int:conflict>/", values.decide, name="values-decide"),
+    path("values/parked/<int:item>/", values.parked, name="values-parked"),
     path("audit/", audit.audit, name="audit"),
     path("audit/verify/", audit.verify, name="audit-verify"),
     path("simulator/", simulator.simulator, name="simulator"),

@@ -38,6 +38,8 @@ class Ability(StrEnum):
     PUBLISH = "publish"
     CHAT = "chat"
     EDIT_TASKS = "edit_tasks"
+    EDIT_VALUES = "edit_values"
+    SYNC = "sync"
     MANAGE_DEVICES = "manage_devices"
     MANAGE_BRIDGES = "manage_bridges"
     MANAGE_BROKERS = "manage_brokers"
@@ -58,6 +60,8 @@ NEEDED: dict[Ability, Role] = {
     Ability.CHAT: Role.OPERATOR,
     Ability.PUBLISH: Role.ENGINEER,
     Ability.EDIT_TASKS: Role.ENGINEER,
+    Ability.EDIT_VALUES: Role.ENGINEER,
+    Ability.SYNC: Role.ENGINEER,
     Ability.MANAGE_DEVICES: Role.ENGINEER,
     Ability.MANAGE_BRIDGES: Role.ENGINEER,
     Ability.MANAGE_BROKERS: Role.ENGINEER,

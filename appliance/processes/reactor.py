@@ -37,6 +37,7 @@ from appliance.processes.outgoing import OutgoingBrokers
 from appliance.processes.own_topics import OwnTopics
 from appliance.processes.part_watch import STOPPED, PartWatch, checks_of
 from appliance.processes.parts import BoxServices, DefinitionCache, open_pool
+from appliance.processes.sharing import Sharing
 from appliance.processes.signs import BROKER_PART, sign
 from appliance.runs.hints import send as send_hint
 from appliance.runs.intake import Intake, NotArmed
@@ -150,6 +151,7 @@ class Reactor:
         self._every(DEVICES_EVERY, self._watch_devices)
         self._every(STOP_FILE_EVERY, self._adopt_stop)
         self._every(self._follower.EVERY, self._follower.follow)
+        self._every(Sharing.EVERY, Sharing(self._pool, self._clock).tick)
         with contextlib.suppress(DatabaseError, PoolTimeout):
             async with self._pool.connection() as connection:
                 await self._intake.last.load(connection)

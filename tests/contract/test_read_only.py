@@ -45,6 +45,15 @@ COMMANDS: dict[str, list[list[str]]] = {
     "devices": [["add", "pump-1"], ["revoke", "pump-1"], ["commands", "pump-1", "operator"]],
     "brokers": [["add", "hall", "mqtt://192.0.2.1"], ["remove", "hall"]],
     "platforms": [["load", "examples/brief_platforms.json"]],
+    "cache": [
+        ["set", "k", "1"],
+        ["remove", "k"],
+        ["resolve", "1", "mine"],
+        ["retry", "1"],
+        ["drop", "1"],
+        ["peer", "hub", "https://hub.example", "--token", "secret:hub", "--share", "a=ask"],
+        ["peer", "hub", "--remove"],
+    ],
     "secrets": [["set", "name", "--file", "pyproject.toml"], ["remove", "name"], ["rotate"]],
 }
 """Commands that change something, each with the words that do."""

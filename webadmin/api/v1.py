@@ -3,13 +3,14 @@
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 
+from appliance.cache.errors import CacheConflict
 from appliance.lib.errors import MillwrightError
 from appliance.outbox.errors import ItemBusy
 from appliance.runs.fork import ForkRefused
 from appliance.runs.services import NotNow
 from appliance.safety.errors import ReadOnlyNow
 from appliance.tasks.loader import TaskFileError
-from webadmin.api import box, brokers, calendar, outbox, runs, tasks
+from webadmin.api import box, brokers, calendar, outbox, runs, sync, tasks
 from webadmin.api.auth import EITHER
 from webadmin.api.schemas import ErrorOut, ProblemOut
 
@@ -26,6 +27,7 @@ api.add_router("/runs", runs.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
 api.add_router("/outbox", outbox.router)
+api.add_router("/sync", sync.router)
 api.add_router("", box.router)
 
 
@@ -49,6 +51,6 @@ def _status(error: MillwrightError) -> int:
         return 403
     if isinstance(error, ReadOnlyNow):
         return 423
-    if isinstance(error, NotNow | ItemBusy | ForkRefused):
+    if isinstance(error, NotNow | ItemBusy | ForkRefused | CacheConflict):
         return 409
     return 422 if error.permanent else 503
