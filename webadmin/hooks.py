@@ -9,6 +9,7 @@ from django.http.request import RawPostDataException
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.runs.webhooks import Call, deliver
 from appliance.tasks.webhooks import LARGEST_BODY, WebhookRefused
@@ -33,6 +34,7 @@ def receive(request: HttpRequest, name: str) -> HttpResponse:
     try:
         with transaction.atomic():
             answer = deliver(call)
+        reach("webhook.before_answer")
     except WebhookRefused as error:
         log.warning("webhook %s refused: %s", name, error.message)
         return JsonResponse({"error": "not found, or not authorised"}, status=401)

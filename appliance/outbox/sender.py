@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
+from appliance.lib.crashpoints import reach
 from appliance.lib.plain import plain_object
 from appliance.outbox.domain import Breaker, BreakerState, Bucket, OutboxState
 from appliance.outbox.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, NotReady, PlatformAway
@@ -181,7 +182,9 @@ class Sender:
         breaker = self._breakers.setdefault(parcel.platform, Breaker())
         try:
             async with asyncio.timeout(self._send_limit):
+                reach("outbox.before_send")
                 receipt = await self._courier.deliver(parcel)
+                reach("outbox.after_send")
         except DeliveryRefused as error:
             breaker.succeeded()
             await self._ledger.failed(claim, error, breaker)
@@ -208,6 +211,7 @@ class Sender:
             self._cool(parcel, pace.interval)
             if not await self._ledger.delivered(claim, receipt, breaker):
                 log.warning("outbox item %s was delivered after its lease had ended", parcel.id)
+            reach("outbox.after_receipt")
 
     async def _failed_for_now(self, claim: Claim, breaker: Breaker, error: DeliveryError) -> None:
         breaker.failed(self._clock.now())

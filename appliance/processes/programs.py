@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.lib.config import ROOT, Config, plain_environment
+from appliance.lib.crashpoints import VARIABLE
 from appliance.processes import launch
 from appliance.processes.engines import Engine
 from appliance.processes.leftovers import MARK
@@ -100,6 +101,7 @@ def _base(config: Config) -> dict[str, str]:
 def _service_environment(config: Config, certificate: tuple[Path, Path]) -> dict[str, str]:
     proxies = {name: value for name, value in os.environ.items() if name.lower() in _PROXIES}
     settings = plain_environment(os.environ)
+    crash = {VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {}
     if config.tls_own is False:
         # The services may not read the operator's files; they have copies.
         settings |= {
@@ -110,6 +112,7 @@ def _service_environment(config: Config, certificate: tuple[Path, Path]) -> dict
         **_base(config),
         **proxies,
         **settings,
+        **crash,
         "MILLWRIGHT_HOME": str(config.home.path),
         "HOME": str(config.home.path),
         "PYTHONUNBUFFERED": "1",

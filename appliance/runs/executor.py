@@ -12,6 +12,7 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
 from appliance.lib.clock import Clock
+from appliance.lib.crashpoints import reach
 from appliance.runs.domain import Lease
 from appliance.runs.ledger import LEASE, LeaseLost, Ledger, RunRow
 from appliance.runs.performer import Performer
@@ -99,6 +100,7 @@ class Executor:
         try:
             row = await self._ledger.claim(run_id)
             if row is not None:
+                reach("worker.after_claim")
                 await self._perform(row)
         except LeaseLost as lost:
             log.warning("%s", lost)

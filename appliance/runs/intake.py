@@ -17,6 +17,7 @@ from appliance.bus.services import TopicValue, remember
 from appliance.events import OccurrenceRecorded
 from appliance.events.services import record_many_async
 from appliance.lib.clock import Clock
+from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -94,14 +95,18 @@ class Intake:
                 batch.take([_marked(one) for one in found] if message.dup else found)
             values.append(TopicValue.from_message(message))
             self.last.take(message)
+        reach("intake.before_commit")
         if self.reflex is not None:
             launched = self._launch(self.reflex, batch, now)
             run_ids = await self._arrive(self.reflex, batch, now, values, launched)
         else:
             run_ids = await self.commit(batch, now, values)
+        reach("intake.after_commit")
         for delivery in deliveries:
+            reach("intake.before_ack")
             delivery.ack()
         self.received += len(deliveries)
+        reach("intake.after_ack")
         if run_ids:
             self._hint(run_ids)
 

@@ -16,6 +16,7 @@ from appliance.actions.contract import EffectClass
 from appliance.audit.services import AuditEntry, append_async
 from appliance.events import StepChanged
 from appliance.events.services import record_many_async
+from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain, plain_text
@@ -191,6 +192,7 @@ class Ledger:
         cancellation was asked for does not wait: it ends, and what it has called with it.
         """
         queued: list[UUID] = []
+        reach("worker.before_release")
         async with self.transaction() as connection:
             cursor = await connection.execute(sql.LOCK_RUN, {"id": lease.run_id})
             locked = await cursor.fetchone()
@@ -237,6 +239,7 @@ class Ledger:
                 _, queued = await counted.result(connection)
             if audit:
                 await append_async(connection, audit)
+        reach("worker.after_release")
         if state is RunState.CANCELLED:
             async with self.transaction() as connection:
                 await end_called_async(connection, lease.run_id, reason)

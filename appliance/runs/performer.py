@@ -18,6 +18,7 @@ from appliance.actions.registry import registry
 from appliance.expressions import truth
 from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
+from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.checkpoints import CheckpointStore, with_checkpoints
@@ -145,12 +146,14 @@ class Performer:
         closed = await self._renderer.plant_state(walk, effect, scope)
         if closed:
             return Pause(Waiting.PLANT_STATE, closed, now + timedelta(seconds=PLANT_STATE_EVERY))
+        reach("worker.before_intent")
         verdict = await self._recorder.intend(walk, following, now, effect, arguments)
         if verdict.outcome is Decision.HOLD:
             return Pause(Waiting.ALL_STOP, verdict.reason, now + timedelta(seconds=5))
         if verdict.outcome is Decision.DENY:
             await self._record_failure(walk, following, now, arguments, f"refused: {verdict.reason}", effect)
             return None
+        reach("worker.after_intent")
         return await self._act(walk, following, now, effect, arguments)
 
     async def _act(
@@ -180,6 +183,7 @@ class Performer:
             result = StepResult.failed(str(error), retryable=not error.permanent)
         finally:
             self._on_ended(str(row.id), spec.id)
+        reach("worker.after_effect")
         return await self._settle(walk, following, now, effect, arguments, result)
 
     def _context(
@@ -233,6 +237,7 @@ class Performer:
         await self._recorder.record(
             walk, following, states[result.status], started, effect, arguments=arguments, result=result
         )
+        reach("worker.after_result")
         if result.status is Status.WAITING:
             return Pause(Waiting(result.waiting_for or "timer"), f"step {following.spec.id}", result.wake_at)
         return None

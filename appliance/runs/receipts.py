@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.events import StepChanged
 from appliance.events.services import record_many_async
+from appliance.lib.crashpoints import reach
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import sql
 from appliance.runs.changes import run_changed
@@ -58,6 +59,8 @@ class Receipts:
             for (sharing,) in await cursor.fetchall():
                 shard_of = await self._settle_in(connection, sharing, step_id, state, error, detail)
                 ended.append((sharing, shard_of))
+            reach("receipts.before_commit")
+        reach("receipts.after_commit")
         for run, of in ended:
             if of is not None:
                 await self._count(run, of)

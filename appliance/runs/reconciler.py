@@ -14,6 +14,7 @@ from appliance.audit.services import AuditEntry, append_async
 from appliance.events import RunChanged
 from appliance.events.services import record_many_async
 from appliance.lib.clock import Clock
+from appliance.lib.crashpoints import reach
 from appliance.outbox.services import overdue
 from appliance.outbox.sql import HINT_CHANNEL
 from appliance.runs import sql
@@ -77,6 +78,7 @@ class Reconciler:
             repairs = [Repair("a running run has a live lease", str(row[0]), row[1]) for row in rows]
             await record_many_async(connection, changes)
             await self._say(connection, repairs)
+            reach("reconciler.before_commit")
         return repairs
 
     async def wake_due(self) -> list[UUID]:

@@ -10,6 +10,7 @@ from django.db.models import F
 
 from appliance.events import OccurrenceRecorded
 from appliance.events.services import record
+from appliance.lib.crashpoints import reach
 from appliance.lib.digest import sha256_hex
 from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7, uuid_at
@@ -94,6 +95,7 @@ def deliver(call: Call) -> Answer:
     if len(refusals) == len(found):
         raise refusals[0]
     hints.look_at(runs)
+    reach("webhook.before_commit")
     return Answer(runs, "; ".join(dict.fromkeys(notes)))
 
 

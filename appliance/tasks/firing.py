@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from appliance.events import OccurrenceRecorded
 from appliance.events.services import record_many
+from appliance.lib.crashpoints import reach
 from appliance.lib.identity import uuid_at
 from appliance.tasks import sql
 from appliance.tasks.definition import TaskDefinition, Trigger
@@ -108,6 +109,8 @@ def fire_due(task_id: int, trigger_id: str, now: datetime, start: RunStarter) ->
         row.save(update_fields=["last_due", "next_due", "fired", "last_fired_at"])
         if decision.ask_for:
             ask(row, definition, decision.ask_for, now)
+        reach("schedule.before_commit")
+    reach("schedule.after_commit")
     return runs
 
 
@@ -143,6 +146,7 @@ def _write(
         )
         if not inserted:
             continue
+        reach("schedule.after_occurrence")
         if run_id is not None:
             admission = start(
                 NewRun(

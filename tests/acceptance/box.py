@@ -77,10 +77,10 @@ class Device:
         self._client.loop_start()
         assert self._ready.wait(15), "the broker did not take the subscription"
 
-    def send(self, seq: int) -> None:
+    def send(self, seq: int, topic: str = "") -> None:
         with self._lock:
             info: MQTTMessageInfo = self._client.publish(
-                f"crash/in/d{seq % 5}", json.dumps({"seq": seq}), qos=1
+                topic or f"crash/in/d{seq % 5}", json.dumps({"seq": seq}), qos=1
             )
             self._pending[info.mid] = seq
             if not self._client.is_connected():

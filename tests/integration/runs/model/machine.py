@@ -1,0 +1,222 @@
+"""The model: whatever two workers, people, the clock and crashes do in whatever order, these rules hold."""
+
+import asyncio
+from typing import Any, ClassVar
+from uuid import UUID
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from appliance.accounts.principal import BOX
+from appliance.runs import services
+from appliance.runs.domain import FINAL, RECOVERY_LIMIT
+from appliance.safety import allstop
+from appliance.safety.stop import Level
+from tests.integration.runs.model.house import TASK, Fate, ModelHouse
+
+WORKERS, WHICH = st.integers(0, 1), st.integers(0, 9)
+MOST_RUNS = 2
+"""Few, so that much happens to each."""
+UNSAFE = ("b", "c")
+_ROWS = "SELECT * FROM runs_run ORDER BY id"
+_STEPS = "SELECT * FROM runs_step ORDER BY run_id, step, attempt"
+
+
+class RunsMachine(RuleBasedStateMachine):
+    """``make`` gives an empty house on a real database; set it before use."""
+
+    loop: ClassVar[asyncio.AbstractEventLoop]
+    make: ClassVar[Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.house: ModelHouse = self.wait(type(self).make())
+        self.started: list[UUID] = []
+        self.last: dict[UUID, dict[str, Any]] = {}
+        self.committed: dict[tuple[str, str], int] = {}
+        self.stopped = False
+
+    def wait(self, coroutine: Any) -> Any:
+        return self.loop.run_until_complete(coroutine)
+
+    def sql(self, text: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.wait(self.house.engine.sql(text))
+        return found
+
+    def row(self, run: UUID) -> dict[str, Any]:
+        found: dict[str, Any] = self.wait(self.house.engine.run(run))
+        return found
+
+    # --- what may happen ----------------------------------------------------------------------------
+
+    def those(self, *states: str) -> list[UUID]:
+        """The runs in one of these states (or that wait for one of these things) after the last step."""
+        return [
+            run for run, row in self.last.items() if row["state"] in states or row["waiting_for"] in states
+        ]
+
+    @initialize()
+    def load(self) -> None:
+        self.wait(self.house.engine.load(TASK))
+        self.start()
+
+    @precondition(lambda self: len(self.started) < MOST_RUNS)
+    @rule()
+    def start(self) -> None:
+        self.started.append(self.wait(self.house.engine.start("t")))
+
+    @precondition(lambda self: self.those("queued"))
+    @rule(which=WHICH, worker=WORKERS, fate=st.sampled_from(Fate), at=st.sampled_from("abc"))
+    def work(self, which: int, worker: int, fate: Fate, at: str) -> None:
+        queued = self.those("queued")
+        run = queued[which % len(queued)]
+        done = sum(self.house.effects.values())
+        assert self.wait(self.house.work(worker, run, fate, at)), "what is queued can be claimed"
+        assert self.row(run)["epoch"] == self.last[run]["epoch"] + 1
+        if self.stopped:
+            assert sum(self.house.effects.values()) == done, "an effect though all is stopped"
+
+    @precondition(lambda self: self.house.stalled)
+    @rule(which=WHICH)
+    def wake_a_stalled_worker(self, which: int) -> None:
+        """Which writes only where it holds the run still."""
+        stalled = self.house.stalled[which % len(self.house.stalled)]
+        run = self.row(stalled.lease.run_id)
+        fresh = (run["state"], run["epoch"]) == ("running", stalled.lease.epoch)
+        rows, steps = self.sql(_ROWS), self.sql(_STEPS)
+        assert self.wait(self.house.wake(stalled)) == fresh, (
+            "a stale worker got through, or a fresh one did not"
+        )
+        if not fresh:
+            assert (self.sql(_ROWS), self.sql(_STEPS)) == (rows, steps), "a stale worker wrote"
+
+    @precondition(lambda self: self.those("running"))
+    @rule(which=WHICH)
+    def a_lease_runs_out(self, which: int) -> None:
+        running = self.those("running")
+        assert self.wait(self.house.engine.recover(running[which % len(running)]))
+
+    @precondition(lambda self: self.those("running"))
+    @rule(worker=WORKERS)
+    def start_a_worker_anew(self, worker: int) -> None:
+        self.wait(self.house.replace(worker))
+
+    @precondition(lambda self: self.house.stalled)
+    @rule(worker=WORKERS)
+    def renew(self, worker: int) -> None:
+        self.wait(self.house.renew(worker))
+
+    @precondition(lambda self: self.those("timer", "all_stop"))
+    @rule(enough=st.booleans())
+    def wake_what_is_due(self, enough: bool) -> None:
+        if enough:
+            self.wait(self.house.let_time_pass())
+        self.wait(self.house.engine.reconciler.wake_due())
+
+    @precondition(lambda self: self.those("ambiguous"))
+    @rule(happened=st.booleans())
+    def settle(self, happened: bool) -> None:
+        self.wait(self.house.do(services.settle, self.those("ambiguous")[0], happened, BOX))
+
+    @precondition(lambda self: self.those("queued", "running", "waiting"))
+    @rule(which=WHICH, sure=st.integers(0, 3))
+    def cancel(self, which: int, sure: int) -> None:
+        alive = self.those("queued", "running", "waiting")
+        if sure == 0:
+            self.wait(self.house.do(services.cancel, alive[which % len(alive)], BOX))
+
+    @rule(stop=st.integers(0, 3))
+    def turn_the_all_stop(self, stop: int) -> None:
+        engine, self.stopped = self.house.engine, stop == 0
+        if self.stopped:
+            self.wait(self.house.do(allstop.engage, Level.FREEZE, "model", BOX, engine.clock.now()))
+        else:
+            self.wait(self.house.do(allstop.release, "model", BOX, engine.clock.now()))
+
+    @precondition(lambda self: len(self.those("queued")) < len(self.last))
+    @rule(which=WHICH, worker=WORKERS)
+    def try_what_cannot_be(self, which: int, worker: int) -> None:
+        others = [run for run in self.last if run not in self.those("queued")]
+        run = others[which % len(others)]
+        assert not self.wait(self.house.work(worker, run)), "only what is queued can be claimed"
+        if run not in self.those("ambiguous"):
+            with pytest.raises(services.NotNow):
+                self.wait(self.house.do(services.settle, run, True, BOX))
+        if self.last[run]["state"] in FINAL:
+            with pytest.raises(services.NotNow):
+                self.wait(self.house.do(services.cancel, run, BOX))
+
+    # --- what always holds --------------------------------------------------------------------------
+
+    @invariant()
+    def nothing_is_lost_and_rows_make_sense(self) -> None:
+        rows = {row["id"]: row for row in self.sql(_ROWS)}
+        assert sorted(rows) == sorted(self.started)
+        occurrences = self.sql("SELECT run_id FROM tasks_occurrence")
+        assert sorted(row["run_id"] for row in occurrences) == sorted(self.started)
+        for run, row in rows.items():
+            running = row["state"] == "running"
+            assert (bool(row["lease_owner"]), row["lease_until"] is not None) == (running, running)
+            assert bool(row["waiting_for"]) == (row["state"] == "waiting")
+            assert (row["finished_at"] is not None) == (row["state"] in FINAL)
+            assert row["state"] != "poisoned" or row["recoveries"] > RECOVERY_LIMIT
+            before = self.last.get(run)
+            if before is not None:
+                assert row["version"] >= before["version"]
+                assert row["epoch"] >= before["epoch"]
+                if before["state"] != row["state"]:
+                    assert row["version"] > before["version"], "a state changed without a new version"
+                if before["state"] in FINAL:
+                    assert row == before, "a run that had ended changed"
+        self.last = rows
+
+    @invariant()
+    def steps_are_append_only_and_effects_are_not_repeated(self) -> None:
+        effects = self.house.effects
+        epochs = {run: row["epoch"] for run, row in self.last.items()}
+        for step in self.sql(_STEPS):
+            key = (str(step["run_id"]), step["step"])
+            assert step["epoch"] <= epochs.get(step["run_id"], step["epoch"])
+            if step["state"] == "succeeded":
+                self.committed.setdefault(key, effects[key])
+        again = {key: effects[key] for key, times in self.committed.items() if effects[key] != times}
+        assert again == {}, "a committed step ran again"
+        assert [key for key, times in effects.items() if key[1] in UNSAFE and times > 1] == []
+        assert self.house.unannounced == [], "an effect without its intent"
+
+    # --- and how it must end ------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        try:
+            self._bring_to_an_end()
+        finally:
+            self.wait(self._put_away())
+
+    def _bring_to_an_end(self) -> None:
+        """With everything healthy again each run comes to its end."""
+        engine = self.house.engine
+        self.wait(self.house.do(allstop.release, "model", BOX, engine.clock.now()))
+        self.stopped = False
+        for worker in (0, 1):
+            self.wait(self.house.replace(worker))
+        for _ in range(8):
+            self.nothing_is_lost_and_rows_make_sense()
+            for run in self.those("ambiguous"):
+                self.wait(self.house.do(services.settle, run, True, BOX))
+            if self.those("timer", "all_stop"):
+                self.wait(self.house.let_time_pass())
+                self.wait(engine.reconciler.wake_due())
+            for run in self.those("queued", "waiting"):
+                self.wait(self.house.work(0, run))
+        while self.house.stalled:
+            self.wake_a_stalled_worker(0)
+        self.nothing_is_lost_and_rows_make_sense()
+        self.steps_are_append_only_and_effects_are_not_repeated()
+        assert [row for row in self.last.values() if row["state"] not in FINAL] == []
+
+    async def _put_away(self) -> None:
+        for stalled in self.house.stalled:
+            stalled.work.cancel()
+            await asyncio.wait([stalled.work])
+        await self.house.do(allstop.release, "model", BOX, self.house.engine.clock.now())
