@@ -21,6 +21,8 @@ from webadmin.pages.access import needs, person
 from webadmin.pages.paging import PAGE
 from webadmin.words import WORDS
 
+_SILENCE = "5m"
+
 
 class DeviceForm(forms.Form):
     name = forms.CharField(
@@ -52,7 +54,8 @@ class DeviceForm(forms.Form):
     )
     silence = forms.CharField(
         label=gettext_lazy("Offline after a silence of"),
-        initial="5m",
+        initial=_SILENCE,
+        required=False,
         max_length=20,
         help_text=gettext_lazy("Such as 30s, 5m or 1h. A device that stays connected may be silent longer."),
         widget=forms.TextInput(attrs={"autocapitalize": "none"}),
@@ -80,7 +83,7 @@ def add(request: HttpRequest) -> HttpResponse:
             publish=said["publish"].split(),
             subscribe=said["subscribe"].split(),
             commands=Role(said["commands"]) if said["commands"] else None,
-            silence=parse_duration(said["silence"]),
+            silence=parse_duration(said["silence"] or _SILENCE),
             now=datetime.now(UTC),
         )
     except MillwrightError as error:

@@ -20,6 +20,7 @@ from appliance.bus.brokers.services import find_broker
 from appliance.bus.models import Broker as BrokerRow
 from appliance.bus.models import TopicValue
 from appliance.processes.models import PartBeat
+from appliance.processes.part_checks import PartState
 from appliance.safety.models import Secret
 from appliance.safety.secrets import resolve, set_secret
 from tests.brokers import PASSWORD, USER, BrokerMissingError, Mosquitto
@@ -143,6 +144,7 @@ def test_a_foreign_broker_that_is_away_is_said_and_does_not_make_the_box_unready
         "broker": Answer,
     }
     monkeypatch.setattr("webadmin.health._prober", lambda: Prober(real))
+    monkeypatch.setattr("webadmin.health.spawner_state", lambda config: PartState(True))
     answer = Client().get("/readyz")
     assert answer.status_code == 200
     said = answer.json()["parts"]["mqtt:plant"]

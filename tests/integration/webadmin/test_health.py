@@ -1,14 +1,29 @@
 """``/readyz`` on the real engines: every part by its name, and what is wrong with it."""
 
+import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from appliance.processes.models import PartBeat
 
 NOW = timedelta()
+
+
+@pytest.fixture
+def spawner() -> Iterator[None]:
+    """Something listens where the spawner does."""
+    door = settings.CONFIG.home.spawner_socket
+    door.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(door))
+        listening.listen()
+        yield
+    door.unlink()
 
 
 def sign(part: str, healthy: bool = True, ago: timedelta = NOW, **detail: Any) -> None:
@@ -22,13 +37,14 @@ def readyz(status: int) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.usefixtures("spawner")
 @pytest.mark.django_db(transaction=True)
 def test_a_box_whose_parts_are_all_well_is_ready_and_says_what_it_survives() -> None:
     for part in ("reactor", "worker", "beat"):
         sign(part)
     body = readyz(200)
     assert (body["ready"], body["durability"]) == (True, "power-safe")
-    assert set(body["parts"]) == {"postgres", "redis", "broker", "reactor", "worker", "beat"}
+    assert set(body["parts"]) == {"postgres", "redis", "broker", "spawner", "reactor", "worker", "beat"}
 
 
 @pytest.mark.django_db(transaction=True)
