@@ -12,7 +12,6 @@ from appliance.cache.ports import Cursor, Peer, Transaction
 from appliance.cache.store import Agreed, PeerState, agree, park, read_agreed, read_entry, text_of, unpark
 from appliance.cache.wire import Answer, message_of, read_document
 from appliance.lib.clock import Clock
-from appliance.lib.crashpoints import reach
 from appliance.lib.digest import canonical_json
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
@@ -89,7 +88,6 @@ class Offering:
 
     def _push_batch(self, state: PeerState, batch: Sequence["_Message"]) -> bool:
         said = self.peer.push([one.body for one in batch])
-        reach("sync.pushed")
         answers = {answer.id: answer for answer in said.answers}
         settled = True
         for one in batch:

@@ -15,7 +15,6 @@ from appliance.cache.stamps import Stamp
 from appliance.cache.store import START, Entry, journal_after, place, read_entry
 from appliance.cache.wire import Answer, Answers, Changes, document_of, identity_of, read_message
 from appliance.events.journal import Cursor as Position
-from appliance.lib.crashpoints import reach
 
 MOST = 200
 """Messages of one call, and documents of one page."""
@@ -51,7 +50,6 @@ def _take(begin: Transaction, now: datetime, raw: object) -> Answer:
                 answer = _compare_and_set(cursor, now, identity, write, base)
         except Moved:
             continue
-        reach("sync.received")
         return answer
     return Answer(id=identity, outcome="refused", reason="the key is written all the time")
 

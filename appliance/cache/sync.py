@@ -29,7 +29,6 @@ from appliance.cache.store import (
 from appliance.cache.wire import read_document
 from appliance.events.journal import Cursor as Position
 from appliance.events.journal import CursorInvalid
-from appliance.lib.crashpoints import reach
 from appliance.lib.plain import plain_text
 
 PAGE = 100
@@ -72,7 +71,6 @@ class Round(Offering):
             self._heard(page.box, page.now, asked_at)
             for raw in page.documents:
                 self._take(state, raw)
-            reach("sync.pulled")
             with self.begin() as cursor:
                 cursor.execute(sql.PULLED, {"peer": state.id, "cursor": page.cursor, "was": position})
             if not page.more or page.cursor == position:
@@ -108,7 +106,6 @@ class Round(Offering):
             with self.begin() as cursor:
                 entries, position, more = journal_after(cursor, _parse(text), state.prefixes, PAGE)
                 writes = [one for entry in entries if (one := self._to_send(cursor, state, entry))]
-            reach("sync.sending")
             self.offer(state, writes)
             with self.begin() as cursor:
                 cursor.execute(sql.PUSHED, {"peer": state.id, "cursor": str(position), "was": text})

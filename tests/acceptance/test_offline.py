@@ -17,6 +17,9 @@ from tests.wait import wait_for
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "offline_sync.yaml"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[LogReceiver]:
     found = LogReceiver()
