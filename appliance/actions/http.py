@@ -1,7 +1,9 @@
 """``http``: call an API. Confirmed by its status."""
 
 import json
+import ssl
 from enum import StrEnum
+from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
@@ -87,7 +89,7 @@ class HttpAction(ActionKind[HttpParams]):
             return StepResult.failed(f"this cannot be sent: {error}", retryable=False)
         try:
             async with httpx.AsyncClient(
-                trust_env=False, follow_redirects=False, timeout=context.timeout
+                verify=_authorities(), trust_env=False, follow_redirects=False, timeout=context.timeout
             ) as client:
                 response, body, cut = await _send(client, request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -149,6 +151,12 @@ def _request(
             "timeout": httpx.Timeout(context.timeout).as_dict(),
         },
     )
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Reading the list of authorities takes tens of milliseconds: once per process, not once per request."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _send(client: httpx.AsyncClient, request: httpx.Request) -> tuple[httpx.Response, bytes, bool]:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 SLOT = "worker-0"
 DRAIN_SECONDS = 10.0
-CONCURRENCY = 64
+CONCURRENCY = 128
 SIGN_EVERY = 3.0
 
 
