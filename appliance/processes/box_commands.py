@@ -204,7 +204,7 @@ def _disable(body: SwitchBody, by: Principal, now: datetime, version: str) -> Js
 
 
 def _status(body: _Body, by: Principal, now: datetime, version: str) -> JsonObject:
-    unfinished = Run.objects.filter(state__in=["queued", "running", "waiting"]).order_by()
+    unfinished = Run.whole.filter(state__in=["queued", "running", "waiting"]).order_by()
     counts: dict[str, JsonValue] = dict(unfinished.values_list("state").annotate(Count("id")))
     stop = current()
     return {"version": version, "runs": counts, "allstop": {"level": stop.level.value, "reason": stop.reason}}

@@ -19,7 +19,7 @@ from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.fork import Fork, ForkRefused, WouldRepeat, fork_at
 from appliance.runs.models import Checkpoint, Run, Step
-from appliance.runs.plan import Phase, Progress, StepRow, took_effect, unclear
+from appliance.runs.plan import Phase, Progress, StepRow, has_acted, unclear
 from appliance.runs.services import NotAdmitted, NotNow, get, insert_run, task_name
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
@@ -258,7 +258,7 @@ def undoable(definition: TaskDefinition, rows: Sequence[StepRow]) -> tuple[str, 
     found = []
     for step in reversed(definition.actions):
         last = progress.latest.get(step.id)
-        if last is None or last.shared_from is not None or not (took_effect(last) or unclear(last)):
+        if last is None or last.shared_from is not None or not (has_acted(step, last) or unclear(last)):
             continue
         if not all(one.id in progress.done for one in step.undo):
             found.append(step.id)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from appliance.actions.contract import EffectClass
 from appliance.runs.domain import RunState
-from appliance.runs.plan import Progress, took_effect, undoing
+from appliance.runs.effects import acts_inside
+from appliance.runs.plan import Progress, has_acted, undoing
 from appliance.tasks.definition import TaskDefinition
 
 
@@ -34,7 +35,9 @@ def _left_standing(definition: TaskDefinition, progress: Progress) -> Iterator[s
     """Each step that took effect and was left as it is, with the reason."""
     for step in definition.actions:
         row = progress.latest.get(step.id)
-        if row is None or not took_effect(row) or row.effect is EffectClass.PURE:
+        if row is None or not has_acted(step, row):
+            continue
+        if row.effect is EffectClass.PURE and not acts_inside(step):
             continue
         if step.safe_state:
             yield f"{step.id}: not undone, it is a safe state"

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.actions.contract import EffectClass
-from appliance.actions.registry import registry
 from appliance.lib.errors import MillwrightError
 from appliance.runs.domain import ENDED_WITH_RUN, StepState
+from appliance.runs.effects import effects_inside
 from appliance.runs.plan import Phase, StepRow, took_effect
 from appliance.tasks.definition import StepSpec, TaskDefinition
-from appliance.tasks.definition.bodies import bodies_of, each_step
 
 _REPEATED_HARMLESSLY = frozenset({EffectClass.PURE, EffectClass.IDEMPOTENT})
 
@@ -81,16 +80,10 @@ def _undone(spec: StepSpec, latest: dict[str, StepRow]) -> bool:
 
 def _would_repeat(spec: StepSpec, row: StepRow) -> bool:
     """A key names its run, so that receivers take a repeat in another run for something new."""
-    inside = [one for steps in bodies_of(spec).values() for one in each_step(steps)]
+    inside = effects_inside(spec)
     if inside:
-        # Its shards are runs of their own: what they did is not on this row.
-        return row.state is not StepState.SKIPPED and not all(map(_harmless, inside))
+        return row.state is not StepState.SKIPPED and not inside <= _REPEATED_HARMLESSLY
     if row.effect in _REPEATED_HARMLESSLY:
         return False
     cut_off = row.state is StepState.FAILED and row.error == ENDED_WITH_RUN
     return took_effect(row) or cut_off or row.state in (StepState.INTENT, StepState.AMBIGUOUS)
-
-
-def _harmless(spec: StepSpec) -> bool:
-    effect = EffectClass(spec.effect) if spec.effect else registry()[spec.type].effect(spec.params)
-    return effect in _REPEATED_HARMLESSLY

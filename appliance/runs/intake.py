@@ -163,7 +163,10 @@ class Intake:
     ) -> Sequence[UUID]:
         """Commit by way of the reflex lane: one statement, together with what its runs have to say."""
 
+        refused, notes = list(batch.refused), list(batch.notes)
+
         async def write(connection: AsyncConnection[Any]) -> list[UUID]:
+            batch.refused, batch.notes = list(refused), list(notes)  # a second try begins anew
             return await self._write_runs(connection, batch, now)
 
         arrival = Arrival(

@@ -12,6 +12,7 @@ from uuid import UUID
 from appliance.actions.contract import EffectClass
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.domain import ENDED_WITH_RUN, Recovery, StepState, recovery_of
+from appliance.runs.effects import acts_inside
 from appliance.tasks.definition import StepSpec, TaskDefinition
 
 
@@ -184,6 +185,13 @@ def took_effect(row: StepRow) -> bool:
     return row.state in (StepState.SUCCEEDED, StepState.HANDED_OVER)
 
 
+def has_acted(spec: StepSpec, row: StepRow) -> bool:
+    """Whether there is something to take back: of a step with shards also where it failed, for some may have acted."""
+    if took_effect(row):
+        return True
+    return row.state in (StepState.FAILED, StepState.WAITING, StepState.INTENT) and acts_inside(spec)
+
+
 def unclear(row: StepRow) -> bool:
     """Whether nobody knows if the step took effect: cut off, whatever a repetition would have meant."""
     if row.effect is EffectClass.PURE:
@@ -201,7 +209,7 @@ def _next_undo(definition: TaskDefinition, progress: Progress) -> Next | Ambiguo
             continue
         if unclear(row):
             return Ambiguous(step.id, row.attempt)
-        for spec in step.undo if took_effect(row) else ():
+        for spec in step.undo if has_acted(step, row) else ():
             last = progress.latest.get(spec.id)
             if spec.id not in progress.done:
                 return _attempt(spec, places[spec.id], Phase.UNDO, last)

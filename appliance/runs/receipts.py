@@ -55,15 +55,22 @@ class Receipts:
         async with self._pool.connection() as connection, connection.transaction():
             ended.append((run_id, await self._settle_in(connection, run_id, step_id, state, error, detail)))
             # Runs that were resumed from this one share the step, and wait for the same message.
-            cursor = await connection.execute(SHARING, {"run_id": run_id, "step": step_id})
-            for (sharing,) in await cursor.fetchall():
-                shard_of = await self._settle_in(connection, sharing, step_id, state, error, detail)
-                ended.append((sharing, shard_of))
+            # Asked again until nothing is new: while one was waited for, another may have been resumed from it.
+            while sharing := await self._sharing(connection, run_id, step_id, {one for one, _ in ended}):
+                for one in sharing:
+                    shard_of = await self._settle_in(connection, one, step_id, state, error, detail)
+                    ended.append((one, shard_of))
             reach("receipts.before_commit")
         reach("receipts.after_commit")
         for run, of in ended:
             if of is not None:
                 await self._count(run, of)
+
+    async def _sharing(
+        self, connection: AsyncConnection[Any], run_id: UUID, step_id: str, known: set[UUID]
+    ) -> list[UUID]:
+        cursor = await connection.execute(SHARING, {"run_id": run_id, "step": step_id})
+        return [row[0] for row in await cursor.fetchall() if row[0] not in known]
 
     async def _settle_in(
         self,

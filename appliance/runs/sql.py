@@ -181,20 +181,26 @@ UPDATE runs_run SET cancel_requested = true, version = version + 1,
 WHERE id = %(id)s AND state = 'running' RETURNING id
 """
 
+CALLED_WITHOUT_SHARDS = """
+DROP INDEX runs_run_called;
+CREATE INDEX runs_run_called ON runs_run (parent_run_id)
+    WHERE parent_run_id IS NOT NULL AND split_id IS NULL AND state IN ('queued', 'running', 'waiting')
+"""
 CREATE_CALLED = """
 CREATE INDEX runs_run_called ON runs_run (parent_run_id)
     WHERE parent_run_id IS NOT NULL AND state IN ('queued', 'running', 'waiting')
 """
 
-# Shards are ended and counted by their own keeper.
+# Shards are ended and counted by their own keeper; what is being undone goes on whatever its caller does.
 # The deepest first: a run that ends locks itself, then wakes its caller, and nobody may come from the other side.
 LOCK_CALLED = """
 WITH RECURSIVE called AS (
     SELECT id, 1 AS depth FROM runs_run
-    WHERE parent_run_id = %(id)s AND split_id IS NULL AND state IN ('queued', 'running', 'waiting')
+    WHERE parent_run_id = %(id)s AND split_id IS NULL AND NOT undo_requested
+        AND state IN ('queued', 'running', 'waiting')
     UNION ALL
     SELECT r.id, c.depth + 1 FROM called c JOIN runs_run r ON r.parent_run_id = c.id
-    WHERE r.split_id IS NULL AND r.state IN ('queued', 'running', 'waiting')
+    WHERE r.split_id IS NULL AND NOT r.undo_requested AND r.state IN ('queued', 'running', 'waiting')
 )
 SELECT r.id FROM called c JOIN runs_run r ON r.id = c.id ORDER BY c.depth DESC, r.id FOR UPDATE OF r
 """
@@ -212,7 +218,7 @@ RETURNING r.id, r.state, (SELECT t.name FROM tasks_task t WHERE t.id = r.task_id
 CALLED_BY_CANCELLED = """
 SELECT DISTINCT p.id, p.reason FROM runs_run r JOIN runs_run p ON p.id = r.parent_run_id
 WHERE r.parent_run_id IS NOT NULL AND r.state IN ('queued', 'running', 'waiting') AND NOT r.cancel_requested
-    AND p.state = 'cancelled' AND r.split_id IS NULL
+    AND p.state = 'cancelled' AND r.split_id IS NULL AND NOT r.undo_requested
 """
 
 # What was under way when its run was cancelled was ended with it; whether it took effect is not known.

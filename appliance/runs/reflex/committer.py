@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Rollback
 from psycopg import Error as DatabaseError
 from psycopg_pool import AsyncConnectionPool
 
@@ -249,11 +249,15 @@ class Committer:
             await self._call(connection, parameters)
             return []
         run_ids: list[UUID] = []
-        async with connection.transaction():
-            if await self._call(connection, parameters):
-                for write in writes:
-                    run_ids += await write(connection)
-        return run_ids
+        # The function comes last: it locks counters and the head of the audit record, which everybody else locks
+        # last too.
+        async with connection.transaction() as transaction:
+            for write in writes:
+                run_ids += await write(connection)
+            if not await self._call(connection, parameters):
+                raise Rollback(transaction)
+            return run_ids
+        return []
 
     async def _call(self, connection: AsyncConnection[Any], parameters: dict[str, Any]) -> bool:
         """Whether this commit is new; False when its first try had arrived after all."""

@@ -15,7 +15,9 @@ def own_definition(definition: TaskDefinition, inputs: JsonObject) -> TaskDefini
         return definition
     step = step_named((*definition.actions, *definition.on_failure), str(shard["step"]))
     body = bodies_of(step).get(str(shard.get("branch", "")), ()) if step else ()
-    return definition.model_copy(update={"actions": body, "on_failure": ()})
+    own = definition.model_copy(update={"actions": body, "on_failure": (), "undo_on_failure": False})
+    own.__dict__.pop("undo_steps", None)  # a copy keeps what the whole task has computed of itself
+    return own
 
 
 def bring(inputs: JsonObject, base: JsonObject, progress: Progress) -> None:
