@@ -58,7 +58,8 @@ def _empty() -> None:
 
 
 def test_whatever_happens_in_whatever_order_the_rules_of_runs_hold(machine: type[RunsMachine]) -> None:
-    run_state_machine_as_test(machine, settings=settings(MODEL, max_examples=25))
+    # The same examples each time; the slow test below looks for new ones.
+    run_state_machine_as_test(machine, settings=settings(MODEL, max_examples=25, derandomize=True))
 
 
 @pytest.mark.slow
