@@ -58,6 +58,7 @@ class Device:
     def __post_init__(self) -> None:
         host, port, user, password = self.box.broker
         self._pending: dict[int, int] = {}
+        self._early: set[int] = set()
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self._client = Client(
@@ -78,10 +79,15 @@ class Device:
         assert self._ready.wait(15), "the broker did not take the subscription"
 
     def send(self, seq: int, topic: str = "") -> None:
+        # Outside the lock: paho calls back while it holds the one that publish() waits for.
+        info: MQTTMessageInfo = self._client.publish(
+            topic or f"crash/in/d{seq % 5}", json.dumps({"seq": seq}), qos=1
+        )
         with self._lock:
-            info: MQTTMessageInfo = self._client.publish(
-                topic or f"crash/in/d{seq % 5}", json.dumps({"seq": seq}), qos=1
-            )
+            if info.mid in self._early:
+                self._early.discard(info.mid)
+                self.acknowledged[seq] = time.monotonic()
+                return
             self._pending[info.mid] = seq
             if not self._client.is_connected():
                 self.doubtful.add(seq)
@@ -89,8 +95,10 @@ class Device:
     def _published(self, client: Client, data: Any, mid: int, *_: Any) -> None:
         with self._lock:
             seq = self._pending.pop(mid, None)
-        if seq is not None:
-            self.acknowledged[seq] = time.monotonic()
+            if seq is None:
+                self._early.add(mid)  # confirmed before ``send`` has written down what it is
+            else:
+                self.acknowledged[seq] = time.monotonic()
 
     def _disconnected(self, *_: Any) -> None:
         with self._lock:
