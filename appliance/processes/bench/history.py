@@ -7,8 +7,8 @@ from typing import Any
 from psycopg import Connection, connect
 
 from appliance.audit.services import AuditEntry, append
-from appliance.lib.partitions import Key, create_day, days_from
 from appliance.processes.bench.box import Box
+from appliance.processes.bench.filling import identifier, make_days
 from appliance.processes.housekeeping import PARTITIONED
 
 DAYS = 30
@@ -37,16 +37,14 @@ class Size:
 
 # Row n of a run lies n/runs of the way through the month; its identifier carries that time, as uuid7 does.
 _AT = "now() - make_interval(days => %(days)s) * (1 - n / %(runs)s::float)"
-_ID = """(lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || '7{kind}'
-    || '8000' || lpad(to_hex(n), 12, '0'))::uuid"""
 _STATE = """CASE WHEN n %% 50 = 0 THEN 'failed' WHEN n %% 77 = 0 THEN 'cancelled'
     WHEN n > %(runs)s - 200 THEN 'waiting' ELSE 'succeeded' END"""
 
 _STATEMENTS = [
     f"""INSERT INTO runs_run (id, task_id, version_id, occurrence_id, state, waiting_for, reason, principal, origin,
         trigger, inputs, created_at, started_at, finished_at)
-    SELECT {_ID.format(at="at", kind="000")}, tasks[1 + n %% %(tasks)s], versions[1 + n %% %(tasks)s],
-        {_ID.format(at="at", kind="001")}, state, CASE state WHEN 'waiting' THEN 'approval' ELSE '' END,
+    SELECT {identifier("at", "n")}, tasks[1 + n %% %(tasks)s], versions[1 + n %% %(tasks)s],
+        {identifier("at", "n", "001")}, state, CASE state WHEN 'waiting' THEN 'approval' ELSE '' END,
         'a message came on history/' || n, 'trigger:history/heard', 'mqtt', 'heard',
         jsonb_build_object('topic', 'history/' || n, 'payload', jsonb_build_object('value', n)),
         at, at, CASE state WHEN 'waiting' THEN NULL ELSE at + interval '1 second' END
@@ -95,9 +93,7 @@ def fill(box: Box, size: Size) -> None:
     box.manage("tasks", "apply", str(file))
     with connect(box.config.database_url, autocommit=True) as connection:
         today = datetime.now(UTC).date()
-        for table, key in PARTITIONED.items():
-            for day in days_from(today - timedelta(days=DAYS), DAYS):
-                connection.execute(create_day(table, Key(key), day).encode())
+        make_days(connection, PARTITIONED, today - timedelta(days=DAYS), DAYS)
         values = {"days": DAYS, "tasks": TASKS, "runs": size.runs, "devices": size.devices}
         for statement in _STATEMENTS:
             connection.execute(statement.encode(), {**values, "topics": size.topics})

@@ -6,20 +6,19 @@ from typing import LiteralString
 import psycopg
 
 from appliance.lib.identity import uuid_floor
-from appliance.lib.partitions import Key, create_day, days_from
+from appliance.lib.partitions import Key
 from appliance.processes.bench.box import Box
 from appliance.processes.bench.events import load_task, measure
+from appliance.processes.bench.filling import identifier, make_days
 from appliance.processes.bench.modes import CRASH_SAFE
 from appliance.processes.bench.rows import Row
 
 RUNS, DAYS = 1_000_000, 30
 PARTITIONED = {"runs_run": Key.UUID, "runs_step": Key.UUID, "tasks_occurrence": Key.UUID}
-# The identifier carries its time: 48 bits of it, then as in appliance/lib/identity.py. The same number gives the
-# run and its occurrence the same one, which is good enough to fill.
-_IDENTIFIERS = """
+# The same number gives the run and its occurrence the same identifier, which is good enough to fill.
+_IDENTIFIERS = f"""
 CREATE TEMPORARY TABLE filler AS
-SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '8'
-    || substr(md5(n::text), 1, 3) || 'a' || substr(md5(n::text), 4, 15))::uuid AS id, at
+SELECT {identifier("at", "n")} AS id, at
 FROM (SELECT n, %(first)s::timestamptz + (%(last)s::timestamptz - %(first)s::timestamptz) * n / %(runs)s AS at
     FROM generate_series(0, %(runs)s - 1) AS n) AS numbers
 """
@@ -63,10 +62,8 @@ def fill(database_url: str, now: datetime) -> None:
     today = datetime(now.year, now.month, now.day, tzinfo=UTC)
     first = today - timedelta(days=DAYS)
     with psycopg.connect(database_url, autocommit=True) as db:
-        for day in days_from(first.date(), DAYS):
-            for table, key in PARTITIONED.items():
-                db.execute(create_day(table, key, day).encode())
-        db.execute(_IDENTIFIERS, {"first": first, "last": today, "runs": RUNS})
+        make_days(db, PARTITIONED, first.date(), DAYS)
+        db.execute(_IDENTIFIERS.encode(), {"first": first, "last": today, "runs": RUNS})
         for statement in _FILL:
             db.execute(statement)
         db.execute("ANALYZE")
