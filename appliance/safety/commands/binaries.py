@@ -18,15 +18,21 @@ _LARGEST = 512 << 20
 _MOST_KEPT = 4096
 
 
+Identity = tuple[int, int, int, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What will be executed: ``pins`` is the real path and the SHA-256 of each program, in hexadecimal.
 
-    ``executable``: the real path of the first program. ``untrusted``: sentences about programs that somebody
-    else than root may change; they are pinned all the same. ``missing``: names that are no program here.
+    ``seen``: what each file was when its digest was taken (device, inode, size, times in ns): while it still is
+    that, nobody has to read it again. ``executable``: the real path of the first program.
+    ``untrusted``: sentences about programs that somebody else than root may change; they are pinned all the same.
+    ``missing``: names that are no program here.
     """
 
     pins: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[str, "Identity"] = field(default_factory=dict)
     executable: str = ""
     untrusted: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -51,6 +57,7 @@ def plan(understanding: Understanding, path_folders: Sequence[str] = PATH_FOLDER
     names = list(dict.fromkeys(name for leaf in understanding.leaves for name in leaf.binaries))
     first = understanding.shell or (names[0] if names else "")
     pins: dict[str, str] = {}
+    seen: dict[str, Identity] = {}
     untrusted: list[str] = []
     missing: list[str] = []
     executable = ""
@@ -60,13 +67,13 @@ def plan(understanding: Understanding, path_folders: Sequence[str] = PATH_FOLDER
         if pin is None:
             missing.append(name)
             continue
-        real, digest, trouble = pin
-        pins[real] = digest
+        identity, (real, digest, trouble) = pin
+        pins[real], seen[real] = digest, identity
         if name == first:
             executable = real
         if trouble:
             untrusted.append(f"`{name}` is {real}, {trouble}")
-    return Plan(pins, executable, tuple(untrusted), tuple(missing))
+    return Plan(pins, seen, executable, tuple(untrusted), tuple(missing))
 
 
 def combined(understanding: Understanding, made: Plan) -> CommandClass:
@@ -85,18 +92,20 @@ def _found(name: str, folders: Sequence[str]) -> str:
     return ""
 
 
-_Key = tuple[int, int, int, int, int]
 _Pin = tuple[str, str, str]
 """The real path, the digest, and why it is not to be trusted ("" if it is)."""
 
 _LOOK_AGAIN = 60.0
 """Seconds after which the folders above a program are looked at again; the program itself always is."""
 
-_pins: dict[str, tuple[_Key, float, _Pin]] = {}
+_pins: dict[str, tuple[Identity, float, _Pin]] = {}
 
 
-def _pin(path: str) -> _Pin | None:
-    """What is known of the program at ``path``, kept while nothing of the file changes. None for no program."""
+def _pin(path: str) -> tuple[Identity, _Pin] | None:
+    """What the program at ``path`` is and what is known of it; None for no program.
+
+    Kept while nothing of the file changes.
+    """
     try:
         found = os.stat(path)  # noqa: PTH116 - on the way of every command
         if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
@@ -105,7 +114,7 @@ def _pin(path: str) -> _Pin | None:
         kept, now = _pins.get(path), time.monotonic()
         if kept and kept[0] == key:
             if now - kept[1] < _LOOK_AGAIN:
-                return kept[2]
+                return key, kept[2]
             made = (kept[2][0], kept[2][1], _trouble(kept[2][0]))
         else:
             real = os.path.realpath(path, strict=True)
@@ -115,7 +124,7 @@ def _pin(path: str) -> _Pin | None:
     if len(_pins) >= _MOST_KEPT:
         _pins.clear()
     _pins[path] = (key, now, made)
-    return made
+    return key, made
 
 
 def digest_of(path: str) -> str:

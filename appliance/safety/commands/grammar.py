@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _DEEPEST, _MOST_NODES = 40, 6000
 _MOST_JOINTS = 400  # the parser's time grows with the square of some of them
 _JOINTS = re.compile(r"[|&;()`\n]")
+_JOINED_WORD = re.compile(r"(?<![ \t])\\\n(?![ \t])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _OPERATORS = frozenset({";", "&", "\n", "&&", "||", "|"})
 
@@ -49,6 +50,8 @@ def read_script(script: str) -> Node:
         return Refused(f"is longer than {LONGEST} characters: nobody can review it")
     if _CONTROL.search(script):
         return Refused("holds a control character")
+    if _JOINED_WORD.search(script):
+        return Refused("goes on in the next line within a word")
     if len(_JOINTS.findall(script)) > _MOST_JOINTS:
         return Refused(f"has more than {_MOST_JOINTS} operators: nobody can review it")
     try:

@@ -23,6 +23,15 @@ class Unreadable(MillwrightError):
     code = "commands.unreadable"
 
 
+def _glued(before: Any, child: Any) -> bool:
+    """Whether nothing parts two nodes that the grammar takes for two words. A redirection may follow at once."""
+    if not (before.is_named and child.is_named):
+        return False
+    if child.type == "heredoc_redirect":
+        return False
+    return child.type != "file_redirect" or child.children[0].type == "file_descriptor"
+
+
 class Reading:
     """One text while it is read."""
 
@@ -45,11 +54,14 @@ class Reading:
         """
         blank = _BLANK_LINES if node.type in _ACROSS_LINES else _BLANK
         at = 0 if whole else node.start_byte
+        before = None
         for child in node.children:
             between = self.source[at : child.start_byte]
+            if before is not None and not (between or tight) and _glued(before, child):
+                raise self.refused(child, "has words that sh reads as one")
             if between and (tight or not blank.fullmatch(between)):
                 raise self.refused(child, "has something before it that sh reads differently")
-            at = child.end_byte
+            at, before = child.end_byte, child
         rest = self.source[at:] if whole else self.source[at : node.end_byte]
         if rest and node.children and not blank.fullmatch(rest):
             raise self.refused(node, "has an end that sh reads differently")

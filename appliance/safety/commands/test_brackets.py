@@ -25,6 +25,9 @@ def _words(reading: Reading, node: Any, read_inner: ReadInner, depth: int) -> li
         if depth > 30:
             raise reading.refused(node, "has a test that is nested too deep")
         reading.gaps(node)
+        ends = [child.end_byte for child in node.children]
+        if any(child.start_byte == end for child, end in zip(node.children[1:], ends, strict=False)):
+            raise reading.refused(node, "has a test whose words sh reads as one")
         return [word for child in node.children for word in _words(reading, child, read_inner, depth + 1)]
     if node.type == "test_operator" or (not node.is_named and node.type in _OPERATORS):
         return [_literal(node.text.decode())]

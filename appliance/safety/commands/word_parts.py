@@ -19,7 +19,7 @@ _BRACES = re.compile(r"\{[^{}]*(?:,|\.\.)[^{}]*\}")
 _ONE_DIGIT = re.compile(r"[0-9]")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _CHANGED = frozenset({":-", "-", ":+", "+", ":?", "?", "%", "%%", "#", "##"})
-_AFTER_DOLLAR = re.compile(rb"[A-Za-z0-9_{('\"@*#?$!-]")
+_AFTER_DOLLAR = re.compile(rb"[A-Za-z0-9_{('\"@*#?$!-]|\\\\\n")
 
 
 def read_word(reading: Reading, node: Any, read_inner: ReadInner) -> Pattern:

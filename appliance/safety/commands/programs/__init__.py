@@ -6,7 +6,7 @@ from appliance.safety.commands.programs.builtins import BUILTINS
 from appliance.safety.commands.programs.disks import dd
 from appliance.safety.commands.programs.sed import sed
 from appliance.safety.commands.programs.shape import Check
-from appliance.safety.commands.programs.signals import kill, service
+from appliance.safety.commands.programs.signals import kill, kill_by_name, service
 
 CHECKS: dict[str, Check] = {
     "tar": tar,
@@ -17,6 +17,8 @@ CHECKS: dict[str, Check] = {
     "dd": dd,
     "sed": sed,
     "kill": kill,
+    "pkill": kill_by_name,
+    "killall": kill_by_name,
     "service": service,
 }
 __all__ = ["BUILTINS", "CHECKS"]
