@@ -29,7 +29,7 @@ def _glued(before: Any, child: Any) -> bool:
         return False
     if child.type == "heredoc_redirect":
         return False
-    return child.type != "file_redirect" or child.children[0].type == "file_descriptor"
+    return bool(child.type != "file_redirect" or child.children[0].type == "file_descriptor")
 
 
 class Reading:

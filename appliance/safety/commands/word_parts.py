@@ -72,7 +72,7 @@ class _Word:
 
     def _dollar(self, node: Any) -> None:
         """A dollar sign that begins nothing."""
-        if _AFTER_DOLLAR.match(self.reading.source, node.end_byte):
+        if node.text != b"$" or _AFTER_DOLLAR.match(self.reading.source, node.end_byte):
             raise self.reading.refused(node, "has a $ that sh may read differently")
         self._add(Text("$", quoted=True))
 
@@ -109,7 +109,8 @@ class _Word:
             at = child.end_byte
             if child.type in ("string_content", "$"):
                 after = self.reading.source[child.end_byte : child.end_byte + 1]
-                if child.type == "$" and after != b'"' and _AFTER_DOLLAR.match(after):
+                plain = child.text == b"$" and (after == b'"' or not _AFTER_DOLLAR.match(after))
+                if child.type == "$" and not plain:
                     raise self.reading.refused(child, "has a $ that sh may read differently")
                 self._quoted(child, child.text.decode(), dollar=child.type == "$")
             elif child.is_named:

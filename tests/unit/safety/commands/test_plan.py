@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.lib.jsontypes import JsonObject
 from appliance.safety.commands import CommandClass, plan, understand, understand_argv
 from appliance.safety.understood import understand_action
 
@@ -52,7 +53,7 @@ def test_another_content_is_another_digest_even_with_the_same_size_and_time(tmp_
 
 
 def test_the_class_of_an_action_counts_its_programs_and_its_environment(tmp_path: Path) -> None:
-    action = {"args": ["cat", "x"], "env": {}}
+    action: JsonObject = {"args": ["cat", "x"], "env": {}}
     found = understand_action("shell", action)
     assert found
     assert found.kind is CommandClass.READ
