@@ -102,7 +102,7 @@ class _Walk:
         kind, reasons, files, repeatable = self._opened(node.redirects)
         if node.words:
             found = judge(words, self.around)
-            if words and words[0].text == "cd":
+            if any(leaf.program == "cd" for leaf in found):
                 target = words[-1] if len(words) > 1 else UNKNOWN_WORD
                 self.around = replace(self.around, folders=moved(self.around.folders, target))
             self.values.forget(frozenset(name for name, _ in node.assignments))

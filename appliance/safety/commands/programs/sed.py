@@ -89,7 +89,7 @@ class _Script:
                 break
             if char == mark:
                 inside = self.text[start : self.at]
-                if inside.count("[") != inside.count("]"):
+                if inside.count("[") != inside.count("]") or "[]" in inside or "[^]" in inside:
                     raise Problem("is given a script with a mark between brackets")
                 self.at += 1
                 return
