@@ -105,6 +105,14 @@ WORDS: dict[str, Word] = {
     "read_only": Word(_("read only: people can only look"), "bad"),
 }
 
+COMMANDS: dict[str, Word] = {
+    "read": Word(_("reads only"), "off"),
+    "change": Word(_("makes changes"), "off"),
+    "destroy": Word(_("destroys"), "bad"),
+    "unknown": Word(_("not understood"), "wait"),
+}
+"""What a command does, by its class (appliance/safety/commands)."""
+
 LANES: dict[str, Text] = {
     "instant": _("Reflex lane: every step is instant and may safely be done again."),
     "no_message": _("Worker lane: no MQTT message starts it."),

@@ -17,6 +17,7 @@ from appliance.expressions.shell import ShellTemplate
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.outbox.ports import OutboxItem
+from appliance.safety.understood import Understood
 from appliance.sandbox.ports import Job, Outcome
 
 P = TypeVar("P", bound="Params")
@@ -156,6 +157,8 @@ class StepContext:
     run_started_at: datetime = datetime.min
     depth: int = 0
     chain: int = 0
+    command: Understood | None = None
+    """What the gate made of the step's command, with the programs that it has looked at."""
 
 
 class Params(BaseModel):

@@ -17,6 +17,7 @@ from appliance.actions.contract import (
 from appliance.actions.shell_text import classify_shell, default_ok_exit
 from appliance.expressions.fields import ShellField, TextField
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.safety.understood import Understood
 from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
 from appliance.sandbox.ports import CheckpointFile, Job, Outcome
 
@@ -48,13 +49,13 @@ class ShellAction(ActionKind[ShellParams]):
     default_timeout = 60.0
 
     def effect(self, params: ShellParams) -> EffectClass:
-        """``pure`` for a pipeline of well-known read-only commands, else ``unsafe``."""
+        """``pure`` where the command surely reads only, and the same each time; else ``unsafe``."""
         if params.command is None or params.writes:
             return EffectClass.UNSAFE
-        return EffectClass(classify_shell(params.command.source))
+        return EffectClass(classify_shell(params.command.script, params.env))
 
     def default_ok_exit(self, params: ShellParams) -> tuple[int, ...]:
-        return (0,) if params.command is None else default_ok_exit(params.command.source)
+        return (0,) if params.command is None else default_ok_exit(params.command.script)
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         notes: list[str] = []
@@ -66,6 +67,7 @@ class ShellAction(ActionKind[ShellParams]):
             writes=tuple(str(path) for path in _sequence(arguments.get("writes"))),
             output_limit=OUTPUT_LIMIT,
             checkpoint=_checkpoint(context, notes),
+            **_pinned(context.command),
         )
         try:
             outcome = await context.services.run_confined(job, context.on_output)
@@ -75,7 +77,18 @@ class ShellAction(ActionKind[ShellParams]):
             return StepResult.failed(str(error), retryable=False)
         except JobLost as error:
             return StepResult(Status.UNKNOWN, error=str(error))
-        return _noted(_result(outcome, context.ok_exit, context.timeout), notes)
+        result = _noted(_result(outcome, context.ok_exit, context.timeout), notes)
+        if context.command is None:
+            return result
+        return replace(result, detail={**result.detail, "command": context.command.in_short()})
+
+
+def _pinned(command: Understood | None) -> dict[str, Any]:
+    """The programs that the gate has looked at: the sandbox runs these and no others."""
+    if command is None or command.plan is None:
+        return {}
+    plan = command.plan
+    return {"pins": plan.pins, "seen": plan.seen, "executable": plan.executable}
 
 
 def _checkpoint(context: StepContext, notes: list[str]) -> CheckpointFile | None:

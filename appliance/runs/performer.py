@@ -39,6 +39,7 @@ from appliance.runs.shards.body import bring, own_definition
 from appliance.runs.shards.splitter import Splitter, kept_input
 from appliance.runs.walk import Pause, Walk
 from appliance.safety.gate import Decision, Gate
+from appliance.safety.understood import Understood
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.bodies import BODY_KEYS
 from appliance.tasks.matching import event_scope
@@ -154,10 +155,16 @@ class Performer:
             await self._record_failure(walk, following, now, arguments, f"refused: {verdict.reason}", effect)
             return None
         reach("worker.after_intent")
-        return await self._act(walk, following, now, effect, arguments)
+        return await self._act(walk, following, now, effect, arguments, verdict.command)
 
     async def _act(
-        self, walk: Walk, following: Next, now: datetime, effect: EffectClass, arguments: JsonObject
+        self,
+        walk: Walk,
+        following: Next,
+        now: datetime,
+        effect: EffectClass,
+        arguments: JsonObject,
+        command: Understood | None,
     ) -> Pause | None:
         spec, row = following.spec, walk.row
         kind = registry()[spec.type]
@@ -165,6 +172,7 @@ class Performer:
         if row.deadline is not None and following.phase is Phase.ACTIONS:
             timeout = max(0.05, min(timeout, (row.deadline - now).total_seconds()))
         context = self._context(walk, following, now, timeout, kind.default_ok_exit(spec.params))
+        context = replace(context, command=command)
         context, saved = await with_checkpoints(self._checkpoints, walk, following, context)
         try:
             async with asyncio.timeout(timeout + 10):

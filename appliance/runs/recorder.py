@@ -71,6 +71,7 @@ class Recorder:
                     state=StepState.INTENT,
                     started_at=now,
                     input=arguments,
+                    detail=_command(verdict, short=True) or None,
                     checkpoint=following.resumed_from,
                 )
                 entry = AuditEntry(
@@ -84,6 +85,7 @@ class Recorder:
                         "arguments": arguments,
                         "attempt": following.attempt,
                         "rule": verdict.rule,
+                        **_command(verdict),
                     },
                     at=now,
                 )
@@ -242,6 +244,13 @@ class Recorder:
             wake_at=self._clock.now() + timedelta(seconds=5),
         )
         self._after_commit()
+
+
+def _command(verdict: Verdict, *, short: bool = False) -> JsonObject:
+    """What the gate understood of the step's command, if it has one."""
+    if verdict.command is None:
+        return {}
+    return {"command": verdict.command.in_short() if short else verdict.command.as_json()}
 
 
 def as_row(write: StepWrite) -> StepRow:

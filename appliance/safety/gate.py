@@ -1,11 +1,11 @@
 """The gate: the one place that every effect passes, whoever asked for it.
 
 In order: all-stop, refused kinds, the principal's role, the net of patterns. Each is one function that yields
-a verdict or nothing.
+a verdict or nothing. What a command will do is understood last, and kept with the verdict.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.allstop import of_row
 from appliance.safety.patterns import LONGEST, refused
 from appliance.safety.stop import AllStop, StopFile
+from appliance.safety.understood import SCRIPTED, Understood, understand_action
 
 
 class Decision(StrEnum):
@@ -36,6 +37,8 @@ class Verdict:
     reason: str = ""
     rule: str = "default.allow"
     epoch: int = 0
+    command: Understood | None = None
+    """What the action's command will do, for kinds that have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,6 @@ class Action:
 NEEDED_ROLE = {"container": Role.ENGINEER, "sql": Role.ENGINEER, "firmware": Role.ENGINEER}
 """Kinds that need more than an operator; a pure step needs a viewer only."""
 
-SCRIPTED = frozenset({"shell", "container"})
-"""Kinds whose arguments hold a command."""
-
 _LOOK = """
 SELECT s.epoch, s.level, s.since, s.by, s.reason,
     CASE WHEN %(account)s::text IS NULL
@@ -118,7 +118,10 @@ class Gate:
             or _pattern(action)
             or Verdict(Decision.ALLOW)
         )
-        return Verdict(verdict.outcome, verdict.reason, verdict.rule, stop.epoch)
+        command = None
+        if verdict.outcome is not Decision.HOLD:
+            command = understand_action(action.kind, action.arguments)
+        return replace(verdict, epoch=stop.epoch, command=command)
 
     def _refused_kind(self, action: Action) -> Verdict | None:
         if action.kind not in self._denied_kinds:

@@ -44,6 +44,11 @@ class Job:
     ``workdir`` is the folder it may write; None gives it a fresh private one that is removed afterwards.
     ``reads`` and ``writes`` are absolute paths that it sees beside the system's own. ``timeout`` is in
     seconds; ``output_limit`` is in bytes for each of the two streams.
+
+    ``pins``: the real path and the SHA-256 (hexadecimal) of each program that was looked at before the job was
+    allowed; where one is another now, the job is refused. ``seen``: what such a file was then (device, inode,
+    size, times of change of content and of the file itself in ns), so that one that still is that is not read
+    again. ``executable``: what is executed as ``argv[0]``; without it the name is looked for on PATH.
     """
 
     argv: tuple[str, ...]
@@ -55,6 +60,9 @@ class Job:
     output_limit: int = 256 * 1024
     limits: Limits = field(default_factory=Limits)
     checkpoint: CheckpointFile | None = None
+    pins: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    executable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,12 @@ def test_the_report_of_a_measurement_has_the_documented_shape(tmp_path: Path) ->
         assert set(row) == {"name", "value", "unit", "bar", "better", "met", "busy"}
         assert row["value"] > 0
     rows = {row["name"]: row for row in report["rows"]}
-    assert set(rows) == {"trigger_match_100_us", "trigger_match_10000_us", "trigger_scale_ratio"}
+    assert set(rows) == {
+        "trigger_match_100_us",
+        "trigger_match_10000_us",
+        "trigger_scale_ratio",
+        "command_understand_us",
+    }
     ratio = rows["trigger_scale_ratio"]
     assert (ratio["unit"], ratio["better"], ratio["bar"]) == ("x", "lower", 2)
     assert ratio["met"] is (ratio["value"] <= 2)

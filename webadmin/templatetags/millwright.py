@@ -17,7 +17,7 @@ from appliance.processes.signs import BROKER_PART
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, current
 from appliance.tasks.models import TaskTrigger
-from webadmin.words import ABILITIES, DURABILITY, PARTS, word
+from webadmin.words import ABILITIES, COMMANDS, DURABILITY, PARTS, word
 
 register = template.Library()
 
@@ -44,6 +44,12 @@ def badge(state: Any, detail: Any = "") -> SafeString:
 def said(value: Any) -> Any:
     """The word of a state without its badge."""
     return word(value).text
+
+
+@register.filter
+def command_said(value: str) -> Any:
+    """What a command of this class does."""
+    return COMMANDS[value].text if value in COMMANDS else value
 
 
 @register.filter

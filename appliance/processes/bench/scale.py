@@ -1,14 +1,16 @@
-"""What an event costs as tasks grow: matching against 100 and against 10,000 mqtt triggers, in one process."""
+"""What an event costs as tasks grow, and what it costs to understand a command: the box's own code in one process."""
 
 import time
 from datetime import UTC, datetime
 
 from appliance.processes.bench.box import Box
 from appliance.processes.bench.rows import Row
+from appliance.safety.commands import understand
 from appliance.tasks.definition.task import define
 from appliance.tasks.matching import Armed, TriggerTable
 
 EVENTS = 20_000
+COMMANDS = 2_000
 
 
 def _table(count: int) -> TriggerTable:
@@ -43,6 +45,17 @@ def _microseconds(table: TriggerTable, count: int) -> float:
     return best
 
 
+def _understanding() -> float:
+    """Microseconds per command, each with another value in a text that was read before. The best of five rounds."""
+    script, best = 'tail -n 100 "${1}" | grep -i error', float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        for number in range(COMMANDS):
+            understand(script, [f"/var/log/app-{number}.log"])
+        best = min(best, (time.perf_counter() - began) / COMMANDS * 1e6)
+    return best
+
+
 def scale(box: Box) -> list[Row]:
     """The box is not needed: this is the reactor's own code, without a broker around it."""
     few, many = _microseconds(_table(100), 100), _microseconds(_table(10_000), 10_000)
@@ -50,4 +63,5 @@ def scale(box: Box) -> list[Row]:
         Row("trigger_match_100_us", round(few, 1), "us", "lower"),
         Row("trigger_match_10000_us", round(many, 1), "us", "lower"),
         Row("trigger_scale_ratio", round(many / few, 2), "x", "lower", 2),
+        Row("command_understand_us", round(_understanding(), 1), "us", "lower", 100),
     ]

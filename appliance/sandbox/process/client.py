@@ -200,6 +200,8 @@ def _describe(job: Job, *, live: bool) -> bytes:
             "limits": asdict(job.limits),
             "live": live,
             "checkpoint": _checkpoint(job.checkpoint),
+            "pins": {path: [digest, list(job.seen.get(path, ()))] for path, digest in job.pins.items()},
+            "executable": job.executable,
         }
     ).encode()
     if len(request) > wire.MAX_REQUEST:

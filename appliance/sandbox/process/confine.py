@@ -52,7 +52,7 @@ def become(plan: Plan, parent: int, stdout: int, stderr: int, status: int) -> No
     except BaseException as error:  # the process edge: whatever it is, the command must not run
         os.write(status, f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:2000])
         os._exit(125)
-    _execute(plan.request.argv, _environment(plan))
+    _execute(plan.request.argv, _environment(plan), plan.request.executable)
 
 
 def _reset_signals() -> None:
@@ -125,9 +125,9 @@ def _environment(plan: Plan) -> dict[str, str]:
     return given | plan.request.env
 
 
-def _execute(argv: list[str], env: dict[str, str]) -> None:
+def _execute(argv: list[str], env: dict[str, str], executable: str) -> None:
     """Replace this process by the command, or end as a shell does when it cannot."""
-    name = argv[0]
+    name = executable or argv[0]
     paths = [name] if "/" in name else [f"{d or '.'}/{name}" for d in env.get("PATH", _PATH).split(":")]
     code = errno.ENOENT
     for path in paths:

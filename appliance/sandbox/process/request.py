@@ -3,9 +3,27 @@
 import json
 import math
 
+from appliance.sandbox.process import pins
+from appliance.sandbox.process.refused import Refused
+
+__all__ = ["Checkpoint", "Refused", "Request", "parse_request"]
+
 _ENV_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 _KEYS = frozenset(
-    ("argv", "workdir", "env", "timeout", "reads", "writes", "output_limit", "limits", "live", "checkpoint")
+    (
+        "argv",
+        "workdir",
+        "env",
+        "timeout",
+        "reads",
+        "writes",
+        "output_limit",
+        "limits",
+        "live",
+        "checkpoint",
+        "pins",
+        "executable",
+    )
 )
 _LIMIT_KEYS = frozenset(("memory", "processes", "open_files", "file_bytes", "cpu_seconds"))
 _MAX_TIMEOUT = 7 * 86400.0
@@ -13,15 +31,6 @@ _MAX_OUTPUT = 16 << 20
 _MAX_PATHS = 64
 _CHECKPOINT_KEYS = frozenset(("limit", "every", "initial"))
 _MAX_CHECKPOINT = 48 << 20
-
-
-class Refused(Exception):
-    """The job is not taken as it stands."""
-
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
 
 
 class Checkpoint:
@@ -39,8 +48,8 @@ class Request:
     """A job that passed the door."""
 
     __slots__ = (
-        "argv", "checkpoint", "cpu_seconds", "env", "file_bytes", "live", "memory", "open_files", "output_limit",
-        "processes", "reads", "timeout", "workdir", "writes",
+        "argv", "checkpoint", "cpu_seconds", "env", "executable", "file_bytes", "live", "memory", "open_files",
+        "output_limit", "pins", "processes", "reads", "timeout", "workdir", "writes",
     )  # fmt: skip
 
     def __init__(self, given: dict[str, object]) -> None:
@@ -54,6 +63,8 @@ class Request:
         self.writes = [_path(item, "writes") for item in _list(given["writes"], "writes", _MAX_PATHS)]
         self.output_limit = _whole(given["output_limit"], "output_limit", 0, _MAX_OUTPUT)
         self.live = given["live"] is True
+        self.pins = pins.read(given["pins"])
+        self.executable = _path(given["executable"], "executable") if given["executable"] else ""
         asked = given["checkpoint"]
         self.checkpoint = (
             None if asked is None else Checkpoint(_object(asked, "checkpoint", _CHECKPOINT_KEYS))

@@ -23,6 +23,7 @@ from appliance.sandbox.process import (
     workfolder,
 )
 from appliance.sandbox.process.options import Options
+from appliance.sandbox.process.pins import check_pins
 from appliance.sandbox.process.request import Refused, Request, parse_request
 from appliance.sandbox.process.watch import Watch
 
@@ -32,7 +33,7 @@ _PATIENCE = 5.0
 _SAMPLE = json.dumps(
     {
         "argv": ["true"], "workdir": None, "env": {}, "timeout": 1, "reads": [], "writes": [],
-        "output_limit": 0, "live": False, "checkpoint": None, "limits": {
+        "output_limit": 0, "live": False, "checkpoint": None, "pins": {}, "executable": "", "limits": {
             "memory": 1 << 20, "processes": 1, "open_files": 16, "file_bytes": 0, "cpu_seconds": None,
         },
     }
@@ -153,6 +154,7 @@ class Supervisor:
         for fd in (out_write, err_write):
             if plan.uid is not None:
                 os.fchown(fd, plan.uid, plan.gid)  # so that the job can open /dev/stdout and /dev/stderr
+        check_pins(request.pins)
         if self._told_to_stop():
             raise Unavailable("The spawner is stopping.", "Try again when it is back.")
         # Told before the fork: a client that never sees this knows that nothing ran.

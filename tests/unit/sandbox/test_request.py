@@ -21,6 +21,8 @@ GOOD: dict[str, Any] = {
     "limits": {"memory": 1 << 20, "processes": 1, "open_files": 16, "file_bytes": 0, "cpu_seconds": None},
     "live": False,
     "checkpoint": None,
+    "pins": {},
+    "executable": "",
 }
 
 
@@ -45,6 +47,12 @@ def test_a_good_job_passes_unchanged() -> None:
         b"\xff",
         b"[" * 100_000,
         changed(more=1),
+        changed(executable="echo"),
+        changed(pins=[]),
+        changed(pins={"bin/ls": ["0", []]}),
+        changed(pins={"/bin/ls": "0"}),
+        changed(pins={"/bin/ls": [0, []]}),
+        changed(pins={f"/bin/{n}": ["0", []] for n in range(200)}),
         changed(argv="ls"),
         changed(argv=[1]),
         changed(argv=[]),

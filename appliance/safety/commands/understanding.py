@@ -1,0 +1,45 @@
+"""The two doors: a script for ``/bin/sh -c``, and a program with its arguments."""
+
+from collections.abc import Iterable, Sequence
+
+from appliance.safety.commands.around import Around
+from appliance.safety.commands.domain import CommandClass, Leaf, Understanding, Word
+from appliance.safety.commands.environment import dangerous
+from appliance.safety.commands.evaluate import leaves_of
+from appliance.safety.commands.expansion import Values
+from appliance.safety.commands.grammar import read_script
+from appliance.safety.commands.judge import judge
+
+SHELL = "/bin/sh"
+_MOST_ARGUMENTS = 4096
+
+
+def understand(
+    script: str, arguments: Sequence[str] | None, environment: Iterable[str] = ()
+) -> Understanding:
+    """What ``/bin/sh -c script mw arguments…`` will do. Never raises.
+
+    ``arguments``: the values of ``$1``, ``$2``, …; None while they are not known. ``environment``: the names of the
+    variables that are added. What is not understood is a leaf of class UNKNOWN with the reason and the place.
+    """
+    leaves = leaves_of(read_script(script), Values(arguments), Around(dialect="sh"))
+    return Understanding((*_surroundings(environment), *leaves), SHELL)
+
+
+def understand_argv(argv: Sequence[str] | Sequence[Word], environment: Iterable[str] = ()) -> Understanding:
+    """What ``argv`` will do when it is executed without a shell. Never raises."""
+    words = [word if isinstance(word, Word) else Word(word) for word in argv]
+    around = Around()
+    if len(words) > _MOST_ARGUMENTS:
+        found = around.unknown(words[:1], f"has more than {_MOST_ARGUMENTS} words: nobody can review it")
+    else:
+        found = judge(words, around)
+    return Understanding((*_surroundings(environment), *found))
+
+
+def _surroundings(environment: Iterable[str]) -> list[Leaf]:
+    bad = sorted(name for name in environment if dangerous(name))
+    if not bad:
+        return []
+    reason = f"the variable {', '.join(bad)} decides what programs load"
+    return [Leaf((), "", CommandClass.UNKNOWN, reason, repeatable=False)]

@@ -1,0 +1,78 @@
+"""What the command of an action will do, and which programs it will run: for the gate, the audit and the run page."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from appliance.lib.jsontypes import JsonMapping, JsonObject, JsonValue
+from appliance.safety.commands import CommandClass, Plan, Understanding, plan, understand, understand_argv
+from appliance.safety.commands.binaries import PATH_FOLDERS, combined
+
+SCRIPTED = frozenset({"shell", "container"})
+"""Kinds whose arguments hold a command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """``plan`` is None where the programs are not those of this machine."""
+
+    understanding: Understanding
+    plan: Plan | None = None
+
+    @property
+    def kind(self) -> CommandClass:
+        """The class that rules of the policy see as ``command.class``."""
+        return combined(self.understanding, self.plan) if self.plan else self.understanding.kind
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        if self.plan and self.plan.untrusted and self.kind is CommandClass.UNKNOWN:
+            return (*self.plan.untrusted, *self.understanding.reasons)
+        return self.understanding.reasons
+
+    def as_json(self) -> JsonObject:
+        """``{"class", "reasons", "leaves", "plan"?}``, as the audit keeps it with the intent."""
+        said = self.understanding.as_json()
+        said["class"], said["reasons"] = self.kind.value, list(self.reasons)
+        if self.plan:
+            said["plan"] = self.plan.as_json()
+        return said
+
+    def in_short(self) -> JsonObject:
+        """Class and reasons, for the run page."""
+        return {"class": self.kind.value, "reasons": list(self.reasons[:5])}
+
+
+def understand_action(kind: str, arguments: JsonMapping) -> Understood | None:
+    """What an action's command does, with its values filled in; None for kinds without one. Never raises."""
+    if kind not in SCRIPTED:
+        return None
+    environment = arguments.get("env")
+    variables = environment if isinstance(environment, dict) else {}
+    understanding = _understanding(arguments, variables)
+    if kind != "shell":
+        return Understood(understanding)
+    path = variables.get("PATH")
+    folders = path.split(":") if isinstance(path, str) else PATH_FOLDERS
+    return Understood(understanding, plan(understanding, folders))
+
+
+def classify(kind: str, arguments: JsonMapping) -> tuple[CommandClass, tuple[str, ...]]:
+    """The class of an action's command and the programs that it runs, wrappers included, for rules of the policy."""
+    found = understand_action(kind, arguments)
+    if found is None:
+        return CommandClass.UNKNOWN, ()
+    names = (n for leaf in found.understanding.leaves for n in (*leaf.wrappers, leaf.program) if n)
+    return found.kind, tuple(dict.fromkeys(name.rpartition("/")[2] for name in names))
+
+
+def _understanding(arguments: JsonMapping, environment: Iterable[str]) -> Understanding:
+    command, args = arguments.get("command"), arguments.get("args")
+    if isinstance(command, dict):
+        return understand(str(command.get("script", "")), _texts(command.get("arguments")), environment)
+    if isinstance(command, str):
+        return understand(command, [], environment)
+    return understand_argv(_texts(command if isinstance(command, list) else args), environment)
+
+
+def _texts(value: JsonValue) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else []
