@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from pydantic import BaseModel, ConfigDict
 
+from appliance.accounts.domain import Role
 from appliance.expressions import Template, Tree
 from appliance.expressions.shell import ShellTemplate
 from appliance.lib.errors import MillwrightError
@@ -156,6 +157,8 @@ class StepContext:
     run_started_at: datetime = datetime.min
     depth: int = 0
     chain: int = 0
+    ceiling: str = Role.VIEWER.value
+    """The most that this run may do; what it starts may do no more."""
 
 
 class Params(BaseModel):

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from appliance.lib.duration import DurationError, format_duration, parse_duration
@@ -55,3 +56,15 @@ Duration = Annotated[timedelta, BeforeValidator(_some_duration), _AS_TEXT, _DURA
 
 Pause = Annotated[timedelta, BeforeValidator(_duration), _AS_TEXT, _DURATION_SCHEMA]
 """May be nothing."""
+
+
+def check_zone(name: str) -> str:
+    """Give ``name`` back if the time zone database has it."""
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError; a folder's name an OSError
+        raise refuse(f"there is no time zone {name!r}", "as in Europe/Paris, Asia/Shanghai, UTC") from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(check_zone)]

@@ -17,7 +17,7 @@ class Report:
     def __init__(self, text: str, filename: str, document: Document) -> None:
         self._text = text
         self._filename = filename
-        self._document = document
+        self.document = document
         self.problems: list[Problem] = []
         for fault in document.faults:
             place = (filename, fault.line + 1, fault.column + 1, path_text(fault.path))
@@ -30,7 +30,7 @@ class Report:
     def add(self, prefix: Path, issue: Issue) -> None:
         """``issue`` is about a part of what stands at ``prefix``."""
         path = (*prefix, *issue.path)
-        line, column = locate(self._text, self._document, path, at_key=issue.at_key, offset=issue.offset)
+        line, column = locate(self._text, self.document, path, at_key=issue.at_key, offset=issue.offset)
         message, hint = (
             shorten(said, _LONGEST_MESSAGE, placeholder=" …") for said in (issue.message, issue.hint)
         )

@@ -1,0 +1,77 @@
+"""What rules look at: facts known from the task alone, and those of one action."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from appliance.accounts.domain import Role
+from appliance.lib.jsontypes import JsonMapping, JsonValue
+from appliance.safety.policy.vocabulary import SCRIPTED, CommandClass
+
+Classify = Callable[[str, JsonMapping], tuple[CommandClass, tuple[str, ...]]]
+"""(kind, arguments) -> what the command does, and the programs that it runs. Never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """Known before a run of a task begins, so that it is decided on once per task and policy version."""
+
+    kind: str
+    origin: str
+    task: str
+    principal: str
+
+
+@dataclass(slots=True)
+class Facts:
+    """One action. ``role`` is what its principal may be here and now; ``at`` has a zone."""
+
+    kind: str
+    arguments: JsonMapping
+    role: Role
+    at: datetime
+    classify: Classify
+    _command: tuple[CommandClass, tuple[str, ...]] | None = field(default=None, repr=False)
+
+    @property
+    def command(self) -> tuple[CommandClass, tuple[str, ...]] | None:
+        """Read at most once, and only for a rule that looks at it. None: this kind has no command."""
+        if self._command is None and self.kind in SCRIPTED:
+            self._command = self.classify(self.kind, self.arguments)
+        return self._command
+
+    @property
+    def topic(self) -> str | None:
+        topic = self.arguments.get("topic") if self.kind == "mqtt" else None
+        return topic if isinstance(topic, str) else None
+
+    @property
+    def device(self) -> str | None:
+        device = self.arguments.get("device")
+        return device if isinstance(device, str) else None
+
+
+def texts_at(arguments: JsonMapping, path: tuple[str, ...]) -> tuple[str, ...]:
+    """The plain values at a dotted path as texts; of a list, those of its members, however deep."""
+    found: list[JsonValue] = [dict(arguments)]
+    for name in path:
+        found = [value[name] for value in _members(found) if isinstance(value, dict) and name in value]
+    return tuple(_plain(value) for value in _members(found) if not isinstance(value, dict | list))
+
+
+def _members(values: list[JsonValue]) -> list[JsonValue]:
+    flat: list[JsonValue] = []
+    for value in values:
+        if isinstance(value, list):
+            flat += _members(value)
+        else:
+            flat.append(value)
+    return flat
+
+
+def _plain(value: JsonValue) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
