@@ -55,7 +55,7 @@ class Verdict:
 
 UNREADABLE = "policy.unreadable"
 CHANGED = "policy.changed"
-_INSIDE = Verdict(Decision.ALLOW, rule="inside")
+_INSIDE = Verdict(Decision.ALLOW)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from appliance.safety.stop import AllStop, Level
 CALM = AllStop()
 
 
-
 def gate_of(home: Path, denied_kinds: frozenset[str] = frozenset()) -> Gate:
     """A gate that has read the policy of a box on which nobody wrote one."""
     return Gate(home, denied_kinds, keeper=PolicyKeeper(Policy([BUILT_IN]), epoch=10))
@@ -101,7 +100,9 @@ def test_a_ruinous_command_is_denied_in_every_form(tmp_path: Path, arguments: Js
 
 def test_values_handed_to_a_command_are_data(tmp_path: Path) -> None:
     arguments: JsonMapping = {"command": {"script": 'logger "$1"', "arguments": ["rm -rf /" * 9000]}}
-    assert gate_of(tmp_path).decide(action("shell", "unsafe", arguments), CALM, None).outcome is Decision.ALLOW
+    assert (
+        gate_of(tmp_path).decide(action("shell", "unsafe", arguments), CALM, None).outcome is Decision.ALLOW
+    )
 
 
 def test_the_same_words_in_a_message_are_only_words(tmp_path: Path) -> None:
