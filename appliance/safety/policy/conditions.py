@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from appliance.lib.topic_filters import covers as topic_covers
-from appliance.safety.policy.facts import Facts, Static, texts_at
-from appliance.safety.policy.glob import Glob
+from appliance.safety.policy.facts import Facts, Static
+from appliance.safety.policy.glob import Glob, matcher
 from appliance.safety.policy.model import CommandIs, Rule, TimeIs
 from appliance.safety.policy.vocabulary import Answer, Day
 
@@ -80,15 +80,26 @@ def dynamic_conditions(rule: Rule) -> tuple[Condition[Facts], ...]:
     return tuple(found)
 
 
-def any_of(patterns: Sequence[str]) -> Callable[[str], bool]:
+def any_of(patterns: Sequence[str]) -> Test[str]:
     """Whether a text fits one of the patterns."""
     literal = frozenset(text for text in patterns if Glob(text).literal)
-    globs = tuple(Glob(text) for text in patterns if text not in literal)
+    globs = tuple(matcher(text) for text in patterns if text not in literal)
     if not globs:
         return literal.__contains__
     if not literal and len(globs) == 1:
-        return globs[0].matches
-    return lambda text: text in literal or any(glob.matches(text) for glob in globs)
+        return globs[0]
+    return lambda text: text in literal or any(fits(text) for fits in globs)
+
+
+def _some(texts: Sequence[str], fits: Test[str]) -> bool:
+    for text in texts:  # noqa: SIM110 - a generator costs more than the test
+        if fits(text):
+            return True
+    return False
+
+
+def _every(texts: Sequence[str], fits: Test[str]) -> bool:
+    return bool(texts) and all(fits(text) for text in texts)
 
 
 def _words(values: Sequence[str]) -> str:
@@ -110,14 +121,13 @@ def _topic(filters: Sequence[str]) -> Condition[Facts]:
 
 def _argument(path: str, patterns: Sequence[str], *, every: bool) -> Condition[Facts]:
     names, fits = tuple(path.split(".")), any_of(patterns)
-    quantifier = all if every else any
+    quantifier = _every if every else _some
 
     def test(facts: Facts) -> bool:
-        texts = texts_at(facts.arguments, names)
-        return bool(texts) and quantifier(fits(text) for text in texts)
+        return quantifier(facts.texts(names), fits)
 
     def seen(facts: Facts) -> str:
-        return _words(texts_at(facts.arguments, names)) or "nothing"
+        return _words(facts.texts(names)) or "nothing"
 
     return Condition(f"arguments.{path}", _words(patterns), test, seen)
 
@@ -158,11 +168,10 @@ def _command(wanted: CommandIs, *, every: bool) -> list[Condition[Facts]]:
         )
     if wanted.program:
         fits = any_of(wanted.program)
-        quantifier = all if every else any
+        quantifier = _every if every else _some
 
         def runs(facts: Facts) -> bool:
-            programs = facts.command[1] if facts.command else ()
-            return bool(programs) and quantifier(fits(name) for name in programs)
+            return quantifier(facts.command[1] if facts.command else (), fits)
 
         found.append(
             Condition(

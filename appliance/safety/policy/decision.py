@@ -1,10 +1,10 @@
 """Deciding: the rules of each layer from the top, the strictest of the layers' answers.
 
-What needs no look at the action is decided once (``Policy.narrow``) and kept; what is left is found by exact
-topic, device or argument where a rule names one, so that a thousand rules are not walked for each effect.
+What needs no look at the action is decided once (``Policy.narrow``) and kept; what is left is found by an index,
+so that a thousand rules are not walked for each effect.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.safety.policy.conditions import (
@@ -13,8 +13,8 @@ from appliance.safety.policy.conditions import (
     dynamic_conditions,
     static_conditions,
 )
-from appliance.safety.policy.facts import Facts, Static, texts_at
-from appliance.safety.policy.glob import Glob
+from appliance.safety.policy.facts import Facts, Static
+from appliance.safety.policy.index import RuleIndex, dynamic_keys, static_keys
 from appliance.safety.policy.model import PolicyFile, Rule
 from appliance.safety.policy.verdict import ASKED, DEFAULT, PolicyVerdict, strictest
 from appliance.safety.policy.vocabulary import Answer, Layer
@@ -56,122 +56,101 @@ class LayerPolicy:
         self.layer = file.layer
         self.version = version
         self.rules = tuple(CompiledRule.of(rule, file.layer, version) for rule in file.rules)
-        self._by_kind: dict[str, list[int]] = {}
-        self._any_kind: list[int] = []
-        for place, rule in enumerate(file.rules):
-            if rule.kinds and all(Glob(kind).literal for kind in rule.kinds):
-                for kind in set(rule.kinds):
-                    self._by_kind.setdefault(kind, []).append(place)
-            else:
-                self._any_kind.append(place)
+        self._index = RuleIndex([*static_keys(rule), *dynamic_keys(rule)] for rule in file.rules)
 
     def default(self, origin: str) -> PolicyVerdict:
         answer = self.file.default.answer(origin)
         approvers = ASKED if answer is Answer.ASK else None
         return PolicyVerdict(answer, DEFAULT, self.layer, self.version, approvers=approvers)
 
+    def decide(self, static: Static, facts: Facts) -> PolicyVerdict:
+        """For an action that is decided on once; ``narrow`` pays where a task acts again."""
+        best = _first(self.rules, self._index, static, facts, whole=True)
+        return self.rules[best].verdict if best < len(self.rules) else self.default(static.origin)
+
     def narrow(self, static: Static) -> "NarrowedLayer":
         """What is left of the layer for this task: the rules whose static conditions hold."""
         left: list[CompiledRule] = []
-        for place in sorted([*self._by_kind.get(static.kind, ()), *self._any_kind]):
-            rule = self.rules[place]
-            if all(one.test(static) for one in rule.static):
-                if not rule.tests:
-                    return NarrowedLayer(left, rule.verdict)
-                left.append(rule)
+        for rule in self.rules:
+            if not _holds(rule.static, static):
+                continue
+            if not rule.tests:
+                return NarrowedLayer(left, rule.verdict)
+            left.append(rule)
         return NarrowedLayer(left, self.default(static.origin))
 
     def plain(self, static: Static, facts: Facts) -> PolicyVerdict:
-        """The same answer, by walking every rule: what ``narrow`` is measured against."""
+        """The same answer, by walking every rule: what the others are measured against."""
         for rule in self.rules:
             if all(one.test(static) for one in rule.static) and all(test(facts) for test in rule.tests):
                 return rule.verdict
         return self.default(static.origin)
 
 
-Values = Callable[[Facts], Sequence[str]]
+def _holds(conditions: Sequence[Condition[Static]], static: Static) -> bool:
+    for one in conditions:  # noqa: SIM110 - a generator costs more than the test
+        if not one.test(static):
+            return False
+    return True
+
+
+def _fits(rule: CompiledRule, static: Static, facts: Facts, whole: bool) -> bool:
+    for test in rule.tests:
+        if not test(facts):
+            return False
+    return not whole or _holds(rule.static, static)
+
+
+def _first(
+    rules: Sequence[CompiledRule], index: RuleIndex, static: Static, facts: Facts, *, whole: bool
+) -> int:
+    """The place of the first rule that matches, the number of rules where none does.
+
+    ``whole``: whether static conditions are still to be looked at.
+    """
+    best = len(rules)
+    for places in index.found(static, facts):
+        for place in places:
+            if place >= best:
+                break
+            if _fits(rules[place], static, facts, whole):
+                best = place
+                break
+    for place in index.rest:
+        if place >= best:
+            break
+        if _fits(rules[place], static, facts, whole):
+            return place
+    return best
 
 
 class NarrowedLayer:
     """The rules of a layer that may still match, and the answer where none does."""
 
-    __slots__ = ("_found_by", "_rest", "_rules", "otherwise")
+    __slots__ = ("_index", "_rules", "otherwise")
 
     def __init__(self, rules: Sequence[CompiledRule], otherwise: PolicyVerdict) -> None:
         self.otherwise = otherwise
         self._rules = rules
-        self._rest: list[tuple[int, CompiledRule]] = []
-        self._found_by: list[tuple[Values, dict[str, list[int]]]] = []
-        tables: dict[str, dict[str, list[int]]] = {}
-        for place, rule in enumerate(rules):
-            key = _key(rule.rule)
-            if key is None:
-                self._rest.append((place, rule))
-                continue
-            for text in set(key[1]):
-                tables.setdefault(key[0], {}).setdefault(text, []).append(place)
-        self._found_by = [(_values(name), table) for name, table in tables.items()]
+        self._index = RuleIndex(dynamic_keys(rule.rule) for rule in rules)
 
     @property
     def constant(self) -> bool:
         """Whether no action of this task can change the answer."""
         return not self._rules
 
-    def decide(self, facts: Facts) -> PolicyVerdict:
-        best = len(self._rules)
-        for values, table in self._found_by:
-            for text in values(facts):
-                for place in table.get(text, ()):
-                    if place >= best:
-                        break
-                    if all(test(facts) for test in self._rules[place].tests):
-                        best = place
-                        break
-        for place, rule in self._rest:
-            if place > best:
-                break
-            for test in rule.tests:
-                if not test(facts):
-                    break
-            else:
-                return rule.verdict
+    def decide(self, static: Static, facts: Facts) -> PolicyVerdict:
+        best = _first(self._rules, self._index, static, facts, whole=False)
         return self._rules[best].verdict if best < len(self._rules) else self.otherwise
-
-
-def _key(rule: Rule) -> tuple[str, Sequence[str]] | None:
-    """A condition by whose exact texts the rule can be found, with those texts."""
-    if rule.topic:
-        if all("+" not in one and "#" not in one for one in rule.topic):
-            return "topic", rule.topic
-        first = [one.partition("/")[0] for one in rule.topic]
-        if not any(one in ("+", "#") for one in first):
-            return "topic/", first
-    if rule.device and all(Glob(one).literal for one in rule.device):
-        return "device", rule.device
-    for path, patterns in (rule.arguments or {}).items():
-        if all(Glob(one).literal for one in patterns):
-            return f"arguments.{path}", patterns
-    return None
-
-
-def _values(name: str) -> Values:
-    match name:
-        case "topic":
-            return lambda facts: (facts.topic,) if facts.topic is not None else ()
-        case "topic/":
-            return lambda facts: (facts.topic.partition("/")[0],) if facts.topic is not None else ()
-        case "device":
-            return lambda facts: (facts.device,) if facts.device is not None else ()
-    names = tuple(name.removeprefix("arguments.").split("."))
-    return lambda facts: texts_at(facts.arguments, names)
 
 
 class Narrowed:
     """A policy for one kind of step of one task: ``decide`` looks at what the action itself brings."""
 
-    __slots__ = ("_constant", "_layers")
+    __slots__ = ("_constant", "_layers", "_static")
 
-    def __init__(self, layers: Sequence[NarrowedLayer]) -> None:
+    def __init__(self, static: Static, layers: Sequence[NarrowedLayer]) -> None:
+        self._static = static
         self._layers = tuple(layers)
         fixed = all(layer.constant for layer in layers)
         self._constant = strictest(layer.otherwise for layer in layers) if fixed else None
@@ -180,8 +159,8 @@ class Narrowed:
         if self._constant is not None:
             return self._constant
         if len(self._layers) == 1:
-            return self._layers[0].decide(facts)
-        return strictest(layer.decide(facts) for layer in self._layers)
+            return self._layers[0].decide(self._static, facts)
+        return strictest(layer.decide(self._static, facts) for layer in self._layers)
 
 
 class Policy:
@@ -197,11 +176,12 @@ class Policy:
         if found is None:
             if len(self._narrowed) >= _KEPT:
                 self._narrowed.clear()
-            found = self._narrowed[static] = Narrowed([layer.narrow(static) for layer in self.layers])
+            found = self._narrowed[static] = Narrowed(static, [layer.narrow(static) for layer in self.layers])
         return found
 
     def decide(self, static: Static, facts: Facts) -> PolicyVerdict:
-        return self.narrow(static).decide(facts)
+        """Without narrowing first: for an action that comes once."""
+        return strictest(layer.decide(static, facts) for layer in self.layers)
 
     def plain(self, static: Static, facts: Facts) -> PolicyVerdict:
         return strictest(layer.plain(static, facts) for layer in self.layers)

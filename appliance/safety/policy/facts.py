@@ -32,6 +32,7 @@ class Facts:
     at: datetime
     classify: Classify
     _command: tuple[CommandClass, tuple[str, ...]] | None = field(default=None, repr=False)
+    _texts: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def command(self) -> tuple[CommandClass, tuple[str, ...]] | None:
@@ -39,6 +40,13 @@ class Facts:
         if self._command is None and self.kind in SCRIPTED:
             self._command = self.classify(self.kind, self.arguments)
         return self._command
+
+    def texts(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        """The plain values of arguments at a path, found once."""
+        found = self._texts.get(path)
+        if found is None:
+            found = self._texts[path] = texts_at(self.arguments, path)
+        return found
 
     @property
     def topic(self) -> str | None:
@@ -53,10 +61,14 @@ class Facts:
 
 def texts_at(arguments: JsonMapping, path: tuple[str, ...]) -> tuple[str, ...]:
     """The plain values at a dotted path as texts; of a list, those of its members, however deep."""
-    found: list[JsonValue] = [dict(arguments)]
-    for name in path:
-        found = [value[name] for value in _members(found) if isinstance(value, dict) and name in value]
-    return tuple(_plain(value) for value in _members(found) if not isinstance(value, dict | list))
+    first, *deeper = path
+    value = arguments.get(first)
+    if isinstance(value, str) and not deeper:
+        return (value,)
+    found: list[JsonValue] = [value] if first in arguments else []
+    for name in deeper:
+        found = [one[name] for one in _members(found) if isinstance(one, dict) and name in one]
+    return tuple(_plain(one) for one in _members(found) if not isinstance(one, dict | list))
 
 
 def _members(values: list[JsonValue]) -> list[JsonValue]:

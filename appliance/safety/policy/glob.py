@@ -5,6 +5,7 @@ takes all that another takes can be told from the two alone.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -39,6 +40,23 @@ class Glob:
             if at is None:
                 return False
         return len(text) - tail >= at and _at(last, text, len(text) - tail) is not None
+
+
+def matcher(text: str) -> Callable[[str], bool]:
+    """``Glob(text).matches``, by one operation where the pattern is one of the common ones."""
+    pieces = text.split("*")
+    if "?" in text or len(pieces) > 3:
+        return Glob(text).matches
+    match pieces:
+        case [whole]:
+            return lambda given: given == whole
+        case [beginning, ""]:
+            return lambda given: given.startswith(beginning)
+        case ["", ending]:
+            return lambda given: given.endswith(ending)
+        case ["", inside, ""]:
+            return lambda given: inside in given
+    return Glob(text).matches
 
 
 def _part(piece: str) -> "str | re.Pattern[str]":

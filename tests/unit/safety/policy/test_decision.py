@@ -27,6 +27,7 @@ def test_narrowing_and_deciding_equal_walking_every_rule(
 ) -> None:
     static, facts = action
     assert policy.narrow(static).decide(facts) == policy.plain(static, facts)
+    assert policy.decide(static, facts) == policy.plain(static, facts)
     assert policy.narrow(static) is policy.narrow(static), "decided once"
 
 
