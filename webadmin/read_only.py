@@ -27,6 +27,8 @@ EXEMPT: dict[str, str] = {
     "set_language": "the language is the reader's own",
     "task-validate": "reads a text and stores nothing",
     "api-1:validate": "reads a text and stores nothing",
+    "policy-validate": "reads a text and stores nothing",
+    "api-1:check_policy": "reads a text and stores nothing",
     "audit-verify": "reads the record and stores nothing",
     "chat-write": "the message is only recorded; status and stop must be answered, run is refused by its service",
     "hook": "the occurrence is recorded and its run waits, as at every level: nothing that came is lost",

@@ -26,6 +26,10 @@ DURABILITY: dict[Durability, Text] = {
 }
 
 WORDS: dict[str, Word] = {
+    "allow": Word(_("allow"), "ok"),
+    "deny": Word(_("deny"), "bad"),
+    "box": Word(_("of the box"), "off"),
+    "site": Word(_("of the site"), "off"),
     "queued": Word(_("queued"), "busy"),
     "running": Word(_("running"), "busy"),
     "waiting": Word(_("waiting"), "wait"),
@@ -44,6 +48,7 @@ WORDS: dict[str, Word] = {
     "delivery": Word(_("delivery"), "wait"),
     "plant_state": Word(_("the plant's state"), "wait"),
     "all_stop": Word(_("the all-stop"), "wait"),
+    "policy": Word(_("the policy"), "wait"),
     "budget": Word(_("its budget"), "wait"),
     "retry": Word(_("another try"), "wait"),
     "turn": Word(_("its turn"), "wait"),
@@ -153,6 +158,7 @@ ABILITIES: dict[str, Text] = {
     "simulate": _("use the simulator"),
     "manage_users": _("manage people"),
     "manage_secrets": _("manage secrets"),
+    "manage_policy": _("change the policy"),
     "manage_box": _("manage the box"),
 }
 """What a role or a token may do, as people read it."""

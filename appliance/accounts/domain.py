@@ -48,6 +48,7 @@ class Ability(StrEnum):
     SIMULATE = "simulate"
     MANAGE_USERS = "manage_users"
     MANAGE_SECRETS = "manage_secrets"
+    MANAGE_POLICY = "manage_policy"
     MANAGE_BOX = "manage_box"
 
 
@@ -70,6 +71,7 @@ NEEDED: dict[Ability, Role] = {
     Ability.SIMULATE: Role.ENGINEER,
     Ability.MANAGE_USERS: Role.ADMIN,
     Ability.MANAGE_SECRETS: Role.ADMIN,
+    Ability.MANAGE_POLICY: Role.ADMIN,
     Ability.MANAGE_BOX: Role.ADMIN,
 }
 

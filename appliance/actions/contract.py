@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from pydantic import BaseModel, ConfigDict
 
+from appliance.accounts.domain import Role
 from appliance.expressions import Template, Tree
 from appliance.expressions.shell import ShellTemplate
 from appliance.lib.errors import MillwrightError
@@ -159,6 +160,8 @@ class StepContext:
     chain: int = 0
     command: Understood | None = None
     """What the gate made of the step's command, with the programs that it has looked at."""
+    ceiling: str = Role.VIEWER.value
+    """The most that this run may do; what it starts may do no more."""
 
 
 class Params(BaseModel):

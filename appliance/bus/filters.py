@@ -1,42 +1,43 @@
-"""Topic filters as sets of topics: what a filter may look like, which one covers which, and a small cover.
+"""Which topics and filters our brokers can carry, and a small cover of many filters."""
 
-The rules are those of MQTT 3.1.1, section 4.7: ``+`` is one level, ``#`` is the rest and the level above it,
-and a filter that begins with a wildcard matches no topic that begins with ``$``. On top of them come the
-limits of the brokers: NATS disconnects a client over a space or a control character (and the client's
-QoS 1 resend turns that into an endless loop), Mosquitto over control characters and non-characters.
-"""
-
-import re
 from collections.abc import Iterable
 
 from appliance.bus.errors import TopicRefused
+from appliance.lib.topic_filters import (
+    MAX_LEVELS,
+    MAX_TOPIC_BYTES,
+    Fault,
+    canonical,
+    covers,
+    filter_fault,
+    is_exact,
+    overlaps,
+    text_fault,
+)
 
-MAX_TOPIC_BYTES = 1024
-MAX_LEVELS = 64
+__all__ = [
+    "MAX_LEVELS",
+    "MAX_TOPIC_BYTES",
+    "check_filter",
+    "check_topic",
+    "common_cover",
+    "covers",
+    "is_exact",
+    "minimal_cover",
+    "overlaps",
+]
 
-# Space, C0 and C1 controls, surrogates, non-characters.
-_UNFIT = re.compile("[\x00-\x20\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _RESERVED = ("$SYS", "$MQTT", "$JS", "$share")
 
 
-def _check_text(text: str, what: str) -> None:
-    if not text:
-        raise TopicRefused(f"an empty {what}", hint="name at least one level, as in plant/line1/temp")
-    found = _UNFIT.search(text)
-    if found:
-        raise TopicRefused(
-            f"{what} {text[:80]!r} has the character {found[0]!r} at position {found.start() + 1}",
-            hint="no spaces, tabs or control characters",
-        )
-    if len(text.encode()) > MAX_TOPIC_BYTES:
-        raise TopicRefused(f"a {what} of {len(text.encode())} bytes", hint=f"at most {MAX_TOPIC_BYTES}")
-    if text.count("/") >= MAX_LEVELS:
-        raise TopicRefused(f"a {what} of {text.count('/') + 1} levels", hint=f"at most {MAX_LEVELS}")
+def _refuse(fault: Fault | None) -> None:
+    if fault is not None:
+        raise TopicRefused(fault[0], hint=fault[1])
 
 
 def check_topic(topic: str) -> str:
     """Give ``topic`` back if a message may be published to it, else raise TopicRefused."""
-    _check_text(topic, "topic")
+    _refuse(text_fault(topic, "topic"))
     if "+" in topic or "#" in topic:
         raise TopicRefused(f"topic {topic!r} has a wildcard", hint="publish to one topic, without + and #")
     if topic.startswith("$") and topic.partition("/")[0] in _RESERVED:
@@ -46,63 +47,12 @@ def check_topic(topic: str) -> str:
 
 def check_filter(filter_: str) -> str:
     """Give ``filter_`` back if it may be subscribed to, else raise TopicRefused."""
-    _check_text(filter_, "topic filter")
-    levels = filter_.split("/")
-    if levels[0] == "$share":
+    _refuse(text_fault(filter_, "topic filter"))
+    if filter_.startswith("$share/") or filter_ == "$share":
         # NATS grants it and then delivers nothing.
         raise TopicRefused("shared subscriptions are not supported", hint="subscribe to the plain filter")
-    for position, level in enumerate(levels):
-        if "#" in level and (level != "#" or position != len(levels) - 1):
-            raise TopicRefused(f"filter {filter_!r}: # stands alone, and last", hint="as in plant/#")
-        if "+" in level and level != "+":
-            raise TopicRefused(f"filter {filter_!r}: + stands for a whole level", hint="as in plant/+/temp")
+    _refuse(filter_fault(filter_))
     return filter_
-
-
-def is_exact(filter_: str) -> bool:
-    """Whether the filter matches one topic only."""
-    return "+" not in filter_ and "#" not in filter_
-
-
-def canonical(filter_: str) -> str:
-    """The one spelling of a filter: ``+/#`` matches what ``#`` matches, because no topic has zero levels."""
-    return "#" if filter_ == "+/#" else filter_
-
-
-def _dollar_apart(f: list[str], g: list[str]) -> bool:
-    """Whether one is about ``$`` topics and the other begins with a wildcard."""
-    return (f[0][:1] == "$" and g[0] in ("+", "#")) or (g[0][:1] == "$" and f[0] in ("+", "#"))
-
-
-def covers(wide: str, narrow: str) -> bool:
-    """Whether every topic that ``narrow`` matches is matched by ``wide``."""
-    f, g = canonical(wide).split("/"), canonical(narrow).split("/")
-    if _dollar_apart(f, g):
-        return False
-    for position, level in enumerate(f):
-        if level == "#":
-            return True
-        if position >= len(g):
-            return False
-        if g[position] == "#" or (level != "+" and level != g[position]):
-            return False
-    # `a/#` also matches `a`, so a filter one level shorter than `g` covers it only if it ended in `#` above.
-    return len(f) == len(g)
-
-
-def overlaps(one: str, other: str) -> bool:
-    """Whether some topic is matched by both."""
-    f, g = one.split("/"), other.split("/")
-    if _dollar_apart(f, g):
-        return False
-    for a, b in zip(f, g, strict=False):
-        if a == "#" or b == "#":
-            return True
-        if a != b and a != "+" and b != "+":
-            return False
-    longer = f if len(f) > len(g) else g
-    shortest = min(len(f), len(g))
-    return len(longer) == shortest or longer[shortest:] == ["#"]
 
 
 def common_cover(one: str, other: str) -> str | None:

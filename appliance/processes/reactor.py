@@ -97,10 +97,11 @@ class Reactor:
             on_batch=None,
         )
         self._others = OutgoingBrokers(self._pool, config, "reactor", patience=REFLEX_PATIENCE)
+        self._gate = Gate(config.home.path)
         self._intake.reflex = self._reflex = ReflexLane(
             self._pool,
             self._clock,
-            Gate(config.home.path),
+            self._gate,
             BoxServices(self._outbound, ProcessSandbox(config.home.spawner_socket), self._others),
             self._intake.last,
             self.hint,
@@ -208,6 +209,7 @@ class Reactor:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(READ_REVISION)
             row = await cursor.fetchone()
+            await self._gate.follow(connection)
         revision = row[0] if row else 0
         if revision == self._revision:
             return

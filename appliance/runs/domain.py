@@ -34,6 +34,7 @@ class Waiting(StrEnum):
     DELIVERY = "delivery"
     PLANT_STATE = "plant_state"
     ALL_STOP = "all_stop"
+    POLICY = "policy"
     BUDGET = "budget"
     RETRY = "retry"
     AMBIGUOUS = "ambiguous"

@@ -21,6 +21,7 @@ from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.runs.ceiling import ceiling_of
 from appliance.runs.checkpoints import CheckpointStore, with_checkpoints
 from appliance.runs.domain import Lease, StepState, Waiting
 from appliance.runs.ledger import Ledger, RunRow
@@ -150,7 +151,8 @@ class Performer:
         reach("worker.before_intent")
         verdict = await self._recorder.intend(walk, following, now, effect, arguments)
         if verdict.outcome is Decision.HOLD:
-            return Pause(Waiting.ALL_STOP, verdict.reason, now + timedelta(seconds=5))
+            held_by = Waiting.POLICY if verdict.waits_for_policy else Waiting.ALL_STOP
+            return Pause(held_by, verdict.reason, now + timedelta(seconds=5))
         if verdict.outcome is Decision.DENY:
             await self._record_failure(walk, following, now, arguments, f"refused: {verdict.reason}", effect)
             return None
@@ -219,6 +221,7 @@ class Performer:
             run_started_at=row.created_at,
             chain=chain if isinstance(chain := row.inputs.get("chain"), int) else 0,
             depth=depth if isinstance(depth := row.inputs.get("depth"), int) else 0,
+            ceiling=ceiling_of(walk.definition, row.inputs).value,
         )
 
     # --- what came of it ----------------------------------------------------------------------------

@@ -6,15 +6,15 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from appliance.accounts.domain import Role
 from appliance.actions.contract import EffectClass, Status, StepResult
-from appliance.audit.services import AuditEntry
+from appliance.audit.services import AuditEntry, append_async
 from appliance.cache import services as cache
 from appliance.lib.clock import Clock
-from appliance.lib.jsontypes import JsonObject
+from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain
 from appliance.outbox.services import enqueue
 from appliance.runs import sql
+from appliance.runs.ceiling import ceiling_of
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
 from appliance.runs.ending import ending_of
 from appliance.runs.ledger import Ledger, StepWrite
@@ -52,7 +52,7 @@ class Recorder:
             effect=effect.value,
             arguments=arguments,
             principal=row.principal,
-            ceiling=(walk.definition.principal or Role.OPERATOR).value,
+            ceiling=ceiling_of(walk.definition, row.inputs).value,
             run_id=row.id,
             step_id=spec.id,
             origin=row.origin,
@@ -74,24 +74,13 @@ class Recorder:
                     detail=_command(verdict, short=True) or None,
                     checkpoint=following.resumed_from,
                 )
-                entry = AuditEntry(
-                    kind="step.intent",
-                    principal=row.principal,
-                    subject=f"{row.id}/{spec.id}",
-                    detail={
-                        "task": walk.definition.name,
-                        "kind": spec.type,
-                        "effect": effect.value,
-                        "arguments": arguments,
-                        "attempt": following.attempt,
-                        "rule": verdict.rule,
-                        **_command(verdict),
-                    },
-                    at=now,
-                )
+                entry = _entry("step.intent", action, verdict, following.attempt, now, **_command(verdict))
                 await self._flush(walk, connection, [write], [entry])
             else:
                 await self._flush(walk, connection, [])
+                if verdict.outcome is Decision.DENY:
+                    await append_async(connection, [refusal_of(action, verdict, following.attempt, now)])
+        walk.decided[spec.id] = verdict.rule
         return verdict
 
     async def record(
@@ -121,7 +110,7 @@ class Recorder:
             finished_at=None if state is StepState.WAITING else now,
             input=arguments,
             output=plain(result.output),
-            detail=result.detail,
+            detail=with_gate(result.detail, walk.decided.pop(spec.id, "")),
             stderr=result.stderr,
             error=result.error,
             checkpoint=result.checkpoint,
@@ -251,6 +240,36 @@ def _command(verdict: Verdict, *, short: bool = False) -> JsonObject:
     if verdict.command is None:
         return {}
     return {"command": verdict.command.in_short() if short else verdict.command.as_json()}
+
+
+def refusal_of(action: Action, verdict: Verdict, attempt: int, at: datetime) -> AuditEntry:
+    """What the audit record keeps of a step that the gate denied."""
+    return _entry("step.refused", action, verdict, attempt, at, reason=verdict.reason, **_command(verdict))
+
+
+def _entry(
+    kind: str, action: Action, verdict: Verdict, attempt: int, at: datetime, **more: JsonValue
+) -> AuditEntry:
+    return AuditEntry(
+        kind=kind,
+        principal=action.principal,
+        subject=f"{action.run_id}/{action.step_id}",
+        detail={
+            "task": action.task,
+            "kind": action.kind,
+            "effect": action.effect,
+            "arguments": dict(action.arguments),
+            "attempt": attempt,
+            "rule": verdict.rule,
+            **more,
+        },
+        at=at,
+    )
+
+
+def with_gate(detail: JsonObject, rule: str) -> JsonObject:
+    """A step's details with the rule of the gate that decided on it."""
+    return {**detail, "gate": rule} if rule else detail
 
 
 def as_row(write: StepWrite) -> StepRow:

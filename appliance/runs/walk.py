@@ -22,6 +22,8 @@ class Walk:
     recorded: int = 0
     checkpointed: set[str] = field(default_factory=set)
     """The steps of which a checkpoint is kept."""
+    decided: dict[str, str] = field(default_factory=dict)
+    """The rule of the gate that decided on each step that is under way."""
     pending: list[StepWrite] = field(default_factory=list)
     """Results that may be computed again, kept back for the next transaction of this run: it is at most one
     expression away."""

@@ -1,12 +1,14 @@
 """The gate: the one place that every effect passes, whoever asked for it.
 
-In order: all-stop, refused kinds, the principal's role, the net of patterns. Each is one function that yields
-a verdict or nothing. What a command will do is understood last, and kept with the verdict.
+In order: all-stop, refused kinds, the principal's role, the net of patterns, the policy. Each is one function
+that yields a verdict or nothing; the policy always yields one. What a command will do is understood once, for the
+policy and for the record.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,11 +17,17 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from appliance.accounts.domain import Role, lower
+from appliance.lib.clock import Clock, SystemClock
 from appliance.lib.jsontypes import JsonMapping
-from appliance.safety.allstop import of_row
+from appliance.safety.allstop import READ, of_row
+from appliance.safety.commands.domain import SCRIPTED
 from appliance.safety.patterns import LONGEST, refused
+from appliance.safety.policy.facts import Facts, Static
+from appliance.safety.policy.keeper import PolicyKeeper
+from appliance.safety.policy.verdict import PolicyVerdict
+from appliance.safety.policy.vocabulary import INSIDE, Answer
 from appliance.safety.stop import AllStop, StopFile
-from appliance.safety.understood import SCRIPTED, Understood, understand_action
+from appliance.safety.understood import Understood, in_brief, understand_action
 
 
 class Decision(StrEnum):
@@ -31,14 +39,28 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate says, why, and by which rule; ``epoch`` is the all-stop's at that moment."""
+    """What the gate says, why, and by which rule; ``epoch`` is the all-stop's at that moment.
+
+    ``policy`` is what the policy answered, where it came to that; ``rule`` is then ``layer/rule@version``.
+    """
 
     outcome: Decision
     reason: str = ""
-    rule: str = "default.allow"
+    rule: str = ""
     epoch: int = 0
+    policy: PolicyVerdict | None = None
     command: Understood | None = None
     """What the action's command will do, for kinds that have one."""
+
+    @property
+    def waits_for_policy(self) -> bool:
+        """Whether this hold ends when the policy can be read again, and not with the all-stop."""
+        return self.rule in (UNREADABLE, CHANGED)
+
+
+UNREADABLE = "policy.unreadable"
+CHANGED = "policy.changed"
+_INSIDE = Verdict(Decision.ALLOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +113,23 @@ FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1
 
 
 class Gate:
-    """Decides on actions. One statement, one stat, no cache: a stop engaged a moment ago counts."""
+    """Decides on actions. One statement, one stat: a stop engaged, or a policy applied, a moment ago counts.
 
-    def __init__(self, home: Path, denied_kinds: frozenset[str] = frozenset()) -> None:
+    ``keeper`` holds the policy of this process; without one it is read before the first decision.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        denied_kinds: frozenset[str] = frozenset(),
+        *,
+        keeper: PolicyKeeper | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._file = StopFile(home)
         self._denied_kinds = denied_kinds
+        self._keeper = keeper or PolicyKeeper()
+        self._clock = clock or SystemClock()
 
     async def pass_(self, connection: AsyncConnection[Any], action: Action) -> Verdict:
         """The verdict on ``action``, read in the caller's transaction, which also commits its intent."""
@@ -103,25 +137,52 @@ class Gate:
         cursor = await connection.cursor(row_factory=tuple_row).execute(_LOOK, who)
         row = await cursor.fetchone()
         role = Role(row[5]) if row and row[5] else None
-        return self.decide(action, of_row(row), role)
+        stop = of_row(row)
+        await self._keeper.follow(connection, stop.epoch)
+        return self.decide(action, stop, role)
+
+    async def follow(self, connection: AsyncConnection[Any]) -> None:
+        """Have the policy in force, for callers of ``decide``. One small statement where nothing has changed."""
+        cursor = await connection.cursor(row_factory=tuple_row).execute(READ)
+        await self._keeper.follow(connection, of_row(await cursor.fetchone()).epoch)
 
     def decide(self, action: Action, stop: AllStop, role: Role | None) -> Verdict:
         """The verdict for a switch that the caller has read already; ``role`` is the person's present one.
 
-        For callers that fold ``allstop.READ`` into a statement of their own. The file is looked at here.
+        For callers that fold ``allstop.READ`` into a statement of their own, and ``follow`` now and then: where
+        ``stop`` is of a later epoch than the policy held here, what acts waits. The file is looked at here.
         """
         stop = stop.raised_by_file(self._file.level())
+        understood = cache(lambda: understand_action(action.kind, action.arguments))
         verdict = (
             _all_stop(action, stop)
             or self._refused_kind(action)
             or _ceiling(action, role)
             or _pattern(action)
-            or Verdict(Decision.ALLOW)
+            or self._by_policy(action, stop.epoch, role, understood)
         )
-        command = None
-        if verdict.outcome is not Decision.HOLD:
-            command = understand_action(action.kind, action.arguments)
+        command = None if verdict.outcome is Decision.HOLD else understood()
         return replace(verdict, epoch=stop.epoch, command=command)
+
+    def _by_policy(
+        self, action: Action, epoch: int, role: Role | None, understood: Callable[[], Understood | None]
+    ) -> Verdict:
+        if action.kind in INSIDE:
+            return _INSIDE
+        policy = self._keeper.policy
+        if policy is None:
+            return Verdict(Decision.HOLD, f"the policy cannot be read: {self._keeper.why}", UNREADABLE)
+        if epoch > self._keeper.epoch:
+            return Verdict(Decision.HOLD, "the policy may have changed, and is read again", CHANGED)
+        narrowed = policy.narrow(Static(action.kind, action.origin, action.task, action.principal))
+        facts = Facts(
+            action.kind,
+            action.arguments,
+            _effective(action, role) or Role.VIEWER,
+            self._clock.now(),
+            lambda _kind, _arguments: in_brief(understood()),
+        )
+        return _of_policy(narrowed.decide(facts))
 
     def _refused_kind(self, action: Action) -> Verdict | None:
         if action.kind not in self._denied_kinds:
@@ -141,13 +202,9 @@ def _all_stop(action: Action, stop: AllStop) -> Verdict | None:
 def _ceiling(action: Action, role: Role | None) -> Verdict | None:
     if action.ceiling not in set(Role):
         return Verdict(Decision.DENY, f"{action.ceiling!r} is not a role", "role.unknown")
-    ceiling = Role(action.ceiling)
-    if action.username is not None or action.mqtt_account is not None:
-        if role is None:
-            return Verdict(
-                Decision.DENY, f"{action.principal} is nobody who may act here now", "role.unknown"
-            )
-        ceiling = lower(ceiling, role)
+    ceiling = _effective(action, role)
+    if ceiling is None:
+        return Verdict(Decision.DENY, f"{action.principal} is nobody who may act here now", "role.unknown")
     needed = Role.VIEWER if action.pure else NEEDED_ROLE.get(action.kind, Role.OPERATOR)
     if ceiling.covers(needed):
         return None
@@ -156,6 +213,28 @@ def _ceiling(action: Action, role: Role | None) -> Verdict | None:
         f"{action.kind} needs {needed}; {action.principal} may act as {ceiling} here",
         "role.ceiling",
     )
+
+
+def _effective(action: Action, role: Role | None) -> Role | None:
+    """The most that may be done: by the task, and by the person or account behind the principal. None: nobody."""
+    ceiling = Role(action.ceiling)
+    if action.username is None and action.mqtt_account is None:
+        return ceiling
+    return lower(ceiling, role) if role is not None else None
+
+
+def _of_policy(found: PolicyVerdict) -> Verdict:
+    """What the gate makes of the policy's answer."""
+    rule = f"{found.name}@{found.version}"
+    match found.answer:
+        case Answer.ALLOW:
+            return Verdict(Decision.ALLOW, found.reason, rule, policy=found)
+        case Answer.ASK:
+            said = "needs an approval, and approvals are not in this version"
+            return Verdict(Decision.DENY, f"{said} (rule {found.name})", rule, policy=found)
+        case Answer.DENY:
+            said = found.reason or "the policy does not allow it"
+            return Verdict(Decision.DENY, f"{said} (rule {found.name})", rule, policy=found)
 
 
 def _pattern(action: Action) -> Verdict | None:

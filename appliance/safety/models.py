@@ -1,4 +1,4 @@
-"""The all-stop switch and the secret store."""
+"""The all-stop switch, the secret store and the policy."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class AllStopSwitch(models.Model):
-    """The one row of the switch. Each change moves the epoch on; services in ``allstop`` write it."""
+    """The one row of the switch. Each change of it, or of the policy, moves the epoch on; services write it."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     epoch = models.BigIntegerField(default=0)
@@ -38,3 +38,40 @@ class Secret(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class PolicyVersion(models.Model):
+    """One text of one layer's policy, as it was applied; never changed."""
+
+    layer = models.CharField(max_length=10)
+    number = models.PositiveIntegerField()
+    name = models.CharField(max_length=100)
+    text = models.TextField()
+    digest = models.CharField(max_length=64)
+    author = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["layer", "number"], name="safety_policyversion_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.layer} v{self.number}"
+
+
+class PolicyInForce(models.Model):
+    """Which version of a layer decides. Each change moves the epoch of the all-stop's row on, which every effect
+    looks at."""
+
+    layer = models.CharField(max_length=10, primary_key=True)
+    version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT)
+    since = models.DateTimeField()
+    by = models.CharField(max_length=200)
+
+    class Meta:
+        db_table = "safety_policy"
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.version_id}"

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from appliance.lib.jsontypes import JsonMapping, JsonObject, JsonValue
 from appliance.safety.commands import CommandClass, Plan, Understanding, plan, understand, understand_argv
 from appliance.safety.commands.binaries import PATH_FOLDERS, combined
-
-SCRIPTED = frozenset({"shell", "container"})
-"""Kinds whose arguments hold a command."""
+from appliance.safety.commands.domain import SCRIPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +44,7 @@ def understand_action(kind: str, arguments: JsonMapping) -> Understood | None:
     """What an action's command does, with its values filled in; None for kinds without one. Never raises."""
     if kind not in SCRIPTED:
         return None
-    environment = arguments.get("env")
-    variables = environment if isinstance(environment, dict) else {}
+    variables = _environment(arguments)
     understanding = _understanding(arguments, variables)
     if kind != "shell":
         return Understood(understanding)
@@ -57,8 +54,14 @@ def understand_action(kind: str, arguments: JsonMapping) -> Understood | None:
 
 
 def classify(kind: str, arguments: JsonMapping) -> tuple[CommandClass, tuple[str, ...]]:
-    """The class of an action's command and the programs that it runs, wrappers included, for rules of the policy."""
-    found = understand_action(kind, arguments)
+    """As ``in_brief`` of the action's command, whatever programs this machine has: the same answer everywhere."""
+    if kind not in SCRIPTED:
+        return CommandClass.UNKNOWN, ()
+    return in_brief(Understood(_understanding(arguments, _environment(arguments))))
+
+
+def in_brief(found: Understood | None) -> tuple[CommandClass, tuple[str, ...]]:
+    """The class of a command and the programs that it runs, wrappers included, for rules of the policy."""
     if found is None:
         return CommandClass.UNKNOWN, ()
     names = (n for leaf in found.understanding.leaves for n in (*leaf.wrappers, leaf.program) if n)
@@ -76,3 +79,8 @@ def _understanding(arguments: JsonMapping, environment: Iterable[str]) -> Unders
 
 def _texts(value: JsonValue) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list) else []
+
+
+def _environment(arguments: JsonMapping) -> JsonMapping:
+    given = arguments.get("env")
+    return given if isinstance(given, dict) else {}

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from appliance.bus.brokers.domain import wire_filter
 from appliance.bus.topics import parse_pattern
+from appliance.lib.located.issues import suggestion_or_list
+from appliance.lib.located.problems import Path
 from appliance.tasks.definition import Issue, TaskDefinition
-from appliance.tasks.definition.issues import suggestion_or_list
-from appliance.tasks.problems import Path
 
 
 def named_brokers(definition: TaskDefinition, *, many: bool = True) -> Iterator[tuple[Path, str]]:

@@ -7,21 +7,21 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from textwrap import shorten
 
 from appliance.lib.config import get_config
 from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.located.issues import Issue, suggestion
+from appliance.lib.located.problems import Path, Problem, part_at
+from appliance.lib.located.report import Report
+from appliance.lib.located.yaml_reader import Document, read_yaml
 from appliance.tasks.broker_names import broker_issues
 from appliance.tasks.calls import circles
 from appliance.tasks.chains import Links, links_of, starts
-from appliance.tasks.definition import Issue, StepSpec, TaskDefinition, define
+from appliance.tasks.definition import StepSpec, TaskDefinition, define
 from appliance.tasks.definition.bodies import BODY_KEYS, bodies_of
-from appliance.tasks.definition.issues import suggestion
+from appliance.tasks.errors import TaskFileError
 from appliance.tasks.pieces import piece_of
-from appliance.tasks.positions import locate
-from appliance.tasks.problems import MOST_PROBLEMS, Path, Problem, TaskFileError, part_at, path_text
-from appliance.tasks.yaml_reader import Document, Fault, read_yaml
 
 __all__ = ["LoadedTask", "Problem", "TaskFileError", "load_text"]
 
@@ -30,7 +30,6 @@ MOST_EXPRESSIONS = 10_000
 MOST_EXPRESSION_TEXT = 128 * 1024
 _OPENED = re.compile(r"\{[{%]")
 _CLOSED = re.compile(r"[}%]\}")
-_LONGEST_MESSAGE = 300
 _SHOWN_CIRCLES = 20
 
 
@@ -62,39 +61,36 @@ def load_text(
     """
     reading = _Reading(text, filename, read_yaml(text))
     reading.read()
-    if not reading.problems:
+    if not reading.report.problems:
         reading.check_calls(known_calls)
         if known_brokers is not None:
             reading.check_brokers(known_brokers)
         reading.check_rounds(known_calls, known_links or {})
-    if reading.problems:
-        raise TaskFileError(sorted(reading.problems, key=lambda p: (p.line, p.column))[:MOST_PROBLEMS])
+    if reading.report.problems:
+        raise TaskFileError(reading.report.in_order())
     return [reading.loaded(path, definition) for path, definition in reading.found]
 
 
 class _Reading:
     def __init__(self, text: str, filename: str, document: Document) -> None:
         self.text = text
-        self.filename = filename
         self.document = document
-        self.problems: list[Problem] = []
+        self.report = Report(text, filename, document)
         self.found: list[tuple[Path, TaskDefinition]] = []
 
     def read(self) -> None:
-        for fault in self.document.faults:
-            self._add_fault(fault)
-        if (self.document.value is None and self.problems) or not self._affordable():
+        if (self.document.value is None and self.report.problems) or not self._affordable():
             return
         names: dict[str, Path] = {}
         for path, value in self._tasks():
-            if len(self.problems) >= MOST_PROBLEMS:
+            if self.report.full:
                 return
             definition, issues = define(value)
             for issue in issues:
-                self.add(path, issue)
+                self.report.add(path, issue)
             name = value.get("name") if isinstance(value, dict) else None
             if isinstance(name, str) and name in names:
-                self.add(path, Issue(("name",), f"a second task `{name}` in this file"))
+                self.report.add(path, Issue(("name",), f"a second task `{name}` in this file"))
             elif isinstance(name, str):
                 names[name] = path
             if definition is not None:
@@ -108,11 +104,9 @@ class _Reading:
             at = closed.end() if closed else len(self.text)
             count, total = count + 1, total + at - opened.start()
             if count > MOST_EXPRESSIONS or total > MOST_EXPRESSION_TEXT:
-                line = self.text.count("\n", 0, opened.start()) + 1
-                column = opened.start() - self.text.rfind("\n", 0, opened.start())
                 said = "too many or too long expressions in one file"
                 limit = f"at most {MOST_EXPRESSIONS}, {MOST_EXPRESSION_TEXT // 1024} KiB together"
-                self.problems.append(Problem(self.filename, line, column, "", said, limit, "split the file"))
+                self.report.add_at(opened.start(), said, limit, "split the file")
                 return False
         return True
 
@@ -121,15 +115,17 @@ class _Reading:
         value = self.document.value
         if isinstance(value, dict) and "tasks" in value:
             for key in value.keys() - {"tasks"}:
-                self.add((), Issue((key,), f"unknown key `{key}` beside `tasks`", at_key=True))
+                self.report.add((), Issue((key,), f"unknown key `{key}` beside `tasks`", at_key=True))
             value, path = value["tasks"], ("tasks",)
         if isinstance(value, dict) and not path:
             yield path, value
         elif not isinstance(value, list) or not value:
             said = "the file is empty" if value is None and not path else "this does not fit"
-            self.add(path, Issue((), said, expected="a task, or a list of tasks"))
+            self.report.add(path, Issue((), said, expected="a task, or a list of tasks"))
         elif len(value) > MOST_TASKS:
-            self.add(path, Issue((), f"{len(value)} tasks in one file", expected=f"at most {MOST_TASKS}"))
+            self.report.add(
+                path, Issue((), f"{len(value)} tasks in one file", expected=f"at most {MOST_TASKS}")
+            )
         else:
             for index, item in enumerate(value):
                 yield (*path, index), item
@@ -141,14 +137,16 @@ class _Reading:
         for path, definition in self.found:
             way = ways.get(definition.name, [])
             for step_path, called in _calls(definition):
-                if len(self.problems) >= MOST_PROBLEMS:
+                if self.report.full:
                     return
                 if known_calls is not None and called not in calls:
                     said, hint = f"there is no task `{called}`", suggestion(called, calls)
-                    self.add(path, Issue(step_path, said, hint=hint))
+                    self.report.add(path, Issue(step_path, said, hint=hint))
                 elif way and called == way[1]:
                     round_ = " -> ".join(way if len(way) < 9 else [*way[:4], "…", *way[-3:]])
-                    self.add(path, Issue(step_path, f"the task `{definition.name}` calls itself: {round_}"))
+                    self.report.add(
+                        path, Issue(step_path, f"the task `{definition.name}` calls itself: {round_}")
+                    )
 
     def check_brokers(self, known: Mapping[str, str]) -> None:
         """Brokers that do not exist, and topics that can never come from the one that is named."""
@@ -156,13 +154,13 @@ class _Reading:
             raw = part_at(self.document.value, path)
             many = isinstance(raw, dict) and "triggers" in raw
             for issue in broker_issues(definition, known, get_config().home.id, many=many):
-                self.add(path, issue)
+                self.report.add(path, issue)
 
     def check_rounds(
         self, known_calls: Mapping[str, Collection[str]] | None, known_links: Mapping[str, Links]
     ) -> None:
         """Triggers on tasks that do not exist, and rounds of tasks that would start each other for ever."""
-        if self.problems:
+        if self.report.problems:
             return
         known = {**(known_calls or {}), **{found.name: () for _, found in self.found}}
         started = starts({**known_links, **{found.name: links_of(found) for _, found in self.found}})
@@ -175,10 +173,10 @@ class _Reading:
                 followed, at = trigger.task.name, _trigger_path(self.document, path, place)
                 if known_calls is not None and followed not in known:
                     said, hint = f"there is no task `{followed}`", suggestion(followed, known)
-                    self.add(path, Issue(at, said, hint=hint))
+                    self.report.add(path, Issue(at, said, hint=hint))
                 elif way and way[-2] == followed and followed in links_of(definition).follows:
                     said = f"these tasks would start each other for ever: {' -> '.join(way)}"
-                    self.add(
+                    self.report.add(
                         path, Issue(at, said, hint="a `when`, a condition or another end breaks the round")
                     )
 
@@ -187,20 +185,6 @@ class _Reading:
         return LoadedTask(
             definition, piece_of(self.text, self.document, path), sha256_hex(canonical), canonical
         )
-
-    def add(self, prefix: Path, issue: Issue) -> None:
-        path = (*prefix, *issue.path)
-        line, column = locate(self.text, self.document, path, at_key=issue.at_key, offset=issue.offset)
-        message, hint = (
-            shorten(said, _LONGEST_MESSAGE, placeholder=" …") for said in (issue.message, issue.hint)
-        )
-        self.problems.append(
-            Problem(self.filename, line, column, path_text(path), message, issue.expected, hint)
-        )
-
-    def _add_fault(self, fault: Fault) -> None:
-        place = (self.filename, fault.line + 1, fault.column + 1, path_text(fault.path))
-        self.problems.append(Problem(*place, fault.message, hint=fault.hint))
 
 
 def _trigger_path(document: Document, path: Path, place: int) -> Path:

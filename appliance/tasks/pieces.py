@@ -4,8 +4,8 @@ from textwrap import dedent
 
 import yaml
 
-from appliance.tasks.problems import Path, part_at
-from appliance.tasks.yaml_reader import Document, read_yaml
+from appliance.lib.located.problems import Path, part_at
+from appliance.lib.located.yaml_reader import Document, read_yaml
 
 
 def piece_of(text: str, document: Document, path: Path) -> str:

@@ -54,6 +54,7 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["peer", "hub", "https://hub.example", "--token", "secret:hub", "--share", "a=ask"],
         ["peer", "hub", "--remove"],
     ],
+    "policy": [["apply", "docs/examples/policy.yaml"], ["rollback", "1"]],
     "secrets": [["set", "name", "--file", "pyproject.toml"], ["remove", "name"], ["rotate"]],
 }
 """Commands that change something, each with the words that do."""

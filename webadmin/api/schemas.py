@@ -23,7 +23,7 @@ class ErrorOut(Schema):
 
 
 class ProblemOut(Schema):
-    """One problem of a task file; lines and columns count from 1."""
+    """One problem of a file; lines and columns count from 1."""
 
     file: str
     line: int
@@ -348,3 +348,55 @@ class NetworkOut(Schema):
     default_route: bool
     names_found: bool | None
     targets: list[TargetOut]
+
+
+class PolicyIn(TextIn):
+    """A policy file. ``expected``: the version that must still be in force, 0 for none."""
+
+    expected: int | None = None
+
+
+class PolicyBackIn(Schema):
+    version: int
+    expected: int | None = None
+
+
+class PolicyAppliedOut(Schema):
+    """``changed`` is false where exactly this was in force already."""
+
+    layer: str
+    version: int
+    changed: bool
+
+
+class PolicyVersionOut(Schema):
+    layer: str
+    version: int
+    name: str
+    digest: str
+    author: str
+    created_at: datetime
+
+
+class PolicyTextOut(PolicyVersionOut):
+    text: str
+
+
+class PolicyInForceOut(PolicyTextOut):
+    """``by`` put it in force at ``since``; ``author`` wrote it."""
+
+    since: datetime
+    by: str
+
+
+class PolicyCaseOut(Schema):
+    name: str
+    decision: str
+    rule: str
+
+
+class PolicyCheckOut(Schema):
+    """``cases`` are those of a file without problems: all of them come out as expected."""
+
+    problems: list[ProblemOut]
+    cases: list[PolicyCaseOut]

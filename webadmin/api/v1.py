@@ -5,12 +5,14 @@ from ninja import NinjaAPI
 
 from appliance.cache.errors import CacheConflict
 from appliance.lib.errors import MillwrightError
+from appliance.lib.located.problems import FileRefused
 from appliance.outbox.errors import ItemBusy
 from appliance.runs.fork import ForkRefused
 from appliance.runs.services import NotNow
 from appliance.safety.errors import ReadOnlyNow
+from appliance.safety.policy.errors import PolicyMoved
 from appliance.tasks.loader import TaskFileError
-from webadmin.api import box, brokers, calendar, outbox, runs, sync, tasks
+from webadmin.api import box, brokers, calendar, outbox, policy, runs, sync, tasks
 from webadmin.api.auth import EITHER
 from webadmin.api.schemas import ErrorOut, ProblemOut
 
@@ -27,13 +29,15 @@ api.add_router("/runs", runs.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
 api.add_router("/outbox", outbox.router)
+api.add_router("/policy", policy.router)
 api.add_router("/sync", sync.router)
 api.add_router("", box.router)
 
 
-@api.exception_handler(TaskFileError)
-def refused_file(request: HttpRequest, error: TaskFileError) -> HttpResponse:
-    body = ErrorOut(code=error.code, message="the task file was refused").model_dump()
+@api.exception_handler(FileRefused)
+def refused_file(request: HttpRequest, error: FileRefused) -> HttpResponse:
+    what = "task file" if isinstance(error, TaskFileError) else "policy"
+    body = ErrorOut(code=error.code, message=f"the {what} was refused").model_dump()
     problems = [ProblemOut.model_validate(one.to_json()).model_dump() for one in error.problems]
     return api.create_response(request, {**body, "problems": problems}, status=422)
 
@@ -51,6 +55,6 @@ def _status(error: MillwrightError) -> int:
         return 403
     if isinstance(error, ReadOnlyNow):
         return 423
-    if isinstance(error, NotNow | ItemBusy | ForkRefused | CacheConflict):
+    if isinstance(error, NotNow | ItemBusy | ForkRefused | CacheConflict | PolicyMoved):
         return 409
     return 422 if error.permanent else 503

@@ -13,13 +13,13 @@ from appliance.accounts.domain import Ability
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.located.yaml_reader import read_yaml
 from appliance.runs import services as runs
 from appliance.runs.models import Rate, Run
 from appliance.runs.reflex.choice import lane_of
 from appliance.tasks import services
 from appliance.tasks.models import Hold, NotTriggered, Occurrence, Task
 from appliance.tasks.questions import open_questions
-from appliance.tasks.yaml_reader import read_yaml
 from webadmin.pages.access import needs, person
 from webadmin.pages.paging import PAGE
 from webadmin.words import LANES

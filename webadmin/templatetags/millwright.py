@@ -1,6 +1,7 @@
 """Tags and filters of the product's own screens."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -181,3 +182,33 @@ def actor(value: str) -> str:
 def all_stop() -> AllStop:
     """The switch as it stands, for the banner."""
     return current()
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedBy:
+    """What the gate decided a step by; without a layer it was not the policy."""
+
+    rule: str
+    layer: str = ""
+    version: int = 0
+
+
+@register.filter
+def decided_by(detail: Any) -> DecidedBy | None:
+    """From a step's details: ``layer/rule@version``, or the name of another part of the gate."""
+    said = detail.get("gate") if isinstance(detail, dict) else None
+    if not isinstance(said, str) or not said:
+        return None
+    name, _at, number = said.rpartition("@")
+    layer, slash, rule = name.partition("/")
+    if not slash or not number.isdecimal():
+        return DecidedBy(said)
+    return DecidedBy(rule, layer, int(number))
+
+
+@register.filter
+def without_gate(detail: Any) -> Any:
+    """A step's details without what the page says in words."""
+    return (
+        {key: value for key, value in detail.items() if key != "gate"} if isinstance(detail, dict) else detail
+    )

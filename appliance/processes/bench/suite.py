@@ -12,6 +12,7 @@ from appliance.processes.bench.live import live
 from appliance.processes.bench.million import history
 from appliance.processes.bench.modes import CRASH_SAFE, POWER_SAFE
 from appliance.processes.bench.pages import pages
+from appliance.processes.bench.policy import policy
 from appliance.processes.bench.ramp import highest
 from appliance.processes.bench.rows import Row
 from appliance.processes.bench.scale import scale
@@ -115,6 +116,7 @@ SUITE: dict[str, Measurement] = {
     "growth": Measurement(growth),
     "crash": Measurement(crash),
     "scale": Measurement(scale, needs_box=False),
+    "policy": Measurement(policy, needs_box=False),
     "tasks": Measurement(tasks),
     "power_safe_event": Measurement(power_safe_event),
     "power_safe_reflex": Measurement(power_safe_reflex),

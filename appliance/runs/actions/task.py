@@ -15,7 +15,7 @@ from appliance.expressions import Tree
 from appliance.expressions.fields import TreeField
 from appliance.lib.identity import uuid_at
 from appliance.lib.jsontypes import JsonObject
-from appliance.runs import sql
+from appliance.runs import ceiling, sql
 from appliance.runs.admission import admit
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer_async
@@ -95,7 +95,12 @@ class TaskAction(ActionKind[TaskParams]):
                 principal=context.principal,
                 origin="task",
                 trigger=context.task_name,
-                inputs={"vars": arguments.get("vars") or {}, "depth": depth, "chain": context.chain},
+                inputs={
+                    "vars": arguments.get("vars") or {},
+                    "depth": depth,
+                    "chain": context.chain,
+                    ceiling.KEY: context.ceiling,
+                },
                 reason=f"called by {context.task_name}, step {context.step_id}",
                 parent_run_id=context.run_id if arguments["wait"] else None,
                 wanted_at=context.now,

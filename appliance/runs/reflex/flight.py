@@ -13,6 +13,7 @@ from uuid import UUID
 from appliance.accounts.domain import Role
 from appliance.actions.contract import EffectClass, StateReader, Status, StepResult
 from appliance.actions.registry import registry
+from appliance.audit.services import AuditEntry
 from appliance.expressions import ExpressionError, truth
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -21,7 +22,7 @@ from appliance.outbox.ports import OutboxItem
 from appliance.runs.domain import RunState, StepState, Waiting
 from appliance.runs.ledger import StepWrite
 from appliance.runs.plan import Ambiguous, Next, Progress, attempts_allowed, next_step, settle_failure
-from appliance.runs.recorder import as_row
+from appliance.runs.recorder import as_row, refusal_of, with_gate
 from appliance.runs.scope import step_scope
 from appliance.safety.gate import Action, Decision, Verdict
 from appliance.tasks.definition import StepSpec, TaskDefinition
@@ -68,6 +69,8 @@ class Flight:
     writes: list[StepWrite] = field(default_factory=list)
     outbox: list[OutboxItem] = field(default_factory=list)
     end: End | None = None
+    refused: list[AuditEntry] = field(default_factory=list)
+    """What the audit record gets of the steps that the gate denied."""
 
     @classmethod
     def of(cls, run: NewRun, now: datetime) -> "Flight":
@@ -131,7 +134,8 @@ class Flight:
             return None
         if verdict.outcome is Decision.DENY:
             refused = StepResult.failed(f"refused: {verdict.reason}", retryable=False)
-            self.failed(following, effect, arguments, refused, now)
+            self.refused.append(refusal_of(action, verdict, following.attempt, now))
+            self.failed(following, effect, arguments, refused, now, rule=verdict.rule)
             return None
         return Intent(following, effect, arguments, action, verdict.rule, now)
 
@@ -172,15 +176,24 @@ class Flight:
         following, effect = intent.following, intent.effect
         if result.status in (Status.FAILED, Status.UNKNOWN):
             failure = replace(result, status=Status.FAILED)
-            self.failed(following, effect, intent.arguments, failure, now, intent.at)
+            self.failed(following, effect, intent.arguments, failure, now, intent.at, intent.rule)
             return
         if result.status is Status.WAITING:
-            self._write(following, StepState.WAITING, effect, intent.arguments, result, now, intent.at)
+            self._write(
+                following,
+                StepState.WAITING,
+                effect,
+                intent.arguments,
+                result,
+                now,
+                intent.at,
+                rule=intent.rule,
+            )
             reason = Waiting(result.waiting_for or Waiting.TIMER)
             self.end = End(RunState.WAITING, f"step {following.spec.id}", reason, result.wake_at)
             return
         state = StepState.HANDED_OVER if result.status is Status.HANDED_OVER else StepState.SUCCEEDED
-        self._write(following, state, effect, intent.arguments, result, now, intent.at)
+        self._write(following, state, effect, intent.arguments, result, now, intent.at, rule=intent.rule)
         self.outbox.extend(result.outbox)
 
     def failed(
@@ -191,12 +204,13 @@ class Flight:
         result: StepResult,
         now: datetime,
         started: datetime | None = None,
+        rule: str = "",
     ) -> None:
         spec = following.spec
         due = None
         if result.retryable and spec.retry and following.attempt < attempts_allowed(spec):
             due = now + spec.retry.delay_before(following.attempt + 1)
-        self._write(following, StepState.FAILED, effect, arguments, result, now, started, due)
+        self._write(following, StepState.FAILED, effect, arguments, result, now, started, due, rule)
         if due is None:
             settle_failure(self.progress, spec, following.phase, result.error)
         else:
@@ -231,6 +245,7 @@ class Flight:
         now: datetime,
         started: datetime | None = None,
         due_at: datetime | None = None,
+        rule: str = "",
     ) -> None:
         write = StepWrite(
             step=following.spec.id,
@@ -244,7 +259,7 @@ class Flight:
             finished_at=None if state in (StepState.INTENT, StepState.WAITING) else now,
             input=arguments,
             output=plain(result.output),
-            detail=result.detail or None,
+            detail=with_gate(result.detail, rule) or None,
             error=result.error,
             checkpoint=result.checkpoint,
             due_at=due_at,

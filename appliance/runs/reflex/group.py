@@ -44,8 +44,11 @@ class Group:
             "outbox": _text([_item(item) for flight in self.landed for item in flight.outbox]),
             "events": _text([_event(event) for flight in self.landed for event in _events(flight)]),
             "counters": _text(self.counters),
-            "audit": _text([_record(entry) for entry in _audit(self.intents, now)]),
+            "audit": _text([_record(entry) for entry in (*self._refusals(), *_audit(self.intents, now))]),
         }
+
+    def _refusals(self) -> Iterable[AuditEntry]:
+        return (entry for flight in self.landed for entry in flight.refused)
 
 
 def _special(value: Any) -> JsonValue:

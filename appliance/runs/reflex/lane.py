@@ -63,6 +63,8 @@ class ReflexLane:
 
     async def start(self) -> None:
         """Fence earlier reactors off, queue what they left in the air, and begin to commit."""
+        async with self._pool.connection() as connection:
+            await self._gate.follow(connection)
         settled = await self._committer.take_over()
         left = await recover(self._pool, settled, self._definition_of, self._clock.now())
         if left:

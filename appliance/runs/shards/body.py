@@ -5,7 +5,7 @@ from appliance.runs.plan import Progress
 from appliance.tasks.definition import StepSpec, TaskDefinition
 from appliance.tasks.definition.bodies import bodies_of, names_inside, step_named
 
-ALWAYS_KEPT = ("chain", "depth", "vars")
+ALWAYS_KEPT = ("ceiling", "chain", "depth", "vars")
 
 
 def own_definition(definition: TaskDefinition, inputs: JsonObject) -> TaskDefinition:

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from appliance.lib.jsontypes import JsonObject
 
+SCRIPTED = frozenset({"shell", "container"})
+"""Kinds of action whose arguments hold a command."""
+
 
 class CommandClass(StrEnum):
     """What a command does to the world, from the mildest to the strictest answer."""

@@ -1,7 +1,7 @@
 """The definition of a task: models of the YAML, validated, canonical, immutable."""
 
+from appliance.lib.located.issues import Issue
 from appliance.tasks.definition.header import Gate, Limit, Overlap
-from appliance.tasks.definition.issues import Issue
 from appliance.tasks.definition.steps import Retry, StepSpec
 from appliance.tasks.definition.task import DefinitionError, TaskDefinition, define
 from appliance.tasks.definition.triggers import MqttSpec, Trigger, WebhookSpec

@@ -11,8 +11,10 @@ from pydantic_core import PydanticCustomError
 from appliance.actions.contract import ActionKind
 from appliance.actions.registry import registry
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.located.issues import Issue, issues_of, suggestion_or_list
+from appliance.lib.located.problems import Path
 from appliance.tasks.definition import vocabulary as words
-from appliance.tasks.definition.base import IDENTIFIER
+from appliance.tasks.definition.base import IDENTIFIER, PATTERNS
 from appliance.tasks.definition.bodies import (
     BODY_KEYS,
     DEEPEST,
@@ -22,11 +24,9 @@ from appliance.tasks.definition.bodies import (
 )
 from appliance.tasks.definition.draft import Draft, Outline
 from appliance.tasks.definition.header import TaskHeader
-from appliance.tasks.definition.issues import Issue, issues_of, suggestion_or_list
 from appliance.tasks.definition.steps import COMMON_KEYS, StepCommon, StepSpec
 from appliance.tasks.definition.triggers import Trigger, long_form
 from appliance.tasks.definition.vocabulary import OnError
-from appliance.tasks.problems import Path
 
 MOST_STEPS = 200
 MOST_TRIGGERS = 50
@@ -62,7 +62,7 @@ class _Builder:
         try:
             return TaskHeader.model_validate(rest)
         except ValidationError as error:
-            self.issues += issues_of(error, TaskHeader, (), known=_LIST_KEYS)
+            self.issues += issues_of(error, TaskHeader, (), known=_LIST_KEYS, patterns=PATTERNS)
             return None
 
     # --- triggers ---------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ class _Builder:
         try:
             return Trigger.model_validate(whole).identified()
         except ValidationError as error:
-            for issue in issues_of(error, Trigger, path):
+            for issue in issues_of(error, Trigger, path, patterns=PATTERNS):
                 self.issues.append(_in_short_form(issue, path) if short else issue)
             return None
 
@@ -267,7 +267,9 @@ class _Builder:
                 {"type": "", **{k: v for k, v in value.items() if k in COMMON_KEYS - {"undo"}}}
             )
         except ValidationError as error:
-            self.issues += [i for i in issues_of(error, StepCommon, path) if i.path != (*path, "type")]
+            self.issues += [
+                i for i in issues_of(error, StepCommon, path, patterns=PATTERNS) if i.path != (*path, "type")
+            ]
             return None
 
     def _params(self, path: Path, value: JsonObject, kind: ActionKind[Any]) -> Any:
@@ -276,7 +278,7 @@ class _Builder:
             return kind.params.model_validate(own)
         except ValidationError as error:
             known = COMMON_KEYS | words.LATER_STEP_KEYS
-            self.issues += issues_of(error, kind.params, path, known=known)
+            self.issues += issues_of(error, kind.params, path, known=known, patterns=PATTERNS)
             return None
 
 

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.located.issues import Issue
+from appliance.lib.located.problems import Path
 from appliance.tasks.definition.bodies import canonical_step
 from appliance.tasks.definition.header import TaskHeader
-from appliance.tasks.definition.issues import Issue
 from appliance.tasks.definition.steps import StepSpec
 from appliance.tasks.definition.triggers import Trigger
 from appliance.tasks.definition.vocabulary import ON_FAILURE_UNDO
-from appliance.tasks.problems import Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from pydantic import BaseModel
 from appliance.expressions import compile_template
 from appliance.expressions.fields import names_in
 from appliance.lib.jsontypes import JsonValue
+from appliance.lib.located.issues import Issue, suggestion, texts_of
+from appliance.lib.located.problems import Path, part_at
 from appliance.tasks.definition.bodies import BODY_NAMES
 from appliance.tasks.definition.draft import Draft, Outline
 from appliance.tasks.definition.header import MOST_VARIABLES
-from appliance.tasks.definition.issues import Issue, suggestion, texts_of
 from appliance.tasks.definition.steps import StepCommon, StepSpec
 from appliance.tasks.definition.triggers import Trigger
 from appliance.tasks.definition.vocabulary import TriggerKind
-from appliance.tasks.problems import Path, part_at
 
 ALWAYS = frozenset({"vars", "event", "task", "now"})
 IN_STEPS = frozenset({"output", "outputs", "cache", "previous", "run", "error"})

@@ -6,15 +6,15 @@ from pydantic import PrivateAttr
 
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.located.issues import Issue
+from appliance.lib.located.problems import path_text
 from appliance.tasks.definition.bodies import each_step
 from appliance.tasks.definition.build import draft_of
 from appliance.tasks.definition.draft import Parts, parts_of
 from appliance.tasks.definition.header import TaskHeader
-from appliance.tasks.definition.issues import Issue
 from appliance.tasks.definition.names import name_issues
 from appliance.tasks.definition.steps import StepSpec
 from appliance.tasks.definition.triggers import Trigger
-from appliance.tasks.problems import path_text
 
 
 class DefinitionError(MillwrightError):

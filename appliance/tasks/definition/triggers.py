@@ -15,6 +15,7 @@ from appliance.lib.digest import sha256_hex
 from appliance.lib.duration import format_duration
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.located.fields import check_zone
 from appliance.tasks.cron import first_instant_of, normalise_cron
 from appliance.tasks.definition.base import (
     BrokerName,
@@ -69,14 +70,6 @@ def _checked(check: Any) -> BeforeValidator:
             raise refusal(error) from error
 
     return BeforeValidator(validate)
-
-
-def _check_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError; a folder's name an OSError
-        raise refuse(f"there is no time zone {name!r}", "as in Europe/Paris, Asia/Shanghai, UTC") from None
-    return name
 
 
 def _check_pattern(text: str) -> str:
@@ -140,7 +133,7 @@ class Trigger(Model):
     id: Identifier = ""
     """Its name in runs and traces. Without one it is named after what it says, so that its place in the list
     does not matter."""
-    timezone: Annotated[str, _checked(_check_zone)] | None = None
+    timezone: Annotated[str, _checked(check_zone)] | None = None
     """Of `cron` and `at`; UTC where none is given."""
     cron: Annotated[str, _checked(normalise_cron)] | None = None
     """Five fields (minute, hour, day of month, month, day of week), or `@daily` and its like."""

@@ -110,6 +110,11 @@ class Engine:
     clock: ManualClock = field(default_factory=lambda: ManualClock(SystemClock().now()))
     world: World = field(default_factory=World)
     lives: int = 0
+    denied_kinds: frozenset[str] = frozenset()
+
+    def gate(self) -> Gate:
+        """The gate as a process makes it."""
+        return Gate(self.home, self.denied_kinds)
 
     def ledger(self) -> Ledger:
         self.lives += 1
@@ -117,7 +122,7 @@ class Engine:
 
     def worker(self) -> Executor:
         ledger = self.ledger()
-        performer = Performer(ledger, Gate(self.home), self.world, self.clock, DefinitionCache().get)
+        performer = Performer(ledger, self.gate(), self.world, self.clock, DefinitionCache().get)
         return Executor(ledger, performer, self.clock)
 
     @property

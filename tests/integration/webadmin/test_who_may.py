@@ -38,6 +38,9 @@ PAGES = {
     "/person/admin/": Role.ADMIN,
     "/tokens/": Role.ADMIN,
     "/secrets/": Role.ADMIN,
+    "/policy/": Role.ADMIN,
+    "/policy/site/": Role.ADMIN,
+    "/policy/box/edit/": Role.ADMIN,
 }
 CHANGES = {
     "/tasks/validate/": Role.ENGINEER,
@@ -71,6 +74,8 @@ CHANGES = {
     "/tokens/add/": Role.ADMIN,
     "/tokens/1/revoke/": Role.ADMIN,
     "/secrets/set/": Role.ADMIN,
+    "/policy/validate/": Role.ADMIN,
+    "/policy/box/versions/1/rollback/": Role.ADMIN,
     "/secrets/API_KEY/remove/": Role.ADMIN,
     "/stop/": Role.OPERATOR,
     "/stop/release/": Role.ENGINEER,

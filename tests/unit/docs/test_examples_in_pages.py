@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from appliance.bridges.platforms import parse_platforms
+from appliance.runs.policy_view import known_kinds
+from appliance.safety.policy.loading import load_policy
 from appliance.tasks.loader import load_text
 from tests.unit.docs.pages import PAGES, blocks, title
 
@@ -30,3 +32,15 @@ def test_every_platform_configuration_of_a_page_is_read(page: Path) -> None:
     for text in blocks(page, "json"):
         if '"platforms"' in text:
             assert parse_platforms(text, title(page))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_every_policy_of_a_page_is_taken_with_its_cases(page: Path) -> None:
+    for text in blocks(page, "yaml"):
+        if text.startswith("policy:"):
+            load_policy(text, title(page), kinds=known_kinds())
+
+
+def test_the_policy_that_is_shipped_is_taken_with_its_cases() -> None:
+    file = Path(__file__).resolve().parents[3] / "docs/examples/policy.yaml"
+    assert len(load_policy(file.read_text(), str(file), kinds=known_kinds()).outcomes) == 6

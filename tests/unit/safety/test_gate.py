@@ -5,9 +5,16 @@ import pytest
 from appliance.accounts.domain import Role
 from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.gate import Action, Decision, Gate
+from appliance.safety.policy.decision import BUILT_IN, Policy
+from appliance.safety.policy.keeper import PolicyKeeper
 from appliance.safety.stop import AllStop, Level
 
 CALM = AllStop()
+
+
+def gate_of(home: Path, denied_kinds: frozenset[str] = frozenset()) -> Gate:
+    """A gate that has read the policy of a box on which nobody wrote one."""
+    return Gate(home, denied_kinds, keeper=PolicyKeeper(Policy([BUILT_IN]), epoch=10))
 
 
 def action(
@@ -21,33 +28,33 @@ def action(
 
 
 def test_an_ordinary_effect_of_an_operators_task_is_allowed(tmp_path: Path) -> None:
-    verdict = Gate(tmp_path).decide(action(), AllStop(epoch=4), None)
-    assert (verdict.outcome, verdict.rule, verdict.epoch) == (Decision.ALLOW, "default.allow", 4)
+    verdict = gate_of(tmp_path).decide(action(), AllStop(epoch=4), None)
+    assert (verdict.outcome, verdict.rule, verdict.epoch) == (Decision.ALLOW, "box/default@0", 4)
 
 
 @pytest.mark.parametrize("level", [level for level in Level if level is not Level.NONE])
 def test_a_stop_holds_every_effect(tmp_path: Path, level: Level) -> None:
-    verdict = Gate(tmp_path).decide(action(), AllStop(9, level, None, "user:ana", "fire"), None)
+    verdict = gate_of(tmp_path).decide(action(), AllStop(9, level, None, "user:ana", "fire"), None)
     assert (verdict.outcome, verdict.rule) == (Decision.HOLD, f"allstop.{level}")
     assert "user:ana" in verdict.reason
     assert "fire" in verdict.reason
 
 
 def test_steps_without_effect_go_on_until_read_only(tmp_path: Path) -> None:
-    gate, pure = Gate(tmp_path), action("set", "pure")
+    gate, pure = gate_of(tmp_path), action("set", "pure")
     assert gate.decide(pure, AllStop(level=Level.CUT), None).outcome is Decision.ALLOW
     assert gate.decide(pure, AllStop(level=Level.READ_ONLY), None).outcome is Decision.HOLD
 
 
 def test_the_file_alone_stops(tmp_path: Path) -> None:
     (tmp_path / "ALLSTOP").touch()
-    assert Gate(tmp_path).decide(action(), CALM, None).outcome is Decision.HOLD
+    assert gate_of(tmp_path).decide(action(), CALM, None).outcome is Decision.HOLD
     (tmp_path / "ALLSTOP").unlink()
-    assert Gate(tmp_path).decide(action(), CALM, None).outcome is Decision.ALLOW
+    assert gate_of(tmp_path).decide(action(), CALM, None).outcome is Decision.ALLOW
 
 
 def test_a_refused_kind_is_denied(tmp_path: Path) -> None:
-    verdict = Gate(tmp_path, frozenset({"shell"})).decide(action("shell", "unsafe"), CALM, None)
+    verdict = gate_of(tmp_path, frozenset({"shell"})).decide(action("shell", "unsafe"), CALM, None)
     assert (verdict.outcome, verdict.rule) == (Decision.DENY, "kind.denied")
 
 
@@ -67,12 +74,12 @@ def test_a_refused_kind_is_denied(tmp_path: Path) -> None:
 def test_neither_person_nor_task_passes_its_ceiling(
     tmp_path: Path, principal: str, ceiling: str, role: Role | None, outcome: Decision
 ) -> None:
-    verdict = Gate(tmp_path).decide(action(principal=principal, ceiling=ceiling), CALM, role)
+    verdict = gate_of(tmp_path).decide(action(principal=principal, ceiling=ceiling), CALM, role)
     assert verdict.outcome is outcome
 
 
 def test_a_container_needs_an_engineer(tmp_path: Path) -> None:
-    gate = Gate(tmp_path)
+    gate = gate_of(tmp_path)
     assert gate.decide(action("container", "unsafe"), CALM, None).rule == "role.ceiling"
     assert gate.decide(action("container", "unsafe", ceiling="engineer"), CALM, None).outcome == "allow"
 
@@ -87,15 +94,17 @@ def test_a_container_needs_an_engineer(tmp_path: Path) -> None:
     ],
 )
 def test_a_ruinous_command_is_denied_in_every_form(tmp_path: Path, arguments: JsonMapping) -> None:
-    verdict = Gate(tmp_path).decide(action("shell", "unsafe", arguments, ceiling="admin"), CALM, None)
+    verdict = gate_of(tmp_path).decide(action("shell", "unsafe", arguments, ceiling="admin"), CALM, None)
     assert (verdict.outcome, verdict.rule) == (Decision.DENY, "pattern.rm-root")
 
 
 def test_values_handed_to_a_command_are_data(tmp_path: Path) -> None:
     arguments: JsonMapping = {"command": {"script": 'logger "$1"', "arguments": ["rm -rf /" * 9000]}}
-    assert Gate(tmp_path).decide(action("shell", "unsafe", arguments), CALM, None).outcome is Decision.ALLOW
+    assert (
+        gate_of(tmp_path).decide(action("shell", "unsafe", arguments), CALM, None).outcome is Decision.ALLOW
+    )
 
 
 def test_the_same_words_in_a_message_are_only_words(tmp_path: Path) -> None:
     said = action("notification", "keyed", {"message": "never run rm -rf /"})
-    assert Gate(tmp_path).decide(said, CALM, None).outcome is Decision.ALLOW
+    assert gate_of(tmp_path).decide(said, CALM, None).outcome is Decision.ALLOW

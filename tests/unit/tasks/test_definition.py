@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from appliance.actions.contract import EffectClass
 from appliance.lib.digest import canonical_json
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.located.yaml_reader import read_yaml
 from appliance.tasks.definition import (
     Backoff,
     DefinitionError,
@@ -29,7 +30,6 @@ from appliance.tasks.definition import (
 from appliance.tasks.definition.events import TRIGGER_EVENTS
 from appliance.tasks.definition.header import TaskHeader
 from appliance.tasks.loader import load_text
-from appliance.tasks.yaml_reader import read_yaml
 
 EVERYTHING = """
 name: everything

@@ -2,8 +2,8 @@
 
 import pytest
 
+from appliance.lib.located.yaml_reader import read_yaml
 from appliance.tasks.definition import define
-from appliance.tasks.yaml_reader import read_yaml
 
 MQTT = "mqtt plant/{line}/pump/{pump}/temp"
 

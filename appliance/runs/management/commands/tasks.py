@@ -14,13 +14,13 @@ from django.core.management.base import BaseCommand, CommandError
 
 from appliance.accounts.principal import CONSOLE
 from appliance.lib.errors import MillwrightError
+from appliance.lib.located.yaml_reader import MAX_CHARACTERS
 from appliance.runs.domain import FINAL, RunState, Waiting
 from appliance.runs.preview import captures_of, preview
 from appliance.runs.services import get, start_task
 from appliance.tasks.loader import LoadedTask, TaskFileError, load_text
 from appliance.tasks.models import Task
 from appliance.tasks.services import apply_text, definition_of, find
-from appliance.tasks.yaml_reader import MAX_CHARACTERS
 
 SUFFIXES = (".yaml", ".yml")
 STOPS = (Waiting.AMBIGUOUS, Waiting.APPROVAL)

@@ -28,11 +28,17 @@ class Reactor:
     engine: Engine
     intake: Intake
     lane: ReflexLane
+    gate: Gate
     hinted: list[UUID] = field(default_factory=list)
     fenced: list[bool] = field(default_factory=list)
 
     async def deliver(self, *letters: Letter) -> None:
         await self.intake.deliver(list(letters))
+
+    async def follow(self) -> None:
+        """What the reactor does twice a second: have the policy in force."""
+        async with self.engine.pool.connection() as connection:
+            await self.gate.follow(connection)
 
     async def settle(self) -> None:
         await wait_for_async(lambda: self.lane.aloft == 0, 10, "every run has landed")
@@ -73,10 +79,11 @@ async def reactor(engine: Engine) -> AsyncIterator[MakeReactor]:
         fenced: list[bool] = []
         intake = Intake(engine.pool, engine.clock, hinted.extend)
         intake.table = await sync_to_async(load_table)()
+        gate = engine.gate()
         lane = ReflexLane(
             engine.pool,
             engine.clock,
-            Gate(engine.home),
+            gate,
             engine.world,
             intake.last,
             hinted.extend,
@@ -85,7 +92,7 @@ async def reactor(engine: Engine) -> AsyncIterator[MakeReactor]:
         )
         intake.reflex = lane
         await lane.start()
-        life = Reactor(engine, intake, lane, hinted, fenced)
+        life = Reactor(engine, intake, lane, gate, hinted, fenced)
         made.append(life)
         return life
 

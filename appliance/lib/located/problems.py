@@ -1,4 +1,4 @@
-"""What is wrong with a task file, and where."""
+"""What is wrong with a file, and where."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -35,10 +35,10 @@ class Problem:
         return asdict(self)
 
 
-class TaskFileError(MillwrightError):
-    """A task file that changes nothing because of its ``problems``, in the order of the file."""
+class FileRefused(MillwrightError):
+    """A file that changes nothing because of its ``problems``, in the order of the file."""
 
-    code = "tasks.file_refused"
+    code = "file.refused"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         count = len(problems)

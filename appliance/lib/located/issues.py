@@ -1,16 +1,18 @@
-"""What is wrong with a definition, in the words of its author; pydantic's errors translated."""
+"""What is wrong with a value, in the words of its author; pydantic's errors translated."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from appliance.lib.jsontypes import JsonValue
-from appliance.tasks.definition.base import PATTERNS
-from appliance.tasks.problems import MOST_PROBLEMS, Path
+from appliance.lib.located.problems import MOST_PROBLEMS, Path
+
+NO_WORDS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +59,33 @@ _EXPECTED = {
 
 
 def issues_of(
-    error: ValidationError, model: type[BaseModel], prefix: Path, *, known: Collection[str] = ()
+    error: ValidationError,
+    model: type[BaseModel],
+    prefix: Path,
+    *,
+    known: Collection[str] = (),
+    patterns: Mapping[str, str] = NO_WORDS,
 ) -> Iterator[Issue]:
-    """The issues of one validation. ``known`` are keys that are legal beside the model's own."""
+    """The issues of one validation.
+
+    ``known`` are keys that are legal beside the model's own; ``patterns`` says in words what each regular
+    expression of its fields asks for.
+    """
     for detail in error.errors(include_url=False)[:MOST_PROBLEMS]:
         path = tuple(part for part in detail["loc"] if part != "[key]")
-        issue = _issue(detail, model, path, known)
+        issue = _issue(detail, model, path, known, patterns)
         yield Issue(
             (*prefix, *issue.path), issue.message, issue.expected, issue.hint, issue.at_key, issue.offset
         )
 
 
-def _issue(detail: ErrorDetails, model: type[BaseModel], path: Path, known: Collection[str]) -> Issue:
+def _issue(
+    detail: ErrorDetails,
+    model: type[BaseModel],
+    path: Path,
+    known: Collection[str],
+    patterns: Mapping[str, str],
+) -> Issue:
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     at_key = "[key]" in detail["loc"]
     if kind == "missing":
@@ -84,7 +101,7 @@ def _issue(detail: ErrorDetails, model: type[BaseModel], path: Path, known: Coll
     if kind in ("refused", "template_type"):
         return Issue(path, str(detail["msg"]), hint=str(context.get("hint", "")), at_key=at_key)
     if kind == "string_pattern_mismatch":
-        words_of = PATTERNS.get(str(context["pattern"]), "")
+        words_of = patterns.get(str(context["pattern"]), "")
         return Issue(path, f"{_shown(given)} cannot be used here", words_of, at_key=at_key)
     if kind == "value_error":
         return Issue(path, str(context["error"]))

@@ -5,8 +5,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.tasks.positions import locate
-from appliance.tasks.yaml_reader import read_yaml
+from appliance.lib.located.positions import locate
+from appliance.lib.located.yaml_reader import read_yaml
 
 
 def place_of_x(text: str) -> tuple[str, tuple[int, int]]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.lib.jsontypes import JsonValue
-from appliance.tasks.yaml_reader import MAX_CHARACTERS, read_yaml
+from appliance.lib.located.yaml_reader import MAX_CHARACTERS, read_yaml
 
 
 def test_scalars_mean_what_they_look_like() -> None:

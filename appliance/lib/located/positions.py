@@ -1,7 +1,7 @@
 """From a place in a value to a line and column in the file, through YAML's quoting and folding."""
 
-from appliance.tasks.problems import Path, part_at
-from appliance.tasks.yaml_reader import Document, Place
+from appliance.lib.located.problems import Path, part_at
+from appliance.lib.located.yaml_reader import Document, Place
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", '"': '"', "\\": "\\", "/": "/", " ": " ", "e": "\x1b"}
 _BLANK = " \t\r\n"

@@ -14,7 +14,7 @@ import yaml
 
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonValue
-from appliance.tasks.problems import Path
+from appliance.lib.located.problems import Path
 
 MAX_CHARACTERS = 1024 * 1024
 MAX_DEPTH = 32
@@ -80,9 +80,7 @@ def read_yaml(text: str) -> Document:
     if len(text) > MAX_CHARACTERS:
         size = len(text) / MAX_CHARACTERS
         document.faults.append(
-            Fault(
-                (), 0, 0, f"the file has {size:.1f} million characters", "a task file has at most 1 million"
-            )
+            Fault((), 0, 0, f"the file has {size:.1f} million characters", "at most 1 million")
         )
         return document
     try:
@@ -146,7 +144,7 @@ class _Reader:
         next(self.events)  # the document's end
         event = next(self.events)
         if not isinstance(event, yaml.StreamEndEvent):
-            raise self._stop(event, (), "a second document", "write several tasks as one list")
+            raise self._stop(event, (), "a second document", "write several things as one list")
         return value
 
     def _node(self, event: Any, path: Path) -> JsonValue:
@@ -156,9 +154,7 @@ class _Reader:
         if len(path) > MAX_DEPTH:
             raise self._stop(event, path, "nested too deeply", f"at most {MAX_DEPTH} levels")
         if isinstance(event, yaml.AliasEvent):
-            raise self._stop(
-                event, path, "aliases (*name) are not accepted", "write the value out, or use vars:"
-            )
+            raise self._stop(event, path, "aliases (*name) are not accepted", "write the value out")
         if event.tag is not None and event.tag != "!":
             self._fault(event, path, f"the tag {event.tag[:60]} is not accepted", "write the plain value")
         start = event.start_mark

@@ -1,0 +1,59 @@
+"""The words of a policy file."""
+
+from enum import StrEnum
+
+
+class Answer(StrEnum):
+    """What a rule decides; the later one here is the stricter."""
+
+    ALLOW = "allow"
+    ASK = "ask"
+    DENY = "deny"
+
+    @property
+    def strictness(self) -> int:
+        """Compare answers by this, never by their text."""
+        return _STRICTNESS[self]
+
+
+_STRICTNESS = {answer: place for place, answer in enumerate(Answer)}
+
+
+class Layer(StrEnum):
+    """Who wrote a policy. Each layer has one in force; the strictest of their answers counts."""
+
+    BOX = "box"
+    SITE = "site"
+
+
+class Origin(StrEnum):
+    """What started a run. A person at a page, a program at the API and the command line are ``manual``."""
+
+    CRON = "cron"
+    EVERY = "every"
+    AT = "at"
+    MQTT = "mqtt"
+    WEBHOOK = "webhook"
+    EVENT = "event"
+    TASK = "task"
+    CHAT = "chat"
+    MANUAL = "manual"
+    AGENT = "agent"
+    HUB = "hub"
+
+
+class Day(StrEnum):
+    """In the order of ``datetime.weekday()``."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+INSIDE = frozenset({"set", "wait", "foreach", "parallel"})
+"""Kinds that reach nothing outside of their run: no policy is asked about them. Steps inside a ``foreach`` or
+``parallel`` are asked about one by one."""

@@ -1,0 +1,129 @@
+"""No registered kind of action reaches the world around the gate: with one that denies, nothing is performed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection
+
+from appliance.actions.contract import ActionKind, StepResult
+from appliance.actions.registry import registry
+from appliance.runs.shards.splitter import Splitter
+from appliance.safety.policy.loading import digest_of
+from appliance.safety.policy.vocabulary import INSIDE
+from tests.integration.runs.conftest import Engine, task
+from tests.integration.runs.reflex.conftest import MakeReactor, letter
+
+STEPS = {
+    "foreach": "items: [1], actions: [{id: inner, type: mqtt, topic: inner}]",
+    "http": "url: https://example.com/, method: POST",
+    "mqtt": "topic: out",
+    "notification": "platform: loopback, message: hello",
+    "parallel": "branches: {a: [{id: inner, type: mqtt, topic: inner}]}",
+    "set": "value: 1",
+    "shell": "command: touch /tmp/x",
+    "sql": 'database: db, query: "DELETE FROM t", write: true',
+    "task": "task: other",
+    "wait": "duration: 1s",
+}
+"""A step of each kind, one that changes something where the kind can."""
+OTHER = "- name: other\n  trigger: manual\n  actions: [{id: o, type: mqtt, topic: other}]\n"
+NOTHING = "policy: 1\nname: nothing\nlayer: box\ndefault: deny\n"
+"""No service takes this: it locks everybody out."""
+
+
+def test_every_registered_kind_is_walked_here() -> None:
+    assert STEPS.keys() == registry().keys(), "a new kind needs a step here"
+
+
+@pytest.fixture
+def performed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The kinds that were performed; nothing is done."""
+    done: list[str] = []
+
+    def instead(name: str) -> Callable[..., Any]:
+        async def perform(*arguments: Any, **named: Any) -> StepResult:
+            done.append(name)
+            return StepResult.ok()
+
+        return perform
+
+    for name, kind in registry().items():
+        monkeypatch.setattr(type(kind), "perform", instead(name))
+    monkeypatch.setattr(Splitter, "perform", instead("split"))
+    return done
+
+
+def deny_all() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH v AS (INSERT INTO safety_policyversion (layer, number, name, text, digest, author, created_at) "
+            "VALUES ('box', 1, 'nothing', %s, %s, 'test', now()) RETURNING id) "
+            "INSERT INTO safety_policy (layer, version_id, since, by) SELECT 'box', id, now(), 'test' FROM v",
+            [NOTHING, digest_of(NOTHING)],
+        )
+
+
+def step(kind: str) -> str:
+    return task(f"    - {{id: s, type: {kind}, {STEPS[kind]}}}\n", principal="admin")
+
+
+async def state_of(engine: Engine, kind: str) -> str:
+    await engine.load(OTHER)
+    run_id = await engine.begin(step(kind))
+    await engine.perform(run_id)
+    (row,) = await engine.sql("SELECT state, error FROM runs_step WHERE run_id = %s", run_id)
+    return f"{row['state']}: {row['error']}"
+
+
+@pytest.mark.parametrize("kind", sorted(STEPS))
+async def test_with_a_gate_that_denies_no_kind_is_performed(
+    engine: Engine, performed: list[str], kind: str
+) -> None:
+    engine.denied_kinds = frozenset(registry())
+    assert (await state_of(engine, kind)).startswith("failed: refused: ")
+    assert performed == []
+
+
+@pytest.mark.parametrize("kind", sorted(set(STEPS) - INSIDE))
+async def test_with_a_policy_that_denies_no_kind_that_reaches_something_is_performed(
+    engine: Engine, performed: list[str], kind: str
+) -> None:
+    await sync_to_async(deny_all)()
+    assert (await state_of(engine, kind)).endswith("(rule box/default)")
+    assert performed == []
+
+
+@pytest.mark.parametrize("kind", sorted(STEPS))
+async def test_the_same_step_is_performed_where_the_gate_allows_it(
+    engine: Engine, performed: list[str], kind: str
+) -> None:
+    """The other half of the proof: what the tests above saw nothing of does happen otherwise."""
+    await state_of(engine, kind)
+    assert performed == ["split" if kind in ("foreach", "parallel") else kind]
+
+
+def instant() -> list[str]:
+    def is_instant(kind: ActionKind[Any]) -> bool:
+        return kind.instant
+
+    return sorted(name for name, kind in registry().items() if is_instant(kind) and name != "wait")
+
+
+@pytest.mark.parametrize("denies", [True, False])
+@pytest.mark.parametrize("kind", instant())
+async def test_the_reflex_lane_performs_nothing_that_the_gate_denies(
+    engine: Engine, reactor: MakeReactor, performed: list[str], kind: str, denies: bool
+) -> None:
+    engine.denied_kinds = frozenset(registry()) if denies else frozenset()
+    here = await reactor(
+        f'- name: t\n  triggers: [{{id: m, mqtt: {{topic: "in/#", payload: json}}}}]\n'
+        f"  actions: [{{id: s, type: {kind}, {STEPS[kind]}}}]\n"
+    )
+    await here.deliver(letter("in/a", {}))
+    await here.settle()
+    run = await here.only_run()
+    assert run["lane"] == "reflex"
+    assert (run["state"] == "failed") is denies
+    assert performed == ([] if denies else [kind])

@@ -1,0 +1,131 @@
+"""Narrowing changes no answer, and a further layer never makes one more permissive."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+
+from appliance.accounts.domain import Role
+from appliance.lib.jsontypes import JsonValue
+from appliance.safety.policy.decision import BUILT_IN, CompiledRule, LayerPolicy, Policy
+from appliance.safety.policy.facts import Facts, Static
+from appliance.safety.policy.model import PolicyFile, Rule
+from appliance.safety.policy.subsume import takes_all
+from appliance.safety.policy.verdict import PolicyVerdict, strictest
+from appliance.safety.policy.vocabulary import Answer, Layer
+from appliance.safety.understood import classify as classify_command
+from tests.unit.safety.policy.drawn import actions, layers, pairs, policies
+
+MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@settings(max_examples=400, deadline=None)
+@given(policies(), actions())
+def test_narrowing_and_deciding_equal_walking_every_rule(
+    policy: Policy, action: tuple[Static, Facts]
+) -> None:
+    static, facts = action
+    assert policy.narrow(static).decide(facts) == policy.plain(static, facts)
+    assert policy.decide(static, facts) == policy.plain(static, facts)
+    assert policy.narrow(static) is policy.narrow(static), "decided once"
+
+
+@settings(max_examples=200, deadline=None)
+@given(layers(Layer.BOX), layers(Layer.SITE), actions())
+def test_a_further_layer_is_never_more_permissive(
+    box: LayerPolicy, site: LayerPolicy, action: tuple[Static, Facts]
+) -> None:
+    alone = Policy([box]).decide(*action).answer.strictness
+    assert Policy([box, site]).decide(*action).answer.strictness >= alone
+    assert Policy([site, box]).decide(*action) == Policy([box, site]).decide(*action), "whatever the order"
+
+
+@settings(max_examples=800, deadline=None)
+@given(pairs(), actions())
+def test_a_rule_that_is_said_to_take_all_of_another_does(
+    pair: tuple[Rule, Rule], action: tuple[Static, Facts]
+) -> None:
+    earlier, later = pair
+    if not takes_all(earlier, later):
+        return
+    static, facts = action
+
+    def fits(rule: Rule) -> bool:
+        compiled = CompiledRule.of(rule, Layer.BOX, 1)
+        return all(one.test(static) for one in compiled.static) and all(
+            test(facts) for test in compiled.tests
+        )
+
+    assert fits(earlier) or not fits(later)
+
+
+def said(answer: Answer, layer: Layer, approvers: Role | None = None, seconds: int = 0) -> PolicyVerdict:
+    expires = timedelta(seconds=seconds) if seconds else None
+    return PolicyVerdict(answer, "r", layer, 1, approvers=approvers, expires=expires)
+
+
+def test_two_layers_that_ask_ask_the_higher_role_for_the_shorter_time() -> None:
+    both = strictest(
+        [said(Answer.ASK, Layer.BOX, Role.OPERATOR, 600), said(Answer.ASK, Layer.SITE, Role.ADMIN, 60)]
+    )
+    assert (both.layer, both.approvers, both.expires) == (Layer.BOX, Role.ADMIN, timedelta(seconds=60))
+
+
+def test_the_layer_that_denies_is_named() -> None:
+    assert strictest([said(Answer.ALLOW, Layer.BOX), said(Answer.DENY, Layer.SITE)]).name == "site/r"
+
+
+def decide(
+    text: Mapping[str, object], static: Static, arguments: Mapping[str, JsonValue], at: datetime = MONDAY
+) -> str:
+    file = PolicyFile.model_validate({"policy": 1, "name": "x", "layer": "box", **text})
+    facts = Facts(static.kind, arguments, Role.OPERATOR, at, classify_command)
+    return Policy([LayerPolicy(file, 1)]).decide(static, facts).answer.value
+
+
+MQTT = Static("mqtt", "manual", "t", "user:ana")
+
+
+def test_without_a_policy_an_agent_asks_and_all_others_may() -> None:
+    facts = Facts("mqtt", {}, Role.OPERATOR, MONDAY, classify_command)
+    policy = Policy([BUILT_IN])
+    assert policy.decide(MQTT, facts).answer is Answer.ALLOW
+    assert policy.decide(Static("mqtt", "agent", "t", "agent:x"), facts).answer is Answer.ASK
+
+
+def test_of_a_list_a_rule_that_allows_needs_every_member_and_others_one() -> None:
+    http = Static("http", "manual", "t", "user:ana")
+    allow = {"default": "deny", "rules": [{"id": "r", "arguments": {"to": "*@ours"}, "decide": "allow"}]}
+    deny = {"default": "allow", "rules": [{"id": "r", "arguments": {"to": "*@theirs"}, "decide": "deny"}]}
+    both: dict[str, JsonValue] = {"to": ["a@ours", "b@theirs"]}
+    assert decide(allow, http, both) == "deny"
+    assert decide(allow, http, {"to": ["a@ours"]}) == "allow"
+    assert decide(allow, http, {"to": []}) == "deny"
+    assert decide(deny, http, both) == "deny"
+
+
+@pytest.mark.parametrize(
+    ("at", "answer"),
+    [
+        ("2026-03-02T21:59+01:00", "allow"),
+        ("2026-03-02T22:00+01:00", "deny"),
+        ("2026-03-03T05:59+01:00", "deny"),
+        ("2026-03-03T06:00+01:00", "allow"),
+        ("2026-03-03T23:00+01:00", "allow"),
+        ("2026-03-02T21:00+00:00", "deny"),
+        # The last Sunday of March, when clocks in Paris go from 02:00 to 03:00: the hour is read from the clock.
+        ("2026-03-30T03:30+02:00", "allow"),
+    ],
+)
+def test_hours_that_begin_in_the_evening_end_on_the_next_day(at: str, answer: str) -> None:
+    hours = {"days": ["mon"], "from": "22:00", "to": "06:00", "zone": "Europe/Paris"}
+    text = {"default": "allow", "rules": [{"id": "r", "time": hours, "decide": "deny"}]}
+    assert decide(text, MQTT, {}, datetime.fromisoformat(at)) == answer
+
+
+def test_a_topic_is_that_of_publishing_only() -> None:
+    text = {"rules": [{"id": "r", "topic": "plant/+/cmd", "decide": "deny"}]}
+    assert decide(text, MQTT, {"topic": "plant/a/cmd"}) == "deny"
+    assert decide(text, MQTT, {"topic": "plant/a/b/cmd"}) == "allow"
+    assert decide(text, Static("http", "manual", "t", "u"), {"topic": "plant/a/cmd"}) == "allow"
