@@ -14,8 +14,8 @@ from paho.mqtt.client import MQTTMessage
 
 from appliance.bus.address import BusAddress
 from appliance.bus.batches import Batches
-from appliance.bus.connection import Connection, ConnectionLost
-from appliance.bus.errors import BusAway, BusError, SubscriptionRefused
+from appliance.bus.connection import Connection
+from appliance.bus.errors import BusAway, BusError, ConnectionLost, SubscriptionRefused
 from appliance.bus.options import BusOptions
 from appliance.bus.outgoing import Outgoing
 from appliance.bus.ports import BatchHandler, BusHealth, Delivery, PoisonHandler, Will
