@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.bus.last import LastValues
 from appliance.bus.ports import Delivery
 from appliance.bus.services import TopicValue, remember
+from appliance.bus.values import read_payload
 from appliance.events import OccurrenceRecorded
 from appliance.events.services import record_many_async
 from appliance.lib.clock import Clock
@@ -88,13 +89,16 @@ class Intake:
         batch, values = Batch(), []
         for delivery in deliveries:
             message = delivery.message
+            content = read_payload(message.payload)
             if not message.retain:
                 reader = self.last.reader(now)
-                found = table.match_message(message.topic, message.payload, now, reader, message.broker)
+                found = table.match_message(
+                    message.topic, message.payload, now, reader, message.broker, content
+                )
                 found = chained(found, message, LONGEST_CHAIN)
                 batch.take([_marked(one) for one in found] if message.dup else found)
-            values.append(TopicValue.from_message(message))
-            self.last.take(message)
+            values.append(TopicValue.from_message(message, content))
+            self.last.take(message, content)
         reach("intake.before_commit")
         if self.reflex is not None:
             launched = self._launch(self.reflex, batch, now)

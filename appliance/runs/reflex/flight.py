@@ -16,7 +16,7 @@ from appliance.actions.registry import registry
 from appliance.expressions import ExpressionError, truth
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.lib.plain import plain
+from appliance.lib.plain import plain, plain_object, plain_text
 from appliance.outbox.ports import OutboxItem
 from appliance.runs.domain import RunState, StepState, Waiting
 from appliance.runs.ledger import StepWrite
@@ -119,7 +119,7 @@ class Flight:
                 following, StepState.SKIPPED, EffectClass.PURE, None, StepResult(Status.SUCCEEDED), now
             )
             return None
-        arguments = kind.arguments(spec.params, scope, state)
+        arguments = plain_object(kind.arguments(spec.params, scope, state))
         effect = EffectClass(spec.effect) if spec.effect else kind.effect(spec.params)
         if effect is not EffectClass.PURE and self._plant_is_closed(scope, state):
             self.hand_over("the plant's state holds it back")
@@ -244,9 +244,9 @@ class Flight:
             finished_at=None if state in (StepState.INTENT, StepState.WAITING) else now,
             input=arguments,
             output=plain(result.output),
-            detail=result.detail or None,
-            error=result.error,
-            checkpoint=result.checkpoint,
+            detail=plain_object(result.detail) if result.detail else None,
+            error=plain_text(result.error),
+            checkpoint=plain_object(result.checkpoint) if result.checkpoint else None,
             due_at=due_at,
         )
         self.writes.append(write)

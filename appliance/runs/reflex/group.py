@@ -1,13 +1,14 @@
 """What one group commit carries, as the texts that the database function takes: pure."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
-from appliance.audit.chain import AuditEntry, body_of
+import msgspec
+
+from appliance.audit.chain import LONGEST_DETAIL, AuditEntry, body_of
 from appliance.bus.services import TopicValue, last_of_each
 from appliance.events import Event, OccurrenceRecorded, RunChanged, StepChanged
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -44,33 +45,28 @@ class Group:
             "outbox": _text([_item(item) for flight in self.landed for item in flight.outbox]),
             "events": _text([_event(event) for flight in self.landed for event in _events(flight)]),
             "counters": _text(self.counters),
-            "audit": _text([_record(entry) for entry in _audit(self.intents, now)]),
+            "audit": _text(list(_audit(self.intents, now))),
         }
 
 
-def _special(value: Any) -> JsonValue:
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return plain(value)
+_encode = msgspec.json.Encoder().encode
+"""Takes identifiers and times as they are. It writes a number that JSON has no word for as null: see `_text`."""
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 
 
-_ENCODER = json.JSONEncoder(
-    default=_special, ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
-)
+def _text(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The rows as JSON that PostgreSQL takes, or None for no rows.
 
-
-def _text(rows: Sequence[JsonObject]) -> str | None:
-    """The rows as JSON that PostgreSQL takes. Every value is washed only where the text shows that one must be."""
+    What comes from outside was washed (`lib.plain`) where it came in. All is washed once more only where the text
+    shows that it must be.
+    """
     if not rows:
         return None
     try:
-        text = _ENCODER.encode(rows)
-        text.encode()
-    except ValueError:  # NaN, or half of a surrogate pair
-        text = ""
-    return text if text and "\\u0000" not in text else json.dumps(plain(rows))
+        text = _encode(rows)
+    except (ValueError, TypeError, RecursionError):  # half of a surrogate pair, a value of a foreign type
+        return json.dumps(plain(rows))
+    return json.dumps(plain(rows)) if b"\\u0000" in text else text.decode()
 
 
 def _occurrence(flight: Flight) -> dict[str, Any]:
@@ -139,7 +135,7 @@ def _item(item: Any) -> dict[str, Any]:
         "key": item.key[:300],
         "platform": item.platform[:64],
         "conversation": item.conversation[:200] if item.conversation else None,
-        "message": item.message,
+        "message": plain(item.message),
         "run_id": item.run_id,
         "step_id": (item.step_id or "")[:100],
         "priority": item.priority,
@@ -179,18 +175,7 @@ def _event(event: Event) -> JsonObject:
     return {"type": event.type, "subject": event.subject, "data": event.to_json()}
 
 
-def _record(entry: AuditEntry) -> JsonObject:
-    """A record for ``audit_append``: its body is the exact text that is hashed."""
-    return {
-        "at": entry.at.isoformat(timespec="microseconds"),
-        "kind": entry.kind,
-        "principal": entry.principal,
-        "subject": entry.subject,
-        "body": body_of(entry),
-    }
-
-
-def _audit(intents: Sequence[tuple[Flight, Intent]], now: datetime) -> Iterable[AuditEntry]:
+def _audit(intents: Sequence[tuple[Flight, Intent]], now: datetime) -> Iterable[JsonObject]:
     """One link of the chain for all intents of the commit, or a few where they are long."""
     rows: list[JsonValue] = []
     size = 0
@@ -198,12 +183,39 @@ def _audit(intents: Sequence[tuple[Flight, Intent]], now: datetime) -> Iterable[
         row = _intent(flight, intent)
         length = 200 + len(str(row["arguments"]))
         if rows and size + length > LARGEST_RECORD:
-            yield AuditEntry("steps.intent", "box", "reflex", {"steps": rows}, now)
+            yield _record(rows, now)
             rows, size = [], 0
         rows.append(row)
         size += length
     if rows:
-        yield AuditEntry("steps.intent", "box", "reflex", {"steps": rows}, now)
+        yield _record(rows, now)
+
+
+def _record(rows: list[JsonValue], now: datetime) -> JsonObject:
+    """A record for ``audit_append``: its body is the exact text that is hashed, as `audit.chain.body_of` makes it."""
+    entry = AuditEntry("steps.intent", "box", "reflex", {"steps": rows}, now)
+    at = now.astimezone(UTC).isoformat(timespec="microseconds")
+    try:
+        body = _encode_sorted(
+            {
+                "at": at,
+                "kind": entry.kind,
+                "principal": entry.principal,
+                "subject": entry.subject,
+                "detail": entry.detail,
+            }
+        ).decode()
+    except (ValueError, TypeError, RecursionError):
+        body = ""
+    if not body or len(body) > LONGEST_DETAIL or "\\u0000" in body:
+        body = body_of(entry)
+    return {
+        "at": at,
+        "kind": entry.kind,
+        "principal": entry.principal,
+        "subject": entry.subject,
+        "body": body,
+    }
 
 
 def _intent(flight: Flight, intent: Intent) -> JsonObject:
