@@ -106,6 +106,7 @@ class Reactor:
             self.hint,
             DefinitionCache().get,
             self._end,
+            acts_after_disk=config.power_safe,
         )
         self._reconciler = Reconciler(self._pool, self._clock)
         self._turns = Turns(self._pool)
