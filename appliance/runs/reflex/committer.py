@@ -9,13 +9,17 @@ from uuid import UUID
 from appliance.bus.services import TopicValue
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
-from appliance.runs.reflex.flight import Flight, Intent
+from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.group import Group
 from appliance.runs.reflex.horizon import Horizon
+from appliance.runs.reflex.intent import Intent
 from appliance.runs.reflex.writer import Fenced, GroupWriter, WriteRuns
 from appliance.safety.allstop import AllStop
 
 log = logging.getLogger(__name__)
+
+COMPANY = 0.004
+"""Seconds that runs which have landed wait for something more urgent, to share its commit."""
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +59,7 @@ class Committer:
         self._horizon = Horizon(clock.now())
         self._mending = False
         self._wake = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -82,9 +87,11 @@ class Committer:
         self._poke()
 
     def land(self, flight: Flight) -> None:
-        """A run has come to its end."""
+        """A run has come to its end. Nobody waits for its rows, so they wait a moment for company."""
         self._landed.append(flight)
-        self._poke()
+        self._idle.clear()
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(COMPANY, self._poke)
 
     def mend(self) -> None:
         """The database has lost commits: the loop writes them again."""
@@ -92,6 +99,9 @@ class Committer:
         self._poke()
 
     def _poke(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         self._idle.clear()
         self._wake.set()
 

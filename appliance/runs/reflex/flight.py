@@ -22,39 +22,12 @@ from appliance.runs.domain import RunState, StepState, Waiting
 from appliance.runs.ledger import StepWrite
 from appliance.runs.plan import Ambiguous, Next, Progress, attempts_allowed, next_step, settle_failure
 from appliance.runs.recorder import as_row
+from appliance.runs.reflex.intent import Decide, End, Intent, at_once
 from appliance.runs.scope import step_scope
-from appliance.safety.gate import Action, Decision, Verdict
+from appliance.safety.gate import Action, Decision
 from appliance.tasks.definition import StepSpec, TaskDefinition
 from appliance.tasks.matching import event_scope
 from appliance.tasks.ports import NewRun
-
-
-class Decide(Protocol):
-    """The gate, for a switch that was read with the last commit."""
-
-    def __call__(self, action: Action) -> Verdict: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A step that passed the gate and must not act before its audit record is committed."""
-
-    following: Next
-    effect: EffectClass
-    arguments: JsonObject
-    action: Action
-    rule: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """What the run's row will say. A state that is not final hands the run over to the worker lane."""
-
-    state: RunState
-    reason: str = ""
-    waiting_for: Waiting | None = None
-    wake_at: datetime | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -68,12 +41,15 @@ class Flight:
     writes: list[StepWrite] = field(default_factory=list)
     outbox: list[OutboxItem] = field(default_factory=list)
     end: End | None = None
+    run_id: str = ""
+    """The run's identifier as text, made once."""
 
     @classmethod
     def of(cls, run: NewRun, now: datetime) -> "Flight":
         base = event_scope(run.definition, run.inputs, now)
-        base["run"] = {"id": str(run.id), "origin": run.origin, "trigger": run.trigger}
-        return cls(run, now, base)
+        run_id = str(run.id)
+        base["run"] = {"id": run_id, "origin": run.origin, "trigger": run.trigger}
+        return cls(run, now, base, run_id=run_id)
 
     @property
     def definition(self) -> TaskDefinition:
@@ -257,17 +233,6 @@ class Perform(Protocol):
     """Performs one step; wired by the lane."""
 
     def __call__(self, flight: Flight, intent: Intent) -> Coroutine[Any, Any, StepResult]: ...
-
-
-def at_once(work: Coroutine[Any, Any, StepResult]) -> StepResult:
-    """The result of a pure step, which has nothing to wait for."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        result: StepResult = done.value
-        return result
-    work.close()
-    raise RuntimeError("a pure, instant step must not wait")
 
 
 Launched = tuple[Flight, Intent | None]

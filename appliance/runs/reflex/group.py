@@ -16,7 +16,8 @@ from appliance.lib.plain import plain
 from appliance.runs.domain import FINAL, Priority
 from appliance.runs.ledger import StepWrite
 from appliance.runs.reflex.choice import LaneName
-from appliance.runs.reflex.flight import Flight, Intent
+from appliance.runs.reflex.flight import Flight
+from appliance.runs.reflex.intent import Intent
 
 LARGEST_RECORD = 48 * 1024
 """Bytes of intents in one audit record, roughly; a group with more gets several."""
@@ -88,7 +89,7 @@ def _run(flight: Flight, now: datetime) -> dict[str, Any]:
     assert end is not None
     timeout = run.definition.timeout
     return {
-        "id": run.id,
+        "id": flight.run_id,
         "task_id": run.task_id,
         "version_id": run.version_id,
         "occurrence_id": run.occurrence_id,
@@ -110,7 +111,7 @@ def _run(flight: Flight, now: datetime) -> dict[str, Any]:
 
 def _step(flight: Flight, write: StepWrite) -> dict[str, Any]:
     return {
-        "run_id": flight.run.id,
+        "run_id": flight.run_id,
         "step": write.step,
         "attempt": write.attempt,
         "position": write.position,
@@ -147,7 +148,7 @@ def _events(flight: Flight) -> Iterable[Event]:
     """What happened, told when it is over: an instant run is never seen on its way."""
     run, end = flight.run, flight.end
     assert end is not None
-    run_id, task = str(run.id), run.definition.name
+    run_id, task = flight.run_id, run.definition.name
     yield OccurrenceRecorded(
         occurrence_id=str(run.occurrence_id), task=task, trigger=run.trigger, state="fired", run_id=run_id
     )
@@ -220,7 +221,7 @@ def _record(rows: list[JsonValue], now: datetime) -> JsonObject:
 
 def _intent(flight: Flight, intent: Intent) -> JsonObject:
     return {
-        "step": f"{flight.run.id}/{intent.following.spec.id}",
+        "step": f"{flight.run_id}/{intent.following.spec.id}",
         "task": flight.definition.name,
         "principal": flight.run.principal,
         "kind": intent.following.spec.type,

@@ -19,7 +19,8 @@ from appliance.lib.errors import MillwrightError
 from appliance.runs.domain import Priority, RunState
 from appliance.runs.reflex.choice import LaneName, lane_of
 from appliance.runs.reflex.committer import Arrival, Committer
-from appliance.runs.reflex.flight import Flight, Intent
+from appliance.runs.reflex.flight import Flight
+from appliance.runs.reflex.intent import Intent
 from appliance.runs.reflex.recovery import DefinitionOf, recover
 from appliance.runs.reflex.unflushed import Unflushed
 from appliance.runs.reflex.writer import Fenced, GroupWriter
@@ -183,7 +184,7 @@ class ReflexLane:
             task_id=run.task_id,
             task_name=flight.definition.name,
             attempt=intent.following.attempt,
-            key=f"{run.id}/{spec.id}",
+            key=f"{flight.run_id}/{spec.id}",
             principal=run.principal,
             priority=Priority(flight.definition.priority).rank,
             now=intent.at,
