@@ -77,7 +77,7 @@ class Intake:
         return self.table
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> None:
-        """Commit a batch, hint, acknowledge. A raised error leaves it unacknowledged: it will come again.
+        """Commit a batch, acknowledge it, hint. A raised error leaves it unacknowledged: it will come again.
 
         Where commits do not wait for the disk, the acknowledgement does, after this has returned.
         """
@@ -103,12 +103,16 @@ class Intake:
             run_ids = await self.commit(batch, now, values)
         reach("intake.after_commit")
         self.received += len(deliveries)
-        if run_ids:
-            self._hint(run_ids)
-        if self.reflex is not None:
-            self.reflex.once_durable(lambda: _acknowledge(deliveries))
-        else:
+
+        def settled() -> None:
             _acknowledge(deliveries)
+            if run_ids:
+                self._hint(run_ids)
+
+        if self.reflex is not None:
+            self.reflex.once_durable(settled)
+        else:
+            settled()
 
     @property
     def kinds(self) -> frozenset[str]:
