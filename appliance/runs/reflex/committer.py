@@ -120,13 +120,21 @@ class Committer:
                 await self._wake.wait()
                 self._wake.clear()
                 if self._mending:
-                    self._mending = False
-                    await self._writer.mend()
+                    await self._mend()
                 await self._turn()
                 if not (self._arrivals or self._intents or self._landed):
                     self._idle.set()
         finally:
             await self._writer.close()
+
+    async def _mend(self) -> None:
+        self._mending = False
+        try:
+            await self._writer.mend()
+        except Fenced:
+            raise
+        except Exception:
+            log.exception("lost commits could not be written again; the next flush tries anew")
 
     async def _turn(self) -> None:
         arrivals, self._arrivals = self._arrivals, []

@@ -70,7 +70,11 @@ class Unflushed:
         while self._kept and self._kept[0][0] <= number:
             self._kept.popleft()
         while self._waiting and self._waiting[0][0] <= number:
-            self._waiting.popleft()[1]()
+            _, call = self._waiting.popleft()
+            try:
+                call()
+            except Exception:
+                log.exception("what waited for the disk failed; the others go on")
 
     async def run(self) -> None:
         """Flush for ever: at once what comes alone, together what comes close upon it."""
@@ -90,6 +94,9 @@ class Unflushed:
                 row = await (await connection.execute(sql.FLUSH)).fetchone()
         except (DatabaseError, PoolTimeout, OSError) as error:
             log.warning("waiting for the database: %s", error)
+            return False
+        except Exception:
+            log.exception("a flush goes on after an error")
             return False
         assert row is not None
         if row[1] < upto:
