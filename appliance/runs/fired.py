@@ -1,4 +1,4 @@
-"""What a fired trigger becomes: a run to be, the row of its occurrence, and the events that tell of both."""
+"""What a fired trigger becomes: a run to be, its occurrence's row, events that tell of both; and the receipt."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,9 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from appliance.bus.ports import Delivery
 from appliance.events import Event, OccurrenceRecorded
+from appliance.lib.crashpoints import reach
 from appliance.lib.identity import uuid7
 from appliance.lib.plain import plain_object
 from appliance.runs.followers import identity_of
@@ -76,3 +78,11 @@ def events_of(seen: Sequence[tuple[NewRun, Admission]]) -> list[Event]:
         if admission.runs:
             events.append(run_wanted(run, admission))
     return events
+
+
+def acknowledge(deliveries: Sequence[Delivery]) -> None:
+    """Tell the broker that these are ours."""
+    for delivery in deliveries:
+        reach("intake.before_ack")
+        delivery.ack()
+    reach("intake.after_ack")

@@ -23,7 +23,7 @@ from appliance.runs.admission import admit
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer_async
 from appliance.runs.chains import chain_of, chained
-from appliance.runs.fired import events_of, marked, new_run, occurrence_row
+from appliance.runs.fired import acknowledge, events_of, marked, new_run, occurrence_row
 from appliance.runs.followers import only_new
 from appliance.runs.lending import lent
 from appliance.runs.reflex.committer import Arrival
@@ -105,7 +105,7 @@ class Intake:
         self.received += len(deliveries)
 
         def settled() -> None:
-            _acknowledge(deliveries)
+            acknowledge(deliveries)
             if run_ids:
                 self._hint(run_ids)
 
@@ -192,9 +192,12 @@ class Intake:
     async def holds_due(self) -> list[UUID]:
         """Fire every hold whose time has come; gives the new runs. The caller hints."""
         table = self._armed
-        async with lent(self._pool) as connection, connection.transaction():
-            batch = Batch(fired=await holds.due(connection, table))
-            return await self._write(connection, batch, self._clock.now())
+        async with lent(self._pool) as connection:
+            if not await holds.any_due(connection):
+                return []
+            async with connection.transaction():
+                batch = Batch(fired=await holds.due(connection, table))
+                return await self._write(connection, batch, self._clock.now())
 
     async def prune(self) -> None:
         await holds.forget(self._pool)
@@ -240,10 +243,3 @@ class Intake:
             if late:
                 await connection.execute(tally.COUNT, tally.counters(late, now))
         return [run.id for run in runs]
-
-
-def _acknowledge(deliveries: Sequence[Delivery]) -> None:
-    for delivery in deliveries:
-        reach("intake.before_ack")
-        delivery.ack()
-    reach("intake.after_ack")
