@@ -14,8 +14,8 @@ from paho.mqtt.client import MQTTMessage
 
 from appliance.bus.address import BusAddress
 from appliance.bus.batches import Batches
-from appliance.bus.connection import Connection, ConnectionLost
-from appliance.bus.errors import BusAway, BusError, SubscriptionRefused
+from appliance.bus.connection import Connection
+from appliance.bus.errors import BusAway, BusError, ConnectionLost, SubscriptionRefused
 from appliance.bus.options import BusOptions
 from appliance.bus.outgoing import Outgoing
 from appliance.bus.ports import BatchHandler, BusHealth, Delivery, PoisonHandler, Will
@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 _SETTLED_AFTER = 5.0
 """Seconds a connection must last before the next attempt is quick again."""
+
+_LAST_ACKNOWLEDGED = 1.0
+"""Seconds that a client which stops waits for what its handler has taken and not acknowledged yet."""
 
 
 class BusClient:
@@ -109,10 +112,11 @@ class BusClient:
             raise BusAway(f"no connection to the broker within {timeout:g} s{reason}") from error
 
     async def stop(self, grace: float = 5.0) -> None:
-        """Read no more, let the batch under way end within ``grace`` seconds, say goodbye."""
+        """Read no more, let what is in hand be handled and acknowledged within ``grace`` seconds, say goodbye."""
         if self._connection:
             self._connection.pause()
         await self._batches.drain(grace)
+        await self._reception.drain(min(grace, _LAST_ACKNOWLEDGED))
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()

@@ -8,8 +8,6 @@ again behind our back.
 
 import asyncio
 import logging
-import socket
-import ssl
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -18,20 +16,13 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from appliance.bus.address import BusAddress
-from appliance.bus.errors import BusAway
+from appliance.bus.answers import Answers
+from appliance.bus.errors import BusAway, ConnectionLost
+from appliance.bus.flow import Flow
 from appliance.bus.ports import Will
-from appliance.bus.wire import make_client
+from appliance.bus.wire import BufferedClient, make_client
 
 log = logging.getLogger(__name__)
-
-_PACKETS_PER_TURN = 64
-"""How many packets are read before other work of the loop gets its turn."""
-
-
-class ConnectionLost(BusAway):
-    """The connection ended before the broker answered."""
-
-    code = "bus.connection_lost"
 
 
 class Owner(Protocol):
@@ -69,15 +60,13 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self._accepted: asyncio.Future[None] = self._loop.create_future()
-        self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._socket: socket.socket | None = None
-        self._flushing: asyncio.Handle | None = None
-        self._writing = False
-        self._seen = 0
-        self.paused = False
+        self._answers = Answers(self._loop)
         self._client = self._listen(
-            make_client(address, client_id, clean=clean, timeout=connect_timeout, will=will)
+            make_client(
+                address, client_id, clean=clean, timeout=connect_timeout, will=will, kind=BufferedClient
+            )
         )
+        self._flow = Flow(self._client, self._loop, self._fault)
 
     def _listen(self, client: Client) -> Client:
         client.on_connect = self._guarded("on_connect", self._on_connect)
@@ -87,7 +76,9 @@ class Connection:
         client.on_subscribe = self._guarded("on_subscribe", self._on_answer)
         client.on_unsubscribe = self._guarded("on_unsubscribe", self._on_answer)
         client.on_socket_close = self._guarded("on_socket_close", self._on_socket_close)
-        client.on_socket_register_write = self._guarded("on_socket_register_write", self._on_want_write)
+        client.on_socket_register_write = self._guarded(
+            "on_socket_register_write", lambda _sock: self._flow.flush_soon()
+        )
         return client
 
     def _guarded(self, what: str, callback: Callable[..., None]) -> Callable[..., None]:
@@ -112,7 +103,7 @@ class Connection:
             raise
         except (OSError, ValueError) as error:
             raise BusAway(f"no connection to {self._address.host}:{self._address.port}: {error}") from error
-        self._attach()
+        self._flow.attach()
         try:
             async with asyncio.timeout(self._timeout):
                 await self._accepted
@@ -131,23 +122,6 @@ class Connection:
     def _connect(self) -> None:
         self._client.connect(self._address.host, self._address.port, self._keepalive)
 
-    def _attach(self) -> None:
-        sock = self._client.socket()
-        if not isinstance(sock, socket.socket):
-            raise BusAway("the connection was closed while it was opened")
-        self._socket = sock
-        self._loop.add_reader(sock, self._readable)
-        self.flush()
-
-    def _detach(self) -> None:
-        if self._flushing:
-            self._flushing.cancel()
-            self._flushing = None
-        if self._socket is not None:
-            self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
-            self._socket = None
-
     async def close(self) -> None:
         """Say goodbye; the broker keeps the will to itself."""
         if not self.lost.done():
@@ -159,10 +133,14 @@ class Connection:
     def abort(self, reason: str) -> None:
         """End without a word: the broker will publish the will. Does nothing the second time."""
         sock = self._client.socket()
-        self._detach()
+        self._flow.detach()
         if sock is not None:
             sock.close()
         self._end(reason)
+
+    def _fault(self, what: str, error: Exception) -> None:
+        self._owner.failed(what)
+        self.abort(f"{what} failed: {error}")
 
     def _end(self, reason: str) -> None:
         if not self.lost.done():
@@ -171,10 +149,7 @@ class Connection:
         if not self._accepted.done():
             self._accepted.set_exception(ConnectionLost(f"the broker ended the connection: {reason}"))
             self._accepted.exception()  # it may be that nobody waits
-        answers, self._answers = self._answers, {}
-        for answer in answers.values():
-            if not answer.done():
-                answer.set_exception(ConnectionLost(f"the connection to the broker was lost: {reason}"))
+        self._answers.fail(reason)
 
     # -- traffic
 
@@ -210,71 +185,35 @@ class Connection:
     async def _answer(self, mid: int | None) -> Any:
         if mid is None or self.lost.done():
             raise ConnectionLost("there is no connection to the broker")
-        answer: asyncio.Future[Any] = self._loop.create_future()
-        self._answers[mid] = answer
         try:
-            self.flush()
-            return await answer
+            return await self._answers.expect(mid)
         finally:
-            self._answers.pop(mid, None)
-            if answer.done() and not answer.cancelled():
-                answer.exception()
+            self._answers.forget(mid)
 
     def flush(self) -> None:
-        """Write what paho has queued; the rest follows when the socket takes more."""
-        if self._flushing:
-            self._flushing.cancel()
-            self._flushing = None
-        if self._socket is None:
-            return
-        self._client.loop_write()
-        wants = self._client.want_write() and self._socket is not None
-        if wants and not self._writing and self._socket is not None:
-            self._loop.add_writer(self._socket, self.flush)
-        elif not wants and self._writing and self._socket is not None:
-            self._loop.remove_writer(self._socket)
-        self._writing = wants
+        """Write what waits; the rest follows when the socket takes more."""
+        self._flow.flush()
+
+    @property
+    def paused(self) -> bool:
+        """Whether reading has stopped."""
+        return self._flow.paused
 
     def pause(self) -> None:
         """Stop reading: the broker's window and the socket's buffer hold back what comes."""
-        if not self.paused and self._socket is not None:
-            self.paused = True
-            self._loop.remove_reader(self._socket)
+        self._flow.pause()
 
     def resume(self) -> None:
-        if self.paused and self._socket is not None:
-            self.paused = False
-            self._loop.add_reader(self._socket, self._readable)
-            self._loop.call_soon(self._readable)  # TLS may hold bytes that the socket no longer shows
+        self._flow.resume()
 
     def tick(self) -> None:
         """Let paho look after its keepalive. Not while paused: it would take our silence for the broker's."""
-        if not self.paused and self._socket is not None:
+        if not self.paused and self._flow.socket is not None:
             self._client.loop_misc()
-
-    def _readable(self) -> None:
-        try:
-            for _ in range(_PACKETS_PER_TURN):
-                if self._socket is None or self.paused:
-                    return
-                before = self._seen
-                self._client.loop_read()
-                if self._seen == before and not self._pending():
-                    return
-            if self._pending():
-                self._loop.call_soon(self._readable)
-        except Exception as error:
-            log.exception("reading from the broker failed")
-            self._owner.failed("read")
-            self.abort(f"reading failed: {error}")
-
-    def _pending(self) -> bool:
-        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
     # -- paho's callbacks
 
     def _on_connect(self, flags: Any, reason: ReasonCode, _properties: object) -> None:
-        self._seen += 1
         if self._accepted.done():
             return
         if reason.is_failure:
@@ -285,23 +224,14 @@ class Connection:
             self._accepted.set_result(None)
 
     def _on_disconnect(self, _flags: object, reason: ReasonCode, _properties: object) -> None:
-        self._detach()
+        self._flow.detach()
         self._end(str(reason))
 
     def _on_message(self, message: MQTTMessage) -> None:
-        self._seen += 1
         self._owner.received(self, message)
 
     def _on_answer(self, mid: int, reason: Any, *_properties: object) -> None:
-        self._seen += 1
-        answer = self._answers.get(mid)
-        if answer and not answer.done():
-            answer.set_result(reason)
+        self._answers.came(mid, reason)
 
     def _on_socket_close(self, _sock: object) -> None:
-        self._detach()
-
-    def _on_want_write(self, _sock: object) -> None:
-        # Called in the executor's thread during connect(), where _attach() flushes afterwards.
-        if self._socket is not None and self._flushing is None:
-            self._flushing = self._loop.call_soon(self.flush)
+        self._flow.detach()

@@ -16,6 +16,12 @@ class BusAway(BusError):
     permanent = False
 
 
+class ConnectionLost(BusAway):
+    """The connection ended before the broker answered."""
+
+    code = "bus.connection_lost"
+
+
 class TopicRefused(BusError):
     """A topic or filter that MQTT or one of our brokers cannot carry; it never reached the wire."""
 

@@ -1,6 +1,5 @@
 """The last values as this process has seen them: what ``state()`` in a trigger's ``when`` reads, without a query."""
 
-import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +8,7 @@ from psycopg import AsyncConnection
 
 from appliance.bus.places import place_of
 from appliance.bus.ports import Message
-from appliance.bus.values import Quality, read_payload
+from appliance.bus.values import Content, Quality
 from appliance.lib.jsontypes import JsonValue
 
 MOST = 10_000
@@ -26,13 +25,13 @@ class LastValues:
         cursor = await connection.execute(_LOAD, (Quality.GOOD.value, MOST))
         self._known = {topic: (value, at) for topic, value, at in await cursor.fetchall()}
 
-    def take(self, message: Message) -> None:
-        """Remember one message; a topic whose value cannot be read has none."""
-        content, place = read_payload(message.payload), place_of(message.broker, message.topic)
+    def take(self, message: Message, content: Content) -> None:
+        """Remember what one message said; a topic whose value cannot be read has none."""
+        place = place_of(message.broker, message.topic)
         if content.quality is not Quality.GOOD or content.document is None:
             self._known.pop(place, None)
         elif place in self._known or len(self._known) < MOST:
-            self._known[place] = (json.loads(content.document), message.received_at)
+            self._known[place] = (content.value, message.received_at)
 
     def reader(self, now: datetime) -> Callable[[str, timedelta | None], JsonValue]:
         """``state(topic, max_age)`` as of ``now``: none where nothing is known, or nothing recent enough."""

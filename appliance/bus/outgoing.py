@@ -2,8 +2,8 @@
 
 import asyncio
 
-from appliance.bus.connection import Connection, ConnectionLost
-from appliance.bus.errors import BusAway, BusError, PayloadTooLarge
+from appliance.bus.connection import Connection
+from appliance.bus.errors import BusAway, BusError, ConnectionLost, PayloadTooLarge
 from appliance.bus.topics import check_topic
 
 _SENDS = 2

@@ -11,6 +11,8 @@ from appliance.bus.ports import Message
 from appliance.bus.window import Held, Window
 from appliance.lib.clock import Clock
 
+_LOOK_EVERY = 0.005
+
 
 class Reception:
     """What was received and not handled, handled and not acknowledged. All but `Held.ack` on its loop."""
@@ -64,6 +66,16 @@ class Reception:
             self.batches.put(held)
             if self.batches.is_full:
                 connection.pause()
+
+    async def drain(self, grace: float) -> None:
+        """Return when all that was handed over is acknowledged, at the latest after ``grace`` seconds.
+
+        A handler may acknowledge later than it returns: when what it took is on the disk.
+        """
+        for _ in range(round(grace / _LOOK_EVERY)):
+            if len(self.window) <= len(self.batches):
+                return
+            await asyncio.sleep(_LOOK_EVERY)
 
     def _resume(self) -> None:
         if self._connection:

@@ -55,7 +55,7 @@ def _fits(topic: str) -> bool:
 
 
 def _row(value: TopicValue, count: int) -> JsonObject:
-    content = read_payload(value.payload)
+    content = value.content or read_payload(value.payload)
     return {
         "topic": value.topic,
         "payload": b64encode(value.payload[:HEAD_BYTES]).decode(),

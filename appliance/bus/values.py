@@ -1,9 +1,12 @@
 """What a payload says: JSON, a number, text, or bytes that only a program understands."""
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 from appliance.bus.places import place_of
 from appliance.bus.ports import Message
@@ -24,6 +27,22 @@ class Quality(StrEnum):
     """Too large to keep; there is no value."""
 
 
+_LONG_NUMBER = re.compile(rb"[0-9]{300}")
+"""What Python may refuse to write as text."""
+_read_json, _write_json = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A payload, read once for all who want it. ``document`` is the value as JSON text, or None."""
+
+    document: str | None
+    quality: Quality
+    value: JsonValue = None
+    is_json: bool = False
+    """Whether the payload itself is JSON; else the value is its text."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicValue:
     """What was last seen on a topic. ``topic`` names the broker too, where it is not the own (`places`)."""
@@ -32,37 +51,46 @@ class TopicValue:
     payload: bytes
     at: datetime
     retained: bool = False
+    content: Content | None = None
+    """What the payload says, where somebody has read it already."""
 
     @classmethod
-    def from_message(cls, message: Message) -> "TopicValue":
+    def from_message(cls, message: Message, content: Content | None = None) -> "TopicValue":
         topic = place_of(message.broker, message.topic)
-        return cls(topic, message.payload, message.received_at, message.retain)
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A payload, read. ``document`` is the value as JSON text, or None."""
-
-    document: str | None
-    quality: Quality
+        return cls(topic, message.payload, message.received_at, message.retain, content)
 
 
 def read_payload(payload: bytes) -> Content:
     """Read a payload; whatever it holds, the result can be stored as JSON in PostgreSQL."""
     if len(payload) > MAX_VALUE_BYTES:
         return Content(None, Quality.LARGE)
+    return _read_fast(payload) or _read_slowly(payload)
+
+
+def _read_fast(payload: bytes) -> Content | None:
+    """The payload as JSON; None where there is anything about it that needs a second look."""
+    if b"\\u0000" in payload or _LONG_NUMBER.search(payload):
+        return None
+    try:
+        value: JsonValue = _read_json(payload)
+        document = _write_json(value).decode()
+    except (ValueError, RecursionError):
+        return None
+    return Content(document, Quality.GOOD, value, True)
+
+
+def _read_slowly(payload: bytes) -> Content:
     try:
         text = payload.decode()
     except UnicodeDecodeError:
         return Content(None, Quality.BINARY)
     if "\x00" in text:
         return Content(None, Quality.BINARY)
-    document = _as_json(text)
-    return Content(json.dumps(text) if document is None else document, Quality.GOOD)
+    return _as_json(text) or Content(json.dumps(text), Quality.GOOD, text)
 
 
-def _as_json(text: str) -> str | None:
-    """The canonical text of a JSON payload; None where it is no JSON, or JSON that PostgreSQL refuses."""
+def _as_json(text: str) -> Content | None:
+    """A JSON payload; None where it is no JSON, or JSON that PostgreSQL refuses."""
     try:
         value: JsonValue = json.loads(text)
         # Written anew: this is where NaN, 1e999, and numbers of 5,000 digits are found out.
@@ -70,4 +98,4 @@ def _as_json(text: str) -> str | None:
         document.encode()  # a lone surrogate, written as an escape
     except (ValueError, RecursionError):
         return None
-    return None if "\\u0000" in document else document
+    return None if "\\u0000" in document else Content(document, Quality.GOOD, value, True)

@@ -6,14 +6,31 @@ from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
 from appliance.bus.address import BusAddress
+from appliance.bus.buffered import BufferedSocket
 from appliance.bus.ports import Will
 
 
+class BufferedClient(Client):
+    """For an event loop that drains its socket (`BufferedSocket`) once per turn."""
+
+    def _create_socket(self) -> BufferedSocket:
+        sock = super()._create_socket()
+        assert isinstance(sock, socket.socket)
+        _send_at_once(None, None, sock)
+        return BufferedSocket(sock)
+
+
 def make_client(
-    address: BusAddress, client_id: str, *, clean: bool, timeout: float, will: Will | None = None
+    address: BusAddress,
+    client_id: str,
+    *,
+    clean: bool,
+    timeout: float,
+    will: Will | None = None,
+    kind: type[Client] = Client,
 ) -> Client:
     """A client that is not connected. Raises BadBusAddress for certificates that cannot be read."""
-    client = Client(
+    client = kind(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         clean_session=clean,

@@ -26,10 +26,20 @@ def plain(value: Any, level: int = 0) -> JsonValue:
     """``value`` as JSON: containers are copied, what it cannot say (NaN, bytes, a date) becomes text."""
     if level > DEEPEST:
         return "nested too deeply"
+    kind = type(value)
+    if kind is str:
+        return plain_text(value)
+    if value is None or kind is int or kind is bool:
+        return value  # type: ignore[no-any-return]
+    if kind is dict:
+        return plain_object(value, level)
+    return _plain_other(value, level)
+
+
+def _plain_other(value: Any, level: int) -> JsonValue:
+    """What is rarer than text, whole numbers and objects: the checks above are on the path of every event."""
     if isinstance(value, str):
         return plain_text(str(value))
-    if value is None or isinstance(value, bool):
-        return value
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):

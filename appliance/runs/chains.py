@@ -8,12 +8,17 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
+
+from psycopg import AsyncConnection
 
 from appliance.bus.ports import Message
+from appliance.lib.jsontypes import JsonValue
 from appliance.tasks.matching import Fired, Refused
 
 log = logging.getLogger(__name__)
 
+_CHAIN = "SELECT inputs -> 'chain' FROM runs_run WHERE id = %s::uuid"
 _EVENT = re.compile(r"(?:^|/)millwright/[^/]+/events/[^/]+$")
 
 
@@ -44,3 +49,12 @@ def _length(payload: bytes) -> int:
         return 0
     chain = body.get("chain") if isinstance(body, dict) else None
     return max(0, chain) if isinstance(chain, int) else 0
+
+
+async def chain_of(connection: AsyncConnection[Any], run_id: JsonValue) -> int:
+    """How many runs started each other before the one that this event tells of."""
+    if not isinstance(run_id, str):
+        return 0
+    cursor = await connection.execute(_CHAIN, (run_id,))
+    row = await cursor.fetchone()
+    return row[0] if row and isinstance(row[0], int) else 0

@@ -138,6 +138,12 @@ def _beginnings(begun: dict[Identity, Change]) -> dict[str, Any]:
     }
 
 
+async def any_due(connection: AsyncConnection[Any]) -> bool:
+    """Whether ``due`` has anything to do."""
+    row = await (await connection.execute(holds_sql.ANY_DUE)).fetchone()
+    return bool(row and row[0])
+
+
 async def due(connection: AsyncConnection[Any], table: TriggerTable) -> list[Fired]:
     """Take every hold whose time has come, in the caller's transaction: it fires there, or stays due.
 

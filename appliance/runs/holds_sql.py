@@ -33,6 +33,12 @@ WHERE (h.task_id, h.trigger, h.key) = (n.task_id, n.trigger, n.key)
 RETURNING h.task_id, h.trigger, h.key, h.fired, clock_timestamp() - h.since
 """
 
+# What the two statements below would find: asked ten times a second, without a transaction.
+ANY_DUE = """
+SELECT EXISTS (SELECT 1 FROM tasks_hold WHERE NOT fired
+    AND (due_at <= clock_timestamp() OR since > clock_timestamp() + interval '1 second'))
+"""
+
 # A clock that was set back: what began in the future begins now, so that it lasts one more length at most.
 BEGIN_AGAIN = """
 UPDATE tasks_hold SET since = clock_timestamp(), due_at = clock_timestamp() + length

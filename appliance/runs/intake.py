@@ -2,40 +2,36 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.bus.last import LastValues
 from appliance.bus.ports import Delivery
 from appliance.bus.services import TopicValue, remember
-from appliance.events import OccurrenceRecorded
+from appliance.bus.values import read_payload
 from appliance.events.services import record_many_async
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
-from appliance.lib.identity import uuid7
-from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.lib.plain import plain_object
+from appliance.lib.jsontypes import JsonObject
 from appliance.runs import holds, sql, tally
 from appliance.runs.admission import admit
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer_async
-from appliance.runs.chains import chained
-from appliance.runs.followers import identity_of, only_new
+from appliance.runs.chains import chain_of, chained
+from appliance.runs.fired import acknowledge, events_of, marked, new_run, occurrence_row
+from appliance.runs.followers import only_new
 from appliance.runs.lending import lent
 from appliance.runs.reflex.committer import Arrival
 from appliance.runs.reflex.flight import Launched
 from appliance.runs.reflex.lane import ReflexLane
-from appliance.runs.services import run_parameters, run_wanted
+from appliance.runs.services import run_parameters
 from appliance.runs.tally import Batch, beyond_limit
 from appliance.tasks.matching import Fired, Refused, TriggerTable
-from appliance.tasks.ports import Admission, NewRun
 from appliance.tasks.sql import INSERT_OCCURRENCE
 
 log = logging.getLogger(__name__)
@@ -45,8 +41,6 @@ MOST_UNTOLD = 2000
 
 LONGEST_CHAIN = 8
 """How many runs may start each other by way of events before the chain is cut."""
-
-_CHAIN = "SELECT inputs -> 'chain' FROM runs_run WHERE id = %s::uuid"
 
 
 class NotArmed(MillwrightError):
@@ -83,18 +77,24 @@ class Intake:
         return self.table
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> None:
-        """Commit a batch, acknowledge it, hint. A raised error leaves it unacknowledged: it will come again."""
+        """Commit a batch, acknowledge it, hint. A raised error leaves it unacknowledged: it will come again.
+
+        Where commits do not wait for the disk, the acknowledgement does, after this has returned.
+        """
         now, table = self._clock.now(), self._armed
         batch, values = Batch(), []
         for delivery in deliveries:
             message = delivery.message
+            content = read_payload(message.payload)
             if not message.retain:
                 reader = self.last.reader(now)
-                found = table.match_message(message.topic, message.payload, now, reader, message.broker)
+                found = table.match_message(
+                    message.topic, message.payload, now, reader, message.broker, content
+                )
                 found = chained(found, message, LONGEST_CHAIN)
-                batch.take([_marked(one) for one in found] if message.dup else found)
-            values.append(TopicValue.from_message(message))
-            self.last.take(message)
+                batch.take([marked(one) for one in found] if message.dup else found)
+            values.append(TopicValue.from_message(message, content))
+            self.last.take(message, content)
         reach("intake.before_commit")
         if self.reflex is not None:
             launched = self._launch(self.reflex, batch, now)
@@ -102,13 +102,17 @@ class Intake:
         else:
             run_ids = await self.commit(batch, now, values)
         reach("intake.after_commit")
-        for delivery in deliveries:
-            reach("intake.before_ack")
-            delivery.ack()
         self.received += len(deliveries)
-        reach("intake.after_ack")
-        if run_ids:
-            self._hint(run_ids)
+
+        def settled() -> None:
+            acknowledge(deliveries)
+            if run_ids:
+                self._hint(run_ids)
+
+        if self.reflex is not None:
+            self.reflex.once_durable(settled)
+        else:
+            settled()
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -127,7 +131,7 @@ class Intake:
         for kind, data in events:
             if not self._armed.listens(kind):
                 continue
-            chain = await _chain_of(connection, data.get("run_id"))
+            chain = await chain_of(connection, data.get("run_id"))
             if chain >= LONGEST_CHAIN:
                 log.warning("event %s: a chain of %d runs that start each other is cut", kind, chain)
                 continue
@@ -151,7 +155,7 @@ class Intake:
         fired, batch.fired = batch.fired, []
         for one in fired:
             (batch.launched if reflex.takes(one.armed) else batch.fired).append(one)
-        return [reflex.launch(_new_run(one, now), now) for one in batch.launched]
+        return [reflex.launch(new_run(one, now), now) for one in batch.launched]
 
     async def _arrive(
         self,
@@ -188,9 +192,12 @@ class Intake:
     async def holds_due(self) -> list[UUID]:
         """Fire every hold whose time has come; gives the new runs. The caller hints."""
         table = self._armed
-        async with lent(self._pool) as connection, connection.transaction():
-            batch = Batch(fired=await holds.due(connection, table))
-            return await self._write(connection, batch, self._clock.now())
+        async with lent(self._pool) as connection:
+            if not await holds.any_due(connection):
+                return []
+            async with connection.transaction():
+                batch = Batch(fired=await holds.due(connection, table))
+                return await self._write(connection, batch, self._clock.now())
 
     async def prune(self) -> None:
         await holds.forget(self._pool)
@@ -216,7 +223,7 @@ class Intake:
             noted = await answer_async(connection, holds.take(batch.held))
             beyond += noted.refused
             batch.notes += noted.notes
-        wanted = [_new_run(fired, now) for fired in batch.fired]
+        wanted = [new_run(fired, now) for fired in batch.fired]
         admissions = await answer_async(connection, admit(wanted))
         beyond += beyond_limit(batch.fired, admissions)
         batch.refused += beyond
@@ -225,8 +232,8 @@ class Intake:
         async with connection.pipeline():
             cursor = connection.cursor()
             if seen:
-                await cursor.executemany(INSERT_OCCURRENCE, [_occurrence(new, a, now) for new, a in seen])
-                await record_many_async(connection, _events(seen))
+                await cursor.executemany(INSERT_OCCURRENCE, [occurrence_row(new, a, now) for new, a in seen])
+                await record_many_async(connection, events_of(seen))
             if runs:
                 await cursor.executemany(sql.INSERT_RUN, [run_parameters(r, now) for r in runs])
             held_back = [{"id": new.id} for new, admission in seen if admission.waits]
@@ -236,74 +243,3 @@ class Intake:
             if late:
                 await connection.execute(tally.COUNT, tally.counters(late, now))
         return [run.id for run in runs]
-
-
-def _marked(decision: Fired | Refused) -> Fired | Refused:
-    """The broker sends it a second time: it may have been taken the first time, just before a crash."""
-    if isinstance(decision, Refused):
-        return decision
-    event = decision.inputs.get("event")
-    marked = {**(event if isinstance(event, dict) else {}), "redelivered": True}
-    return replace(
-        decision, inputs={**decision.inputs, "event": marked}, reason=f"{decision.reason}, sent again"
-    )
-
-
-async def _chain_of(connection: AsyncConnection[Any], run_id: JsonValue) -> int:
-    """How many runs started each other before the one that this event tells of."""
-    if not isinstance(run_id, str):
-        return 0
-    cursor = await connection.execute(_CHAIN, (run_id,))
-    row = await cursor.fetchone()
-    return row[0] if row and isinstance(row[0], int) else 0
-
-
-def _new_run(fired: Fired, now: datetime) -> NewRun:
-    armed = fired.armed
-    event = fired.inputs.get("event")
-    chain = event.get("chain") if isinstance(event, dict) else None
-    depth = chain + 1 if isinstance(chain, int) else 0
-    return NewRun(
-        id=uuid7(),
-        task_id=armed.task_id,
-        version_id=armed.version_id,
-        definition=armed.definition,
-        principal=f"trigger:{armed.definition.name}/{armed.trigger.id}",
-        origin=armed.trigger.kind,
-        trigger=armed.trigger.id or "",
-        inputs={**plain_object(fired.inputs), "chain": depth},
-        reason=fired.reason,
-        occurrence_id=identity_of(fired) or uuid7(),
-        wanted_at=now,
-    )
-
-
-def _occurrence(run: NewRun, admission: Admission, now: datetime) -> dict[str, Any]:
-    return {
-        "id": run.occurrence_id,
-        "task_id": run.task_id,
-        "trigger": run.trigger,
-        "due_at": now,
-        "state": admission.state.value,
-        "reason": (run.reason if admission.runs else admission.reason)[:500],
-        "event": Jsonb(run.inputs),
-        "run_id": run.id if admission.runs else None,
-    }
-
-
-def _events(seen: Sequence[tuple[NewRun, Admission]]) -> list[Any]:
-    events: list[Any] = []
-    for run, admission in seen:
-        events.append(
-            OccurrenceRecorded(
-                occurrence_id=str(run.occurrence_id),
-                task=run.definition.name,
-                trigger=run.trigger,
-                state=admission.state.value,
-                reason="" if admission.runs else admission.reason,
-                run_id=str(run.id) if admission.runs else "",
-            )
-        )
-        if admission.runs:
-            events.append(run_wanted(run, admission))
-    return events

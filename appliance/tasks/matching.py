@@ -8,6 +8,7 @@ from typing import Any
 
 from appliance.bus.places import OWN, place_of
 from appliance.bus.topics import TopicTable, parse_pattern
+from appliance.bus.values import Content
 from appliance.expressions import ExpressionError, StateNeeded, StateReader, truth
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.tasks.definition import TaskDefinition, Trigger
@@ -51,8 +52,13 @@ class PayloadError(ValueError):
     """The payload is not what the trigger says it is."""
 
 
-def decode(payload: bytes, kind: str) -> JsonValue:
-    """A payload as ``json``, ``number`` or ``text``. Raises PayloadError with what was expected."""
+def decode(payload: bytes, kind: str, content: Content | None = None) -> JsonValue:
+    """A payload as ``json``, ``number`` or ``text``. Raises PayloadError with what was expected.
+
+    ``content`` is what somebody has read of it already.
+    """
+    if content is not None and content.is_json and kind == "json" and _is_flat(payload):
+        return content.value
     try:
         text = payload.decode()
     except UnicodeDecodeError:
@@ -68,6 +74,11 @@ def decode(payload: bytes, kind: str) -> JsonValue:
     if kind == "number" and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise PayloadError(f"expected a number, got {text[:80]!r}")
     return value
+
+
+def _is_flat(payload: bytes) -> bool:
+    """Whether it cannot be too deep, whatever stands in it."""
+    return payload.count(b"[") + payload.count(b"{") <= DEEPEST
 
 
 def _deeper_than(value: JsonValue, most: int) -> bool:
@@ -130,11 +141,15 @@ class TriggerTable:
         now: datetime,
         state: StateReader | None = None,
         broker: str = OWN,
+        content: Content | None = None,
     ) -> list[Fired | Refused]:
-        """What each trigger on this topic of this broker makes of the message; ``state`` reads last values."""
+        """What each trigger on this topic of this broker makes of the message; ``state`` reads last values.
+
+        ``content`` is the payload as it was read already.
+        """
         table = self._topics.get(broker)
         return [
-            self._decide_message(armed, names, captured, topic, payload, now, state)
+            self._decide_message(armed, names, captured, topic, payload, now, state, content)
             for (armed, names), captured in (table.match(topic) if table else ())
         ]
 
@@ -162,13 +177,14 @@ class TriggerTable:
         payload: bytes,
         now: datetime,
         state: StateReader | None,
+        content: Content | None,
     ) -> Fired | Refused:
         mqtt = armed.trigger.mqtt
         assert mqtt is not None
         broker = mqtt.broker or OWN
         seen: JsonObject = {"topic": topic, "payload": payload[:EVENT_KEPT].decode(errors="replace")}
         try:
-            value = decode(payload, mqtt.payload)
+            value = decode(payload, mqtt.payload, content)
         except PayloadError as error:
             return Refused(armed, str(error), seen, failed=True)
         captures: JsonObject = dict(zip(names, captured, strict=True))

@@ -17,45 +17,18 @@ from appliance.audit.services import AuditEntry
 from appliance.expressions import ExpressionError, truth
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.lib.plain import plain
+from appliance.lib.plain import plain, plain_object, plain_text
 from appliance.outbox.ports import OutboxItem
 from appliance.runs.domain import RunState, StepState, Waiting
 from appliance.runs.ledger import StepWrite
 from appliance.runs.plan import Ambiguous, Next, Progress, attempts_allowed, next_step, settle_failure
 from appliance.runs.recorder import as_row, refusal_of, with_gate
+from appliance.runs.reflex.intent import Decide, End, Intent, at_once
 from appliance.runs.scope import step_scope
-from appliance.safety.gate import Action, Decision, Verdict
+from appliance.safety.gate import Action, Decision
 from appliance.tasks.definition import StepSpec, TaskDefinition
 from appliance.tasks.matching import event_scope
 from appliance.tasks.ports import NewRun
-
-
-class Decide(Protocol):
-    """The gate, for a switch that was read with the last commit."""
-
-    def __call__(self, action: Action) -> Verdict: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A step that passed the gate and must not act before its audit record is committed."""
-
-    following: Next
-    effect: EffectClass
-    arguments: JsonObject
-    action: Action
-    rule: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """What the run's row will say. A state that is not final hands the run over to the worker lane."""
-
-    state: RunState
-    reason: str = ""
-    waiting_for: Waiting | None = None
-    wake_at: datetime | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -71,12 +44,15 @@ class Flight:
     end: End | None = None
     refused: list[AuditEntry] = field(default_factory=list)
     """What the audit record gets of the steps that the gate denied."""
+    run_id: str = ""
+    """The run's identifier as text, made once."""
 
     @classmethod
     def of(cls, run: NewRun, now: datetime) -> "Flight":
         base = event_scope(run.definition, run.inputs, now)
-        base["run"] = {"id": str(run.id), "origin": run.origin, "trigger": run.trigger}
-        return cls(run, now, base)
+        run_id = str(run.id)
+        base["run"] = {"id": run_id, "origin": run.origin, "trigger": run.trigger}
+        return cls(run, now, base, run_id=run_id)
 
     @property
     def definition(self) -> TaskDefinition:
@@ -122,7 +98,7 @@ class Flight:
                 following, StepState.SKIPPED, EffectClass.PURE, None, StepResult(Status.SUCCEEDED), now
             )
             return None
-        arguments = kind.arguments(spec.params, scope, state)
+        arguments = plain_object(kind.arguments(spec.params, scope, state))
         effect = EffectClass(spec.effect) if spec.effect else kind.effect(spec.params)
         if effect is not EffectClass.PURE and self._plant_is_closed(scope, state):
             self.hand_over("the plant's state holds it back")
@@ -259,9 +235,9 @@ class Flight:
             finished_at=None if state in (StepState.INTENT, StepState.WAITING) else now,
             input=arguments,
             output=plain(result.output),
-            detail=with_gate(result.detail, rule) or None,
-            error=result.error,
-            checkpoint=result.checkpoint,
+            detail=plain_object(detail) if (detail := with_gate(result.detail, rule)) else None,
+            error=plain_text(result.error),
+            checkpoint=plain_object(result.checkpoint) if result.checkpoint else None,
             due_at=due_at,
         )
         self.writes.append(write)
@@ -272,17 +248,6 @@ class Perform(Protocol):
     """Performs one step; wired by the lane."""
 
     def __call__(self, flight: Flight, intent: Intent) -> Coroutine[Any, Any, StepResult]: ...
-
-
-def at_once(work: Coroutine[Any, Any, StepResult]) -> StepResult:
-    """The result of a pure step, which has nothing to wait for."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        result: StepResult = done.value
-        return result
-    work.close()
-    raise RuntimeError("a pure, instant step must not wait")
 
 
 Launched = tuple[Flight, Intent | None]

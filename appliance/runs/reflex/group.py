@@ -1,13 +1,14 @@
 """What one group commit carries, as the texts that the database function takes: pure."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
-from appliance.audit.chain import AuditEntry, body_of
+import msgspec
+
+from appliance.audit.chain import LONGEST_DETAIL, AuditEntry, body_of
 from appliance.bus.services import TopicValue, last_of_each
 from appliance.events import Event, OccurrenceRecorded, RunChanged, StepChanged
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -15,7 +16,8 @@ from appliance.lib.plain import plain
 from appliance.runs.domain import FINAL, Priority
 from appliance.runs.ledger import StepWrite
 from appliance.runs.reflex.choice import LaneName
-from appliance.runs.reflex.flight import Flight, Intent
+from appliance.runs.reflex.flight import Flight
+from appliance.runs.reflex.intent import Intent
 
 LARGEST_RECORD = 48 * 1024
 """Bytes of intents in one audit record, roughly; a group with more gets several."""
@@ -51,29 +53,24 @@ class Group:
         return (entry for flight in self.landed for entry in flight.refused)
 
 
-def _special(value: Any) -> JsonValue:
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return plain(value)
+_encode = msgspec.json.Encoder().encode
+"""Takes identifiers and times as they are. It writes a number that JSON has no word for as null: see `_text`."""
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 
 
-_ENCODER = json.JSONEncoder(
-    default=_special, ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
-)
+def _text(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The rows as JSON that PostgreSQL takes, or None for no rows.
 
-
-def _text(rows: Sequence[JsonObject]) -> str | None:
-    """The rows as JSON that PostgreSQL takes. Every value is washed only where the text shows that one must be."""
+    What comes from outside was washed (`lib.plain`) where it came in. All is washed once more only where the text
+    shows that it must be.
+    """
     if not rows:
         return None
     try:
-        text = _ENCODER.encode(rows)
-        text.encode()
-    except ValueError:  # NaN, or half of a surrogate pair
-        text = ""
-    return text if text and "\\u0000" not in text else json.dumps(plain(rows))
+        text = _encode(rows)
+    except (ValueError, TypeError, RecursionError):  # half of a surrogate pair, a value of a foreign type
+        return json.dumps(plain(rows))
+    return json.dumps(plain(rows)) if b"\\u0000" in text else text.decode()
 
 
 def _occurrence(flight: Flight) -> dict[str, Any]:
@@ -95,7 +92,7 @@ def _run(flight: Flight, now: datetime) -> dict[str, Any]:
     assert end is not None
     timeout = run.definition.timeout
     return {
-        "id": run.id,
+        "id": flight.run_id,
         "task_id": run.task_id,
         "version_id": run.version_id,
         "occurrence_id": run.occurrence_id,
@@ -117,7 +114,7 @@ def _run(flight: Flight, now: datetime) -> dict[str, Any]:
 
 def _step(flight: Flight, write: StepWrite) -> dict[str, Any]:
     return {
-        "run_id": flight.run.id,
+        "run_id": flight.run_id,
         "step": write.step,
         "attempt": write.attempt,
         "position": write.position,
@@ -142,7 +139,7 @@ def _item(item: Any) -> dict[str, Any]:
         "key": item.key[:300],
         "platform": item.platform[:64],
         "conversation": item.conversation[:200] if item.conversation else None,
-        "message": item.message,
+        "message": plain(item.message),
         "run_id": item.run_id,
         "step_id": (item.step_id or "")[:100],
         "priority": item.priority,
@@ -154,7 +151,7 @@ def _events(flight: Flight) -> Iterable[Event]:
     """What happened, told when it is over: an instant run is never seen on its way."""
     run, end = flight.run, flight.end
     assert end is not None
-    run_id, task = str(run.id), run.definition.name
+    run_id, task = flight.run_id, run.definition.name
     yield OccurrenceRecorded(
         occurrence_id=str(run.occurrence_id), task=task, trigger=run.trigger, state="fired", run_id=run_id
     )
@@ -182,17 +179,6 @@ def _event(event: Event) -> JsonObject:
     return {"type": event.type, "subject": event.subject, "data": event.to_json()}
 
 
-def _record(entry: AuditEntry) -> JsonObject:
-    """A record for ``audit_append``: its body is the exact text that is hashed."""
-    return {
-        "at": entry.at.isoformat(timespec="microseconds"),
-        "kind": entry.kind,
-        "principal": entry.principal,
-        "subject": entry.subject,
-        "body": body_of(entry),
-    }
-
-
 def _audit(intents: Sequence[tuple[Flight, Intent]], now: datetime) -> Iterable[AuditEntry]:
     """One link of the chain for all intents of the commit, or a few where they are long."""
     rows: list[JsonValue] = []
@@ -209,9 +195,26 @@ def _audit(intents: Sequence[tuple[Flight, Intent]], now: datetime) -> Iterable[
         yield AuditEntry("steps.intent", "box", "reflex", {"steps": rows}, now)
 
 
+def _record(entry: AuditEntry) -> JsonObject:
+    """A record for ``audit_append``: its body is the exact text that is hashed, as `audit.chain.body_of` makes it."""
+    about: JsonObject = {
+        "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "kind": entry.kind,
+        "principal": entry.principal,
+        "subject": entry.subject,
+    }
+    try:
+        body = _encode_sorted({**about, "detail": entry.detail}).decode()
+    except (ValueError, TypeError, RecursionError):
+        body = ""
+    if not body or len(body) > LONGEST_DETAIL or "\\u0000" in body:
+        body = body_of(entry)
+    return {**about, "body": body}
+
+
 def _intent(flight: Flight, intent: Intent) -> JsonObject:
     return {
-        "step": f"{flight.run.id}/{intent.following.spec.id}",
+        "step": f"{flight.run_id}/{intent.following.spec.id}",
         "task": flight.definition.name,
         "principal": flight.run.principal,
         "kind": intent.following.spec.type,

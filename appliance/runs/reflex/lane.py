@@ -18,9 +18,12 @@ from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.runs.domain import Priority, RunState
 from appliance.runs.reflex.choice import LaneName, lane_of
-from appliance.runs.reflex.committer import Arrival, Committer, Fenced
-from appliance.runs.reflex.flight import Flight, Intent
+from appliance.runs.reflex.committer import Arrival, Committer
+from appliance.runs.reflex.flight import Flight
+from appliance.runs.reflex.intent import Intent
 from appliance.runs.reflex.recovery import DefinitionOf, recover
+from appliance.runs.reflex.unflushed import Unflushed
+from appliance.runs.reflex.writer import Fenced, GroupWriter
 from appliance.safety.gate import Action, Gate, Verdict
 from appliance.tasks.matching import Armed
 from appliance.tasks.ports import NewRun
@@ -32,7 +35,11 @@ MOST_ALOFT = 2000
 
 
 class ReflexLane:
-    """``hint`` tells workers and browsers what was committed; ``on_fenced`` ends this reactor."""
+    """``hint`` tells workers and browsers what was committed; ``on_fenced`` ends this reactor.
+
+    ``acts_after_disk=False`` is for the crash-safe mode: a run acts when its intent is committed, while the disk
+    is still writing it; what is acknowledged waits for the disk all the same.
+    """
 
     def __init__(
         self,
@@ -44,6 +51,8 @@ class ReflexLane:
         hint: Callable[[Sequence[UUID]], None],
         definition_of: DefinitionOf,
         on_fenced: Callable[[], None] = lambda: None,
+        *,
+        acts_after_disk: bool = True,
     ) -> None:
         self._pool = pool
         self._clock = clock
@@ -53,10 +62,14 @@ class ReflexLane:
         self._hint = hint
         self._definition_of = definition_of
         self._on_fenced = on_fenced
-        self._committer = Committer(pool, clock, self._intended, self._landed)
+        self._unflushed = None if acts_after_disk else Unflushed(pool)
+        self._writer = GroupWriter(pool, self._unflushed)
+        self._committer = Committer(self._writer, clock, self._intended, self._landed)
+        if self._unflushed is not None:
+            self._unflushed.on_lost = self._committer.mend
         self._lanes: dict[int, LaneName] = {}
         self._acting: set[asyncio.Task[None]] = set()
-        self._job: asyncio.Task[None] | None = None
+        self._jobs: list[asyncio.Task[None]] = []
         self.performed = self.handed_over = 0
 
     # --- life ---------------------------------------------------------------------------------------
@@ -65,12 +78,14 @@ class ReflexLane:
         """Fence earlier reactors off, queue what they left in the air, and begin to commit."""
         async with self._pool.connection() as connection:
             await self._gate.follow(connection)
-        settled = await self._committer.take_over()
+        settled = await self._writer.take_over()
         left = await recover(self._pool, settled, self._definition_of, self._clock.now())
         if left:
             log.info("took over %d run(s) of an earlier reactor", len(left))
             self._hint(left)
-        self._job = asyncio.create_task(self._commit(), name="reflex lane")
+        self._jobs = [asyncio.create_task(self._commit(), name="reflex lane")]
+        if self._unflushed is not None:
+            self._jobs.append(asyncio.create_task(self._unflushed.run(), name="reflex lane flush"))
 
     async def _commit(self) -> None:
         try:
@@ -86,7 +101,7 @@ class ReflexLane:
                 await self._committer.settled()
         except TimeoutError:
             log.warning("%d run(s) in the air are left to recovery", self._committer.aloft)
-        jobs = [*self._acting, *([self._job] if self._job else [])]
+        jobs = [*self._acting, *self._jobs]
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
@@ -112,6 +127,13 @@ class ReflexLane:
     async def arrive(self, arrival: Arrival) -> Sequence[UUID]:
         """Commit a batch of events with the runs that they launch."""
         return await self._committer.arrive(arrival)
+
+    def once_durable(self, call: Callable[[], None]) -> None:
+        """Call when what is committed now is on the disk: at once, unless commits do not wait for it."""
+        if self._unflushed is None:
+            call()
+        else:
+            self._unflushed.once_durable(call)
 
     # --- acting -------------------------------------------------------------------------------------
 
@@ -164,7 +186,7 @@ class ReflexLane:
             task_id=run.task_id,
             task_name=flight.definition.name,
             attempt=intent.following.attempt,
-            key=f"{run.id}/{spec.id}",
+            key=f"{flight.run_id}/{spec.id}",
             principal=run.principal,
             priority=Priority(flight.definition.priority).rank,
             now=intent.at,

@@ -123,6 +123,18 @@ BEGIN_GENERATION = """
 UPDATE runs_reflex SET generation = generation + 1 RETURNING generation, commit_number, settled
 """
 
+REACHED = "SELECT generation, commit_number FROM runs_reflex"
+
+# Commits that do not wait for the disk, on the lane's own connection (see `unflushed`).
+DO_NOT_WAIT_FOR_DISK = "SET synchronous_commit = off"
+WAIT_FOR_DISK = "SET LOCAL synchronous_commit = on"
+
+# Its own commit waits for the disk, and with it for every commit before it: what it reads is safe when it ends.
+# A message in the log is what makes PostgreSQL write anything at all.
+FLUSH = """
+SELECT generation, commit_number, pg_logical_emit_message(true, 'millwright.flush', '') FROM runs_reflex
+"""
+
 # What an earlier reactor acknowledged and did not bring to its end: an occurrence whose run is not there.
 UNSETTLED = """
 SELECT o.id, o.task_id, o.trigger, o.due_at, o.reason, o.event, o.run_id, o.version_id

@@ -34,8 +34,9 @@ async def test_the_socket_does_not_wait_to_fill_packets(broker: Broker) -> None:
     async with Desk(broker.url) as desk:
         client = await desk.client("any", clean=True)
         assert client._connection
-        assert client._connection._socket
-        assert client._connection._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        sock = client._connection._flow.socket
+        assert sock
+        assert sock.raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 async def test_a_handler_that_fails_for_one_message_does_not_stop_the_others(broker: Broker) -> None:

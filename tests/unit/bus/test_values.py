@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.bus.values import MAX_VALUE_BYTES, Quality, read_payload
+from appliance.bus.values import MAX_VALUE_BYTES, Quality, _read_fast, read_payload
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,29 @@ def test_no_payload_breaks_the_reading(payload: bytes) -> None:
         json.loads(content.document)
         content.document.encode()
         assert "\x00" not in content.document
+
+
+@pytest.mark.parametrize(
+    ("payload", "value", "is_json"),
+    [
+        (b'{"a": [1, 2.5, "x"]}', {"a": [1, 2.5, "x"]}, True),
+        (b"123456789012345678901234567890", 123456789012345678901234567890, True),
+        (b"1" * 400, int("1" * 400), True),
+        (b"1e-400", 0.0, True),
+        ('{"°": "é"}'.encode(), {"°": "é"}, True),
+        (b"ON", "ON", False),
+        (b"NaN", "NaN", False),
+    ],
+)
+def test_the_value_is_read_once_for_all(payload: bytes, value: object, is_json: bool) -> None:
+    content = read_payload(payload)
+    assert content.document is not None
+    assert content.value == json.loads(content.document) == value
+    assert content.is_json is is_json
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
+def test_both_readers_say_the_same(value: object) -> None:
+    payload = json.dumps(value).encode()
+    fast = _read_fast(payload)
+    assert fast is None or fast.value == json.loads(payload) == json.loads(fast.document or "")

@@ -55,7 +55,7 @@ class Reactor:
 class MakeReactor(Protocol):
     """A new life of the reactor; ``text`` is a file of tasks to load first."""
 
-    async def __call__(self, text: str = "") -> Reactor: ...
+    async def __call__(self, text: str = "", *, acts_after_disk: bool = True) -> Reactor: ...
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def reactor(engine: Engine) -> AsyncIterator[MakeReactor]:
 
     await sync_to_async(reset)()
 
-    async def make(text: str = "") -> Reactor:
+    async def make(text: str = "", *, acts_after_disk: bool = True) -> Reactor:
         if text:
             await engine.load(text)
         hinted: list[UUID] = []
@@ -89,6 +89,7 @@ async def reactor(engine: Engine) -> AsyncIterator[MakeReactor]:
             hinted.extend,
             DefinitionCache().get,
             lambda: fenced.append(True),
+            acts_after_disk=acts_after_disk,
         )
         intake.reflex = lane
         await lane.start()

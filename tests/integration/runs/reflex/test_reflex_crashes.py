@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection, OperationalError
 
-from appliance.runs.reflex.committer import Committer
+from appliance.runs.reflex.writer import GroupWriter
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.reflex.conftest import MakeReactor, Reactor, letter
 from tests.integration.runs.reflex.test_reflex_lane import ECHO, TELL
@@ -73,16 +73,16 @@ async def test_a_commit_whose_answer_was_lost_is_not_written_twice(
     engine: Engine, reactor: MakeReactor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = await reactor(TELL)
-    whole, lost = Committer._call, [True, True]
+    whole, lost = GroupWriter._call, [True, True]
 
-    async def loses(self: Committer, connection: AsyncConnection[Any], parameters: dict[str, Any]) -> bool:
+    async def loses(self: GroupWriter, connection: AsyncConnection[Any], parameters: dict[str, Any]) -> bool:
         answer = await whole(self, connection, parameters)
         if lost:
             lost.pop()
             raise OperationalError("the answer is lost")
         return answer
 
-    monkeypatch.setattr(Committer, "_call", loses)
+    monkeypatch.setattr(GroupWriter, "_call", loses)
     audited = await engine.count("audit_record")
     await here.deliver(letter("in/a", {"n": 1}))
     await here.settle()

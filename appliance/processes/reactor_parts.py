@@ -1,0 +1,186 @@
+"""What the reactor is made of, wired: the composition that only its process may do."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.bridges.hub import BridgeHub
+from appliance.bus.client import BusClient
+from appliance.bus.ports import BatchHandler
+from appliance.devices.connections import BrokerConnections, no_connections
+from appliance.devices.watch import DeviceWatch
+from appliance.events.hints import Hinter
+from appliance.lib.clock import SystemClock
+from appliance.lib.config import Config
+from appliance.outbox.network.domain import Edge
+from appliance.outbox.network.monitor import NetworkMonitor
+from appliance.outbox.sender import Sender
+from appliance.processes.backlog import Backlog
+from appliance.processes.box_topics import BoxTopics
+from appliance.processes.brokers import InboundBrokers
+from appliance.processes.chat import ChatCommands
+from appliance.processes.events_out import EventsOut
+from appliance.processes.follow import JournalFollower
+from appliance.processes.housekeeping import Housekeeping
+from appliance.processes.network import network_monitor
+from appliance.processes.outgoing import OutgoingBrokers
+from appliance.processes.own_topics import OwnTopics
+from appliance.processes.part_watch import PartWatch, checks_of
+from appliance.processes.parts import BoxServices, DefinitionCache
+from appliance.processes.sharing import Sharing
+from appliance.runs.intake import Intake
+from appliance.runs.receipts import Receipts
+from appliance.runs.reconciler import Reconciler
+from appliance.runs.reflex.lane import ReflexLane
+from appliance.runs.shards.keeper import ShardKeeper
+from appliance.runs.turns import Turns
+from appliance.safety.gate import Gate
+from appliance.sandbox.process.client import ProcessSandbox
+
+VERSION = "0.1.0"
+REFLEX_PATIENCE = 2.0
+"""Seconds that the reactor waits for a further broker; then the run goes to the worker, which waits longer."""
+
+Hint = Callable[[Sequence[UUID]], None]
+
+
+@dataclass(frozen=True)
+class Calls:
+    """What the parts call in the reactor."""
+
+    hint: Hint
+    deliver: BatchHandler
+    announce: Callable[[], Awaitable[None]]
+    network_changed: Callable[[Sequence[Edge]], None]
+    end: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Messaging:
+    """What talks MQTT."""
+
+    topics: BoxTopics
+    inbound: BusClient
+    outbound: BusClient
+    own: OwnTopics
+    events: EventsOut
+    brokers: InboundBrokers
+    others: OutgoingBrokers
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What makes runs of events, and keeps them going."""
+
+    intake: Intake
+    gate: Gate
+    reflex: ReflexLane
+    follower: JournalFollower
+    reconciler: Reconciler
+    turns: Turns
+    shards: ShardKeeper
+    backlog: Backlog
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What delivers, and what looks after the box and its devices."""
+
+    hub: BridgeHub
+    sender: Sender
+    network: NetworkMonitor
+    devices: DeviceWatch
+    parts: PartWatch
+    housekeeping: Housekeeping
+    sharing: Sharing
+
+
+class Builder:
+    """Makes the parts for one configuration and one pool; nothing of them runs yet."""
+
+    def __init__(
+        self, config: Config, pool: AsyncConnectionPool[Any], clock: SystemClock, hinter: Hinter, calls: Calls
+    ) -> None:
+        self._config = config
+        self._pool = pool
+        self._clock = clock
+        self._hinter = hinter
+        self._calls = calls
+
+    def engine(self, outbound: BusClient, others: OutgoingBrokers) -> Engine:
+        config, pool, clock, hint = self._config, self._pool, self._clock, self._calls.hint
+        intake = Intake(pool, clock, hint)
+        gate = Gate(config.home.path)
+        intake.reflex = reflex = ReflexLane(
+            pool,
+            clock,
+            gate,
+            BoxServices(outbound, ProcessSandbox(config.home.spawner_socket), others),
+            intake.last,
+            hint,
+            DefinitionCache().get,
+            self._calls.end,
+            acts_after_disk=config.power_safe,
+        )
+        return Engine(
+            intake=intake,
+            gate=gate,
+            reflex=reflex,
+            follower=JournalFollower(pool, intake, hint, self._hinter),
+            reconciler=Reconciler(pool, clock),
+            turns=Turns(pool),
+            shards=ShardKeeper(pool),
+            backlog=Backlog(clock.monotonic()),
+        )
+
+    def outgoing(self) -> tuple[BusClient, OutgoingBrokers]:
+        """Commands have a connection of their own, so that they never wait for what comes in."""
+        outbound = BusClient(
+            self._config.mqtt_url, self._client_id("reflex"), clean=True, box=self._config.home.id
+        )
+        return outbound, OutgoingBrokers(self._pool, self._config, "reactor", patience=REFLEX_PATIENCE)
+
+    def messaging(self, outbound: BusClient, others: OutgoingBrokers, intake: Intake) -> Messaging:
+        config = self._config
+        topics = BoxTopics(config.home.id)
+        return Messaging(
+            topics=topics,
+            outbound=outbound,
+            others=others,
+            inbound=BusClient(
+                config.mqtt_url,
+                self._client_id("reactor"),
+                clean=False,
+                box=config.home.id,
+                will=topics.will,
+                on_batch=self._calls.deliver,
+                on_connected=self._calls.announce,
+                session_file=config.home.data / "bus" / "reactor.json",
+            ),
+            own=OwnTopics(config.home.id, outbound, self._clock, self._calls.hint, VERSION),
+            events=EventsOut(self._pool, outbound, config.home.id, self._clock),
+            brokers=InboundBrokers(self._pool, config, intake.deliver),
+        )
+
+    def surroundings(self) -> Surroundings:
+        config, pool, clock = self._config, self._pool, self._clock
+        hub = BridgeHub(pool, ChatCommands(), clock, settings={"telegram_api": config.telegram_api})
+        network = network_monitor(pool, clock, config, self._calls.network_changed)
+        ours = "nats" in config.embedded
+        connections = BrokerConnections(config.home.path / "nats") if ours else no_connections
+        return Surroundings(
+            hub=hub,
+            sender=Sender(pool, hub, Receipts(pool, self._calls.hint), clock, away=network.away),
+            network=network,
+            devices=DeviceWatch(pool, clock, connections, self._hinter.poke),
+            parts=PartWatch(pool, clock, checks_of(config), self._hinter.poke),
+            housekeeping=Housekeeping(pool, clock, config),
+            sharing=Sharing(pool, clock),
+        )
+
+    def _client_id(self, role: str) -> str:
+        home = self._config.home
+        return f"{home.id}-{role}-{home.secret('mqtt_client')[:12]}"

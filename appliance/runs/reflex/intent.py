@@ -1,0 +1,51 @@
+"""What a run of the reflex lane is about to do, and how it ends."""
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from appliance.actions.contract import EffectClass, StepResult
+from appliance.lib.jsontypes import JsonObject
+from appliance.runs.domain import RunState, Waiting
+from appliance.runs.plan import Next
+from appliance.safety.gate import Action, Verdict
+
+
+class Decide(Protocol):
+    """The gate, for a switch that was read with the last commit."""
+
+    def __call__(self, action: Action) -> Verdict: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A step that passed the gate and must not act before its audit record is committed."""
+
+    following: Next
+    effect: EffectClass
+    arguments: JsonObject
+    action: Action
+    rule: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What the run's row will say. A state that is not final hands the run over to the worker lane."""
+
+    state: RunState
+    reason: str = ""
+    waiting_for: Waiting | None = None
+    wake_at: datetime | None = None
+
+
+def at_once(work: Coroutine[Any, Any, StepResult]) -> StepResult:
+    """The result of a pure step, which has nothing to wait for."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: StepResult = done.value
+        return result
+    work.close()
+    raise RuntimeError("a pure, instant step must not wait")

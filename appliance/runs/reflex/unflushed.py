@@ -1,0 +1,106 @@
+"""Commits that PostgreSQL has and the disk may not have yet, in the crash-safe mode.
+
+There a run acts when its intent is committed, without waiting for the disk. What PostgreSQL may still lose (one of its
+processes is killed, and it starts anew from the disk) is kept here, and written again if it is lost. A message
+is acknowledged only when its occurrence has reached the disk, so that nothing is lost either where the reactor is
+killed together with PostgreSQL: then the broker sends it again.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg import Error as DatabaseError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from appliance.runs.reflex import sql
+
+log = logging.getLogger(__name__)
+
+EVERY = 0.008
+"""Seconds between the end of one flush and the next, while there is something to flush."""
+AGAIN_AFTER = 0.2
+
+
+class Unflushed:
+    """Numbers are those of the commits. ``on_lost`` is called when the database has lost some of them."""
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+        self._pool = pool
+        self.on_lost: Callable[[], None] = lambda: None
+        self._kept: deque[tuple[int, dict[str, Any]]] = deque()
+        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
+        self._latest = self._durable = 0
+        self._wake = asyncio.Event()
+
+    def begin(self, number: int) -> None:
+        """A generation begins: all up to ``number`` is on the disk."""
+        self._latest = self._durable = number
+        self._kept.clear()
+
+    def keep(self, number: int, parameters: dict[str, Any] | None) -> None:
+        """Commit ``number`` stands; None where it has waited for the disk, and all before it has with it."""
+        self._latest = number
+        if parameters is None:
+            self._reached(number)
+        else:
+            self._kept.append((number, parameters))
+            self._wake.set()
+
+    def once_durable(self, call: Callable[[], None]) -> None:
+        """Call when everything that is committed now is on the disk."""
+        if self._durable >= self._latest:
+            call()
+        else:
+            self._waiting.append((self._latest, call))
+
+    def holds_after(self, number: int) -> bool:
+        """Whether every commit after ``number`` is kept here."""
+        first = self._kept[0][0] if self._kept else self._latest + 1
+        return first <= number + 1
+
+    def after(self, number: int) -> Iterable[dict[str, Any]]:
+        return [parameters for kept, parameters in self._kept if kept > number]
+
+    def _reached(self, number: int) -> None:
+        self._durable = max(self._durable, number)
+        while self._kept and self._kept[0][0] <= number:
+            self._kept.popleft()
+        while self._waiting and self._waiting[0][0] <= number:
+            _, call = self._waiting.popleft()
+            try:
+                call()
+            except Exception:
+                log.exception("what waited for the disk failed; the others go on")
+
+    async def run(self) -> None:
+        """Flush for ever: at once what comes alone, together what comes close upon it."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._durable < self._latest:
+                flushed = await self._flush()
+                if self._durable < self._latest:
+                    self._wake.set()
+                await asyncio.sleep(EVERY if flushed else AGAIN_AFTER)
+
+    async def _flush(self) -> bool:
+        upto = self._latest
+        try:
+            async with self._pool.connection() as connection:
+                row = await (await connection.execute(sql.FLUSH)).fetchone()
+        except (DatabaseError, PoolTimeout, OSError) as error:
+            log.warning("waiting for the database: %s", error)
+            return False
+        except Exception:
+            log.exception("a flush goes on after an error")
+            return False
+        assert row is not None
+        if row[1] < upto:
+            self.on_lost()
+            return False
+        self._reached(upto)
+        return True
