@@ -159,6 +159,8 @@ class StepContext:
     chain: int = 0
     command: Understood | None = None
     """What the gate made of the step's command, with the programs that it has looked at."""
+    unattended: bool = False
+    """Nobody is to be asked in this run."""
 
 
 class Params(BaseModel):

@@ -47,6 +47,7 @@ from appliance.runs.reflex.lane import ReflexLane
 from appliance.runs.shards.keeper import ShardKeeper
 from appliance.runs.turns import Turns
 from appliance.safety.allstop import adopt_file
+from appliance.safety.approvals.services import forget
 from appliance.safety.gate import Gate
 from appliance.sandbox.process.client import ProcessSandbox
 from appliance.tasks.arming import load_table
@@ -256,6 +257,9 @@ class Reactor:
         await self._turns.free_stranded()
         await self._reconciler.requeue_delivered()
         await self._reconciler.idle_splits()
+        await self._reconciler.answered()
+        await self._reconciler.asked_for_nothing()
+        await in_django(forget, self._clock.now())
         await self._reconciler.overdue_messages()
         silent = await self._reconciler.silent_triggers()
         if silent:

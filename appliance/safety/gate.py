@@ -15,23 +15,32 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from appliance.accounts.domain import Role, lower
+from appliance.accounts.principal import person_of
 from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.allstop import of_row
+from appliance.safety.approvals.domain import Terms
 from appliance.safety.patterns import LONGEST, refused
 from appliance.safety.stop import AllStop, StopFile
 from appliance.safety.understood import SCRIPTED, Understood, understand_action
+
+DEFAULT_TERMS = Terms()
 
 
 class Decision(StrEnum):
     ALLOW = "allow"
     HOLD = "hold"
     """Not now: the run waits and asks again."""
+    ASK = "ask"
+    """Only with a person's approval, on the verdict's terms: the run waits for it."""
     DENY = "deny"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate says, why, and by which rule; ``epoch`` is the all-stop's at that moment."""
+    """What the gate says, why, and by which rule; ``epoch`` is the all-stop's at that moment.
+
+    ``policy`` names the version that decided. ``terms`` belong to ASK: who is asked, and for how long.
+    """
 
     outcome: Decision
     reason: str = ""
@@ -39,6 +48,8 @@ class Verdict:
     epoch: int = 0
     command: Understood | None = None
     """What the action's command will do, for kinds that have one."""
+    policy: str = ""
+    terms: Terms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +76,7 @@ class Action:
     @property
     def username(self) -> str | None:
         """The person behind the principal, whose present role counts; None for triggers and the box."""
-        kind, _, rest = self.principal.partition(":")
-        if kind == "user":
-            return rest
-        return rest.partition("/")[0] if kind == "token" else None
+        return person_of(self.principal)
 
     @property
     def mqtt_account(self) -> str | None:
