@@ -98,7 +98,8 @@ class ChatCommands:
 
     def _approval(self, command: ChatCommand, person: User) -> str:
         """``approve K7Q2MX``, ``deny K7Q2MX too hot``, or what a button carries."""
-        ref, _, reason = command.argument.strip().partition(" ")
+        first, _, reason = command.argument.strip().partition(" ")
+        ref = first.strip(",:;，：；")
         if not ref:
             return gettext("Write approve or deny, and the code.")
         choice = _WORDS[command.verb]
