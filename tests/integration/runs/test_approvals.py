@@ -1,6 +1,10 @@
 """The gate asks a person: the run waits, and only an approval of exactly this lets it go on, once."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -18,6 +23,7 @@ from appliance.accounts.domain import Role
 from appliance.accounts.models import User
 from appliance.accounts.principal import BOX, CONSOLE, Principal
 from appliance.actions.contract import ActionRefused
+from appliance.lib.config import ROOT
 from appliance.processes.parts import DefinitionCache
 from appliance.runs import approvals, services
 from appliance.runs.executor import Executor
@@ -31,6 +37,7 @@ from appliance.safety.approvals.models import Approval
 from appliance.safety.approvals.services import Word
 from appliance.safety.gate import Action, Decision, Gate, Verdict
 from tests.integration.runs.conftest import Engine, Pool, task
+from tests.wait import wait_for_async
 
 VALVE = """    - {id: open, type: mqtt, topic: plant/valve, payload: "{{ state('plant/mode') }}"}\n"""
 PLAIN = "    - {id: open, type: mqtt, topic: plant/valve, payload: '1'}\n"
@@ -393,6 +400,47 @@ async def test_a_decision_while_the_run_is_not_yet_given_up_is_not_slept_through
     assert row["state"] in ("queued", "succeeded")
     await desk.perform(run_id)
     assert await desk.state(run_id) == "succeeded"
+
+
+async def test_whoever_decides_dies_before_the_workers_are_told(desk: Desk) -> None:
+    """Killed with the decision committed: the run is queued with it, and the worker's sweep finds it."""
+    run_id = await desk.asked()
+    (row,) = await desk.rows()
+    parts = connection.settings_dict
+    where = f"{quote(parts['USER'])}:{quote(parts['PASSWORD'] or '')}@{quote(parts['HOST'], safe='')}"
+    environment = {
+        **os.environ,
+        "MILLWRIGHT_HOME": str(desk.home),
+        "DATABASE_URL": f"postgresql://{where}:{parts['PORT'] or 5432}/{parts['NAME']}",
+        "MILLWRIGHT_CRASH_AT": "approval.after_decision:1:",
+    }
+    command = [sys.executable, str(ROOT / "manage.py"), "approvals", "approve", row.code]
+    done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert await desk.state(run_id) == "queued"
+    worker = desk.worker()
+    await worker._sweep()
+    await wait_for_async(lambda: worker.active == 0, 15, "the worker lets go of the run")
+    assert await desk.state(run_id) == "succeeded"
+    assert len(desk.world.published) == 1
+
+
+async def test_a_worker_that_dies_when_it_has_asked_asks_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(place: str) -> None:
+        if place == "worker.after_asking":
+            raise OSError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("appliance.runs.performer.reach", dies)
+        run_id = await desk.begin(task(PLAIN))
+        assert (await desk.perform(run_id))["state"] == "running"
+    await desk.recover(run_id)
+    await desk.perform(run_id)
+    assert await desk.state(run_id) == "waiting:approval"
+    assert [row.state for row in await desk.rows()] == ["open"]
+    assert await desk.count("outbox_item") == 1
 
 
 async def test_nobody_who_may_approve_ends_it_at_once(desk: Desk) -> None:
