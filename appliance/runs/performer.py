@@ -155,7 +155,6 @@ class Performer:
             states = await self._renderer.states(walk, partial(kind.arguments, spec.params), scope)
             verdict = await self._recorder.intend(walk, following, now, effect, arguments, states)
         if verdict.outcome is Decision.ASK:
-            reach("worker.after_asking")
             return Pause(Waiting.APPROVAL, verdict.reason, walk.asked_until)
         if verdict.outcome is Decision.HOLD:
             return Pause(Waiting.ALL_STOP, verdict.reason, now + timedelta(seconds=5))

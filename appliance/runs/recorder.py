@@ -11,6 +11,7 @@ from appliance.actions.contract import EffectClass, Status, StepResult
 from appliance.audit.services import AuditEntry
 from appliance.cache import services as cache
 from appliance.lib.clock import Clock
+from appliance.lib.crashpoints import reach
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain
 from appliance.outbox.services import enqueue
@@ -197,6 +198,8 @@ class Recorder:
 
     async def pause(self, walk: Walk, pause: Pause) -> None:
         """Give the run up until its time comes."""
+        if pause.waiting_for is Waiting.APPROVAL:
+            reach("worker.after_asking")
         await self._ledger.release(
             walk.lease,
             walk.definition.name,

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import connection, connections
 
 from appliance.accounts.domain import Role
 from appliance.accounts.models import User
@@ -387,7 +387,8 @@ async def test_a_decision_while_the_run_is_not_yet_given_up_is_not_slept_through
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody is faster than the worker: the row is committed, the run still running when they decide."""
-    pause, decided = Recorder.pause, []
+    pause = Recorder.pause
+    decided: list[Approval] = []
 
     async def late(self: Recorder, walk: Any, paused: Any) -> None:
         if not decided:
@@ -433,7 +434,7 @@ async def test_a_worker_that_dies_when_it_has_asked_asks_once(
             raise OSError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr("appliance.runs.performer.reach", dies)
+        patched.setattr("appliance.runs.recorder.reach", dies)
         run_id = await desk.begin(task(PLAIN))
         assert (await desk.perform(run_id))["state"] == "running"
     await desk.recover(run_id)

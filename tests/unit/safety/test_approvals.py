@@ -9,6 +9,7 @@ import pytest
 
 from appliance.accounts.domain import Role
 from appliance.accounts.principal import BOX, CONSOLE, Principal
+from appliance.lib.jsontypes import JsonObject
 from appliance.safety.approvals.domain import (
     GRACE,
     Asked,
@@ -25,7 +26,8 @@ from appliance.safety.approvals.shown import LONGEST, shown
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-MODE = {"plant/mode": {"value": "auto", "quality": "good", "at": "2026-11-28T12:00:00+00:00"}}
+SAID: JsonObject = {"value": "auto", "quality": "good", "at": "2026-11-28T12:00:00+00:00"}
+MODE: JsonObject = {"plant/mode": SAID}
 SUBJECT = Subject("mqtt", "idempotent", {"topic": "plant/valve", "payload": "1"}, 7, "v1", MODE)
 
 
@@ -76,8 +78,8 @@ def test_who_may_decide(asked: Asked, by: Principal, at: datetime, found: Refusa
         {"arguments": {"topic": "plant/valve", "payload": 1}},
         {"version_id": 8},
         {"policy": "v2"},
-        {"states": {"plant/mode": {**MODE["plant/mode"], "value": "manual"}}},
-        {"states": {"plant/mode": {**MODE["plant/mode"], "quality": "large"}}},
+        {"states": {"plant/mode": {**SAID, "value": "manual"}}},
+        {"states": {"plant/mode": {**SAID, "quality": "large"}}},
         {"states": {"plant/mode": None}},
         {"states": {}},
         {"states": {**MODE, "plant/door": {"value": 1, "quality": "good", "at": ""}}},
@@ -94,7 +96,7 @@ def test_what_differs_voids(change: dict[str, Any]) -> None:
 
 
 def test_the_same_value_said_again_is_no_drift() -> None:
-    later = {"plant/mode": {**MODE["plant/mode"], "at": "2026-11-28T12:20:00+00:00"}}
+    later: JsonObject = {"plant/mode": {**SAID, "at": "2026-11-28T12:20:00+00:00"}}
     assert drift(row(), replace(SUBJECT, states=later)) == ""
 
 
@@ -135,7 +137,11 @@ def test_a_denial_says_who_and_why() -> None:
 
 
 def test_the_script_is_shown_as_it_is_with_its_values_beside_it() -> None:
-    arguments = {"command": {"script": 'rm "$1"', "arguments": ["a b; reboot"]}, "cwd": "", "env": {"A": "1"}}
+    arguments: JsonObject = {
+        "command": {"script": 'rm "$1"', "arguments": ["a b; reboot"]},
+        "cwd": "",
+        "env": {"A": "1"},
+    }
     assert shown("shell", arguments).splitlines() == ['$ rm "$1"', "$1 = a b; reboot", 'env: {"A": "1"}']
 
 
