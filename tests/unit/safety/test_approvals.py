@@ -82,7 +82,7 @@ def test_who_may_decide(asked: Asked, by: Principal, at: datetime, found: Refusa
         {"states": {"plant/mode": {**SAID, "quality": "large"}}},
         {"states": {"plant/mode": None}},
         {"states": {}},
-        {"states": {**MODE, "plant/door": {"value": 1, "quality": "good", "at": ""}}},
+        {"states": {**MODE, "plant/door": SAID}},
     ],
 )
 def test_what_differs_voids(change: dict[str, Any]) -> None:
