@@ -44,7 +44,13 @@ class Answer:
 def wish_of(walk: Walk, following: Next, action: Action, verdict: Verdict, states: JsonObject) -> Wish:
     """The permission that this step needs to go on."""
     subject = Subject(
-        action.kind, action.effect, action.arguments, walk.row.version_id, verdict.policy, states
+        action.kind,
+        action.effect,
+        action.arguments,
+        walk.row.version_id,
+        verdict.policy,
+        states,
+        verdict.command.as_json() if verdict.command else None,
     )
     return Wish(
         run_id=walk.row.id,

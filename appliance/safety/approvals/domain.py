@@ -84,11 +84,13 @@ class Subject:
     version_id: int
     policy: str = ""
     states: JsonMapping | None = None
+    command: JsonMapping | None = None
+    """What the gate understood of its command, with the digests of the programs that it would run."""
 
     @property
     def digest(self) -> str:
         """SHA-256 of the action alone; policy and states are compared for themselves."""
-        return sha256_hex([self.kind, self.effect, self.arguments, self.version_id])
+        return sha256_hex([self.kind, self.effect, self.arguments, self.version_id, self.command])
 
 
 @dataclass(frozen=True, slots=True)

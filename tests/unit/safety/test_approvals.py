@@ -77,6 +77,7 @@ def test_who_may_decide(asked: Asked, by: Principal, at: datetime, found: Refusa
         {"arguments": {"topic": "plant/valve", "payload": "2"}},
         {"arguments": {"topic": "plant/valve", "payload": 1}},
         {"version_id": 8},
+        {"command": {"class": "destroy"}},
         {"policy": "v2"},
         {"states": {"plant/mode": {**SAID, "value": "manual"}}},
         {"states": {"plant/mode": {**SAID, "quality": "large"}}},
