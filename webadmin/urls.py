@@ -9,6 +9,7 @@ from webadmin.api.v1 import api
 from webadmin.pages import (
     accounts,
     api_docs,
+    approvals,
     audit,
     brokers,
     bus,
@@ -78,6 +79,9 @@ urlpatterns = [
     path("tasks/<str:name>/switch/", tasks.switch, name="task-switch"),
     path("tasks/<str:name>/start/", tasks.start, name="task-start"),
     path("calendar/", calendar.calendar_page, name="calendar"),
+    path("approvals/", approvals.approvals, name="approvals"),
+    path("approvals/code/", approvals.code, name="approval-code"),
+    path("approvals/<uuid:approval_id>/decide/", approvals.decide, name="approval-decide"),
     path("questions/<slug:code>/answer/", questions.answer, name="question-answer"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/<uuid:run_id>/", runs.run_page, name="run"),

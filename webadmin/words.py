@@ -56,6 +56,10 @@ WORDS: dict[str, Word] = {
     "sending": Word(_("under way"), "busy"),
     "delivered": Word(_("delivered"), "ok"),
     "expired": Word(_("expired"), "bad"),
+    "approved": Word(_("approved"), "ok"),
+    "denied": Word(_("denied"), "bad"),
+    "void": Word(_("void"), "off"),
+    "used": Word(_("approved"), "ok"),
     "shards": Word(_("its shards"), "wait"),
     "fired": Word(_("fired"), "ok"),
     "ran": Word(_("ran"), "ok"),
@@ -117,6 +121,19 @@ COMMANDS: dict[str, Word] = {
     "unknown": Word(_("not understood"), "wait"),
 }
 """What a command does, by its class (appliance/safety/commands)."""
+
+KINDS: dict[str, Text] = {
+    "shell": _("Run a command"),
+    "container": _("Run a container"),
+    "mqtt": _("Publish an MQTT message"),
+    "http": _("Call an address"),
+    "sql": _("Change a database"),
+    "notification": _("Send a message"),
+    "device_write": _("Change a device"),
+    "task": _("Run another task"),
+    "approval": _("Answer a question"),
+}
+"""What an action does, in plain words, for those who are to allow it."""
 
 LANES: dict[str, Text] = {
     "instant": _("Reflex lane: every step is instant and may safely be done again."),

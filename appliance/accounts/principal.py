@@ -38,3 +38,11 @@ BOX = Principal("box", Role.ADMIN)
 
 CONSOLE = Principal("console", Role.ADMIN)
 """Whoever has a shell on the box and the right to read its home."""
+
+
+def person_of(name: str) -> str | None:
+    """The username behind a principal's name; None for triggers, devices and the box itself."""
+    kind, _, rest = name.partition(":")
+    if kind == "user":
+        return rest
+    return rest.partition("/")[0] if kind == "token" else None

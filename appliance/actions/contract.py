@@ -162,6 +162,8 @@ class StepContext:
     """What the gate made of the step's command, with the programs that it has looked at."""
     ceiling: str = Role.VIEWER.value
     """The most that this run may do; what it starts may do no more."""
+    unattended: bool = False
+    """Nobody is to be asked in this run."""
 
 
 class Params(BaseModel):

@@ -18,6 +18,10 @@ _WORDS: dict[str, Verb] = {
     "运行": Verb.RUN,
     "answer": Verb.ANSWER,
     "回答": Verb.ANSWER,
+    "approve": Verb.APPROVE,
+    "批准": Verb.APPROVE,
+    "deny": Verb.DENY,
+    "拒绝": Verb.DENY,
     "help": Verb.HELP,
     "帮助": Verb.HELP,
     "start": Verb.START,
@@ -52,7 +56,9 @@ def _words(text: str) -> tuple[Verb, str]:
     word, argument = match[1].lower(), match[2]
     if word in _WORDS:
         return _WORDS[word], argument
-    joined = next((known for known in ("运行", "状态", "回答") if word.startswith(known)), None)
+    joined = next(
+        (known for known in ("运行", "状态", "回答", "批准", "拒绝") if word.startswith(known)), None
+    )
     if joined:
         return _WORDS[joined], f"{match[1][len(joined) :]} {argument}"
     return Verb.UNKNOWN, text
@@ -66,6 +72,7 @@ def help_text(language: str) -> str:
             "status - what is running\n"
             "run <task> - start a task\n"
             "answer <code> run, all or skip - decide about missed times\n"
+            "approve <code>, deny <code> <reason> - decide what waits for you\n"
             "stop - stop everything, now\n"
             "help - this list"
         )

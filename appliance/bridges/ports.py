@@ -235,6 +235,8 @@ class Verb(StrEnum):
     STATUS = "status"
     RUN = "run"
     ANSWER = "answer"
+    APPROVE = "approve"
+    DENY = "deny"
     HELP = "help"
     START = "start"
     UNKNOWN = "unknown"

@@ -15,7 +15,16 @@ from appliance.bus.places import MAX_NAME
 from appliance.bus.values import HEAD_BYTES, Quality, TopicValue, read_payload
 from appliance.lib.jsontypes import JsonObject, JsonValue
 
-__all__ = ["MAX_TOPICS", "Quality", "TopicValue", "current_rate", "last_of_each", "read_state", "remember"]
+__all__ = [
+    "MAX_TOPICS",
+    "Quality",
+    "TopicValue",
+    "current_rate",
+    "last_of_each",
+    "read_many",
+    "read_state",
+    "remember",
+]
 
 MAX_TOPICS = 10_000
 """Topics whose last value is kept. What comes on others is handled, and not remembered."""
@@ -83,3 +92,12 @@ async def read_state(
 def current_rate(rate: float, at: datetime, now: datetime) -> float:
     """The rate of a row read at ``now``: without new messages it fades."""
     return rate * math.exp(-max(0.0, (now - at).total_seconds()) / _RATE_SECONDS)
+
+
+async def read_many(connection: AsyncConnection[Any], topics: Sequence[str]) -> JsonObject:
+    """``value``, ``quality`` and time (``at``, ISO) of each topic's last value; None for one that has none."""
+    cursor = await connection.execute(sql.READ_MANY, (list(topics),))
+    found: JsonObject = dict.fromkeys(sorted(topics))
+    for topic, value, quality, at in await cursor.fetchall():
+        found[topic] = {"value": value, "quality": quality, "at": at.isoformat()}
+    return found

@@ -42,3 +42,4 @@ DROP_REMEMBER = "DROP FUNCTION bus_remember(json, integer)"
 
 REMEMBER = "SELECT bus_remember(%s::json, %s)"
 READ = "SELECT value, quality, at FROM bus_topicvalue WHERE topic = %s"
+READ_MANY = "SELECT topic, value, quality, at FROM bus_topicvalue WHERE topic = ANY(%s)"

@@ -132,6 +132,23 @@ class MisfireQuestion(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalChanged(Event):
+    """A person is asked to approve something, somebody has decided, or it has lapsed."""
+
+    type: ClassVar[str] = "approval.changed"
+    approval_id: str
+    run_id: str
+    task: str
+    step: str
+    state: str
+    principal: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"approval/{self.run_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryChanged(Event):
     type: ClassVar[str] = "delivery.changed"
     item_id: str
@@ -271,6 +288,7 @@ CATALOGUE: dict[str, type[Event]] = {
         OccurrenceRecorded,
         TaskChanged,
         MisfireQuestion,
+        ApprovalChanged,
         DeliveryChanged,
         AllStopChanged,
         AuditAlert,

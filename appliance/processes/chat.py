@@ -8,22 +8,28 @@ from appliance.bridges.commands import help_text, unknown_text
 from appliance.bridges.ports import ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
 from appliance.processes.in_django import in_django
+from appliance.runs import approvals
 from appliance.runs.models import Run
 from appliance.runs.services import start_task
 from appliance.safety import allstop
+from appliance.safety.approvals.domain import Choice, Way
+from appliance.safety.approvals.errors import ApprovalRefused
+from appliance.safety.approvals.services import Word
+from appliance.tasks import questions
 from appliance.tasks.doors import answer_question
 from appliance.tasks.models import Task
-from appliance.tasks.questions import Choice
 
 _CHOICES = {
-    "run": Choice.RUN_ONCE,
-    "once": Choice.RUN_ONCE,
-    "运行": Choice.RUN_ONCE,
-    "all": Choice.RUN_ALL,
-    "全部": Choice.RUN_ALL,
-    "skip": Choice.SKIP,
-    "跳过": Choice.SKIP,
+    "run": questions.Choice.RUN_ONCE,
+    "once": questions.Choice.RUN_ONCE,
+    "运行": questions.Choice.RUN_ONCE,
+    "all": questions.Choice.RUN_ALL,
+    "全部": questions.Choice.RUN_ALL,
+    "skip": questions.Choice.SKIP,
+    "跳过": questions.Choice.SKIP,
 }
+
+_WORDS = {Verb.APPROVE: Choice.APPROVE, Verb.DENY: Choice.DENY}
 
 
 class ChatCommands:
@@ -42,10 +48,14 @@ class ChatCommands:
                     return self._run(command, person)
                 if command.verb is Verb.ANSWER:
                     return self._decide(command, person)
+                if command.verb in _WORDS:
+                    return self._approval(command, person)
                 if command.verb is Verb.STATUS:
                     return self._status()
             except User.DoesNotExist:
                 return gettext("This account is switched off.")
+            except ApprovalRefused:
+                return gettext("This cannot be decided by you now.")
             except MillwrightError as error:
                 return str(error)
             known = command.verb in (Verb.HELP, Verb.START)
@@ -81,10 +91,29 @@ class ChatCommands:
         if choice is None:
             return gettext("Write answer, the code, and one of run, all or skip.")
         done = answer_question(code, choice, person.principal, command.received_at, key=command.key)
-        if choice is Choice.SKIP:
+        if choice is questions.Choice.SKIP:
             return gettext("%(task)s: the missed times stay missed.") % {"task": done.task}
         said = gettext("%(task)s: %(count)d run(s) started.") % {"task": done.task, "count": len(done.runs)}
         return f"{said} {done.refused}".rstrip()
+
+    def _approval(self, command: ChatCommand, person: User) -> str:
+        """``approve K7Q2MX``, ``deny K7Q2MX too hot``, or what a button carries."""
+        first, _, reason = command.argument.strip().partition(" ")
+        ref = first.strip(",:;，：；")
+        if not ref:
+            return gettext("Write approve or deny, and the code.")
+        choice = _WORDS[command.verb]
+        word = Word(
+            choice,
+            person.principal,
+            Way.CHAT,
+            command.received_at,
+            reason=reason.strip(" ,:;，：；"),
+            key=command.key,
+        )
+        done = approvals.decide(ref, word)
+        said = gettext("Approved: %(what)s") if choice is Choice.APPROVE else gettext("Denied: %(what)s")
+        return said % {"what": f"{done.task}, {done.step}"}
 
     def _status(self) -> str:
         counts = {state: Run.whole.filter(state=state).count() for state in ("running", "queued", "waiting")}

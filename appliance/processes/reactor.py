@@ -27,6 +27,7 @@ from appliance.processes.reactor_parts import VERSION, Builder, Calls
 from appliance.processes.signs import BROKER_PART, sign
 from appliance.runs.hints import send as send_hint
 from appliance.safety.allstop import adopt_file
+from appliance.safety.approvals.services import forget
 from appliance.tasks.arming import load_table
 from appliance.tasks.doors import look_at_all
 from appliance.tasks.sql import READ_REVISION
@@ -199,6 +200,9 @@ class Reactor:
         await self._engine.turns.free_stranded()
         await self._engine.reconciler.requeue_delivered()
         await self._engine.reconciler.idle_splits()
+        await self._engine.reconciler.answered()
+        await self._engine.reconciler.asked_for_nothing()
+        await in_django(forget, self._clock.now())
         await self._engine.reconciler.overdue_messages()
         silent = await self._engine.reconciler.silent_triggers()
         if silent:

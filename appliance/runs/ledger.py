@@ -28,6 +28,7 @@ from appliance.runs.lending import lent
 from appliance.runs.plan import Phase, StepRow
 from appliance.runs.shards import counting
 from appliance.runs.shards.sql import STILL_OPEN
+from appliance.safety.approvals.sql import WITHOUT_OPEN
 
 LEASE = timedelta(seconds=15)
 KEPT_TEXT = 64 * 1024
@@ -204,7 +205,7 @@ class Ledger:
                     reason = "a message could not be delivered"
             if state is RunState.WAITING and locked and locked[2]:
                 state, waiting_for, wake_at = RunState.CANCELLED, None, None
-            elif waiting_for is Waiting.SHARDS and await self._shards_done(connection, lease):
+            elif await self._is_over(connection, lease, waiting_for):
                 state, waiting_for, wake_at, queued = RunState.QUEUED, None, None, [lease.run_id]
             if state is RunState.CANCELLED and locked and locked[2]:
                 reason = locked[3]
@@ -247,11 +248,17 @@ class Ledger:
             self.on_queued(queued)
         return state
 
-    async def _shards_done(self, connection: AsyncConnection[Any], lease: Lease) -> bool:
-        """Whether the last shard ended while the run went on: nobody would wake it any more."""
-        cursor = await connection.execute(STILL_OPEN, {"run_id": lease.run_id})
-        row = await cursor.fetchone()
-        return row is not None and row[0] == 0
+    async def _is_over(self, connection: AsyncConnection[Any], lease: Lease, waiting: Waiting | None) -> bool:
+        """Whether what it would wait for came while it went on, and found nobody to wake."""
+        if waiting is Waiting.SHARDS:
+            cursor = await connection.execute(STILL_OPEN, {"run_id": lease.run_id})
+            row = await cursor.fetchone()
+            return row is not None and row[0] == 0
+        if waiting is Waiting.APPROVAL:
+            cursor = await connection.execute(WITHOUT_OPEN, {"id": lease.run_id})
+            row = await cursor.fetchone()
+            return row is not None and row[0]
+        return False
 
     async def _unless_delivered(
         self, connection: AsyncConnection[Any], lease: Lease, handed_over: Sequence[str]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from appliance.actions.contract import (
@@ -21,6 +22,7 @@ from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.runs.approving import RULE
 from appliance.runs.ceiling import ceiling_of
 from appliance.runs.checkpoints import CheckpointStore, with_checkpoints
 from appliance.runs.domain import Lease, StepState, Waiting
@@ -150,11 +152,17 @@ class Performer:
             return Pause(Waiting.PLANT_STATE, closed, now + timedelta(seconds=PLANT_STATE_EVERY))
         reach("worker.before_intent")
         verdict = await self._recorder.intend(walk, following, now, effect, arguments)
+        if verdict.outcome is Decision.ASK:
+            states = await self._renderer.states(walk, partial(kind.arguments, spec.params), scope)
+            verdict = await self._recorder.intend(walk, following, now, effect, arguments, states)
+        if verdict.outcome is Decision.ASK:
+            return Pause(Waiting.APPROVAL, verdict.reason, walk.asked_until)
         if verdict.outcome is Decision.HOLD:
             held_by = Waiting.POLICY if verdict.waits_for_policy else Waiting.ALL_STOP
             return Pause(held_by, verdict.reason, now + timedelta(seconds=5))
         if verdict.outcome is Decision.DENY:
-            await self._record_failure(walk, following, now, arguments, f"refused: {verdict.reason}", effect)
+            said = verdict.reason if verdict.rule.startswith(RULE) else f"refused: {verdict.reason}"
+            await self._record_failure(walk, following, now, arguments, said, effect)
             return None
         reach("worker.after_intent")
         return await self._act(walk, following, now, effect, arguments, verdict.command)
@@ -222,6 +230,7 @@ class Performer:
             chain=chain if isinstance(chain := row.inputs.get("chain"), int) else 0,
             depth=depth if isinstance(depth := row.inputs.get("depth"), int) else 0,
             ceiling=ceiling_of(walk.definition, row.inputs).value,
+            unattended=walk.definition.is_unattended(row.trigger),
         )
 
     # --- what came of it ----------------------------------------------------------------------------

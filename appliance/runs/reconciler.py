@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.audit.services import AuditEntry, append_async
-from appliance.events import RunChanged
+from appliance.events import ApprovalChanged, RunChanged
 from appliance.events.services import record_many_async
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
@@ -35,6 +35,17 @@ WHERE g.active AND t.enabled AND (
 _DELIVERED = """
 SELECT r.id FROM runs_run r WHERE r.state = 'waiting' AND r.waiting_for = 'delivery'
 AND NOT EXISTS (SELECT 1 FROM runs_step s WHERE s.run_id = r.id AND s.state = 'handed_over')
+"""
+
+_ANSWERED = """
+SELECT r.id FROM runs_run r WHERE r.state = 'waiting' AND r.waiting_for = 'approval'
+AND NOT EXISTS (SELECT 1 FROM safety_approval a WHERE a.run_id = r.id AND a.state = 'open')
+"""
+_ASKED_FOR_NOTHING = """
+UPDATE safety_approval a SET state = 'void', closed_at = now(), closed_because = 'its run has ended'
+WHERE (a.state = 'open' OR (a.state = 'approved' AND a.purpose = 'gate'))
+    AND NOT EXISTS (SELECT 1 FROM runs_run r WHERE r.id = a.run_id AND r.state IN ('queued', 'running', 'waiting'))
+RETURNING a.id, a.run_id, a.task, a.step
 """
 
 
@@ -134,6 +145,37 @@ class Reconciler:
             ]
             await self._say(connection, repairs)
         return repairs
+
+    async def answered(self) -> list[Repair]:
+        """A run that waits for an approval has an open one."""
+        async with self._pool.connection() as connection, connection.transaction():
+            cursor = await connection.execute(_ANSWERED)
+            repairs = []
+            for (run_id,) in await cursor.fetchall():
+                await connection.execute(sql.WAKE_ONE, {"id": run_id, "waiting_for": "approval"})
+                repairs.append(
+                    Repair("a run that waits for an approval has an open one", str(run_id), "queued")
+                )
+            await self._say(connection, repairs)
+        return repairs
+
+    async def asked_for_nothing(self) -> int:
+        """Nobody is asked about a run that has ended: its approvals are void. Gives how many were."""
+        async with self._pool.connection() as connection, connection.transaction():
+            rows = await (await connection.execute(_ASKED_FOR_NOTHING)).fetchall()
+            events = [
+                ApprovalChanged(str(row[0]), str(row[1]), row[2], row[3], "void", "box") for row in rows
+            ]
+            if events:
+                await record_many_async(connection, events)
+            entries = [
+                AuditEntry(
+                    "approval.void", "box", str(row[0]), {"run": str(row[1]), "because": "its run has ended"}
+                )
+                for row in rows
+            ]
+            await append_async(connection, entries)
+        return len(rows)
 
     async def overdue_messages(self) -> list[Repair]:
         """No message is overdue in the outbox: a sender that lives would have sent, renewed or expired it."""

@@ -7,13 +7,14 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from appliance.actions.contract import EffectClass, Status, StepResult
-from appliance.audit.services import AuditEntry, append_async
+from appliance.audit.services import AuditEntry
 from appliance.cache import services as cache
 from appliance.lib.clock import Clock
+from appliance.lib.crashpoints import reach
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain
 from appliance.outbox.services import enqueue
-from appliance.runs import sql
+from appliance.runs import approving, sql
 from appliance.runs.ceiling import ceiling_of
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
 from appliance.runs.ending import ending_of
@@ -43,9 +44,19 @@ class Recorder:
         self._after_commit = after_commit
 
     async def intend(
-        self, walk: Walk, following: Next, now: datetime, effect: EffectClass, arguments: JsonObject
+        self,
+        walk: Walk,
+        following: Next,
+        now: datetime,
+        effect: EffectClass,
+        arguments: JsonObject,
+        states: JsonObject | None = None,
     ) -> Verdict:
-        """Pass the gate; for anything but pure steps commit the intent and its audit record first (P3)."""
+        """Pass the gate; for anything but pure steps commit the intent and its audit record first (P3).
+
+        Where the gate asks, nothing is decided without ``states``: then the step's approvals are looked at, and
+        the one that is waited for is committed with the step (``walk.asked_until`` says until when).
+        """
         spec, row = following.spec, walk.row
         action = Action(
             kind=spec.type,
@@ -60,7 +71,15 @@ class Recorder:
         )
         async with self._ledger.transaction() as connection:
             verdict = await self._gate.pass_(connection, action)
-            if verdict.outcome is Decision.ALLOW and effect is not EffectClass.PURE:
+            records: tuple[AuditEntry, ...] = ()
+            if verdict.outcome is Decision.ASK and states is not None:
+                wish = approving.wish_of(walk, following, action, verdict, states)
+                unattended = walk.definition.is_unattended(row.trigger)
+                answer = await approving.settle(connection, wish, verdict, now, unattended=unattended)
+                verdict, records, walk.asked_until = answer.verdict, answer.records, answer.until
+            if verdict.outcome is Decision.ASK and states is not None:
+                await self._flush(walk, connection, [_asking(following, now, effect, arguments)], records)
+            elif verdict.outcome is Decision.ALLOW and effect is not EffectClass.PURE:
                 write = StepWrite(
                     step=spec.id,
                     attempt=following.attempt,
@@ -75,11 +94,11 @@ class Recorder:
                     checkpoint=following.resumed_from,
                 )
                 entry = _entry("step.intent", action, verdict, following.attempt, now, **_command(verdict))
-                await self._flush(walk, connection, [write], [entry])
+                await self._flush(walk, connection, [write], [*records, entry])
             else:
-                await self._flush(walk, connection, [])
                 if verdict.outcome is Decision.DENY:
-                    await append_async(connection, [refusal_of(action, verdict, following.attempt, now)])
+                    records = (*records, refusal_of(action, verdict, following.attempt, now))
+                await self._flush(walk, connection, [], records)
         walk.decided[spec.id] = verdict.rule
         return verdict
 
@@ -145,7 +164,7 @@ class Recorder:
     ) -> None:
         """Write these rows, after the results that were kept back for this transaction."""
         waiting, walk.pending = walk.pending, []
-        if waiting or writes:
+        if waiting or writes or audit:
             rows = [*waiting, *writes]
             await self._ledger.write_steps(connection, walk.lease, walk.definition.name, rows, audit)
 
@@ -168,6 +187,8 @@ class Recorder:
 
     async def pause(self, walk: Walk, pause: Pause) -> None:
         """Give the run up until its time comes."""
+        if pause.waiting_for is Waiting.APPROVAL:
+            reach("worker.after_asking")
         await self._ledger.release(
             walk.lease,
             walk.definition.name,
@@ -270,6 +291,22 @@ def _entry(
 def with_gate(detail: JsonObject, rule: str) -> JsonObject:
     """A step's details with the rule of the gate that decided on it."""
     return {**detail, "gate": rule} if rule else detail
+
+
+def _asking(following: Next, now: datetime, effect: EffectClass, arguments: JsonObject) -> StepWrite:
+    """A step that waits for a person: it has not begun, so a crash leaves nothing unclear."""
+    return StepWrite(
+        step=following.spec.id,
+        attempt=following.attempt,
+        position=following.position,
+        phase=following.phase,
+        kind=following.spec.type,
+        effect=effect,
+        state=StepState.WAITING,
+        started_at=now,
+        input=arguments,
+        checkpoint=following.resumed_from,
+    )
 
 
 def as_row(write: StepWrite) -> StepRow:

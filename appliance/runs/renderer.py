@@ -1,16 +1,17 @@
 """Computes a step's expressions over what the run knows, the cache, and the last values of topics."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from appliance.actions.contract import EffectClass
-from appliance.bus.services import read_state
+from appliance.bus.services import read_many, read_state
 from appliance.cache import services as cache
 from appliance.expressions import ExpressionError, StateNeeded, truth
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
-from appliance.lib.jsontypes import JsonValue
+from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.ledger import Ledger
 from appliance.runs.scope import step_scope
 from appliance.runs.walk import Walk
@@ -51,10 +52,30 @@ class Renderer:
             return f"the plant's state is not known: {error}"
         return f"the plant's state does not allow it: {gate.plant_state.source}"
 
-    async def render(self, render: Callable[..., Any], scope: dict[str, Any], *, strict: bool = False) -> Any:
+    async def states(self, walk: Walk, arguments: Callable[..., Any], scope: dict[str, Any]) -> JsonObject:
+        """What an approval is bound to: the last values of all topics that the action's arguments and the
+        task's gate look up. (A step's condition is evaluated afresh when the run goes on.)"""
+        seen: set[str] = set()
+        named = [arguments, *([walk.definition.gate.plant_state.render] if walk.definition.gate else [])]
+        for render in named:
+            with suppress(MillwrightError):
+                await self.render(render, scope, seen=seen)
+        if not seen:
+            return {}
+        async with self._ledger.pool.connection() as connection:
+            return await read_many(connection, sorted(seen))
+
+    async def render(
+        self,
+        render: Callable[..., Any],
+        scope: dict[str, Any],
+        *,
+        strict: bool = False,
+        seen: set[str] | None = None,
+    ) -> Any:
         """Render; each topic that ``state()`` asks for is fetched once and the expression tried again.
 
-        With ``strict`` a topic without a fresh value is an error instead of none.
+        With ``strict`` a topic without a fresh value is an error instead of none. ``seen`` takes their names.
         """
         known: dict[str, JsonValue] = {}
 
@@ -68,6 +89,8 @@ class Renderer:
             try:
                 return render(scope, state=reader)
             except StateNeeded as needed:
+                if seen is not None:
+                    seen.add(needed.topic)
                 async with self._ledger.pool.connection() as connection:
                     value = await read_state(connection, needed.topic, needed.max_age, self._clock.now())
                 if strict and value is None:

@@ -152,7 +152,8 @@ WHERE state = 'running' AND lease_owner LIKE %(slot)s AND lease_owner <> %(owner
 WAKE_DUE = """
 UPDATE runs_run SET state = 'queued', waiting_for = '', wake_at = NULL, version = version + 1
 WHERE state = 'waiting' AND wake_at <= now()
-    AND waiting_for IN ('timer', 'retry', 'network', 'all_stop', 'policy', 'plant_state', 'shards')
+    AND waiting_for IN ('timer', 'retry', 'network', 'all_stop', 'policy', 'plant_state', 'shards',
+        'approval')
 RETURNING id, task_id, split_id
 """
 

@@ -27,6 +27,8 @@ class Walk:
     pending: list[StepWrite] = field(default_factory=list)
     """Results that may be computed again, kept back for the next transaction of this run: it is at most one
     expression away."""
+    asked_until: datetime | None = None
+    """When the approval expires that its step waits for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,23 +17,29 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from appliance.accounts.domain import Role, lower
+from appliance.accounts.principal import person_of
 from appliance.lib.clock import Clock, SystemClock
 from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.allstop import READ, of_row
+from appliance.safety.approvals.domain import PATIENCE, Terms
 from appliance.safety.commands.domain import SCRIPTED
 from appliance.safety.patterns import LONGEST, refused
 from appliance.safety.policy.facts import Facts, Static
 from appliance.safety.policy.keeper import PolicyKeeper
-from appliance.safety.policy.verdict import PolicyVerdict
+from appliance.safety.policy.verdict import ASKED, PolicyVerdict
 from appliance.safety.policy.vocabulary import INSIDE, Answer
 from appliance.safety.stop import AllStop, StopFile
 from appliance.safety.understood import Understood, in_brief, understand_action
+
+DEFAULT_TERMS = Terms()
 
 
 class Decision(StrEnum):
     ALLOW = "allow"
     HOLD = "hold"
     """Not now: the run waits and asks again."""
+    ASK = "ask"
+    """Only with a person's approval, on the verdict's terms: the run waits for it."""
     DENY = "deny"
 
 
@@ -41,7 +47,8 @@ class Decision(StrEnum):
 class Verdict:
     """What the gate says, why, and by which rule; ``epoch`` is the all-stop's at that moment.
 
-    ``policy`` is what the policy answered, where it came to that; ``rule`` is then ``layer/rule@version``.
+    ``policy`` is what the policy answered, where it came to that; ``rule`` is then ``layer/rule@version``, and
+    ``in_force`` names the versions of all layers. ``terms`` belong to ASK: who is asked, and for how long.
     """
 
     outcome: Decision
@@ -51,6 +58,8 @@ class Verdict:
     policy: PolicyVerdict | None = None
     command: Understood | None = None
     """What the action's command will do, for kinds that have one."""
+    in_force: str = ""
+    terms: Terms = DEFAULT_TERMS
 
     @property
     def waits_for_policy(self) -> bool:
@@ -87,10 +96,7 @@ class Action:
     @property
     def username(self) -> str | None:
         """The person behind the principal, whose present role counts; None for triggers and the box."""
-        kind, _, rest = self.principal.partition(":")
-        if kind == "user":
-            return rest
-        return rest.partition("/")[0] if kind == "token" else None
+        return person_of(self.principal)
 
     @property
     def mqtt_account(self) -> str | None:
@@ -182,7 +188,7 @@ class Gate:
             self._clock.now(),
             lambda _kind, _arguments: in_brief(understood()),
         )
-        return _of_policy(narrowed.decide(facts))
+        return replace(_of_policy(narrowed.decide(facts)), in_force=policy.in_force)
 
     def _refused_kind(self, action: Action) -> Verdict | None:
         if action.kind not in self._denied_kinds:
@@ -230,8 +236,9 @@ def _of_policy(found: PolicyVerdict) -> Verdict:
         case Answer.ALLOW:
             return Verdict(Decision.ALLOW, found.reason, rule, policy=found)
         case Answer.ASK:
-            said = "needs an approval, and approvals are not in this version"
-            return Verdict(Decision.DENY, f"{said} (rule {found.name})", rule, policy=found)
+            said = found.reason or "the policy asks for a person's word"
+            terms = Terms(found.approvers or ASKED, expires=found.expires or PATIENCE)
+            return Verdict(Decision.ASK, f"{said} (rule {found.name})", rule, policy=found, terms=terms)
         case Answer.DENY:
             said = found.reason or "the policy does not allow it"
             return Verdict(Decision.DENY, f"{said} (rule {found.name})", rule, policy=found)

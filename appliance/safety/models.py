@@ -1,8 +1,12 @@
-"""The all-stop switch, the secret store and the policy."""
+"""The all-stop switch, the secret store, the policy and the approvals."""
 
 from typing import ClassVar
 
 from django.db import models
+
+from appliance.safety.approvals.models import Approval, ApprovalDecision
+
+__all__ = ["AllStopSwitch", "Approval", "ApprovalDecision", "Secret"]
 
 
 class AllStopSwitch(models.Model):

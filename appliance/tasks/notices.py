@@ -4,16 +4,12 @@ from datetime import UTC, datetime
 
 from django.utils.translation import gettext, override
 
-from appliance.accounts.domain import Ability
-from appliance.bridges.models import ChatIdentity
-from appliance.bridges.services import platforms
+from appliance.accounts.domain import NEEDED, Ability, Role
+from appliance.bridges.audience import Chat, chats_of
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue_now
 from appliance.tasks.models import Question
-
-FEED_PLATFORM = "webchat"
-MOST_CHATS = 200
 
 
 def tell(question: Question, task: str, now: datetime) -> None:
@@ -57,13 +53,6 @@ def message(question: Question, task: str, language: str) -> JsonObject:
     }
 
 
-def _chats() -> list[tuple[str, str, str]]:
-    """Platform, conversation and language of each chat, once; the web admin's feed is always one of them."""
-    live = {view.name for view in platforms() if view.enabled and view.available}
-    known = ChatIdentity.objects.select_related("person").filter(person__is_active=True)
-    found = {(FEED_PLATFORM, ""): "en"}
-    for identity in known.exclude(last_conversation="").order_by("id")[:MOST_CHATS]:
-        person = identity.person
-        if person is not None and identity.platform in live and person.can(Ability.RUN_TASKS):
-            found.setdefault((identity.platform, identity.last_conversation), person.language)
-    return [(platform, conversation, language) for (platform, conversation), language in found.items()]
+def _chats() -> list[Chat]:
+    needed = NEEDED[Ability.RUN_TASKS]
+    return chats_of([role.value for role in Role if role.covers(needed)])

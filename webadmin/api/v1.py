@@ -9,10 +9,11 @@ from appliance.lib.located.problems import FileRefused
 from appliance.outbox.errors import ItemBusy
 from appliance.runs.fork import ForkRefused
 from appliance.runs.services import NotNow
+from appliance.safety.approvals.errors import ApprovalRefused
 from appliance.safety.errors import ReadOnlyNow
 from appliance.safety.policy.errors import PolicyMoved
 from appliance.tasks.loader import TaskFileError
-from webadmin.api import box, brokers, calendar, outbox, policy, runs, sync, tasks
+from webadmin.api import approvals, box, brokers, calendar, outbox, policy, runs, sync, tasks
 from webadmin.api.auth import EITHER
 from webadmin.api.schemas import ErrorOut, ProblemOut
 
@@ -26,6 +27,7 @@ api = NinjaAPI(
 )
 api.add_router("/tasks", tasks.router)
 api.add_router("/runs", runs.router)
+api.add_router("/approvals", approvals.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
 api.add_router("/outbox", outbox.router)
@@ -51,7 +53,7 @@ def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
 def _status(error: MillwrightError) -> int:
     if error.code.endswith(".not_found"):
         return 404
-    if error.code == "accounts.not_allowed":
+    if error.code == "accounts.not_allowed" or isinstance(error, ApprovalRefused):
         return 403
     if isinstance(error, ReadOnlyNow):
         return 423

@@ -12,15 +12,18 @@ from appliance.events.services import current_cursor
 from appliance.lib.config import get_config
 from appliance.outbox.network.services import network_state
 from appliance.runs.models import Run
+from appliance.safety.approvals.services import open_ones
 from appliance.tasks.models import Task
 from appliance.tasks.questions import open_questions
 from webadmin.health import part_states
-from webadmin.pages.access import needs
+from webadmin.pages.access import needs, person
+from webadmin.pages.approvals import views_of
 from webadmin.pages.bus import rate_of_all
 from webadmin.pages.runs import name_tasks
 from webadmin.simulator import PLAYER
 
 LAST_RUNS = 12
+MOST_APPROVALS = 3
 LAST_MESSAGES = 12
 
 
@@ -34,6 +37,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = {
         "cursor": cursor,
         "questions": open_questions(now),
+        "approvals": views_of(open_ones(now)[:MOST_APPROVALS], person(request).principal),
         "parts": part_states(),
         "durability": get_config().durability,
         "network": network_state(),

@@ -11,14 +11,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
+from appliance.accounts.principal import Principal
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
 from appliance.processes.kept_output import kept_texts, read_kept
 from appliance.runs import services
-from appliance.runs.domain import FINAL, RunState, StepState
+from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.models import Run, Step
+from appliance.safety.approvals.services import open_ones
 from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, person
+from webadmin.pages.approvals import ApprovalView, views_of
 from webadmin.pages.ended import context_of
 from webadmin.pages.paging import PAGE, cut, uuid_key
 from webadmin.pages.shards import split_views
@@ -85,11 +88,18 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "views": split_views(run, request.GET),
         "shard": run.inputs.get("shard") if run.split_id else None,
         "live": f"run/{run.pk} run/{run.parent_run_id}" if run.split_id else f"run/{run.pk}",
+        "approvals": _approvals(run, person(request).principal),
         "may_act": person(request).can(Ability.CANCEL_RUNS),
         "may_run": person(request).can(Ability.RUN_TASKS),
         **context_of(run, version, request.GET.get("from", "")),
     }
     return render(request, "runs/page.html", context)
+
+
+def _approvals(run: Run, by: Principal) -> list[ApprovalView]:
+    if run.waiting_for != Waiting.APPROVAL:
+        return []
+    return views_of(open_ones(datetime.now(UTC), [run.pk]), by)
 
 
 def _kept(run_id: UUID) -> dict[str, str]:

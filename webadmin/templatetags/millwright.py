@@ -17,8 +17,9 @@ from appliance.lib.config import Durability
 from appliance.processes.signs import BROKER_PART
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, current
+from appliance.safety.approvals.services import count_open
 from appliance.tasks.models import TaskTrigger
-from webadmin.words import ABILITIES, COMMANDS, DURABILITY, PARTS, word
+from webadmin.words import ABILITIES, COMMANDS, DURABILITY, KINDS, PARTS, word
 
 register = template.Library()
 
@@ -176,6 +177,18 @@ def of(values: dict[str, str], key: str) -> str:
 def actor(value: str) -> str:
     """A principal without its kind: ``user:ana`` as ``ana``."""
     return value.removeprefix("user:")
+
+
+@register.filter
+def kind_sentence(value: str) -> Any:
+    """What an action of this kind does, in words."""
+    return KINDS.get(value, value)
+
+
+@register.simple_tag
+def open_approvals() -> int:
+    """How many approvals wait for somebody, for the navigation."""
+    return count_open(datetime.now(UTC))
 
 
 @register.simple_tag

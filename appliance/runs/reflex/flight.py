@@ -105,7 +105,7 @@ class Flight:
             return None
         action = self._action(spec, effect, arguments)
         verdict = decide(action)
-        if verdict.outcome is Decision.HOLD:
+        if verdict.outcome in (Decision.HOLD, Decision.ASK):
             self.hand_over(verdict.reason)
             return None
         if verdict.outcome is Decision.DENY:

@@ -168,6 +168,8 @@ class Policy:
 
     def __init__(self, layers: Sequence[LayerPolicy]) -> None:
         self.layers = tuple(sorted(layers, key=lambda one: list(Layer).index(one.layer)))
+        self.in_force = " ".join(f"{one.layer}@{one.version}" for one in self.layers)
+        """The version of each layer, in one text: ``box@3 site@1``."""
         self._narrowed: dict[Static, Narrowed] = {}
 
     def narrow(self, static: Static) -> Narrowed:

@@ -92,6 +92,8 @@ class TaskHeader(Model):
     """Conditions of the plant."""
     checkpoints: Checkpoints = Checkpoints()
     """What is kept of the states that its steps save."""
+    unattended: bool = False
+    """Nobody is asked: where a step would need a person's approval, it fails at once. Triggers can say it too."""
 
     @model_validator(mode="before")
     @classmethod

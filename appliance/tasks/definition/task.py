@@ -52,6 +52,10 @@ class TaskDefinition(TaskHeader):
     def __hash__(self) -> int:
         return hash(self.name)
 
+    def is_unattended(self, trigger: str) -> bool:
+        """Whether nobody is to be asked in a run that this trigger started."""
+        return self.unattended or any(one.unattended for one in self.triggers if one.id == trigger)
+
     @property
     def called_tasks(self) -> tuple[str, ...]:
         """The names of the tasks that it calls, in order."""

@@ -157,6 +157,8 @@ class Trigger(Model):
     """How long `when` must hold without a no in between; `mqtt` only. Each set of captures holds by itself."""
     debounce: Duration | None = None
     """Fire once when nothing has come for so long, with the last event; `mqtt`, `webhook` and `event` only."""
+    unattended: bool = False
+    """Nobody is asked in the runs that it starts: where a step would need an approval, it fails at once."""
 
     @model_validator(mode="before")
     @classmethod
@@ -246,7 +248,8 @@ class Trigger(Model):
         """Itself with an id: the given one, or the kind and the digest of what it says."""
         if self.id:
             return self
-        return self.model_copy(update={"id": f"{self.kind.value}-{sha256_hex(self.canonical())[:12]}"})
+        said = {key: value for key, value in self.canonical().items() if key != "unattended"}
+        return self.model_copy(update={"id": f"{self.kind.value}-{sha256_hex(said)[:12]}"})
 
     def __str__(self) -> str:
         said = {

@@ -36,6 +36,12 @@ TASKS = """
     - {{id: one, effect: unsafe, {write_one}}}
     - {{id: pause, type: wait, duration: 2s}}
     - {{id: two, effect: unsafe, {write_two}}}
+- name: m_ask
+  trigger: {{mqtt: {{topic: "m/ask", payload: json}}}}
+  actions:
+    - {{id: sure, type: approval, question: "Go on with {{{{ payload.seq }}}}?"}}
+    - {{id: one, effect: unsafe, {write_one}}}
+    - {{id: two, effect: unsafe, {write_two}}}
 - name: clockwork
   triggers: [{{id: tick, every: 2s}}]
   actions: [{{id: one, effect: unsafe, {write_one}}}]

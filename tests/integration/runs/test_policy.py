@@ -1,6 +1,7 @@
 """The policy decides every effect in both lanes, from the moment it is applied, and says which rule did."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,8 +9,15 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
 
+from appliance.accounts.domain import Role
+from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE
+from appliance.accounts.services import create_user
 from appliance.actions.registry import registry
+from appliance.runs import approvals
+from appliance.safety.approvals.domain import Choice, Way
+from appliance.safety.approvals.services import Word
+from appliance.safety.models import Approval
 from appliance.safety.policy.services import apply
 from tests.integration.runs.conftest import Engine, task
 from tests.integration.runs.reflex.conftest import MakeReactor, letter, reactor
@@ -163,19 +171,47 @@ async def test_a_declared_effect_opens_nothing(unreadable: Engine) -> None:
     assert engine.world.jobs == []
 
 
-async def test_asking_is_denying_until_there_are_approvals(engine: Engine) -> None:
+ASK_TWO = "rules: [{id: ask-two, topic: out/two, decide: ask, approvers: operator, expires: 5m, reason: two is dear}]"
+
+
+async def approve(engine: Engine) -> None:
+    """Olga says yes to what was asked last."""
+    row = await Approval.objects.order_by("id").alast()
+    assert row is not None
+    by = await sync_to_async(lambda: User.objects.get(username="olga").principal)()
+    word = Word(Choice.APPROVE, by, Way.WEB, engine.clock.now())
+    await sync_to_async(approvals.decide)(str(row.pk), word)
+
+
+async def test_a_rule_that_asks_waits_for_a_person_of_its_role(engine: Engine) -> None:
     await sync_to_async(make_operator)()
-    await put(engine, "rules: [{id: ask-two, topic: out/two, decide: ask}]")
+    await put(engine, ASK_TWO)
     run_id = await engine.begin(TWO)
-    row = await engine.perform(run_id)
-    assert "needs an approval, and approvals are not in this version (rule box/ask-two)" in row["reason"]
+    assert (await engine.perform(run_id))["waiting_for"] == "approval"
     assert topics(engine) == ["out/one"]
+    row = await Approval.objects.aget()
+    assert (row.approvers, row.rule, row.policy) == ("operator", "box/ask-two@1", "box@1")
+    assert "two is dear" in row.reason
+    assert row.expires_at == row.created_at + timedelta(minutes=5)
+    await approve(engine)
+    assert (await engine.perform(run_id))["state"] == "succeeded"
+    assert topics(engine) == ["out/one", "out/two"]
+
+
+async def test_an_approval_is_void_under_another_policy(engine: Engine) -> None:
+    await sync_to_async(make_operator)()
+    await put(engine, ASK_TWO)
+    run_id = await engine.begin(TWO)
+    await engine.perform(run_id)
+    await approve(engine)
+    await put(engine, ASK_TWO.replace("5m", "6m"))
+    assert (await engine.perform(run_id))["waiting_for"] == "approval"
+    assert topics(engine) == ["out/one"]
+    states = [row.state async for row in Approval.objects.order_by("id")]
+    assert states == ["void", "open"]
 
 
 def make_operator() -> None:
-    from appliance.accounts.domain import Role
-    from appliance.accounts.services import create_user
-
     create_user("olga", "quiet-lathe-4711", Role.OPERATOR, CONSOLE)
 
 

@@ -1,0 +1,56 @@
+"""In which chats people of a role are reached: each one that is linked to an active person of it, once."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connection as django_connection
+from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
+
+from appliance.bridges.registry import bridges
+
+FEED = ("webchat", "", "en")
+"""The web admin's feed: always one of them."""
+
+MOST_CHATS = 200
+
+Chat = tuple[str, str, str]
+"""Platform, conversation and language."""
+
+_LINKED = """
+SELECT i.platform, i.last_conversation, u.language, coalesce(p.kind, i.platform), p.enabled
+FROM bridges_chatidentity i JOIN accounts_user u ON u.id = i.person_id
+LEFT JOIN bridges_platform p ON p.name = i.platform
+WHERE u.is_active AND i.last_conversation <> '' AND u.role = ANY(%(roles)s)
+    AND (%(names)s::text[] IS NULL OR u.username = ANY(%(names)s::text[]))
+ORDER BY i.id LIMIT %(most)s
+"""
+
+
+def chats_of(roles: Sequence[str], names: Sequence[str] = ()) -> list[Chat]:
+    """The chats of everybody with one of ``roles`` (and of ``names``, where there are any)."""
+    with django_connection.cursor() as cursor:
+        cursor.execute(_LINKED, _values(roles, names))
+        return _live(cursor.fetchall())
+
+
+async def chats_of_async(
+    connection: AsyncConnection[Any], roles: Sequence[str], names: Sequence[str] = ()
+) -> list[Chat]:
+    """As ``chats_of``, in the transaction of an asynchronous connection."""
+    cursor = await connection.cursor(row_factory=tuple_row).execute(_LINKED, _values(roles, names))
+    return _live(await cursor.fetchall())
+
+
+def _values(roles: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    return {"roles": list(roles), "names": list(names) or None, "most": MOST_CHATS}
+
+
+def _live(rows: Iterable[Sequence[Any]]) -> list[Chat]:
+    found = {FEED[:2]: FEED[2]}
+    for platform, conversation, language, kind, enabled in rows:
+        factory = bridges().get(kind)
+        configured = enabled if enabled is not None else bool(factory and factory.builtin and factory.shown)
+        if factory is not None and factory.build is not None and configured:
+            found.setdefault((platform, conversation), language)
+    return [(platform, conversation, language) for (platform, conversation), language in found.items()]

@@ -1,0 +1,1 @@
+"""Permission asked and given: rows that bind a person's word to one exact action."""

@@ -1,0 +1,69 @@
+"""Named SQL of approvals. Every change is conditional on the state that it leaves."""
+
+COLUMNS = """a.id, a.state, a.digest, a.policy, a.states, a.created_at, a.expires_at, a.approvers, a.names, a.needed,
+    a.self_approval, a.requester, a.decided_at, a.decided_by, a.decision_reason"""
+
+OF_STEP = f"""
+SELECT {COLUMNS} FROM safety_approval a
+WHERE a.run_id = %(run_id)s AND a.step = %(step)s AND a.attempt = %(attempt)s ORDER BY a.id
+"""
+
+ASK = """
+INSERT INTO safety_approval (id, code, token_digest, purpose, run_id, step, attempt, task, kind, digest, policy, rule,
+    states, requested_by, requester, approvers, names, needed, given, self_approval, state, reason, shown,
+    created_at, expires_at, decided_by, way, decision_reason, closed_because, secret_digest, secret_by, secret_tries)
+VALUES (%(id)s, %(code)s, %(token_digest)s, %(purpose)s, %(run_id)s, %(step)s, %(attempt)s, %(task)s, %(kind)s,
+    %(digest)s, %(policy)s, %(rule)s, %(states)s, %(requested_by)s, %(requester)s, %(approvers)s, %(names)s,
+    %(needed)s, 0, %(self_approval)s, 'open', %(reason)s, %(shown)s, %(now)s, %(expires_at)s, '', '', '', '', '',
+    '', 0)
+"""
+
+# The state is in the condition: what changed meanwhile is not overwritten.
+CLOSE = """
+UPDATE safety_approval SET state = %(becomes)s, closed_at = %(now)s, closed_because = %(because)s
+WHERE id = %(id)s AND state = %(was)s RETURNING id
+"""
+
+# The people who could be asked, without who asks where they may not decide themselves.
+HOW_MANY = """
+SELECT count(*) FROM accounts_user u
+WHERE u.is_active AND u.role = ANY(%(roles)s) AND (%(self_approval)s OR u.username <> %(requester)s)
+    AND (%(names)s::text[] IS NULL OR u.username = ANY(%(names)s::text[]))
+"""
+
+# One statement decides. All that must hold stands in its condition, and a second decider waits for the row and
+# then finds it decided. The count is on the row itself, so that two of N at once are both counted.
+DECIDE = """
+UPDATE safety_approval a SET
+    given = a.given + CASE WHEN %(deny)s THEN 0 ELSE 1 END,
+    state = CASE WHEN %(deny)s THEN 'denied' WHEN a.given + 1 >= a.needed THEN 'approved' ELSE a.state END,
+    decided_at = %(now)s, decided_by = %(by)s, way = %(way)s, decision_reason = %(reason)s
+WHERE a.id = %(id)s AND a.state = 'open' AND a.expires_at > %(now)s
+    AND (a.self_approval OR a.requester <> %(person)s)
+    AND (a.names = '[]'::jsonb OR a.names @> to_jsonb(%(person)s::text))
+    AND (%(username)s::text IS NULL OR EXISTS (SELECT 1 FROM accounts_user u
+        WHERE u.username = %(username)s AND u.is_active AND u.role = ANY(%(roles)s)))
+    AND NOT EXISTS (SELECT 1 FROM safety_approvaldecision d WHERE d.approval_id = a.id AND d.person = %(person)s)
+RETURNING a.state
+"""
+
+DECIDED = """
+INSERT INTO safety_approvaldecision (approval_id, person, choice, way, reason, key, at)
+VALUES (%(id)s, %(person)s, %(choice)s, %(way)s, %(reason)s, %(key)s, %(now)s)
+"""
+
+MINT = """
+UPDATE safety_approval SET secret_digest = %(digest)s, secret_by = %(by)s, secret_until = %(until)s, secret_tries = 0
+WHERE id = %(id)s AND state = 'open' AND expires_at > %(now)s RETURNING id
+"""
+
+# Each try costs one of the five before anybody looks whether it was right.
+TRY = """
+UPDATE safety_approval SET secret_tries = secret_tries + 1
+WHERE id = %(id)s AND state = 'open' AND secret_digest <> '' AND secret_until > %(now)s AND secret_tries < %(most)s
+RETURNING secret_digest, secret_by
+"""
+
+SPEND = "UPDATE safety_approval SET secret_digest = '' WHERE id = %(id)s"
+
+WITHOUT_OPEN = "SELECT NOT EXISTS (SELECT 1 FROM safety_approval WHERE run_id = %(id)s AND state = 'open')"

@@ -1,0 +1,152 @@
+"""The rules of approvals: who may, until when, what voids one, and that one serves once."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from appliance.accounts.domain import Role
+from appliance.accounts.principal import BOX, CONSOLE, Principal
+from appliance.lib.jsontypes import JsonObject
+from appliance.safety.approvals.domain import (
+    GRACE,
+    Asked,
+    Move,
+    Refusal,
+    State,
+    Subject,
+    Terms,
+    drift,
+    judge,
+    objection,
+)
+from appliance.safety.approvals.shown import LONGEST, shown
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+SAID: JsonObject = {"value": "auto", "quality": "good", "at": "2026-11-28T12:00:00+00:00"}
+MODE: JsonObject = {"plant/mode": SAID}
+SUBJECT = Subject("mqtt", "idempotent", {"topic": "plant/valve", "payload": "1"}, 7, "v1", MODE)
+
+
+def row(state: State = State.OPEN, **more: Any) -> Asked:
+    asked = Asked(
+        UUID(int=1), state, SUBJECT.digest, "v1", dict(MODE), NOW, NOW + 30 * MINUTE, Terms(), "ben"
+    )
+    return replace(asked, **more)
+
+
+def user(name: str, role: Role = Role.ENGINEER) -> Principal:
+    return Principal(f"user:{name}", role)
+
+
+@pytest.mark.parametrize(
+    ("asked", "by", "at", "found"),
+    [
+        (row(), user("anna"), NOW, None),
+        (row(), user("anna", Role.ADMIN), NOW, None),
+        (row(), Principal("token:anna/ci", Role.ENGINEER), NOW, None),
+        (row(), CONSOLE, NOW, None),
+        (row(), user("anna", Role.OPERATOR), NOW, Refusal.ROLE),
+        (row(), BOX, NOW, Refusal.ROLE),
+        (row(), Principal("mqtt:panel", Role.ADMIN), NOW, Refusal.ROLE),
+        (row(), Principal("trigger:t/x", Role.ADMIN), NOW, Refusal.ROLE),
+        (row(), user("ben"), NOW, Refusal.REQUESTER),
+        (row(), Principal("token:ben/ci", Role.ENGINEER), NOW, Refusal.REQUESTER),
+        (row(terms=Terms(self_approval=True)), user("ben"), NOW, None),
+        (row(requester="console"), CONSOLE, NOW, Refusal.REQUESTER),
+        (row(terms=Terms(names=("carl",))), user("anna"), NOW, Refusal.NAME),
+        (row(terms=Terms(names=("carl",))), CONSOLE, NOW, Refusal.NAME),
+        (row(terms=Terms(names=("anna",))), user("anna"), NOW, None),
+        (row(terms=Terms(names=("anna",))), user("anna", Role.OPERATOR), NOW, Refusal.ROLE),
+        (row(), user("anna"), NOW + 30 * MINUTE, Refusal.LATE),
+        *[(row(state), user("anna"), NOW, Refusal.NOT_OPEN) for state in State if state is not State.OPEN],
+    ],
+)
+def test_who_may_decide(asked: Asked, by: Principal, at: datetime, found: Refusal | None) -> None:
+    assert objection(asked, by, at) == found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "http"},
+        {"effect": "unsafe"},
+        {"arguments": {"topic": "plant/valve", "payload": "2"}},
+        {"arguments": {"topic": "plant/valve", "payload": 1}},
+        {"version_id": 8},
+        {"command": {"class": "destroy"}},
+        {"policy": "v2"},
+        {"states": {"plant/mode": {**SAID, "value": "manual"}}},
+        {"states": {"plant/mode": {**SAID, "quality": "large"}}},
+        {"states": {"plant/mode": None}},
+        {"states": {}},
+        {"states": {**MODE, "plant/door": SAID}},
+    ],
+)
+def test_what_differs_voids(change: dict[str, Any]) -> None:
+    other = replace(SUBJECT, **change)
+    assert drift(row(), other)
+    for state in (State.OPEN, State.APPROVED):
+        found = judge([row(state, decided_at=NOW)], other, NOW)
+        assert (found.move, found.becomes) == (Move.ASK, State.VOID)
+        again = judge([row(State.VOID), row(state, decided_at=NOW)], other, NOW)
+        assert (again.move, again.becomes) == (Move.REFUSE, State.VOID)
+
+
+def test_the_same_value_said_again_is_no_drift() -> None:
+    later: JsonObject = {"plant/mode": {**SAID, "at": "2026-11-28T12:20:00+00:00"}}
+    assert drift(row(), replace(SUBJECT, states=later)) == ""
+
+
+@pytest.mark.parametrize(
+    ("rows", "at", "move", "becomes"),
+    [
+        ([], NOW, Move.ASK, None),
+        ([row()], NOW, Move.WAIT, None),
+        ([row()], NOW + 30 * MINUTE, Move.REFUSE, State.EXPIRED),
+        ([row(State.APPROVED, decided_at=NOW)], NOW, Move.PASS, State.USED),
+        ([row(State.APPROVED, decided_at=NOW)], NOW + 30 * MINUTE, Move.REFUSE, State.EXPIRED),
+        ([row(State.APPROVED, decided_at=NOW + 29 * MINUTE)], NOW + 31 * MINUTE, Move.PASS, State.USED),
+        (
+            [row(State.APPROVED, decided_at=NOW + 29 * MINUTE)],
+            NOW + 29 * MINUTE + GRACE,
+            Move.REFUSE,
+            State.EXPIRED,
+        ),
+        ([row(State.DENIED)], NOW, Move.REFUSE, None),
+        ([row(State.EXPIRED)], NOW, Move.REFUSE, None),
+        ([row(State.VOID)], NOW, Move.ASK, None),
+        ([row(State.VOID), row(State.VOID)], NOW, Move.REFUSE, None),
+        ([row(State.USED)], NOW + 60 * MINUTE, Move.PASS, None),
+        ([row(State.USED, digest="other")], NOW, Move.ASK, None),
+        ([row(State.USED, policy="v0")], NOW, Move.ASK, None),
+    ],
+)
+def test_what_the_engine_does_next(
+    rows: list[Asked], at: datetime, move: Move, becomes: State | None
+) -> None:
+    found = judge(rows, SUBJECT, at)
+    assert (found.move, found.becomes) == (move, becomes)
+
+
+def test_a_denial_says_who_and_why() -> None:
+    said = row(State.DENIED, decided_by="user:anna", decision_reason="too hot")
+    assert judge([said], SUBJECT, NOW).reason == "denied by anna: too hot"
+
+
+def test_the_script_is_shown_as_it_is_with_its_values_beside_it() -> None:
+    arguments: JsonObject = {
+        "command": {"script": 'rm "$1"', "arguments": ["a b; reboot"]},
+        "cwd": "",
+        "env": {"A": "1"},
+    }
+    assert shown("shell", arguments).splitlines() == ['$ rm "$1"', "$1 = a b; reboot", 'env: {"A": "1"}']
+
+
+def test_what_is_too_long_is_named_by_its_digest() -> None:
+    text = shown("mqtt", {"payload": "x" * 10_000})
+    assert len(text) < LONGEST + 200
+    assert "6009 more characters, SHA-256 of all " in text
