@@ -23,7 +23,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.checkpoints import CheckpointStore, with_checkpoints
 from appliance.runs.domain import Lease, StepState, Waiting
-from appliance.runs.ledger import Ledger, RunRow
+from appliance.runs.ledger import Ledger
 from appliance.runs.plan import (
     Ambiguous,
     Next,
@@ -35,6 +35,7 @@ from appliance.runs.plan import (
 )
 from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
+from appliance.runs.rows import RunRow
 from appliance.runs.shards.body import bring, own_definition
 from appliance.runs.shards.splitter import Splitter, kept_input
 from appliance.runs.walk import Pause, Walk

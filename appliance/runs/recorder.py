@@ -1,6 +1,6 @@
 """Writes what happens to a run: the intent before an effect, the result after it, and the run's new state."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,10 +17,14 @@ from appliance.outbox.services import enqueue
 from appliance.runs import sql
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
 from appliance.runs.ending import ending_of
-from appliance.runs.ledger import Ledger, StepWrite
+from appliance.runs.ledger import Ledger
+from appliance.runs.lending import lent
 from appliance.runs.plan import Ambiguous, Next, StepRow
+from appliance.runs.release import Release
+from appliance.runs.rows import StepWrite, as_row
+from appliance.runs.steps import write_steps
 from appliance.runs.walk import Pause, Walk
-from appliance.safety.gate import Action, Decision, Gate, Verdict
+from appliance.safety.gate import Action, Decision, Gate, Look, Verdict
 
 _DEFERRABLE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
 
@@ -45,54 +49,31 @@ class Recorder:
     async def intend(
         self, walk: Walk, following: Next, now: datetime, effect: EffectClass, arguments: JsonObject
     ) -> Verdict:
-        """Pass the gate; for anything but pure steps commit the intent and its audit record first (P3)."""
-        spec, row = following.spec, walk.row
-        action = Action(
-            kind=spec.type,
-            effect=effect.value,
-            arguments=arguments,
-            principal=row.principal,
-            ceiling=(walk.definition.principal or Role.OPERATOR).value,
-            run_id=row.id,
-            step_id=spec.id,
-            origin=row.origin,
-            task=walk.definition.name,
-        )
-        async with self._ledger.transaction() as connection:
-            verdict = await self._gate.pass_(connection, action)
+        """Pass the gate; for anything but pure steps commit the intent and its audit record first (P3).
+
+        Decided on what was seen last, and written only where that is still so: a stop engaged a moment ago counts.
+        """
+        action = _action(walk, following, effect, arguments)
+        look, fresh = walk.look, False
+        while True:
+            if look is None:
+                look, fresh = await self._look(action), True
+            verdict = self._gate.decide(action, look.stop, look.role)
+            writes, entries = [*walk.pending], list[AuditEntry]()
             if verdict.outcome is Decision.ALLOW and effect is not EffectClass.PURE:
-                write = StepWrite(
-                    step=spec.id,
-                    attempt=following.attempt,
-                    position=following.position,
-                    phase=following.phase,
-                    kind=spec.type,
-                    effect=effect,
-                    state=StepState.INTENT,
-                    started_at=now,
-                    input=arguments,
-                    detail=_command(verdict, short=True) or None,
-                    checkpoint=following.resumed_from,
-                )
-                entry = AuditEntry(
-                    kind="step.intent",
-                    principal=row.principal,
-                    subject=f"{row.id}/{spec.id}",
-                    detail={
-                        "task": walk.definition.name,
-                        "kind": spec.type,
-                        "effect": effect.value,
-                        "arguments": arguments,
-                        "attempt": following.attempt,
-                        "rule": verdict.rule,
-                        **_command(verdict),
-                    },
-                    at=now,
-                )
-                await self._flush(walk, connection, [write], [entry])
-            else:
-                await self._flush(walk, connection, [])
-        return verdict
+                writes.append(_intent(walk, following, now, effect, arguments, verdict))
+                entries.append(_entry(walk, following, now, action, verdict))
+            written = fresh and not writes
+            if writes:
+                written, look = await self._ledger.write(walk.lease, action, look, writes, entries)
+            if written:
+                walk.look, walk.pending = look, []
+                return verdict
+            look = look if writes else None
+
+    async def _look(self, action: Action) -> Look:
+        async with lent(self._ledger.pool) as connection:
+            return await self._gate.look(connection, action)
 
     async def record(
         self,
@@ -106,7 +87,11 @@ class Recorder:
         result: StepResult | None = None,
         due_at: datetime | None = None,
     ) -> None:
-        """Commit the result, its cache value and its outbox rows in one transaction."""
+        """Commit the result, its cache value and its outbox rows in one transaction.
+
+        A plain success waits for the next transaction, which is at most one expression away: a crash before it
+        is a crash before this one, and what is unsafe is asked about (P3).
+        """
         spec, now = following.spec, self._clock.now()
         result = result or StepResult(Status.SUCCEEDED)
         write = StepWrite(
@@ -129,15 +114,11 @@ class Recorder:
         )
         walk.progress.take(as_row(write))
         walk.recorded += 1
-        if (
-            state in _DEFERRABLE
-            and effect is not EffectClass.UNSAFE
-            and not (spec.cache_key or result.outbox or walk.row.recoveries)
-        ):
+        if state in _DEFERRABLE and not (spec.cache_key or result.outbox or walk.row.recoveries):
             walk.pending.append(write)
             return
         async with self._ledger.transaction() as connection:
-            await self._flush(walk, connection, [write])
+            await self._flush(walk, connection, write)
             if walk.row.recoveries and walk.recorded == 1:
                 await connection.execute(sql.HAD_PROGRESS, {"id": walk.row.id, "epoch": walk.lease.epoch})
             if spec.cache_key and state in (StepState.SUCCEEDED, StepState.HANDED_OVER):
@@ -147,50 +128,35 @@ class Recorder:
         if result.outbox:
             self._after_outbox()
 
-    async def _flush(
-        self,
-        walk: Walk,
-        connection: AsyncConnection[Any],
-        writes: Sequence[StepWrite],
-        audit: Sequence[AuditEntry] = (),
-    ) -> None:
-        """Write these rows, after the results that were kept back for this transaction."""
+    async def _flush(self, walk: Walk, connection: AsyncConnection[Any], write: StepWrite) -> None:
+        """Write this row, after the results that were kept back for this transaction."""
         waiting, walk.pending = walk.pending, []
-        if waiting or writes:
-            rows = [*waiting, *writes]
-            await self._ledger.write_steps(connection, walk.lease, walk.definition.name, rows, audit)
-
-    def _warning(self, walk: Walk) -> str:
-        return "; ".join(walk.progress.warnings)
+        await write_steps(connection, walk.lease, walk.definition.name, [*waiting, write])
 
     async def finish(self, walk: Walk) -> None:
         """Nothing is left to do: the run succeeded, failed, or is undone."""
         ending = ending_of(walk.definition, walk.progress)
-        await self._ledger.release(
-            walk.lease,
-            walk.definition.name,
+        release = Release(
             ending.state,
             reason=ending.reason,
             warning="; ".join((*ending.not_undone, *walk.progress.warnings)),
             handed_over=walk.progress.handed_over,
             writes=walk.pending,
         )
-        self._after_commit()
+        await self._release(walk.lease, walk.definition.name, release)
 
     async def pause(self, walk: Walk, pause: Pause) -> None:
         """Give the run up until its time comes."""
-        await self._ledger.release(
-            walk.lease,
-            walk.definition.name,
+        release = Release(
             RunState.WAITING,
             reason=pause.reason,
-            warning=self._warning(walk),
+            warning="; ".join(walk.progress.warnings),
             waiting_for=pause.waiting_for,
             wake_at=self._until(walk, pause.wake_at),
             progress=walk.recorded > 0,
             writes=walk.pending,
         )
-        self._after_commit()
+        await self._release(walk.lease, walk.definition.name, release)
 
     def _until(self, walk: Walk, wake_at: datetime | None) -> datetime | None:
         """A run does not sleep past its own time limit."""
@@ -226,23 +192,24 @@ class Recorder:
             error=row.error,
         )
         async with self._ledger.transaction() as connection:
-            await self._ledger.write_steps(connection, walk.lease, walk.definition.name, [write])
+            await write_steps(connection, walk.lease, walk.definition.name, [write])
 
     async def cancelled(self, lease: Lease, task: str) -> None:
         """Its cancellation was asked for; the row says by whom."""
-        await self._ledger.release(lease, task, RunState.CANCELLED)
-        self._after_commit()
+        await self._release(lease, task, Release(RunState.CANCELLED))
 
     async def held(self, lease: Lease, task: str) -> None:
         """The all-stop ended this run's work: it waits, and what was under way is judged when it goes on."""
-        await self._ledger.release(
-            lease,
-            task,
+        release = Release(
             RunState.WAITING,
             reason="ended by the all-stop",
             waiting_for=Waiting.ALL_STOP,
             wake_at=self._clock.now() + timedelta(seconds=5),
         )
+        await self._release(lease, task, release)
+
+    async def _release(self, lease: Lease, task: str, release: Release) -> None:
+        await self._ledger.release(lease, task, release)
         self._after_commit()
 
 
@@ -253,18 +220,57 @@ def _command(verdict: Verdict, *, short: bool = False) -> JsonObject:
     return {"command": verdict.command.in_short() if short else verdict.command.as_json()}
 
 
-def as_row(write: StepWrite) -> StepRow:
-    """A row as it will be read back."""
-    return StepRow(
-        step=write.step,
-        attempt=write.attempt,
-        position=write.position,
-        phase=write.phase,
-        effect=write.effect,
-        state=write.state,
-        output=write.output,
-        stderr=write.stderr,
-        error=write.error,
-        checkpoint=write.checkpoint,
-        due_at=write.due_at,
+def _action(walk: Walk, following: Next, effect: EffectClass, arguments: JsonObject) -> Action:
+    spec, row = following.spec, walk.row
+    return Action(
+        kind=spec.type,
+        effect=effect.value,
+        arguments=arguments,
+        principal=row.principal,
+        ceiling=(walk.definition.principal or Role.OPERATOR).value,
+        run_id=row.id,
+        step_id=spec.id,
+        origin=row.origin,
+        task=walk.definition.name,
+    )
+
+
+def _intent(
+    walk: Walk,
+    following: Next,
+    now: datetime,
+    effect: EffectClass,
+    arguments: JsonObject,
+    verdict: Verdict,
+) -> StepWrite:
+    return StepWrite(
+        step=following.spec.id,
+        attempt=following.attempt,
+        position=following.position,
+        phase=following.phase,
+        kind=following.spec.type,
+        effect=effect,
+        state=StepState.INTENT,
+        started_at=now,
+        input=arguments,
+        detail=_command(verdict, short=True) or None,
+        checkpoint=following.resumed_from,
+    )
+
+
+def _entry(walk: Walk, following: Next, now: datetime, action: Action, verdict: Verdict) -> AuditEntry:
+    return AuditEntry(
+        kind="step.intent",
+        principal=action.principal,
+        subject=f"{walk.row.id}/{following.spec.id}",
+        detail={
+            "task": action.task,
+            "kind": action.kind,
+            "effect": action.effect,
+            "arguments": {**action.arguments},
+            "attempt": following.attempt,
+            "rule": verdict.rule,
+            **_command(verdict),
+        },
+        at=now,
     )

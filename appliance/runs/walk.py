@@ -5,8 +5,9 @@ from datetime import datetime
 
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.domain import Lease, Waiting
-from appliance.runs.ledger import RunRow, StepWrite
 from appliance.runs.plan import Progress
+from appliance.runs.rows import RunRow, StepWrite
+from appliance.safety.gate import Look
 from appliance.tasks.definition import TaskDefinition
 
 
@@ -23,8 +24,9 @@ class Walk:
     checkpointed: set[str] = field(default_factory=set)
     """The steps of which a checkpoint is kept."""
     pending: list[StepWrite] = field(default_factory=list)
-    """Results that may be computed again, kept back for the next transaction of this run: it is at most one
-    expression away."""
+    """Results that are kept back for the next transaction of this run: it is at most one expression away."""
+    look: Look | None = None
+    """What the gate saw last; a decision on it holds only where it is still so when the intent is written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,7 @@ import json
 import math
 import socket
 
-from appliance.sandbox.process import wire
-
-from appliance.sandbox.process import pins
+from appliance.sandbox.process import pins, wire
 from appliance.sandbox.process.refused import Refused
 
 __all__ = ["Checkpoint", "Refused", "Request", "parse_request"]
