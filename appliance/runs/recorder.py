@@ -6,7 +6,6 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from appliance.accounts.domain import Role
 from appliance.actions.contract import EffectClass, Status, StepResult
 from appliance.audit.services import AuditEntry
 from appliance.cache import services as cache
@@ -17,6 +16,7 @@ from appliance.outbox.services import enqueue
 from appliance.runs import sql
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
 from appliance.runs.ending import ending_of
+from appliance.runs.intents import action_of, intent_of, record_of
 from appliance.runs.ledger import Ledger
 from appliance.runs.lending import lent
 from appliance.runs.plan import Ambiguous, Next, StepRow
@@ -53,7 +53,7 @@ class Recorder:
 
         Decided on what was seen last, and written only where that is still so: a stop engaged a moment ago counts.
         """
-        action = _action(walk, following, effect, arguments)
+        action = action_of(walk, following, effect, arguments)
         look, fresh = walk.look, False
         while True:
             if look is None:
@@ -61,8 +61,8 @@ class Recorder:
             verdict = self._gate.decide(action, look.stop, look.role)
             writes, entries = [*walk.pending], list[AuditEntry]()
             if verdict.outcome is Decision.ALLOW and effect is not EffectClass.PURE:
-                writes.append(_intent(walk, following, now, effect, arguments, verdict))
-                entries.append(_entry(walk, following, now, action, verdict))
+                writes.append(intent_of(walk, following, now, effect, arguments, verdict))
+                entries.append(record_of(walk, following, now, action, verdict))
             written = fresh and not writes
             if writes:
                 written, look = await self._ledger.write(walk.lease, action, look, writes, entries)
@@ -211,66 +211,3 @@ class Recorder:
     async def _release(self, lease: Lease, task: str, release: Release) -> None:
         await self._ledger.release(lease, task, release)
         self._after_commit()
-
-
-def _command(verdict: Verdict, *, short: bool = False) -> JsonObject:
-    """What the gate understood of the step's command, if it has one."""
-    if verdict.command is None:
-        return {}
-    return {"command": verdict.command.in_short() if short else verdict.command.as_json()}
-
-
-def _action(walk: Walk, following: Next, effect: EffectClass, arguments: JsonObject) -> Action:
-    spec, row = following.spec, walk.row
-    return Action(
-        kind=spec.type,
-        effect=effect.value,
-        arguments=arguments,
-        principal=row.principal,
-        ceiling=(walk.definition.principal or Role.OPERATOR).value,
-        run_id=row.id,
-        step_id=spec.id,
-        origin=row.origin,
-        task=walk.definition.name,
-    )
-
-
-def _intent(
-    walk: Walk,
-    following: Next,
-    now: datetime,
-    effect: EffectClass,
-    arguments: JsonObject,
-    verdict: Verdict,
-) -> StepWrite:
-    return StepWrite(
-        step=following.spec.id,
-        attempt=following.attempt,
-        position=following.position,
-        phase=following.phase,
-        kind=following.spec.type,
-        effect=effect,
-        state=StepState.INTENT,
-        started_at=now,
-        input=arguments,
-        detail=_command(verdict, short=True) or None,
-        checkpoint=following.resumed_from,
-    )
-
-
-def _entry(walk: Walk, following: Next, now: datetime, action: Action, verdict: Verdict) -> AuditEntry:
-    return AuditEntry(
-        kind="step.intent",
-        principal=action.principal,
-        subject=f"{walk.row.id}/{following.spec.id}",
-        detail={
-            "task": action.task,
-            "kind": action.kind,
-            "effect": action.effect,
-            "arguments": {**action.arguments},
-            "attempt": following.attempt,
-            "rule": verdict.rule,
-            **_command(verdict),
-        },
-        at=now,
-    )
