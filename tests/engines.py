@@ -15,7 +15,8 @@ def running_engines(config: Config) -> Iterator[Config]:
     try:
         startup.prepare(services=False, durable=False)
         startup.start_manager()
-        startup.start_engines(may_create_databases=True)
+        startup.start_engines()
+        startup.await_engines(may_create_databases=True)
         yield config
     finally:
         startup.stop()

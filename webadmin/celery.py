@@ -1,4 +1,4 @@
-"""The Celery application: it carries hints ("look at run X"), never truth."""
+"""The Celery application: it carries hints ("look at what is due"), never truth."""
 
 import os
 
@@ -8,4 +8,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webadmin.settings")
 
 app = Celery("millwright")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["appliance.tasks", "appliance.runs", "appliance.processes"], related_name="jobs")
+app.autodiscover_tasks(["appliance.tasks", "appliance.processes"], related_name="jobs")

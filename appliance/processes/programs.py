@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliance.lib.config import ROOT, Config, plain_environment
 from appliance.lib.crashpoints import VARIABLE
-from appliance.processes import launch
+from appliance.processes import go_ahead, launch
 from appliance.processes.engines import Engine
 from appliance.processes.leftovers import MARK
 from appliance.processes.privilege import Privilege
@@ -114,6 +114,7 @@ def _service_environment(config: Config, certificate: tuple[Path, Path]) -> dict
         **settings,
         **crash,
         "MILLWRIGHT_HOME": str(config.home.path),
+        go_ahead.VARIABLE: str(go_ahead.file_of(config.home)),
         "HOME": str(config.home.path),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",

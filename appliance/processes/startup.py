@@ -14,7 +14,7 @@ import httpx
 
 from appliance.lib.config import Config
 from appliance.lib.errors import MillwrightError
-from appliance.processes import leftovers, lock
+from appliance.processes import go_ahead, leftovers, lock
 from appliance.processes.certificate import certificate_for
 from appliance.processes.engines import Engine, nats, postgres, redis
 from appliance.processes.layout import lay_out
@@ -56,6 +56,7 @@ class Startup:
         if ended:
             self._say(f"Cleared what an earlier start had left: {', '.join(ended)}.")
         check_ports(config)
+        go_ahead.withhold(home)
         if privilege.in_place:
             self._say(f"Note: {privilege.in_place}.")
         certificate = certificate_for(config, privilege)
@@ -89,8 +90,22 @@ class Startup:
                 )
             time.sleep(0.03)
 
-    def start_engines(self, *, may_create_databases: bool = False) -> None:
-        """Start the engines and wait until each one answers."""
+    def start_engines(self) -> None:
+        """Start the engines, without waiting for them."""
+        for engine in self._engines:
+            self.manager.start(engine.name)
+
+    def load_services(self) -> None:
+        """Start the services; they load, and wait for the go-ahead."""
+        for name in SERVICES:
+            self.manager.start(name)
+
+    def let_services_begin(self) -> None:
+        """The database is as they need it."""
+        go_ahead.give(self._home)
+
+    def await_engines(self, *, may_create_databases: bool = False) -> None:
+        """Return when each engine answers."""
         config, home = self._config, self._home
         ready: dict[str, Callable[[], bool]] = {
             "postgres": lambda: postgres.answers(home),
@@ -98,16 +113,10 @@ class Startup:
             "nats": lambda: nats.answers(config),
         }
         for engine in self._engines:
-            self.manager.start(engine.name)
-        for engine in self._engines:
             log = home.logs / f"{engine.name}.log"
             self.manager.wait(engine.name, log, ready[engine.name], _ENGINE_SECONDS)
         if "postgres" in config.embedded:
             postgres.create_database(home, may_create_databases=may_create_databases)
-
-    def start_services(self) -> None:
-        for name in SERVICES:
-            self.manager.start(name)
 
     def wait_ready(self, seconds: float) -> str:
         """Wait for ``/readyz``; gives what is still missing, empty when all is there."""

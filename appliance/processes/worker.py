@@ -1,4 +1,4 @@
-"""The worker: Celery's thread pool in front of one asyncio loop that executes runs."""
+"""The worker: one asyncio loop that executes runs, beside the threads for Celery's doors."""
 
 import asyncio
 import logging
@@ -15,6 +15,7 @@ from appliance.processes.parts import BoxServices, DefinitionCache, open_pool, o
 from appliance.processes.signs import sign
 from appliance.runs import sql
 from appliance.runs.executor import Executor
+from appliance.runs.hints import hear
 from appliance.runs.lane import Lane
 from appliance.runs.ledger import Ledger
 from appliance.runs.performer import Performer
@@ -65,6 +66,7 @@ class WorkerParts:
         executor = Executor(ledger, performer, clock, concurrency=CONCURRENCY)
         await self._take_over(ledger, Reconciler(self.pool, clock))
         await executor.start()
+        self._ears = asyncio.create_task(hear(config, executor.look_at))
         self._signs = asyncio.create_task(self._sign(executor))
         return executor
 
@@ -91,6 +93,7 @@ class WorkerParts:
 
     async def close(self) -> None:
         self._signs.cancel()
+        self._ears.cancel()
         await self.live.close()
         await self.shelf.close()
         await asyncio.gather(self.bus.stop(), self.brokers.stop())

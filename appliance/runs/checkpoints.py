@@ -16,8 +16,9 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_object
 from appliance.runs import resume_sql
 from appliance.runs.domain import Lease
-from appliance.runs.ledger import LeaseLost, Ledger
+from appliance.runs.ledger import Ledger
 from appliance.runs.plan import Next
+from appliance.runs.rows import LeaseLost
 from appliance.runs.walk import Walk
 
 log = logging.getLogger(__name__)

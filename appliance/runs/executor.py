@@ -14,8 +14,9 @@ from psycopg_pool import PoolTimeout
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.runs.domain import Lease
-from appliance.runs.ledger import LEASE, LeaseLost, Ledger, RunRow
+from appliance.runs.ledger import Ledger
 from appliance.runs.performer import Performer
+from appliance.runs.rows import LEASE, LeaseLost, RunRow
 from appliance.safety.allstop import Level, current_async
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class Executor:
         self._background: list[asyncio.Task[None]] = []
         self._left_over = False
         self._sweeping: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._look_again = False
         ledger.on_queued = self._take_up
 
     async def start(self) -> None:
@@ -72,8 +75,7 @@ class Executor:
         tasks = [active.task for active in self._active.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
-        if self._sweeping is not None:
-            self._background.append(self._sweeping)
+        self._background += [task for task in (self._sweeping, self._looking) if task is not None]
         ending = [*self._background, *(active.task for active in self._active.values())]
         for task in ending:
             task.cancel()
@@ -177,12 +179,20 @@ class Executor:
         for run_id in await self._ledger.queued(list(self._active), room):
             self.attend(run_id)
 
-    async def look(self, run_id: UUID) -> None:
-        """What a hint does: take the run up, or see that its cancellation was asked for."""
-        if run_id in self._active:
-            await self._renew()
-        else:
-            self.attend(run_id)
+    def look_at(self, run_ids: Sequence[UUID]) -> None:
+        """What a hint does: take the runs up, or see that the cancellation of one was asked for."""
+        if any(run_id in self._active for run_id in run_ids):
+            self._look_again = True
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look())
+        for run_id in run_ids:
+            if run_id not in self._active:
+                self.attend(run_id)
+
+    async def _look(self) -> None:
+        while self._look_again:
+            self._look_again = False
+            await self._once(self._renew)
 
     async def _once(self, work: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -1,5 +1,10 @@
-"""Hints to the worker: "look at these runs". They may be lost; the worker's sweep finds what they would have said."""
+"""Hints to the workers: "look at these runs", by Redis publish and subscribe.
 
+They may be lost; the workers' sweep finds what they would have said. Every worker hears every hint, and the claim
+decides who runs what. No queue lies between, because a hint that nobody hears is worth nothing later.
+"""
+
+import asyncio
 import atexit
 import logging
 import threading
@@ -7,12 +12,22 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from uuid import UUID
 
+import redis
+import redis.asyncio
 from django.db import transaction
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from appliance.lib.config import Config, get_config
 
 log = logging.getLogger(__name__)
 
 MOST = 1000
 """Runs that wait to be hinted at; what comes on top of them is left to the sweep."""
+PATIENCE = 2.0
+"""Seconds for Redis to answer."""
+AGAIN = 0.5
+"""Seconds between two tries to hear."""
 FAREWELL = 2.0
 """Seconds that a process which ends gives its last hints."""
 
@@ -81,6 +96,38 @@ def _sender() -> HintSender:
 
 
 def _publish(run_ids: list[str]) -> None:
-    from appliance.runs.jobs import attend
+    _client().publish(_channel(get_config()), " ".join(run_ids))
 
-    attend.apply_async(args=[run_ids], retry=False)
+
+def _channel(config: Config) -> str:
+    """Channels are one for all databases of a Redis, which boxes may share."""
+    return f"mw:{config.home.id}:runs"
+
+
+@cache
+def _client() -> redis.Redis:
+    # One more try: the connection may be one that a Redis has forgotten which was started again since.
+    return redis.Redis.from_url(
+        get_config().redis_url,
+        socket_timeout=PATIENCE,
+        socket_connect_timeout=PATIENCE,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+async def hear(config: Config, look: Callable[[Sequence[UUID]], None]) -> None:
+    """Call ``look`` with the runs of each hint, until cancelled; a Redis that is away is asked again and again."""
+    away = False
+    while True:
+        try:
+            client = redis.asyncio.Redis.from_url(config.redis_url, socket_connect_timeout=PATIENCE)
+            async with client, client.pubsub(ignore_subscribe_messages=True) as subscription:
+                await subscription.subscribe(_channel(config))
+                away = False
+                async for message in subscription.listen():
+                    look([UUID(run_id) for run_id in message["data"].decode().split()])
+        except (redis.RedisError, OSError, ValueError) as error:
+            if not away:
+                log.warning("hints are not heard, runs begin up to a second later: %s", error)
+            away = True
+        await asyncio.sleep(AGAIN)

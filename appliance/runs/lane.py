@@ -1,15 +1,13 @@
-"""The worker's one asyncio loop: a Celery door hands a run to it and returns at once."""
+"""The worker's one asyncio loop, beside Celery's threads: it hears of runs by itself."""
 
 import asyncio
-import logging
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
-from uuid import UUID
+
+import uvloop
 
 from appliance.runs.executor import Executor
-
-log = logging.getLogger(__name__)
 
 Build = Callable[[], Coroutine[Any, Any, Executor]]
 
@@ -29,15 +27,6 @@ class Lane:
         self._thread.start()
         self._ready.wait()
 
-    def attend(self, run_ids: Sequence[UUID]) -> None:
-        """Hand runs over. Called from Celery's threads."""
-        loop, executor = self._loop, self._executor
-        if loop is None or executor is None:
-            log.warning("hint before the executor is ready; its sweep will find the runs")
-            return
-        for run_id in run_ids:
-            asyncio.run_coroutine_threadsafe(executor.look(run_id), loop)
-
     def stop(self, grace: float) -> None:
         loop, executor = self._loop, self._executor
         if loop is None or executor is None:
@@ -51,7 +40,7 @@ class Lane:
         await self._close()
 
     def _run(self) -> None:
-        loop = asyncio.new_event_loop()
+        loop = uvloop.new_event_loop()
         asyncio.set_event_loop(loop)
         try:
             self._executor = loop.run_until_complete(self._build())
@@ -61,16 +50,3 @@ class Lane:
         finally:
             self._ready.set()
             loop.close()
-
-
-_current: Lane | None = None
-
-
-def install(lane: Lane) -> None:
-    """Make this the lane of the process; called once by the worker's start."""
-    global _current
-    _current = lane
-
-
-def current() -> Lane | None:
-    return _current

@@ -17,7 +17,6 @@ from appliance.actions.contract import (
 )
 from appliance.actions.registry import registry
 from appliance.expressions import truth
-from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
@@ -26,18 +25,18 @@ from appliance.runs.approving import RULE
 from appliance.runs.ceiling import ceiling_of
 from appliance.runs.checkpoints import CheckpointStore, with_checkpoints
 from appliance.runs.domain import Lease, StepState, Waiting
-from appliance.runs.ledger import Ledger, RunRow
+from appliance.runs.ledger import Ledger
 from appliance.runs.plan import (
     Ambiguous,
     Next,
     Phase,
-    attempts_allowed,
     next_step,
     replay,
-    settle_failure,
 )
 from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
+from appliance.runs.rows import RunRow
+from appliance.runs.settling import AT_ONCE, Settler
 from appliance.runs.shards.body import bring, own_definition
 from appliance.runs.shards.splitter import Splitter, kept_input
 from appliance.runs.walk import Pause, Walk
@@ -47,10 +46,7 @@ from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.bodies import BODY_KEYS
 from appliance.tasks.matching import event_scope
 
-AWAY_RETRY_CAP = 10.0
 PLANT_STATE_EVERY = 2.0
-AT_ONCE = timedelta(seconds=1)
-"""A pause that is not worth giving the run up for."""
 
 
 class Performer:
@@ -77,6 +73,7 @@ class Performer:
         self._renderer = Renderer(ledger, clock)
         self._checkpoints = CheckpointStore(ledger)
         self._recorder = Recorder(ledger, gate, clock, after_outbox, after_commit)
+        self._settler = Settler(self._recorder, clock)
         self._splitter = Splitter(ledger, self._recorder, self._renderer, services, clock)
 
     async def perform(self, row: RunRow, lease: Lease) -> None:
@@ -125,7 +122,7 @@ class Performer:
     async def _step(self, walk: Walk, following: Next) -> Pause | None:
         spec, now = following.spec, self._clock.now()
         if walk.row.deadline is not None and now >= walk.row.deadline and following.phase is Phase.ACTIONS:
-            await self._record_failure(walk, following, now, None, "the run's own time limit has passed")
+            await self._settler.refuse(walk, following, now, None, "the run's own time limit has passed")
             return None
         if following.not_before is not None and following.not_before - now > AT_ONCE:
             # A crash between a failed attempt and its pause, or somebody who woke the run: the next is not due.
@@ -144,7 +141,7 @@ class Performer:
                 lambda scope, state=None: kind.arguments(spec.params, scope, state), scope
             )
         except MillwrightError as error:
-            await self._record_failure(walk, following, now, None, str(error))
+            await self._settler.refuse(walk, following, now, None, str(error))
             return None
         effect = EffectClass(spec.effect) if spec.effect else kind.effect(spec.params)
         closed = await self._renderer.plant_state(walk, effect, scope)
@@ -154,7 +151,7 @@ class Performer:
         verdict = await self._recorder.intend(walk, following, now, effect, arguments)
         if verdict.outcome is Decision.ASK:
             states = await self._renderer.states(walk, partial(kind.arguments, spec.params), scope)
-            verdict = await self._recorder.intend(walk, following, now, effect, arguments, states)
+            verdict = await self._recorder.ask(walk, following, now, effect, arguments, states)
         if verdict.outcome is Decision.ASK:
             return Pause(Waiting.APPROVAL, verdict.reason, walk.asked_until)
         if verdict.outcome is Decision.HOLD:
@@ -162,7 +159,7 @@ class Performer:
             return Pause(held_by, verdict.reason, now + timedelta(seconds=5))
         if verdict.outcome is Decision.DENY:
             said = verdict.reason if verdict.rule.startswith(RULE) else f"refused: {verdict.reason}"
-            await self._record_failure(walk, following, now, arguments, said, effect)
+            await self._settler.refuse(walk, following, now, arguments, said, effect)
             return None
         reach("worker.after_intent")
         return await self._act(walk, following, now, effect, arguments, verdict.command)
@@ -193,7 +190,7 @@ class Performer:
             await saved.flush()
         except TargetAway as away:
             if not (away.maybe_done and effect is EffectClass.UNSAFE):
-                return await self._away(walk, following, now, effect, arguments, away)
+                return await self._settler.away(walk, following, now, effect, arguments, away)
             result = StepResult(Status.UNKNOWN, error=str(away))
         except TimeoutError:
             result = StepResult(Status.UNKNOWN, error=f"no answer after {timeout:g} s")
@@ -202,7 +199,7 @@ class Performer:
         finally:
             self._on_ended(str(row.id), spec.id)
         reach("worker.after_effect")
-        return await self._settle(walk, following, now, effect, arguments, result)
+        return await self._settler.settle(walk, following, now, effect, arguments, result)
 
     def _context(
         self, walk: Walk, following: Next, now: datetime, timeout: float, ok_exit: tuple[int, ...]
@@ -232,90 +229,3 @@ class Performer:
             ceiling=ceiling_of(walk.definition, row.inputs).value,
             unattended=walk.definition.is_unattended(row.trigger),
         )
-
-    # --- what came of it ----------------------------------------------------------------------------
-
-    async def _settle(
-        self,
-        walk: Walk,
-        following: Next,
-        started: datetime,
-        effect: EffectClass,
-        arguments: JsonObject,
-        result: StepResult,
-    ) -> Pause | None:
-        if result.status is Status.UNKNOWN and effect is not EffectClass.UNSAFE:
-            result = replace(result, status=Status.FAILED)
-        if result.status is Status.FAILED:
-            return await self._failed(walk, following, started, effect, arguments, result)
-        states = {
-            Status.SUCCEEDED: StepState.SUCCEEDED,
-            Status.HANDED_OVER: StepState.HANDED_OVER,
-            Status.WAITING: StepState.WAITING,
-            Status.UNKNOWN: StepState.AMBIGUOUS,
-        }
-        await self._recorder.record(
-            walk, following, states[result.status], started, effect, arguments=arguments, result=result
-        )
-        reach("worker.after_result")
-        if result.status is Status.WAITING:
-            return Pause(Waiting(result.waiting_for or "timer"), f"step {following.spec.id}", result.wake_at)
-        return None
-
-    async def _failed(
-        self,
-        walk: Walk,
-        following: Next,
-        started: datetime,
-        effect: EffectClass,
-        arguments: JsonObject | None,
-        result: StepResult,
-    ) -> Pause | None:
-        spec = following.spec
-        again = result.retryable and following.attempt < attempts_allowed(spec)
-        due = None
-        if again and spec.retry:
-            due = self._clock.now() + spec.retry.delay_before(following.attempt + 1)
-        await self._recorder.record(
-            walk, following, StepState.FAILED, started, effect, arguments=arguments, result=result, due_at=due
-        )
-        if due is None:
-            settle_failure(walk.progress, spec, following.phase, result.error)
-            return None
-        pause = due - self._clock.now()
-        if pause <= AT_ONCE:
-            await asyncio.sleep(max(0.0, pause.total_seconds()))
-            return None
-        return Pause(Waiting.RETRY, f"step {spec.id}: {result.error}", due)
-
-    async def _record_failure(
-        self,
-        walk: Walk,
-        following: Next,
-        started: datetime,
-        arguments: JsonObject | None,
-        error: str,
-        effect: EffectClass = EffectClass.PURE,
-    ) -> None:
-        result = StepResult.failed(error, retryable=False)
-        await self._failed(walk, following, started, effect, arguments, result)
-
-    async def _away(
-        self,
-        walk: Walk,
-        following: Next,
-        started: datetime,
-        effect: EffectClass,
-        arguments: JsonObject,
-        away: TargetAway,
-    ) -> Pause | None:
-        """The target is away and nothing was done: wait for it, as long as the step's author allows."""
-        spent = int((following.resumed_from or {}).get("away", 0)) + 1  # type: ignore[arg-type]
-        result = StepResult(
-            Status.WAITING, error=str(away), checkpoint={**(following.resumed_from or {}), "away": spent}
-        )
-        await self._recorder.record(
-            walk, following, StepState.WAITING, started, effect, arguments=arguments, result=result
-        )
-        wake = self._clock.now() + timedelta(seconds=delay(spent, base=0.5, cap=AWAY_RETRY_CAP))
-        return Pause(Waiting.NETWORK, str(away), wake)

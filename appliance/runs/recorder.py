@@ -11,17 +11,21 @@ from appliance.audit.services import AuditEntry
 from appliance.cache import services as cache
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
-from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain
 from appliance.outbox.services import enqueue
 from appliance.runs import approving, sql
-from appliance.runs.ceiling import ceiling_of
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
 from appliance.runs.ending import ending_of
-from appliance.runs.ledger import Ledger, StepWrite
+from appliance.runs.intents import action_of, asking_of, intent_of, record_of, refusal_of, with_gate
+from appliance.runs.ledger import Ledger
+from appliance.runs.lending import lent
 from appliance.runs.plan import Ambiguous, Next, StepRow
+from appliance.runs.release import Release
+from appliance.runs.rows import StepWrite, as_row
+from appliance.runs.steps import write_steps
 from appliance.runs.walk import Pause, Walk
-from appliance.safety.gate import Action, Decision, Gate, Verdict
+from appliance.safety.gate import Action, Decision, Gate, Look, Verdict
 
 _DEFERRABLE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
 
@@ -44,63 +48,71 @@ class Recorder:
         self._after_commit = after_commit
 
     async def intend(
+        self, walk: Walk, following: Next, now: datetime, effect: EffectClass, arguments: JsonObject
+    ) -> Verdict:
+        """Pass the gate; for anything but pure steps commit the intent and its audit record first (P3).
+
+        Decided on what was seen last, and written only where that is still so: a stop engaged, or a policy applied,
+        a moment ago counts. Where the gate asks, ``ask`` goes on with the states that the approval depends on.
+        """
+        action = action_of(walk, following, effect, arguments)
+        look, fresh = walk.look, False
+        while True:
+            if look is None:
+                look, fresh = await self._look(action), True
+            verdict = self._gate.decide(action, look.stop, look.role)
+            writes, entries = [*walk.pending], list[AuditEntry]()
+            if verdict.outcome is Decision.ALLOW and effect is not EffectClass.PURE:
+                writes.append(intent_of(following, now, effect, arguments, verdict))
+                entries.append(record_of(action, verdict, following.attempt, now))
+            elif verdict.outcome is Decision.DENY:
+                entries.append(refusal_of(action, verdict, following.attempt, now))
+            written = fresh and not (writes or entries)
+            if writes or entries:
+                written, _ = await self._ledger.write(walk.lease, action, look, writes, entries)
+            if written:
+                walk.look, walk.pending = look, []
+                walk.decided[following.spec.id] = verdict.rule
+                return verdict
+            look = None
+
+    async def ask(
         self,
         walk: Walk,
         following: Next,
         now: datetime,
         effect: EffectClass,
         arguments: JsonObject,
-        states: JsonObject | None = None,
+        states: JsonObject,
     ) -> Verdict:
-        """Pass the gate; for anything but pure steps commit the intent and its audit record first (P3).
+        """Look at the step's approvals: it may pass with one, be refused, or wait (until ``walk.asked_until``).
 
-        Where the gate asks, nothing is decided without ``states``: then the step's approvals are looked at, and
-        the one that is waited for is committed with the step (``walk.asked_until`` says until when).
+        The gate is asked once more, in the transaction that commits what follows.
         """
-        spec, row = following.spec, walk.row
-        action = Action(
-            kind=spec.type,
-            effect=effect.value,
-            arguments=arguments,
-            principal=row.principal,
-            ceiling=ceiling_of(walk.definition, row.inputs).value,
-            run_id=row.id,
-            step_id=spec.id,
-            origin=row.origin,
-            task=walk.definition.name,
-        )
+        action = action_of(walk, following, effect, arguments)
         async with self._ledger.transaction() as connection:
             verdict = await self._gate.pass_(connection, action)
             records: tuple[AuditEntry, ...] = ()
-            if verdict.outcome is Decision.ASK and states is not None:
+            if verdict.outcome is Decision.ASK:
                 wish = approving.wish_of(walk, following, action, verdict, states)
-                unattended = walk.definition.is_unattended(row.trigger)
+                unattended = walk.definition.is_unattended(walk.row.trigger)
                 answer = await approving.settle(connection, wish, verdict, now, unattended=unattended)
                 verdict, records, walk.asked_until = answer.verdict, answer.records, answer.until
-            if verdict.outcome is Decision.ASK and states is not None:
-                await self._flush(walk, connection, [_asking(following, now, effect, arguments)], records)
+            writes: list[StepWrite] = []
+            if verdict.outcome is Decision.ASK:
+                writes = [asking_of(following, now, effect, arguments)]
             elif verdict.outcome is Decision.ALLOW and effect is not EffectClass.PURE:
-                write = StepWrite(
-                    step=spec.id,
-                    attempt=following.attempt,
-                    position=following.position,
-                    phase=following.phase,
-                    kind=spec.type,
-                    effect=effect,
-                    state=StepState.INTENT,
-                    started_at=now,
-                    input=arguments,
-                    detail=_command(verdict, short=True) or None,
-                    checkpoint=following.resumed_from,
-                )
-                entry = _entry("step.intent", action, verdict, following.attempt, now, **_command(verdict))
-                await self._flush(walk, connection, [write], [*records, entry])
-            else:
-                if verdict.outcome is Decision.DENY:
-                    records = (*records, refusal_of(action, verdict, following.attempt, now))
-                await self._flush(walk, connection, [], records)
-        walk.decided[spec.id] = verdict.rule
+                writes = [intent_of(following, now, effect, arguments, verdict)]
+                records = (*records, record_of(action, verdict, following.attempt, now))
+            elif verdict.outcome is Decision.DENY:
+                records = (*records, refusal_of(action, verdict, following.attempt, now))
+            await self._flush(walk, connection, writes, records)
+        walk.decided[following.spec.id] = verdict.rule
         return verdict
+
+    async def _look(self, action: Action) -> Look:
+        async with lent(self._ledger.pool) as connection:
+            return await self._gate.look(connection, action)
 
     async def record(
         self,
@@ -114,7 +126,11 @@ class Recorder:
         result: StepResult | None = None,
         due_at: datetime | None = None,
     ) -> None:
-        """Commit the result, its cache value and its outbox rows in one transaction."""
+        """Commit the result, its cache value and its outbox rows in one transaction.
+
+        A plain success waits for the next transaction, which is at most one expression away: a crash before it
+        is a crash before this one, and what is unsafe is asked about (P3).
+        """
         spec, now = following.spec, self._clock.now()
         result = result or StepResult(Status.SUCCEEDED)
         write = StepWrite(
@@ -137,11 +153,7 @@ class Recorder:
         )
         walk.progress.take(as_row(write))
         walk.recorded += 1
-        if (
-            state in _DEFERRABLE
-            and effect is not EffectClass.UNSAFE
-            and not (spec.cache_key or result.outbox or walk.row.recoveries)
-        ):
+        if state in _DEFERRABLE and not (spec.cache_key or result.outbox or walk.row.recoveries):
             walk.pending.append(write)
             return
         async with self._ledger.transaction() as connection:
@@ -164,43 +176,34 @@ class Recorder:
     ) -> None:
         """Write these rows, after the results that were kept back for this transaction."""
         waiting, walk.pending = walk.pending, []
-        if waiting or writes or audit:
-            rows = [*waiting, *writes]
-            await self._ledger.write_steps(connection, walk.lease, walk.definition.name, rows, audit)
-
-    def _warning(self, walk: Walk) -> str:
-        return "; ".join(walk.progress.warnings)
+        await write_steps(connection, walk.lease, walk.definition.name, [*waiting, *writes], audit)
 
     async def finish(self, walk: Walk) -> None:
         """Nothing is left to do: the run succeeded, failed, or is undone."""
         ending = ending_of(walk.definition, walk.progress)
-        await self._ledger.release(
-            walk.lease,
-            walk.definition.name,
+        release = Release(
             ending.state,
             reason=ending.reason,
             warning="; ".join((*ending.not_undone, *walk.progress.warnings)),
             handed_over=walk.progress.handed_over,
             writes=walk.pending,
         )
-        self._after_commit()
+        await self._release(walk.lease, walk.definition.name, release)
 
     async def pause(self, walk: Walk, pause: Pause) -> None:
         """Give the run up until its time comes."""
         if pause.waiting_for is Waiting.APPROVAL:
             reach("worker.after_asking")
-        await self._ledger.release(
-            walk.lease,
-            walk.definition.name,
+        release = Release(
             RunState.WAITING,
             reason=pause.reason,
-            warning=self._warning(walk),
+            warning="; ".join(walk.progress.warnings),
             waiting_for=pause.waiting_for,
             wake_at=self._until(walk, pause.wake_at),
             progress=walk.recorded > 0,
             writes=walk.pending,
         )
-        self._after_commit()
+        await self._release(walk.lease, walk.definition.name, release)
 
     def _until(self, walk: Walk, wake_at: datetime | None) -> datetime | None:
         """A run does not sleep past its own time limit."""
@@ -236,91 +239,22 @@ class Recorder:
             error=row.error,
         )
         async with self._ledger.transaction() as connection:
-            await self._ledger.write_steps(connection, walk.lease, walk.definition.name, [write])
+            await write_steps(connection, walk.lease, walk.definition.name, [write])
 
     async def cancelled(self, lease: Lease, task: str) -> None:
         """Its cancellation was asked for; the row says by whom."""
-        await self._ledger.release(lease, task, RunState.CANCELLED)
-        self._after_commit()
+        await self._release(lease, task, Release(RunState.CANCELLED))
 
     async def held(self, lease: Lease, task: str) -> None:
         """The all-stop ended this run's work: it waits, and what was under way is judged when it goes on."""
-        await self._ledger.release(
-            lease,
-            task,
+        release = Release(
             RunState.WAITING,
             reason="ended by the all-stop",
             waiting_for=Waiting.ALL_STOP,
             wake_at=self._clock.now() + timedelta(seconds=5),
         )
+        await self._release(lease, task, release)
+
+    async def _release(self, lease: Lease, task: str, release: Release) -> None:
+        await self._ledger.release(lease, task, release)
         self._after_commit()
-
-
-def _command(verdict: Verdict, *, short: bool = False) -> JsonObject:
-    """What the gate understood of the step's command, if it has one."""
-    if verdict.command is None:
-        return {}
-    return {"command": verdict.command.in_short() if short else verdict.command.as_json()}
-
-
-def refusal_of(action: Action, verdict: Verdict, attempt: int, at: datetime) -> AuditEntry:
-    """What the audit record keeps of a step that the gate denied."""
-    return _entry("step.refused", action, verdict, attempt, at, reason=verdict.reason, **_command(verdict))
-
-
-def _entry(
-    kind: str, action: Action, verdict: Verdict, attempt: int, at: datetime, **more: JsonValue
-) -> AuditEntry:
-    return AuditEntry(
-        kind=kind,
-        principal=action.principal,
-        subject=f"{action.run_id}/{action.step_id}",
-        detail={
-            "task": action.task,
-            "kind": action.kind,
-            "effect": action.effect,
-            "arguments": dict(action.arguments),
-            "attempt": attempt,
-            "rule": verdict.rule,
-            **more,
-        },
-        at=at,
-    )
-
-
-def with_gate(detail: JsonObject, rule: str) -> JsonObject:
-    """A step's details with the rule of the gate that decided on it."""
-    return {**detail, "gate": rule} if rule else detail
-
-
-def _asking(following: Next, now: datetime, effect: EffectClass, arguments: JsonObject) -> StepWrite:
-    """A step that waits for a person: it has not begun, so a crash leaves nothing unclear."""
-    return StepWrite(
-        step=following.spec.id,
-        attempt=following.attempt,
-        position=following.position,
-        phase=following.phase,
-        kind=following.spec.type,
-        effect=effect,
-        state=StepState.WAITING,
-        started_at=now,
-        input=arguments,
-        checkpoint=following.resumed_from,
-    )
-
-
-def as_row(write: StepWrite) -> StepRow:
-    """A row as it will be read back."""
-    return StepRow(
-        step=write.step,
-        attempt=write.attempt,
-        position=write.position,
-        phase=write.phase,
-        effect=write.effect,
-        state=write.state,
-        output=write.output,
-        stderr=write.stderr,
-        error=write.error,
-        checkpoint=write.checkpoint,
-        due_at=write.due_at,
-    )

@@ -76,12 +76,18 @@ ON CONFLICT (id) DO NOTHING
 RETURNING id
 """
 
+# With the all-stop as it stands: what the first step is decided on.
 CLAIM = f"""
-UPDATE runs_run
-SET state = 'running', waiting_for = '', wake_at = NULL, epoch = epoch + 1, version = version + 1,
-    lease_owner = %(owner)s, lease_until = now() + %(lease)s, started_at = coalesce(started_at, now())
-WHERE id = %(id)s AND state = 'queued'
-RETURNING {RUN_COLUMNS}
+WITH claimed AS (
+    UPDATE runs_run
+    SET state = 'running', waiting_for = '', wake_at = NULL, epoch = epoch + 1, version = version + 1,
+        lease_owner = %(owner)s, lease_until = now() + %(lease)s, started_at = coalesce(started_at, now())
+    WHERE id = %(id)s AND state = 'queued'
+    RETURNING {RUN_COLUMNS}
+)
+SELECT claimed.*, s.epoch AS stop_epoch, s.level AS stop_level, s.since AS stop_since, s.by AS stop_by,
+    s.reason AS stop_reason
+FROM claimed LEFT JOIN safety_allstop s ON s.id = 1
 """
 
 RENEW = """

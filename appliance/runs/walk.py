@@ -5,8 +5,9 @@ from datetime import datetime
 
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.domain import Lease, Waiting
-from appliance.runs.ledger import RunRow, StepWrite
 from appliance.runs.plan import Progress
+from appliance.runs.rows import RunRow, StepWrite
+from appliance.safety.gate import Look
 from appliance.tasks.definition import TaskDefinition
 
 
@@ -25,8 +26,9 @@ class Walk:
     decided: dict[str, str] = field(default_factory=dict)
     """The rule of the gate that decided on each step that is under way."""
     pending: list[StepWrite] = field(default_factory=list)
-    """Results that may be computed again, kept back for the next transaction of this run: it is at most one
-    expression away."""
+    """Results that are kept back for the next transaction of this run: it is at most one expression away."""
+    look: Look | None = None
+    """What the gate saw last; a decision on it holds only where it is still so when the intent is written."""
     asked_until: datetime | None = None
     """When the approval expires that its step waits for."""
 

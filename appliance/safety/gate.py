@@ -5,8 +5,8 @@ that yields a verdict or nothing; the policy always yields one. What a command w
 policy and for the record.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -104,18 +104,41 @@ class Action:
         kind, _, rest = self.principal.partition(":")
         return rest if kind == "mqtt" and rest else None
 
+    @property
+    def who(self) -> dict[str, str | None]:
+        """The parameters of ``LOOK``."""
+        return {"username": self.username, "account": self.mqtt_account}
+
+    @property
+    def has_person(self) -> bool:
+        """Whether somebody stands behind it whose present role counts."""
+        return self.username is not None or self.mqtt_account is not None
+
 
 NEEDED_ROLE = {"container": Role.ENGINEER, "sql": Role.ENGINEER, "firmware": Role.ENGINEER}
 """Kinds that need more than an operator; a pure step needs a viewer only."""
 
-_LOOK = """
+LOOK = """
 SELECT s.epoch, s.level, s.since, s.by, s.reason,
     CASE WHEN %(account)s::text IS NULL
     THEN (SELECT u.role FROM accounts_user u WHERE u.username = %(username)s AND u.is_active)
     ELSE (SELECT g.role FROM accounts_mqttgrant g WHERE g.account = %(account)s OR %(account)s = '*'
-        ORDER BY array_position(ARRAY['viewer', 'operator', 'engineer', 'admin'], g.role::text) LIMIT 1) END
+        ORDER BY array_position(ARRAY['viewer', 'operator', 'engineer', 'admin'], g.role::text) LIMIT 1) END AS role
 FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the gate decides on besides the action: the switch, and the present role of the person behind it."""
+
+    stop: AllStop = field(default_factory=AllStop)
+    role: Role | None = None
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any] | None) -> "Look":
+        """Of a row of ``LOOK``."""
+        return cls(of_row(row[:5] if row else None), Role(row[5]) if row and row[5] else None)
 
 
 class Gate:
@@ -139,13 +162,15 @@ class Gate:
 
     async def pass_(self, connection: AsyncConnection[Any], action: Action) -> Verdict:
         """The verdict on ``action``, read in the caller's transaction, which also commits its intent."""
-        who = {"username": action.username, "account": action.mqtt_account}
-        cursor = await connection.cursor(row_factory=tuple_row).execute(_LOOK, who)
-        row = await cursor.fetchone()
-        role = Role(row[5]) if row and row[5] else None
-        stop = of_row(row)
-        await self._keeper.follow(connection, stop.epoch)
-        return self.decide(action, stop, role)
+        look = await self.look(connection, action)
+        return self.decide(action, look.stop, look.role)
+
+    async def look(self, connection: AsyncConnection[Any], action: Action) -> Look:
+        """Read what to decide on. Who writes on the strength of it must find it unchanged (``LOOK``) at that moment."""
+        cursor = await connection.cursor(row_factory=tuple_row).execute(LOOK, action.who)
+        look = Look.of_row(await cursor.fetchone())
+        await self._keeper.follow(connection, look.stop.epoch)
+        return look
 
     async def follow(self, connection: AsyncConnection[Any]) -> None:
         """Have the policy in force, for callers of ``decide``. One small statement where nothing has changed."""

@@ -107,6 +107,13 @@ def measure(
     return latency_rows(run_load(target, path, rate, seconds, matching=matching), name, bar, none_missing=0)
 
 
+def shell_rate(box: Box, rate: float = 400, seconds: float = 2) -> float:
+    """Runs a second while more of them wait than can be done: all that came at once, by the time they took."""
+    report = run_load(box, "shell", rate, seconds, matching=1, first=20_000_000, patience=ANSWER_SECONDS)
+    done = max((index / rate + late / 1000 for index, late in enumerate(report.latencies)), default=0.0)
+    return round(len(report.latencies) / done, 1) if done else 0.0
+
+
 def latency_rows(
     report: Report, name: str, bar: float | None = None, none_missing: float | None = None
 ) -> list[Row]:

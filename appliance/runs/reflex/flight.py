@@ -20,10 +20,10 @@ from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain, plain_object, plain_text
 from appliance.outbox.ports import OutboxItem
 from appliance.runs.domain import RunState, StepState, Waiting
-from appliance.runs.ledger import StepWrite
+from appliance.runs.intents import refusal_of, with_gate
 from appliance.runs.plan import Ambiguous, Next, Progress, attempts_allowed, next_step, settle_failure
-from appliance.runs.recorder import as_row, refusal_of, with_gate
 from appliance.runs.reflex.intent import Decide, End, Intent, at_once
+from appliance.runs.rows import StepWrite, as_row
 from appliance.runs.scope import step_scope
 from appliance.safety.gate import Action, Decision
 from appliance.tasks.definition import StepSpec, TaskDefinition

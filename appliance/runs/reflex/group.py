@@ -14,10 +14,10 @@ from appliance.events import Event, OccurrenceRecorded, RunChanged, StepChanged
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain
 from appliance.runs.domain import FINAL, Priority
-from appliance.runs.ledger import StepWrite
 from appliance.runs.reflex.choice import LaneName
 from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.intent import Intent
+from appliance.runs.rows import StepWrite
 
 LARGEST_RECORD = 48 * 1024
 """Bytes of intents in one audit record, roughly; a group with more gets several."""

@@ -21,10 +21,11 @@ from appliance.lib.plain import plain, plain_object
 from appliance.runs.actions.foreach import ForeachParams
 from appliance.runs.actions.parallel import ParallelParams
 from appliance.runs.domain import StepState, Waiting
-from appliance.runs.ledger import LeaseLost, Ledger
+from appliance.runs.ledger import Ledger
 from appliance.runs.plan import Next, Phase
 from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
+from appliance.runs.rows import LeaseLost
 from appliance.runs.shards import counting, sql
 from appliance.runs.shards.body import context_of
 from appliance.runs.shards.joining import impossible, result_of

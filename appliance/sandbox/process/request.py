@@ -2,8 +2,9 @@
 
 import json
 import math
+import socket
 
-from appliance.sandbox.process import pins
+from appliance.sandbox.process import pins, wire
 from appliance.sandbox.process.refused import Refused
 
 __all__ = ["Checkpoint", "Refused", "Request", "parse_request"]
@@ -31,6 +32,7 @@ _MAX_OUTPUT = 16 << 20
 _MAX_PATHS = 64
 _CHECKPOINT_KEYS = frozenset(("limit", "every", "initial"))
 _MAX_CHECKPOINT = 48 << 20
+_REQUEST_SECONDS = 5.0
 
 
 class Checkpoint:
@@ -78,6 +80,26 @@ class Request:
         self.file_bytes = _whole(limits["file_bytes"], "file_bytes", 0, 1 << 50)
         cpu = limits["cpu_seconds"]
         self.cpu_seconds = None if cpu is None else _whole(cpu, "cpu_seconds", 1, 1 << 30)
+
+
+def read_frame(connection: socket.socket) -> tuple[bytes, bytes]:
+    """What a client wants: kind and payload. Raises Refused, TimeoutError, ConnectionError, EOFError."""
+    connection.settimeout(_REQUEST_SECONDS)
+    kind, length = wire.HEADER.unpack(read_exactly(connection, wire.HEADER.size))
+    if kind not in (wire.REQUEST, wire.PROBE) or length > wire.MAX_REQUEST:
+        raise Refused(f"A request is one frame of at most {wire.MAX_REQUEST} bytes.")
+    return kind, read_exactly(connection, length)
+
+
+def read_exactly(connection: socket.socket, length: int) -> bytes:
+    """So many bytes. Raises as ``read_frame``."""
+    data = bytearray()
+    while len(data) < length:
+        piece = connection.recv(min(length - len(data), 1 << 16))
+        if not piece:
+            raise EOFError
+        data += piece
+    return bytes(data)
 
 
 def parse_request(raw: bytes) -> Request:

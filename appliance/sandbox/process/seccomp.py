@@ -8,6 +8,8 @@ import errno
 import os
 import struct
 
+from appliance.sandbox.process import landlock
+
 _LOAD, _JUMP_ALWAYS, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _NUMBER_AT, _ARCHITECTURE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16  # little-endian: the low half of the argument
@@ -123,3 +125,15 @@ def build(numbers: Architecture, *, unix_sockets: bool, keep_truncate: bool) -> 
         program += [_op(_JUMP_EQUAL, family, 0, 1), _op(_RETURN, _ALLOW)]
     program.append(_answer(errno.EPERM))
     return b"".join(program)
+
+
+def filters() -> dict[bool, bytes | None]:
+    """Without and with unix sockets; None where this machine's calls are not known. Made once, for all jobs."""
+    numbers, version = architecture(), landlock.abi()
+    if numbers is None:
+        return {False: None, True: None}
+    keep_truncate = version >= landlock.TRUNCATE_SINCE
+    return {
+        sockets: build(numbers, unix_sockets=sockets, keep_truncate=keep_truncate)
+        for sockets in (False, True)
+    }

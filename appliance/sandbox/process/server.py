@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 
-from appliance.sandbox.process import kernel, tree, wire, workfolder
+from appliance.sandbox.process import kernel, seccomp, tree, wire, workfolder
 from appliance.sandbox.process.options import Options
 from appliance.sandbox.process.places import Places
 from appliance.sandbox.process.supervisor import Supervisor
@@ -24,6 +24,7 @@ _STOP_SECONDS = 8.0
 _STRAY_SECONDS = 5.0
 _IDLE = 2
 _FORK_PAUSE = 0.1
+_REST = 0.01  # seconds before a supervisor that was taken is replaced, while another one waits: its job goes first
 _PID = struct.Struct("=i")
 
 
@@ -35,7 +36,8 @@ class Server:
     """Listens, forks, reaps."""
 
     __slots__ = (
-        "_idle", "_jobs", "_listener", "_locks", "_options", "_pid", "_places", "_stop", "_taken", "_wakeup",
+        "_filters", "_idle", "_jobs", "_listener", "_locks", "_options", "_pid", "_places", "_refill_at", "_stop",
+        "_taken", "_wakeup",
     )  # fmt: skip
 
     def __init__(self, options: Options) -> None:
@@ -56,6 +58,8 @@ class Server:
         except OSError as error:
             raise StartError(f"the spawner cannot start: {error}") from error
         self._places = Places([options.home, os.path.dirname(options.socket), options.spool])
+        self._filters = seccomp.filters()
+        self._refill_at = 0.0
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; then end every job first."""
@@ -70,7 +74,7 @@ class Server:
             full = len(self._jobs) >= self._options.max_jobs
             # The supervisors accept; only when no more of them may be made, this process does, to say so.
             poller.register(self._listener, select.POLLIN if full else 0)
-            ready = {fd for fd, _ in poller.poll()}
+            ready = {fd for fd, _ in poller.poll(self._rest())}
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
                 self._reap()
@@ -78,10 +82,21 @@ class Server:
                 for (pid,) in _PID.iter_unpack(os.read(self._taken[0], 1024 * _PID.size)):
                     if name := self._idle.pop(pid, None):
                         self._jobs[pid] = name
+                self._refill_at = time.monotonic() + _REST
             if full and self._listener.fileno() in ready:
                 self._turn_away()
-            self._keep_ready()
+            if not self._idle or time.monotonic() >= self._refill_at:
+                self._keep_ready()
         self._shut_down()
+
+    def _rest(self) -> float | None:
+        """How long until a supervisor is to be made, in milliseconds; None when enough of them wait."""
+        if len(self._idle) >= self._wanted_idle():
+            return None
+        return max(1.0, (self._refill_at - time.monotonic()) * 1000)
+
+    def _wanted_idle(self) -> int:
+        return min(_IDLE, self._options.max_jobs - len(self._jobs))
 
     def _note(self, number: int, frame: object) -> None:
         if number != signal.SIGCHLD:
@@ -129,7 +144,7 @@ class Server:
 
     def _keep_ready(self) -> None:
         """Have supervisors wait for clients, made before they are needed."""
-        while len(self._idle) < min(_IDLE, self._options.max_jobs - len(self._jobs)):
+        while len(self._idle) < self._wanted_idle():
             name = os.urandom(8).hex()
             # Until the child has its own handlers, a signal meant for it must wait.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD))
@@ -153,7 +168,8 @@ class Server:
             signal.signal(
                 signal.SIGINT, signal.SIG_IGN
             )  # a Ctrl-C reaches the spawner, which ends its supervisors
-            Supervisor(self._options, self._places, name, self._pid).supervise(self._listener, self._taken[1])
+            supervisor = Supervisor(self._options, self._places, self._filters, name, self._pid)
+            supervisor.supervise(self._listener, self._taken[1])
             code = 0
         except BaseException:  # the process edge: the child must never go on as a second spawner
             sys.__excepthook__(*sys.exc_info())

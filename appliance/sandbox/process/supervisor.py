@@ -24,10 +24,9 @@ from appliance.sandbox.process import (
 )
 from appliance.sandbox.process.options import Options
 from appliance.sandbox.process.pins import check_pins
-from appliance.sandbox.process.request import Refused, Request, parse_request
+from appliance.sandbox.process.request import Refused, Request, parse_request, read_exactly, read_frame
 from appliance.sandbox.process.watch import Watch
 
-_REQUEST_SECONDS = 5.0
 _SEND_SECONDS = 10.0
 _PATIENCE = 5.0
 _SAMPLE = json.dumps(
@@ -57,16 +56,24 @@ class Unavailable(Exception):
 class Supervisor:
     """Runs one job. Lives in a process that is forked for it ahead of time, and waits there for a client."""
 
-    __slots__ = ("_connection", "_filter", "_name", "_options", "_places", "_spawner", "_wakeup")
+    __slots__ = ("_connection", "_filters", "_name", "_options", "_places", "_spawner", "_wakeup")
 
-    def __init__(self, options: Options, allowed: places.Places, name: str, spawner: int) -> None:
+    def __init__(
+        self,
+        options: Options,
+        allowed: places.Places,
+        filters: dict[bool, bytes | None],
+        name: str,
+        spawner: int,
+    ) -> None:
         self._options, self._places, self._name, self._spawner = options, allowed, name, spawner
+        self._filters = filters
         self._connection: socket.socket | None = None
         self._wakeup, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.signal(signal.SIGTERM, _note)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         kernel.adopt_orphans()
-        self._filter = self._warm_up()
+        self._warm_up()
 
     def supervise(self, listener: socket.socket, taken: int) -> None:
         """Wait for one client, tell ``taken``, and serve it; nothing of the job is left when this returns."""
@@ -92,24 +99,14 @@ class Supervisor:
             _end_everything_left()
             workfolder.remove(self._options.spool, self._name)
 
-    def _warm_up(self) -> dict[bool, bytes | None]:
-        """Do once what the job will need: memory shared since the fork is copied before a client waits.
-
-        Gives the system call filters: without and with unix sockets.
-        """
-        numbers, version = seccomp.architecture(), landlock.abi()
+    def _warm_up(self) -> None:
+        """Do once what the job will need: memory shared since the fork is copied before a client waits."""
+        version = landlock.abi()
         sample = parse_request(_SAMPLE)
         if version:
             folder = os.open("/", os.O_PATH | os.O_CLOEXEC)
             os.close(self._places.rules(sample, folder, version).fd)
             os.close(folder)
-        if numbers is None:
-            return {False: None, True: None}
-        keep_truncate = version >= landlock.TRUNCATE_SINCE
-        return {
-            sockets: seccomp.build(numbers, unix_sockets=sockets, keep_truncate=keep_truncate)
-            for sockets in (False, True)
-        }
 
     def _await_client(self, listener: socket.socket) -> socket.socket | None:
         poller = select.poll()
@@ -127,13 +124,13 @@ class Supervisor:
     def _converse(self, connection: socket.socket) -> None:
         shared = self._options.uid is None
         peer.check(connection, self._spawner, peer_uid=self._options.peer_uid, jobs_share_user=shared)
-        kind, payload = _read_frame(connection)
+        kind, payload = read_frame(connection)
         if kind == wire.PROBE:
             self._reply(wire.FACTS, self._facts())
         else:
             request = parse_request(payload)
             size = request.checkpoint.initial if request.checkpoint else 0
-            self._serve(connection, request, _read_exactly(connection, size))
+            self._serve(connection, request, read_exactly(connection, size))
 
     def _facts(self) -> dict[str, object]:
         version = landlock.abi()
@@ -209,7 +206,7 @@ class Supervisor:
             rules = self._places.rules(request, workdir_fd, version)
         except OSError as error:
             raise Unavailable(f"The sandbox could not be prepared: {error}.") from error
-        filtered = self._filter[places.declares_socket(request)]
+        filtered = self._filters[places.declares_socket(request)]
         return confine.Plan(request, workdir, workdir_fd, rules, filtered, uid, gid)
 
     def _reply(self, kind: bytes, value: dict[str, object]) -> None:
@@ -228,24 +225,6 @@ class Supervisor:
 
 def _note(number: int, frame: object) -> None:
     """Nothing to do here: the wake-up pipe tells."""
-
-
-def _read_frame(connection: socket.socket) -> tuple[bytes, bytes]:
-    connection.settimeout(_REQUEST_SECONDS)
-    kind, length = wire.HEADER.unpack(_read_exactly(connection, wire.HEADER.size))
-    if kind not in (wire.REQUEST, wire.PROBE) or length > wire.MAX_REQUEST:
-        raise Refused(f"A request is one frame of at most {wire.MAX_REQUEST} bytes.")
-    return kind, _read_exactly(connection, length)
-
-
-def _read_exactly(connection: socket.socket, length: int) -> bytes:
-    data = bytearray()
-    while len(data) < length:
-        piece = connection.recv(min(length - len(data), 1 << 16))
-        if not piece:
-            raise EOFError
-        data += piece
-    return bytes(data)
 
 
 def _end_everything_left() -> None:

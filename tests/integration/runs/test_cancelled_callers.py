@@ -96,7 +96,7 @@ async def test_one_that_runs_is_ended_with_its_work_and_says_why(engine: Engine)
     await wait_for_async(lambda: engine.world.jobs, 10)
     await cancel(run_id, BOX)
     assert await engine.state(child) == "running"
-    await worker.look(child)
+    worker.look_at([child])
     await asyncio.wait_for(ended.wait(), 10)
     await wait_for_async(lambda: worker.active == 0, 10)
     row = await engine.run(child)
@@ -166,7 +166,7 @@ async def test_ends_that_race_leave_nothing_behind(turn: int, engine: Engine) ->
     for _ in range(turn * 4):
         await asyncio.sleep(0)
     await cancel(run_id, BOX)
-    await worker.look(child)
+    worker.look_at([child])
     await wait_for_async(lambda: worker.active == 0, 10)
     assert await engine.state(run_id) == "cancelled"
     assert await engine.state(child) in ("succeeded", "cancelled")

@@ -18,7 +18,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.runs import ended
 from appliance.runs.checkpoints import CheckpointStore, Kept
 from appliance.runs.domain import Lease
-from appliance.runs.ledger import LeaseLost
+from appliance.runs.rows import LeaseLost
 from appliance.sandbox.ports import Job, Outcome
 from tests.integration.runs.conftest import Engine, outcome
 from tests.integration.runs.test_crashes import hang

@@ -8,8 +8,11 @@ import pytest
 from appliance.actions.contract import EffectClass
 from appliance.lib.clock import SystemClock
 from appliance.runs.domain import Lease, RunState, StepState
-from appliance.runs.ledger import LeaseLost, Ledger, RunRow, StepWrite
+from appliance.runs.ledger import Ledger
 from appliance.runs.plan import Phase
+from appliance.runs.release import Release
+from appliance.runs.rows import LeaseLost, RunRow, StepWrite
+from appliance.runs.steps import write_steps
 from tests.integration.runs.conftest import Engine
 from tests.wait import wait_for_async
 
@@ -78,10 +81,10 @@ async def test_a_stale_worker_cannot_write_a_step(engine: Engine) -> None:
     old, stale, new, fresh = await stale_and_new(engine)
     with pytest.raises(LeaseLost):
         async with old.transaction() as connection:
-            await old.write_steps(connection, stale, "t", [write()])
+            await write_steps(connection, stale, "t", [write()])
     assert await engine.steps(stale.run_id) == []
     async with new.transaction() as connection:
-        await new.write_steps(connection, fresh, "t", [write()])
+        await write_steps(connection, fresh, "t", [write()])
     assert await engine.steps(stale.run_id) == [("a", 1, "succeeded")]
 
 
@@ -89,9 +92,9 @@ async def test_a_stale_worker_cannot_end_the_run_and_none_of_its_last_rows_stay(
     old, stale, _, _ = await stale_and_new(engine)
     before = await engine.count("events_event")
     with pytest.raises(LeaseLost):
-        await old.release(stale, "t", RunState.SUCCEEDED)
+        await old.release(stale, "t", Release(RunState.SUCCEEDED))
     with pytest.raises(LeaseLost):
-        await old.release(stale, "t", RunState.FAILED, writes=[write(StepState.FAILED)])
+        await old.release(stale, "t", Release(RunState.FAILED, writes=[write(StepState.FAILED)]))
     assert await engine.state(stale.run_id) == "running"
     assert await engine.steps(stale.run_id) == []
     assert await engine.count("events_event") == before
@@ -100,10 +103,10 @@ async def test_a_stale_worker_cannot_end_the_run_and_none_of_its_last_rows_stay(
 async def test_a_stale_worker_cannot_overwrite_what_the_new_one_wrote(engine: Engine) -> None:
     old, stale, new, fresh = await stale_and_new(engine)
     async with new.transaction() as connection:
-        await new.write_steps(connection, fresh, "t", [write(output="new")])
+        await write_steps(connection, fresh, "t", [write(output="new")])
     with pytest.raises(LeaseLost):
         async with old.transaction() as connection:
-            await old.write_steps(connection, stale, "t", [write(output="old")])
+            await write_steps(connection, stale, "t", [write(output="old")])
     (row,) = await engine.sql("SELECT output FROM runs_step WHERE run_id = %s", stale.run_id)
     assert row["output"] == "new"
 
@@ -115,7 +118,7 @@ async def test_a_worker_is_stale_as_soon_as_its_run_is_queued_again(engine: Engi
     assert row
     await engine.recover(run_id)
     with pytest.raises(LeaseLost):
-        await old.release(lease_of(old, row), "t", RunState.SUCCEEDED)
+        await old.release(lease_of(old, row), "t", Release(RunState.SUCCEEDED))
     assert await engine.state(run_id) == "queued"
 
 
@@ -129,7 +132,7 @@ async def test_a_write_under_way_holds_the_run_so_that_nobody_takes_it_between_l
     assert row
     await engine.expire(run_id)
     async with old.transaction() as connection:
-        await old.write_steps(connection, lease_of(old, row), "t", [write()])
+        await write_steps(connection, lease_of(old, row), "t", [write()])
         recovering = asyncio.create_task(engine.reconciler.recover())
         await wait_for_async(
             lambda: _waits_for_a_lock(engine), 10, "the recovery waits for the write that is under way"
@@ -171,7 +174,7 @@ async def test_a_worker_that_lost_its_lease_stops_its_work(engine: Engine) -> No
     worker.attend(run_id)
     await asyncio.wait_for(started.wait(), 10)
     await engine.recover(run_id)
-    await worker.look(run_id)
+    worker.look_at([run_id])
     await asyncio.wait_for(ended.wait(), 10)
     await wait_for_async(lambda: worker.active == 0)
     assert await engine.state(run_id) == "queued"

@@ -10,7 +10,8 @@ import pytest
 
 from appliance.lib.clock import SystemClock
 from appliance.runs.domain import RECOVERY_LIMIT, Lease, RunState, ShardOf, Waiting
-from appliance.runs.ledger import LEASE, LeaseLost, RunRow
+from appliance.runs.release import Release
+from appliance.runs.rows import LEASE, LeaseLost, RunRow
 from appliance.runs.shards import counting
 from appliance.runs.shards.keeper import ShardKeeper
 from appliance.runs.shards.sources import BATCH
@@ -166,7 +167,7 @@ async def test_a_run_whose_last_shard_ended_before_it_waits_is_queued_at_once(en
     row = await ledger.claim(run_id)
     assert row is not None
     lease = Lease(run_id, ledger.owner, row.epoch, SystemClock().now() + LEASE)
-    state = await ledger.release(lease, "t", RunState.WAITING, waiting_for=Waiting.SHARDS)
+    state = await ledger.release(lease, "t", Release(RunState.WAITING, waiting_for=Waiting.SHARDS))
     assert state is RunState.QUEUED
 
 

@@ -308,7 +308,7 @@ async def test_cancelling_the_run_cancels_its_shards_those_inside_included(engin
 
     async def over() -> bool:
         for one in await keeper.look():
-            await worker.look(one)
+            worker.look_at([one])
         states = Counter(one["state"] for one in await shards(engine))
         still_open = await engine.count("runs_split WHERE closed_at IS NULL")
         return states == {"cancelled": 5 + 2 * 3} and still_open == 0

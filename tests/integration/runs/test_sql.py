@@ -187,7 +187,7 @@ async def test_a_worker_that_dies_behind_the_commit_changes_nothing_twice(
     assert (await desk.perform(run_id))["state"] == "succeeded"
     assert shop.execute("SELECT stock FROM part ORDER BY id").fetchall() == [(8,), (1,)]
     (row,) = await desk.sql("SELECT * FROM runs_step WHERE run_id = %s", run_id)
-    assert row["detail"] == {"done_before": True}
+    assert row["detail"]["done_before"] is True
     assert sorted(one["stock"] for one in row["output"]) == [1, 8]
 
 

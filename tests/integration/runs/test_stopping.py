@@ -7,8 +7,12 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from appliance.accounts.principal import BOX
+from appliance.processes.parts import DefinitionCache
 from appliance.runs import services
+from appliance.runs.domain import Lease
+from appliance.runs.performer import Performer
 from appliance.safety import allstop
+from appliance.safety.gate import Gate
 from appliance.safety.stop import Level
 from appliance.sandbox.ports import Job, Outcome
 from tests.integration.runs.conftest import Engine, answering, outcome, task
@@ -45,7 +49,7 @@ async def test_a_running_run_is_stopped_with_its_work(engine: Engine) -> None:
     worker.attend(run_id)
     await wait_for_async(lambda: engine.world.jobs, 10)
     await sync_to_async(services.cancel)(run_id, BOX)
-    await worker.look(run_id)
+    worker.look_at([run_id])
     await asyncio.wait_for(ended.wait(), 10)
     await wait_for_async(lambda: worker.active == 0, 10)
     assert await engine.state(run_id) == "cancelled"
@@ -148,3 +152,37 @@ async def test_a_transaction_that_is_cut_off_leaves_no_answers_to_the_next(
         await asyncio.gather(*cut_off, return_exceptions=True)
         for number in range(10):
             assert await engine.sql("SELECT %s::int AS n", number) == [{"n": number}]
+
+
+async def test_a_stop_between_the_claim_and_the_intent_counts(engine: Engine) -> None:
+    """The claim brings the switch along; what was decided on it is not written once it has changed."""
+    run_id = await engine.begin(task("    - {id: a, type: shell, args: [/bin/x]}\n"))
+    ledger = engine.ledger()
+    row = await ledger.claim(run_id)
+    assert row is not None
+    await sync_to_async(allstop.engage)(
+        Level.FREEZE, "drill", BOX, engine.clock.now(), engine.home / "elsewhere"
+    )
+    performer = Performer(ledger, Gate(engine.home), engine.world, engine.clock, DefinitionCache().get)
+    await performer.perform(row, Lease(row.id, ledger.owner, row.epoch, engine.clock.now()))
+    assert engine.world.jobs == []
+    assert (await engine.run(run_id))["waiting_for"] == "all_stop"
+    assert await engine.count("runs_step") == 0
+    assert await engine.sql("SELECT 1 FROM audit_record WHERE subject = %s", f"{run_id}/a") == []
+
+
+async def test_a_result_and_the_next_intent_are_one_transaction(engine: Engine) -> None:
+    """A stop that comes with an effect: its result is kept, and the next step is not begun."""
+
+    async def work(job: Job) -> Outcome:
+        await sync_to_async(allstop.engage)(Level.FREEZE, "drill", BOX, engine.clock.now(), engine.home / "x")
+        return outcome(stdout=b"done")
+
+    engine.world.working = work
+    run_id = await engine.begin(
+        task("    - {id: a, type: shell, args: [/bin/x]}\n    - {id: b, type: mqtt, topic: a/b}\n")
+    )
+    await engine.perform(run_id)
+    assert (await engine.run(run_id))["waiting_for"] == "all_stop"
+    assert await engine.steps(run_id) == [("a", 1, "succeeded")]
+    assert engine.world.published == []

@@ -12,6 +12,8 @@ class Command(BaseCommand):
     help = "Listen to MQTT and chat, deliver the outbox, reconcile."
 
     def handle(self, **options: Any) -> None:
+        from appliance.processes import go_ahead
         from appliance.processes.reactor import run
 
+        go_ahead.wait()
         uvloop.run(run(get_config()))

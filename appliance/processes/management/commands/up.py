@@ -9,6 +9,8 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 from appliance.lib.config import ROOT, Config, get_config
 from appliance.lib.errors import MillwrightError
@@ -58,12 +60,15 @@ class Command(BaseCommand):
         startup.start_manager()
         self._say("Starting database, Redis and MQTT broker …")
         startup.start_engines()
+        if not engines_only:
+            startup.load_services()
+        startup.await_engines()
         if engines_only:
             self._say("The engines are up.")
             return
-        call_command("migrate", interactive=False, verbosity=0)
+        _migrate()
         self._load_examples()
-        startup.start_services()
+        startup.let_services_begin()
         missing = startup.wait_ready(READY_SECONDS)
         if missing:
             self._say(f"Not everything is ready yet: {missing}. Logs: {config.home.logs}")
@@ -108,3 +113,10 @@ class Command(BaseCommand):
     def _say(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()
+
+
+def _migrate() -> None:
+    """Bring the tables to this version. Only where one is behind: the command checks far more than that."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=0)

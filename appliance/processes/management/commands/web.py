@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
 from appliance.lib.config import get_config
@@ -13,11 +14,15 @@ class Command(BaseCommand):
     help = "Serve the web admin (Daphne)."
 
     def handle(self, **options: Any) -> None:
+        from appliance.processes import go_ahead
         from appliance.processes.http_server import bounded_server
 
         config = get_config()
+        application = import_string(settings.ASGI_APPLICATION)
+        get_resolver().url_patterns  # noqa: B018 - every page is loaded now, not with the first request
+        go_ahead.wait()
         bounded_server(
-            application=import_string(settings.ASGI_APPLICATION),
+            application=application,
             endpoints=[config.http_endpoint],
             signal_handlers=True,
             http_timeout=60,

@@ -1,6 +1,7 @@
 """``manage.py worker``: executes runs."""
 
 import logging
+from importlib import import_module
 from typing import Any
 
 from celery import current_app
@@ -8,19 +9,23 @@ from celery.signals import worker_ready, worker_shutting_down
 from django.core.management.base import BaseCommand
 
 from appliance.lib.config import get_config
+from appliance.processes import go_ahead
 from appliance.processes.worker import DRAIN_SECONDS, make_lane
-from appliance.runs import lane
 
 log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Execute runs: Celery's thread pool in front of one asyncio loop."
+    help = "Execute runs on one asyncio loop, beside the threads for Celery's doors."
 
     def handle(self, **options: Any) -> None:
-        current = make_lane(get_config())
-        lane.install(current)
-        current.start()
+        # Loaded now, while the engines start: Celery would load them when it needs them.
+        import_module("celery.worker.worker")
+        import_module("kombu.transport.redis")
+        current_app.loader.import_default_modules()
+        go_ahead.wait()
+        lane = make_lane(get_config())
+        lane.start()
         worker_ready.connect(lambda **_: log.info("worker ready"), weak=False)
         worker_shutting_down.connect(lambda **_: log.info("worker stops"), weak=False)
         try:
@@ -36,4 +41,4 @@ class Command(BaseCommand):
                 ]
             )
         finally:
-            current.stop(DRAIN_SECONDS)
+            lane.stop(DRAIN_SECONDS)

@@ -14,8 +14,9 @@ from asgiref.sync import sync_to_async
 from appliance.lib.clock import SystemClock
 from appliance.processes.parts import DefinitionCache
 from appliance.runs.domain import Lease
-from appliance.runs.ledger import LEASE, LeaseLost, Ledger
+from appliance.runs.ledger import Ledger
 from appliance.runs.performer import Performer
+from appliance.runs.rows import LEASE, LeaseLost
 from appliance.safety.gate import Gate
 from appliance.sandbox.ports import Job, Outcome
 from tests.integration.runs.conftest import Engine, outcome

@@ -1,0 +1,97 @@
+"""What a run writes most often, as one statement each: its steps with their records, and an ordinary end."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
+
+from appliance.audit.chain import AuditEntry
+from appliance.audit.chain import columns as audit_columns
+from appliance.events import Event
+from appliance.events.journal import columns as event_columns
+from appliance.lib.plain import plain, plain_text
+from appliance.runs import at_once_sql as sql
+from appliance.runs.changes import run_changed
+from appliance.runs.domain import FINAL, Lease, RunState
+from appliance.runs.release import Release
+from appliance.runs.rows import LeaseLost, StepWrite, change_of, step_values
+from appliance.safety.gate import Action, Look
+
+_ENCODER = json.JSONEncoder(
+    default=lambda value: value.isoformat() if isinstance(value, datetime) else plain(value),
+    ensure_ascii=False,
+    allow_nan=False,
+    separators=(",", ":"),
+)
+
+
+async def write(
+    connection: AsyncConnection[Any],
+    lease: Lease,
+    action: Action,
+    decided: Look | None,
+    writes: Sequence[StepWrite],
+    audit: Sequence[AuditEntry] = (),
+) -> tuple[bool, Look]:
+    """Write steps under the lease, provided that what the gate ``decided`` on is still so (None: in any case).
+
+    Gives whether it was written, and what the gate would look at now. Raises LeaseLost.
+    """
+    look = decided or Look()
+    values = {
+        **_parameters(lease, action.task, writes),
+        **dict(zip(("ats", "kinds", "principals", "audited", "bodies"), audit_columns(audit), strict=True)),
+        **action.who,
+        "decided": decided is not None,
+        "stop_epoch": look.stop.epoch,
+        "role": look.role.value if look.role else None,
+    }
+    cursor = await connection.cursor(row_factory=tuple_row).execute(sql.WRITE, values)
+    row = await cursor.fetchone()
+    assert row is not None
+    now = Look.of_row(row)
+    if not row[6] and (decided is None or (now.stop.epoch, now.role) == (look.stop.epoch, look.role)):
+        raise LeaseLost(f"run {lease.run_id} is held by another worker")
+    return bool(row[6]), now
+
+
+def is_ordinary(lease: Lease, release: Release) -> bool:
+    """Whether nothing else can follow from this end: ``end`` may be tried."""
+    return (
+        release.state in FINAL
+        and release.state is not RunState.CANCELLED
+        and lease.shard_of is None
+        and not release.handed_over
+    )
+
+
+async def end(connection: AsyncConnection[Any], lease: Lease, task: str, release: Release) -> bool:
+    """End the run. False when nothing was written: the lease is lost, or it is no ordinary end after all."""
+    change = run_changed(lease.run_id, task, release.state, None, release.reason)
+    values = {
+        **_parameters(lease, task, release.writes, [change]),
+        "state": release.state.value,
+        "reason": plain_text(release.reason)[:1000],
+        "warning": plain_text(release.warning)[:1000],
+    }
+    cursor = await connection.cursor(row_factory=tuple_row).execute(sql.END, values)
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+def _parameters(
+    lease: Lease, task: str, writes: Sequence[StepWrite], more: Sequence[Event] = ()
+) -> dict[str, Any]:
+    events: list[Event] = [] if lease.shard_of else [change_of(lease, task, one) for one in writes]
+    types, subjects, datas = event_columns([*events, *more])
+    return {
+        "run_id": lease.run_id,
+        "epoch": lease.epoch,
+        "steps": _ENCODER.encode([step_values(one) for one in writes]),
+        "types": types,
+        "subjects": subjects,
+        "datas": datas,
+    }
