@@ -42,7 +42,9 @@ def why_no_engine() -> str:
     """Why there can be no engine here; empty when there can."""
     if os.geteuid() != 0:
         return "a private Docker engine needs root"
-    missing = [name for name in ("dockerd", "containerd", "runc", "docker-init", BUSYBOX) if not shutil.which(name)]
+    missing = [
+        name for name in ("dockerd", "containerd", "runc", "docker-init", BUSYBOX) if not shutil.which(name)
+    ]
     if missing:
         return f"no {', '.join(missing)} here (apt-get install docker.io busybox-static)"
     if "statically linked" not in _linkage(shutil.which(BUSYBOX) or ""):
@@ -62,7 +64,9 @@ def private_engine() -> Iterator[PrivateEngine]:
     ]  # fmt: skip
     (folder / "none.json").write_text("{}")
     with log.open("wb") as out:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
     try:
         _wait(process, url, log)
         with closing(docker.APIClient(url, version="1.41")) as client:

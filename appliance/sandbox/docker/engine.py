@@ -63,15 +63,6 @@ class Container:
         return False  # it ended, or has said something before it was asked
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What a container and all in it used, in seconds and bytes."""
-
-    user_seconds: float = 0.0
-    system_seconds: float = 0.0
-    memory_bytes: int = 0
-
-
 class Engine:
     """The engine behind ``url`` (a unix socket), for the containers of one home.
 
@@ -133,20 +124,6 @@ class Engine:
         except NotFound:
             return None
         return None if state["Running"] else int(state["ExitCode"])
-
-    async def used(self, container: str) -> Used:
-        """What it used so far; zeros when it is gone."""
-        try:
-            found = await self._call(lambda client: client.stats(container, stream=False, one_shot=True))
-        except APIError:
-            return Used()
-        memory = found.get("memory_stats") or {}
-        time = (found.get("cpu_stats") or {}).get("cpu_usage") or {}
-        return Used(
-            time.get("usage_in_usermode", 0) / 1e9,
-            time.get("usage_in_kernelmode", 0) / 1e9,
-            int(memory.get("max_usage") or memory.get("usage") or 0),
-        )
 
     async def containers(self) -> list[dict[str, Any]]:
         """Every container of this home, whatever its state: the engine's rows."""

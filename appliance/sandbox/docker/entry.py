@@ -6,6 +6,7 @@ that the job said comes before: the mark is a number that nobody could guess.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from appliance.sandbox.docker.blueprint import WORK
 
@@ -15,14 +16,28 @@ umask 077; exec 3>&2 2>/dev/null; trap : TERM
 """
 _AFTER = """\
 ) </dev/null 2>&3 3>&-
-s=$?; set -- /proc/[0-9]*; printf '\\036%s %d %d\\n' MARK $s $#; printf '\\036%s %d %d\\n' MARK $s $# >&3
-exec >&- 3>&-; read -r nothing
+s=$?; set -- /proc/[0-9]*; m=0; u=0; k=0; c=/sys/fs/cgroup
+read -r m <$c/memory.peak || read -r m <$c/memory/memory.max_usage_in_bytes
+read -r u <$c/cpuacct/cpuacct.usage_user; read -r k <$c/cpuacct/cpuacct.usage_sys
+while read -r n v; do case $n in user_usec) u=${v}000;; system_usec) k=${v}000;; esac; done <$c/cpu.stat
+printf '\\036%s %s %s %s %s %s\\n' MARK $s $# $m $u $k
+printf '\\036%s %s %s %s %s %s\\n' MARK $s $# $m $u $k >&3
+exec >&- 3>&-; read -r n
 """
 _OWN = {"HOME": WORK, "TMPDIR": WORK, "LANG": "C.UTF-8"}
 _HEADER = 8
 _STREAMS = {1: "stdout", 2: "stderr"}
 ALONE = 2
 """Processes in a container whose job has left nothing behind: the init and the shell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a container and all in it used, in seconds and bytes, as the kernel counts it for the container."""
+
+    user_seconds: float = 0.0
+    system_seconds: float = 0.0
+    memory_bytes: int = 0
 
 
 def script(argv: Sequence[str], env: Mapping[str, str], mark: str) -> bytes:
@@ -60,7 +75,7 @@ class Frames:
 class Ending:
     """Finds the status in one stream, and gives the rest of it."""
 
-    __slots__ = ("_held", "_mark", "left", "status")
+    __slots__ = ("_held", "_mark", "left", "status", "used")
 
     def __init__(self, mark: str) -> None:
         self._mark = b"\x1e%s " % mark.encode()
@@ -68,6 +83,7 @@ class Ending:
         self.status: int | None = None
         self.left = 0
         """Processes that there were when the job's own had ended."""
+        self.used = Used()
 
     def feed(self, data: bytes) -> bytes:
         """What of the stream is the job's."""
@@ -83,8 +99,9 @@ class Ending:
         if end < 0:
             self._held = held[at:]
             return held[:at]
-        status, left = held[at + len(self._mark) : end].split()
-        self.status, self.left, self._held = int(status), int(left), b""
+        status, left, memory, user, system = map(int, held[at + len(self._mark) : end].split())
+        self.status, self.left, self._held = status, left, b""
+        self.used = Used(user / 1e9, system / 1e9, memory)
         return held[:at] + held[end + 1 :]
 
     def rest(self) -> bytes:

@@ -8,7 +8,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 
-from appliance.sandbox.docker.engine import Container, Engine, Used
+from appliance.sandbox.docker.engine import Container, Engine
 from appliance.sandbox.docker.entry import ALONE, Ending, Frames
 from appliance.sandbox.docker.request import RunRequest
 from appliance.sandbox.process import wire
@@ -61,14 +61,13 @@ class Running:
         """Follow the job to its end. Nothing of it runs any more when this gives the frames that tell the end."""
         await self._follow()
         alone = self._ended and all(stream.ending.left <= ALONE for stream in self._streams.values())
-        used = Used() if self.cancelled or self._gone else await self.engine.used(self.container.id)
         if not alone or self.cancelled:
             await self.engine.signal(self.container.id, "SIGKILL")
             await self._drain()
         code = None if self._ended else await self.engine.exit_code(self.container.id)
         if code == _NO_SHELL and not self.cancelled:
             raise Refused("The image has no /bin/sh, which starts the command.", "Use an image with a shell.")
-        return self._outcome(used, code)
+        return self._outcome(code)
 
     @property
     def _ended(self) -> bool:
@@ -166,12 +165,13 @@ class Running:
                 return
             self._outgoing = self._outgoing[sent:]
 
-    def _outcome(self, used: Used, code: int | None) -> bytes:
+    def _outcome(self, code: int | None) -> bytes:
         """The frames that end the conversation: live output still held back, a checkpoint, the result."""
         frames = bytes(self._outgoing)
         if self._live and self._live.due() is not None:
             frames += self._live.take(time.monotonic())
-        status = self._streams["stdout"].ending.status if self._ended else code
+        ending = self._streams["stdout"].ending
+        used, status = ending.used, ending.status if self._ended else code
         exit_status, number = _read_status(status)
         if self.checkpoint and not self.cancelled:
             frames += self.checkpoint.last(by_itself=self._ended and number is None)

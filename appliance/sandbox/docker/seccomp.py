@@ -1,9 +1,9 @@
 """The system calls of a container: a list of permissions, tighter than the engine's own.
 
 Against that list there is no io_uring, ptrace or other way into a process, no kernel key, bpf, perf, userfaultfd,
-no mount or namespace call in any spelling, no System V or POSIX message queue, no device node, no file handle, no
-clock, no 32-bit call; and of sockets only streams and datagrams of three families, and the routing socket that the
-C library asks for addresses.
+no mount or namespace call in any spelling, no System V or POSIX message queue, no device node, no file handle,
+no clock, no 32-bit call; and of sockets only streams and datagrams of three families, and the routing socket that
+the C library asks for addresses.
 """
 
 import errno
@@ -50,6 +50,7 @@ _CLONE_NAMESPACES = 0x7E020080
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_STREAM, _SOCK_DGRAM, _SOCK_TYPE = 1, 2, 0xF
 _NETLINK_ROUTE = 0
+_S_IFMT, _S_IFIFO = 0o170000, 0o010000
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
 _Argument = dict[str, int | str]
@@ -62,6 +63,9 @@ def profile() -> str:
     rules: list[dict[str, object]] = [{"names": sorted(set(names)), "action": "SCMP_ACT_ALLOW"}]
     rules += [_allow("socket", *arguments) for arguments in _sockets()]
     rules += [_allow("personality", _equal(0, value)) for value in _PERSONALITIES]
+    rules += [
+        _allow(name, _masked(index, _S_IFMT, _S_IFIFO)) for name, index in (("mknod", 1), ("mknodat", 2))
+    ]
     rules.append(_allow("clone", _masked(0, _CLONE_NAMESPACES, 0)))
     # The C library falls back to clone, whose flags a filter can read.
     rules.append({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS})
