@@ -20,7 +20,8 @@ import docker
 
 START_SECONDS = 60.0
 BUSYBOX = "busybox"
-_FOLDERS = ("bin", "usr", "usr/bin", "etc", "proc", "sys", "dev", "tmp", "var", "data")
+_FOLDERS = ("bin", "usr", "usr/bin", "etc", "proc", "sys", "dev", "tmp", "var", "data", "setuid")
+_MODES = {"tmp": 0o1777, "data": 0o777}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +115,13 @@ def busybox_image(*, shell: bool = True) -> bytes:
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
         for name in _FOLDERS:
-            tar.addfile(_entry(name, tarfile.DIRTYPE, 0o777 if name == "data" else 0o755))
+            tar.addfile(_entry(name, tarfile.DIRTYPE, _MODES.get(name, 0o755)))
         _file(tar, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\n", 0o644)
         _file(tar, "etc/secret", b"of the image's root\n", 0o600)
         if shell:
             binary = Path(shutil.which(BUSYBOX) or "").read_bytes()
             _file(tar, "bin/busybox", binary, 0o755)
-            _file(tar, "bin/setuid", binary, 0o4755)
+            _file(tar, "setuid/busybox", binary, 0o4755)
             for name in subprocess.check_output([BUSYBOX, "--list"], text=True).split():
                 for folder in ("bin", "usr/bin"):
                     if f"{folder}/{name}" != "bin/busybox":

@@ -16,14 +16,19 @@ class Mount:
     """A checked folder or file, held open until the container has it."""
 
     path: str
+    source: str
+    """Where it really lies."""
     fd: int
     writable: bool
 
-    @property
-    def source(self) -> str:
-        """Where the engine finds it: our open handle. What was checked is what is mounted, whatever lies at the
-        path by then."""
-        return f"/proc/{os.getpid()}/fd/{self.fd}"
+    def is_in(self, pid: int) -> bool:
+        """Whether the container of that process has just what was checked: its path may lead elsewhere since."""
+        checked = os.fstat(self.fd)
+        try:
+            mounted = Path(f"/proc/{pid}/root{self.path}").stat()
+        except OSError:
+            return False
+        return (mounted.st_dev, mounted.st_ino) == (checked.st_dev, checked.st_ino)
 
 
 class Allowed:
@@ -65,7 +70,7 @@ class Allowed:
         if any(_within(real, bad) or _within(bad, real) for bad in self._forbidden):
             os.close(fd)
             raise Refused(f"{path} lies in, or holds, what belongs to the appliance or the container engine.")
-        return Mount(path, fd, writable)
+        return Mount(path, real, fd, writable)
 
 
 def close(mounts: Sequence[Mount]) -> None:

@@ -24,6 +24,7 @@ from appliance.sandbox.docker.engine import Container, Engine
 from appliance.sandbox.docker.entry import script
 from appliance.sandbox.docker.pool import Pool
 from appliance.sandbox.docker.request import RunRequest
+from appliance.sandbox.docker.routes import leads_out
 from appliance.sandbox.docker.running import Running
 from appliance.sandbox.docker.templates import TEMPLATES, Template
 from appliance.sandbox.errors import SandboxUnavailable
@@ -69,10 +70,18 @@ class Runner:
         labels = {RUN_LABEL: request.run, STEP_LABEL: request.step}
         try:
             container, made_ahead = await self.pool.take(blueprint, labels, mounts)
+            mounted = all(mount.is_in(container.pid) for mount in mounts)
         finally:
             folders.close(mounts)
         job = secrets.token_hex(8)
         try:
+            if not mounted:  # nothing of the job has run yet
+                raise Refused("A folder that was to be mounted was exchanged for another meanwhile.")
+            if TEMPLATES[request.template].network == "internal" and leads_out(container.pid):
+                raise Refused(
+                    "The network of the template net has a way out on this engine.",
+                    "Older engines give every network one. Use strict, or a newer engine.",
+                )
             running = await self._hand_over(job, request, earlier, client, container)
             if made_ahead:
                 self.pool.later(self.engine.rename(container.id, self._name(request, job)))
