@@ -18,7 +18,8 @@ from tests.guard import RunningGuard, start_guard
 from tests.spawner import processes_with
 from tests.wait import wait_for_async
 
-STUBBORN = "trap '' TERM HUP INT; setsid sh -c 'trap \"\" TERM HUP INT; while :; do sleep 1; done' \"$1\" & echo on; wait"
+LOOP = 'sh -c \'trap "" TERM HUP INT; while :; do sleep 1; done\' "$1"'
+STUBBORN = f"trap '' TERM HUP INT; setsid {LOOP} & echo on; wait"
 Start = Callable[..., RunningGuard]
 
 
@@ -140,10 +141,14 @@ async def test_the_pool_makes_one_ahead_for_what_is_in_use_and_each_serves_once(
     for _ in range(3):
         outcome = await guard.sandbox().run(Job(("hostname",)))
         names.add(outcome.stdout.text)
-        await wait_for_async(lambda: len(guard.containers()) == 1, 30)
+
+        async def ready() -> bool:
+            return (await guard.client.ask("probe"))["ready"] == 1 and len(guard.containers()) == 1
+
+        await wait_for_async(ready, 30)
     assert len(names) == 3
     answer = await guard.client.ask("probe")
-    assert (answer["healthy"], answer["ready"], answer["running"]) == (True, 1, 0)
+    assert (answer["healthy"], answer["running"]) == (True, 0)
 
 
 async def test_what_nobody_wants_any_more_is_taken_away(start: Start) -> None:

@@ -65,9 +65,14 @@ async def test_net_leads_nowhere_else_or_is_refused(inside: Inside) -> None:
     script = "ip route; wget -T 1 -q -O - http://169.254.169.254/ && echo reached; ping -c1 -W1 1.1.1.1 && echo out"
     try:
         outcome = await inside.attempt(script, template="net")
-    except JobRefused as error:
-        assert "way out" in error.message or "no network" in error.message
-        assert error.hint
+    except JobRefused as refusal:
+        # This engine gives such a network a default route, or has no bridge at all.
+        said = refusal
+    else:
+        said = None
+    if said:
+        assert "way out" in said.message or "no network" in said.message
+        assert said.hint
         return
     assert "default" not in outcome.stdout.text
     assert "reached" not in outcome.stdout.text
@@ -127,6 +132,6 @@ async def test_without_an_engine_jobs_are_turned_away_with_what_to_do(
 async def test_no_guard_is_a_clear_and_passing_trouble(tmp_path: Path, inside: Inside) -> None:
     gone = RunningGuard(inside.guard.process, inside.guard.home, inside.guard.engine)
     gone.home = type(gone.home)(tmp_path, gone.home.id)
-    with pytest.raises(SandboxUnavailable, match="guard at .* cannot be reached") as trouble:
+    with pytest.raises(SandboxUnavailable, match=r"guard at .* cannot be reached") as trouble:
         await gone.sandbox().run(TRUE)
     assert not trouble.value.permanent
