@@ -49,9 +49,7 @@ class RunningGuard:
         self.process.wait(timeout=15)
 
 
-def start_guard(
-    folder: Path, engine: PrivateEngine, *, wrapper: tuple[str, ...] = (), **settings: str
-) -> RunningGuard:
+def start_guard(folder: Path, engine: PrivateEngine, **settings: str) -> RunningGuard:
     """Start guard with its home under ``folder``; gives it when it listens. ``settings`` are MILLWRIGHT_…"""
     home = Home.at(folder / "home")
     for place in (home.runtime, home.secrets):
@@ -67,7 +65,7 @@ def start_guard(
     log = folder / "guard.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [*wrapper, sys.executable, str(ROOT / "manage.py"), "guard"],
+            [sys.executable, str(ROOT / "manage.py"), "guard"],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -63,13 +63,12 @@ async def test_trusted_is_for_named_images_only(inside: Inside) -> None:
 
 async def test_net_leads_nowhere_else_or_is_refused(inside: Inside) -> None:
     script = "ip route; wget -T 1 -q -O - http://169.254.169.254/ && echo reached; ping -c1 -W1 1.1.1.1 && echo out"
+    said: JobRefused | None = None
     try:
         outcome = await inside.attempt(script, template="net")
     except JobRefused as refusal:
         # This engine gives such a network a default route, or has no bridge at all.
         said = refusal
-    else:
-        said = None
     if said:
         assert "way out" in said.message or "no network" in said.message
         assert said.hint
