@@ -82,6 +82,10 @@ class ShellAction(ActionKind[ShellParams]):
             return result
         return replace(result, detail={**result.detail, "command": context.command.in_short()})
 
+    async def run(self, job: Job, arguments: JsonObject, context: StepContext) -> Outcome:
+        """Have the job run where this kind runs it."""
+        return await context.services.run_confined(job, context.on_output)
+
 
 def _pinned(command: Understood | None) -> dict[str, Any]:
     """The programs that the gate has looked at: the sandbox runs these and no others."""
@@ -89,10 +93,6 @@ def _pinned(command: Understood | None) -> dict[str, Any]:
         return {}
     plan = command.plan
     return {"pins": plan.pins, "seen": plan.seen, "executable": plan.executable}
-
-    async def run(self, job: Job, arguments: JsonObject, context: StepContext) -> Outcome:
-        """Have the job run where this kind runs it."""
-        return await context.services.run_confined(job, context.on_output)
 
 
 def _checkpoint(context: StepContext, notes: list[str]) -> CheckpointFile | None:

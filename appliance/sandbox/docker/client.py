@@ -38,10 +38,15 @@ class DockerSandbox(ProcessSandbox):
     def _describe(self, job: Job, *, live: bool) -> bytes:
         if job.workdir is not None:
             raise JobRefused("A container has a working folder of its own: none can be named.")
+        if job.pins or job.executable:
+            raise JobRefused(
+                "The programs of a container are its image's: they cannot be pinned by themselves."
+            )
         where = self._where
         place = {"image": where.image, "template": where.template, "run": where.run, "step": where.step}
         described = describe(job, live=live)
-        del described["workdir"]
+        for name in ("workdir", "pins", "executable"):
+            del described[name]
         return within_limit({"verb": "run", **described, **place})
 
 
