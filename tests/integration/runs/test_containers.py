@@ -85,5 +85,7 @@ async def test_pins_are_on_record_and_nonsense_is_refused(engine: Engine) -> Non
     with pytest.raises(ImageRefused):
         await sync_to_async(unpin)("recorded", CONSOLE)
     assert "recorded" not in [row.name for row in await sync_to_async(pins)()]
-    rows = await engine.sql("SELECT kind, subject FROM audit_record WHERE subject = 'image/recorded' ORDER BY 1")
+    rows = await engine.sql(
+        "SELECT kind, subject FROM audit_record WHERE subject = 'image/recorded' ORDER BY 1"
+    )
     assert [row["kind"] for row in rows] == ["image.pinned", "image.unpinned"]
