@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from appliance.lib.config import Config, get_config
+from tests.container_engine import PrivateEngine, private_engine, why_no_engine
 from tests.engines import running_engines
 
 
@@ -13,6 +14,15 @@ def engines() -> Iterator[Config]:
     """Real PostgreSQL, Redis and NATS for the whole session."""
     with running_engines(get_config()) as config:
         yield config
+
+
+@pytest.fixture(scope="session")
+def container_engine() -> Iterator[PrivateEngine]:
+    """A real Docker engine for the whole session; where there can be none the test is skipped, with the reason."""
+    if reason := why_no_engine():
+        pytest.skip(reason)
+    with private_engine() as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "appliance.safety",
     "appliance.outbox",
     "appliance.cache",
+    "appliance.sandbox",
     "appliance.bus",
     "appliance.bridges",
     "appliance.devices",

@@ -156,6 +156,7 @@ PARTS: dict[str, Text] = {
     "worker": _("Worker"),
     "beat": _("Clock"),
     "spawner": _("Sandbox"),
+    "guard": _("Containers"),
 }
 
 

@@ -19,6 +19,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.outbox.ports import OutboxItem
 from appliance.safety.understood import Understood
+from appliance.sandbox.docker.client import Where
 from appliance.sandbox.ports import Job, Outcome
 
 P = TypeVar("P", bound="Params")
@@ -127,6 +128,12 @@ class Services(Protocol):
         ...
 
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome: ...
+
+    async def run_contained(
+        self, job: Job, where: Where, on_output: Callable[[str, bytes], None] | None
+    ) -> Outcome:
+        """As ``run_confined``, in a container."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

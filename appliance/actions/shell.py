@@ -70,7 +70,7 @@ class ShellAction(ActionKind[ShellParams]):
             **_pinned(context.command),
         )
         try:
-            outcome = await context.services.run_confined(job, context.on_output)
+            outcome = await self.run(job, arguments, context)
         except SandboxUnavailable as error:
             raise TargetAway(str(error)) from error
         except JobRefused as error:
@@ -81,6 +81,10 @@ class ShellAction(ActionKind[ShellParams]):
         if context.command is None:
             return result
         return replace(result, detail={**result.detail, "command": context.command.in_short()})
+
+    async def run(self, job: Job, arguments: JsonObject, context: StepContext) -> Outcome:
+        """Have the job run where this kind runs it."""
+        return await context.services.run_confined(job, context.on_output)
 
 
 def _pinned(command: Understood | None) -> dict[str, Any]:

@@ -89,6 +89,15 @@ VARIABLES = (
         "What else to watch on the network, name=host:port, by comma",
     ),
     Variable("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org", "Root of the Telegram Bot API"),
+    Variable("MILLWRIGHT_CONTAINER_ENGINE", "unix:///var/run/docker.sock", "Socket of the Docker engine"),
+    Variable("MILLWRIGHT_CONTAINER_READS", "", "Folders that `container` steps may read from, by comma"),
+    Variable("MILLWRIGHT_CONTAINER_WRITES", "", "Folders that they may read and write, by comma"),
+    Variable("MILLWRIGHT_CONTAINER_DEVICES", "", "Device files that the template device gives, by comma"),
+    Variable(
+        "MILLWRIGHT_TRUSTED_IMAGES", "", "Digests of the images that may use the template trusted, by comma"
+    ),
+    Variable("MILLWRIGHT_CONTAINER_POOL", "1", "Containers kept ready of each image in use; 0: none"),
+    Variable("MILLWRIGHT_CONTAINER_IDLE", "600", "Seconds after its last use that an image keeps them"),
     Variable(
         "MILLWRIGHT_BENCH_CACHE", "~/.cache/millwright-bench", "Where `bench --peers` installs the peers"
     ),
@@ -138,6 +147,14 @@ class Config(BaseModel):
     network_targets: tuple[tuple[str, str, int], ...]
     """Name, host and port of what the operator wants watched."""
     telegram_api: str
+    container_engine: str
+    container_reads: tuple[Path, ...]
+    container_writes: tuple[Path, ...]
+    container_devices: tuple[str, ...]
+    trusted_images: frozenset[str]
+    container_pool: int
+    container_idle: int
+    """Seconds."""
     bench_cache: Path
     """Not expanded: a user without a home runs the box too."""
     database_url: str
@@ -232,6 +249,13 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         mqtt_events=settings.flag("MILLWRIGHT_MQTT_EVENTS", True),
         network_targets=settings.named_addresses("MILLWRIGHT_NETWORK_TARGETS"),
         telegram_api=settings.text("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org").rstrip("/"),
+        container_engine=_engine_url(settings),
+        container_reads=settings.folders("MILLWRIGHT_CONTAINER_READS"),
+        container_writes=settings.folders("MILLWRIGHT_CONTAINER_WRITES"),
+        container_devices=tuple(str(p) for p in settings.folders("MILLWRIGHT_CONTAINER_DEVICES")),
+        trusted_images=frozenset(settings.items("MILLWRIGHT_TRUSTED_IMAGES")),
+        container_pool=settings.number("MILLWRIGHT_CONTAINER_POOL", 1),
+        container_idle=settings.number("MILLWRIGHT_CONTAINER_IDLE", 600, least=1),
         bench_cache=settings.path("MILLWRIGHT_BENCH_CACHE") or Path("~/.cache/millwright-bench"),
         database_url=database or _embedded_database(home),
         redis_url=redis or _embedded_redis(home),
@@ -255,6 +279,16 @@ def plain_environment(environ: Mapping[str, str]) -> dict[str, str]:
 def _settings(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     named = Settings(environ).path("MILLWRIGHT_ENV_FILE")
     return Settings(environ, read_env_file(named or env_file or ROOT / ".env"))
+
+
+def _engine_url(settings: Settings) -> str:
+    found = settings.text("MILLWRIGHT_CONTAINER_ENGINE", "unix:///var/run/docker.sock")
+    if not found.startswith("unix:///"):
+        raise ConfigInvalid(
+            f"MILLWRIGHT_CONTAINER_ENGINE is {found!r}; expected unix:///path/of/the/socket",
+            hint="an engine on another machine cannot be used",
+        )
+    return found
 
 
 def _embedded_database(home: Home) -> str:

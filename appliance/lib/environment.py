@@ -73,6 +73,14 @@ class Settings:
     def items(self, name: str) -> tuple[str, ...]:
         return tuple(item.strip() for item in self.text(name, "").split(",") if item.strip())
 
+    def folders(self, name: str) -> tuple[Path, ...]:
+        """Absolute paths, by comma; never the whole file system."""
+        found = tuple(Path(item) for item in self.items(name))
+        for path in found:
+            if not path.is_absolute() or path == Path("/"):
+                raise ConfigInvalid(f"{name} has {str(path)!r}; expected absolute paths, by comma")
+        return found
+
     def some(self, name: str, known: tuple[str, ...]) -> frozenset[str]:
         """Any of ``known``, by comma."""
         found = frozenset(item.lower() for item in self.items(name))

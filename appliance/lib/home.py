@@ -98,6 +98,10 @@ class Home:
     def spawner_socket(self) -> Path:
         return self.runtime / "spawner.sock"
 
+    @property
+    def guard_socket(self) -> Path:
+        return self.runtime / "guard.sock"
+
     def secret(self, name: str) -> str:
         """The secret of that name: 256 bits, made on first use, in its file (0600). Raises HomeUnusable."""
         file = self.secrets / name

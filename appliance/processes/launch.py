@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_KILL = 0, 1, 3, 5
-CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE = 6, 7, 10
+CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE, CAP_SYS_PTRACE = 6, 7, 10, 19
 NOBODY = 65534
 """A user that has a name on every system; initdb asks for one."""
 

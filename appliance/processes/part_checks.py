@@ -57,7 +57,12 @@ def web_state(config: Config) -> PartState:
 def spawner_state(config: Config, sockets: Path = Path("/proc/net/unix")) -> PartState:
     """Whether its socket listens, as the kernel says: each connection would take one of the few helpers that it keeps
     ready, and its process is nobody's to look at on a box that root started."""
-    door = str(config.home.spawner_socket)
+    return listens_on(config.home.spawner_socket, sockets)
+
+
+def listens_on(path: Path, sockets: Path = Path("/proc/net/unix")) -> PartState:
+    """Whether somebody listens on a unix socket."""
+    door = str(path)
     try:
         lines = sockets.read_text(errors="replace").splitlines()
     except OSError as error:

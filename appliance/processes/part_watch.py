@@ -15,6 +15,7 @@ from appliance.events.services import record_async
 from appliance.lib.clock import Clock
 from appliance.lib.config import Config
 from appliance.lib.hysteresis import Hysteresis
+from appliance.processes.guard.presence import guard_state
 from appliance.processes.part_checks import (
     SIGNING,
     PartState,
@@ -153,4 +154,5 @@ def checks_of(config: Config) -> Checks:
         "broker": lambda: broker_state(config),
         "web": lambda: web_state(config),
         "spawner": lambda: spawner_state(config),
+        "guard": lambda: guard_state(config),
     }

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -13,6 +14,8 @@ from appliance.bus.client import BusClient
 from appliance.lib.config import Config
 from appliance.processes.in_django import in_django
 from appliance.processes.outgoing import OutgoingBrokers
+from appliance.sandbox.docker.client import DockerSandbox, Where
+from appliance.sandbox.errors import SandboxUnavailable
 from appliance.sandbox.ports import Job, Outcome
 from appliance.sandbox.process.client import ProcessSandbox
 from appliance.tasks.definition import TaskDefinition
@@ -67,7 +70,10 @@ class DefinitionCache:
 class BoxServices:
     """What actions need of their process (appliance.actions.contract.Services)."""
 
-    def __init__(self, bus: BusClient, sandbox: ProcessSandbox, brokers: OutgoingBrokers) -> None:
+    def __init__(
+        self, bus: BusClient, sandbox: ProcessSandbox, brokers: OutgoingBrokers, guard: Path | None = None
+    ) -> None:
+        self._guard = guard
         self._bus = bus
         self._sandbox = sandbox
         self._brokers = brokers
@@ -82,3 +88,10 @@ class BoxServices:
 
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome:
         return await self._sandbox.run(job, on_output=on_output)
+
+    async def run_contained(
+        self, job: Job, where: Where, on_output: Callable[[str, bytes], None] | None
+    ) -> Outcome:
+        if self._guard is None:
+            raise SandboxUnavailable("This process runs no containers.")
+        return await DockerSandbox(self._guard, where).run(job, on_output=on_output)

@@ -10,10 +10,13 @@ from appliance.lib.config import ROOT, Config, plain_environment
 from appliance.lib.crashpoints import VARIABLE
 from appliance.processes import go_ahead, launch
 from appliance.processes.engines import Engine
+from appliance.processes.guard.presence import absence
 from appliance.processes.leftovers import MARK
 from appliance.processes.privilege import Privilege
 
 SERVICES = ("spawner", "worker", "reactor", "beat", "web")
+GUARD = "guard"
+"""The one service that not every box has."""
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 
@@ -49,9 +52,11 @@ def engine_program(engine: Engine, config: Config, privilege: Privilege) -> Prog
 
 
 def service_programs(config: Config, privilege: Privilege, certificate: tuple[Path, Path]) -> list[Program]:
-    """Spawner, worker, reactor, beat and web, in the order of their start."""
+    """Spawner, guard where there is a container engine, worker, reactor, beat and web: the order of their start."""
     environment = _service_environment(config, certificate)
     found = [_spawner(config, privilege)]
+    if not absence(config):
+        found.append(_guard(config, privilege, environment))
     for name in SERVICES[1:]:
         low_port = name == "web" and config.http_listen[1] < 1024
         found.append(
@@ -90,6 +95,21 @@ def _spawner(config: Config, privilege: Privilege) -> Program:
             *(launch.CAP_KILL, launch.CAP_SETGID, launch.CAP_SETUID),
         )
     return Program("spawner", tuple(command), _base(config), stop_seconds=10, keep=keep)
+
+
+def _guard(config: Config, privilege: Privilege, environment: Mapping[str, str]) -> Program:
+    """Started by root it stays root: the engine's socket is root's. What else it keeps is for the working folders
+    of containers, which belong to another user."""
+    keep = (launch.CAP_CHOWN, launch.CAP_DAC_OVERRIDE, launch.CAP_SYS_PTRACE) if privilege.root else ()
+    # Nothing that guard does needs a secret of the box.
+    hidden = {"DATABASE_URL", "REDIS_URL", "MQTT_URL", "MILLWRIGHT_SECRET_KEY"}
+    return Program(
+        GUARD,
+        (sys.executable, str(ROOT / "manage.py"), GUARD),
+        {name: value for name, value in environment.items() if name not in hidden},
+        stop_seconds=25,
+        keep=keep,
+    )
 
 
 def _base(config: Config) -> dict[str, str]:

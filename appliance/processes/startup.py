@@ -20,7 +20,7 @@ from appliance.processes.engines import Engine, nats, postgres, redis
 from appliance.processes.layout import lay_out
 from appliance.processes.manager import Manager, PartFailed, tail
 from appliance.processes.privilege import Privilege
-from appliance.processes.programs import SERVICES, engine_program, service_programs
+from appliance.processes.programs import engine_program, service_programs
 from appliance.processes.stack import engines, manager_environment, write_supervisor
 
 Say = Callable[[str], None]
@@ -42,6 +42,7 @@ class Startup:
         self._home = config.home
         self._say = say
         self._engines: list[Engine] = []
+        self._services: list[str] = []
         self._environment: dict[str, str] = {}
         self.manager = Manager(config.home)
         self.process: subprocess.Popen[bytes] | None = None
@@ -63,7 +64,9 @@ class Startup:
         self._engines = engines(config, privilege, certificate, durable=durable)
         programs = [engine_program(engine, config, privilege) for engine in self._engines]
         if services:
-            programs += service_programs(config, privilege, certificate)
+            own = service_programs(config, privilege, certificate)
+            self._services = [program.name for program in own]
+            programs += own
         self._settings = write_supervisor(config, programs)
         self._environment = manager_environment(config, programs, self.manager.password)
 
@@ -97,7 +100,7 @@ class Startup:
 
     def load_services(self) -> None:
         """Start the services; they load, and wait for the go-ahead."""
-        for name in SERVICES:
+        for name in self._services:
             self.manager.start(name)
 
     def let_services_begin(self) -> None:

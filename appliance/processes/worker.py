@@ -56,7 +56,12 @@ class WorkerParts:
         performer = Performer(
             ledger,
             Gate(config.home.path),
-            BoxServices(self.bus, ProcessSandbox(config.home.spawner_socket), self.brokers),
+            BoxServices(
+                self.bus,
+                ProcessSandbox(config.home.spawner_socket),
+                self.brokers,
+                config.home.guard_socket,
+            ),
             clock,
             DefinitionCache().get,
             on_output=self.live.emit,

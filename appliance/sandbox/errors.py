@@ -27,3 +27,10 @@ class JobLost(MillwrightError):
 
     code: ClassVar[str] = "sandbox.lost"
     permanent: ClassVar[bool] = False
+
+
+class ImageRefused(MillwrightError):
+    """An image that is not pinned, or cannot be."""
+
+    code: ClassVar[str] = "sandbox.image"
+    permanent: ClassVar[bool] = True

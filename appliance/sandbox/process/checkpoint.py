@@ -79,6 +79,13 @@ class CheckpointWatch:
             )
         return frames + trouble
 
+    def close(self) -> None:
+        """Let go of the folder."""
+        for fd in (self._held, self._folder):
+            if fd >= 0:
+                os.close(fd)
+        self._held = self._folder = -1
+
     def _hold(self) -> bytes:
         """Open the file that lies there now; a note where it cannot be a checkpoint."""
         if self._held >= 0:

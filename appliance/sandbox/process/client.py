@@ -15,12 +15,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
 from appliance.sandbox.ports import Captured, CheckpointFile, Job, Outcome, OutputListener, Usage
 from appliance.sandbox.process import wire
+from appliance.sandbox.process.conversation import Conversation
 
 _START_SECONDS = 15.0
 _END_SECONDS = 20.0  # grace, killing, and sending what was kept
 _CANCEL_SECONDS = 6.0
-_MAX_FRAME = 64 << 20
-_PIECE = 1 << 16
 _STREAM_NAMES = {wire.OUTPUT: "stdout", wire.ERRORS: "stderr"}
 
 
@@ -52,6 +51,9 @@ class _Result(BaseModel):
 class ProcessSandbox:
     """Runs jobs by way of the spawner that listens on ``socket_path``. One connection per job, none kept."""
 
+    _server = "spawner"
+    _start_seconds = _START_SECONDS
+
     def __init__(self, socket_path: Path) -> None:
         self._path = socket_path
 
@@ -60,7 +62,7 @@ class ProcessSandbox:
 
         When the awaiting task is cancelled, the cancellation goes on after every process of the job is dead.
         """
-        request = _describe(job, live=on_output is not None)
+        request = self._describe(job, live=on_output is not None)
         earlier = (job.checkpoint.initial if job.checkpoint else None) or b""
         async with self._asked(wire.REQUEST, request, earlier) as conversation:
             try:
@@ -74,7 +76,7 @@ class ProcessSandbox:
         async with self._asked(wire.PROBE, b"") as conversation:
             kind, payload = await self._first_answer(conversation)
         if kind != wire.FACTS:
-            _raise_answer(kind, payload)
+            raise_answer(kind, payload)
         facts = Confinement(**json.loads(payload))
         if not facts.landlock_abi:
             raise SandboxUnavailable(
@@ -83,31 +85,32 @@ class ProcessSandbox:
             )
         return facts
 
+    def _describe(self, job: Job, *, live: bool) -> bytes:
+        return within_limit(describe(job, live=live))
+
     @asynccontextmanager
-    async def _asked(
-        self, kind: bytes, payload: bytes, behind: bytes = b""
-    ) -> AsyncIterator["_Conversation"]:
+    async def _asked(self, kind: bytes, payload: bytes, behind: bytes = b"") -> AsyncIterator[Conversation]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
             try:
                 await asyncio.get_running_loop().sock_connect(connection, str(self._path))
             except OSError as error:
                 raise self._unavailable("cannot be reached") from error
-            conversation = _Conversation(connection)
+            conversation = Conversation(connection)
             await conversation.say(wire.frame(kind, payload) + behind)
             yield conversation
 
-    async def _first_answer(self, conversation: "_Conversation") -> tuple[bytes, bytes]:
+    async def _first_answer(self, conversation: Conversation) -> tuple[bytes, bytes]:
         try:
-            return await conversation.hear(_START_SECONDS)
+            return await conversation.hear(self._start_seconds)
         except OSError as error:
             raise self._unavailable("gave no answer") from error
 
     async def _follow(
-        self, conversation: "_Conversation", job: Job, on_output: OutputListener | None
+        self, conversation: Conversation, job: Job, on_output: OutputListener | None
     ) -> Outcome:
         kind, payload = await self._first_answer(conversation)
         if kind != wire.STARTED:
-            _raise_answer(kind, payload)
+            raise_answer(kind, payload)
         loop = asyncio.get_running_loop()
         give_up = loop.time() + job.timeout + _END_SECONDS
         while True:
@@ -116,7 +119,7 @@ class ProcessSandbox:
             except OSError as error:
                 raise JobLost(
                     "The sandbox went away while the command ran.",
-                    hint="It may have done its work or not. The spawner's log says more.",
+                    hint=f"It may have done its work or not. The {self._server}'s log says more.",
                 ) from error
             if kind == wire.RESULT:
                 return _outcome(payload)
@@ -124,60 +127,13 @@ class ProcessSandbox:
                 await _take_checkpoint(job.checkpoint, kind, payload)
                 continue
             if kind not in _STREAM_NAMES:
-                _raise_answer(kind, payload)
+                raise_answer(kind, payload)
             if on_output:
                 on_output(_STREAM_NAMES[kind], payload)
 
     def _unavailable(self, what: str) -> SandboxUnavailable:
         hint = "Is it running? Its log says why not."
-        return SandboxUnavailable(f"The spawner at {self._path} {what}.", hint=hint)
-
-
-class _Conversation:
-    """Frames on a socket. Not asyncio's streams: they forget an answer that came before a failed write."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._buffer = bytearray()
-
-    async def say(self, data: bytes) -> None:
-        try:
-            await asyncio.get_running_loop().sock_sendall(self._connection, data)
-        except ConnectionError:
-            return  # turned away unread; the answer that says why can still be heard
-
-    async def hear(self, seconds: float) -> tuple[bytes, bytes]:
-        """The next frame. OSError when there is none in time, or no more (TimeoutError, ConnectionError)."""
-        async with asyncio.timeout(seconds):
-            await self._fill(wire.HEADER.size)
-            kind, length = wire.HEADER.unpack_from(self._buffer)
-            if length > _MAX_FRAME:
-                raise ConnectionError(f"a frame of {length} bytes")
-            end = wire.HEADER.size + length
-            await self._fill(end)
-            payload = bytes(self._buffer[wire.HEADER.size : end])
-            del self._buffer[:end]
-            return kind, payload
-
-    async def hang_up(self, seconds: float) -> None:
-        """Shut our side, which ends the job, and wait until the other shuts: then no process is left."""
-        try:
-            self._connection.shutdown(socket.SHUT_WR)
-            async with asyncio.timeout(seconds):
-                while await self._receive():
-                    self._buffer.clear()
-        except OSError:
-            return
-
-    async def _fill(self, size: int) -> None:
-        while len(self._buffer) < size:
-            if not await self._receive():
-                raise ConnectionError("closed in the middle")
-
-    async def _receive(self) -> bool:
-        piece = await asyncio.get_running_loop().sock_recv(self._connection, _PIECE)
-        self._buffer += piece
-        return bool(piece)
+        return SandboxUnavailable(f"The {self._server} at {self._path} {what}.", hint=hint)
 
 
 async def _take_checkpoint(file: CheckpointFile, kind: bytes, payload: bytes) -> None:
@@ -187,23 +143,27 @@ async def _take_checkpoint(file: CheckpointFile, kind: bytes, payload: bytes) ->
         file.note(payload.decode("utf-8", "replace"))
 
 
-def _describe(job: Job, *, live: bool) -> bytes:
-    request = json.dumps(
-        {
-            "argv": job.argv,
-            "workdir": None if job.workdir is None else str(job.workdir),
-            "env": dict(job.env),
-            "timeout": job.timeout,
-            "reads": job.reads,
-            "writes": job.writes,
-            "output_limit": job.output_limit,
-            "limits": asdict(job.limits),
-            "live": live,
-            "checkpoint": _checkpoint(job.checkpoint),
-            "pins": {path: [digest, list(job.seen.get(path, ()))] for path, digest in job.pins.items()},
-            "executable": job.executable,
-        }
-    ).encode()
+def describe(job: Job, *, live: bool) -> dict[str, object]:
+    """The job as the other side of the socket reads it."""
+    return {
+        "argv": job.argv,
+        "workdir": None if job.workdir is None else str(job.workdir),
+        "env": dict(job.env),
+        "timeout": job.timeout,
+        "reads": job.reads,
+        "writes": job.writes,
+        "output_limit": job.output_limit,
+        "limits": asdict(job.limits),
+        "live": live,
+        "checkpoint": _checkpoint(job.checkpoint),
+        "pins": {path: [digest, list(job.seen.get(path, ()))] for path, digest in job.pins.items()},
+        "executable": job.executable,
+    }
+
+
+def within_limit(description: dict[str, object]) -> bytes:
+    """As JSON that fits into one frame. Raises JobRefused."""
+    request = json.dumps(description).encode()
     if len(request) > wire.MAX_REQUEST:
         raise JobRefused(
             f"The command and its values are {len(request)} bytes long; {wire.MAX_REQUEST} are taken.",
@@ -218,7 +178,7 @@ def _checkpoint(file: CheckpointFile | None) -> dict[str, int | float] | None:
     return {"limit": file.limit, "every": file.every, "initial": len(file.initial or b"")}
 
 
-def _raise_answer(kind: bytes, payload: bytes) -> NoReturn:
+def raise_answer(kind: bytes, payload: bytes) -> NoReturn:
     if kind not in (wire.REFUSED, wire.UNAVAILABLE):
         raise SandboxUnavailable("The spawner gave an answer that this client does not know.")
     answer = json.loads(payload)

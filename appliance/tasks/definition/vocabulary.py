@@ -79,7 +79,6 @@ LATER_KINDS = frozenset(
     {
         "agent",
         "approval",
-        "container",
         "device_write",
         "firmware",
         "llm",

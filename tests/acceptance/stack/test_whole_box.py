@@ -91,6 +91,8 @@ def test_started_by_root_no_service_keeps_its_powers(box: Box) -> None:
     assert set(SERVICES) <= set(pids)
     for name, pid in pids.items():
         status = Path(f"/proc/{pid}/status").read_text()
+        if name == "guard":
+            continue  # where the machine has an engine: see test_guard_of_a_box.py
         if name == "spawner":
             assert _capabilities(status) == 0b11101011  # chown, dac_override, fowner, kill, setgid, setuid
             continue

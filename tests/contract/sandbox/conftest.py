@@ -7,12 +7,18 @@ from pathlib import Path
 import pytest
 
 from appliance.sandbox.ports import Sandbox
+from tests.guard import start_guard
 from tests.spawner import start_spawner
 
 
-@pytest.fixture(scope="module", params=["process"])
+@pytest.fixture(scope="module", params=["process", "docker"])
 def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     folder: Path = tmp_path_factory.mktemp("sandbox")
+    if request.param == "docker":
+        guard = start_guard(folder, request.getfixturevalue("container_engine"))
+        yield guard.sandbox()
+        guard.stop()
+        return
     running = start_spawner(folder)
     yield running.sandbox
     running.stop()

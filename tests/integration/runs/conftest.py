@@ -27,6 +27,7 @@ from appliance.runs.performer import Performer
 from appliance.runs.receipts import Receipts
 from appliance.runs.reconciler import Reconciler
 from appliance.safety.gate import Gate
+from appliance.sandbox.docker.client import Where
 from appliance.sandbox.ports import Captured, Job, Outcome, Usage
 from appliance.tasks.services import apply_text
 from tests.database import address
@@ -47,6 +48,7 @@ class World:
     published: list[tuple[str, bytes]] = field(default_factory=list)
     jobs: list[tuple[str, ...]] = field(default_factory=list)
     given: list[Job] = field(default_factory=list)
+    places: list[Where] = field(default_factory=list)
     publishing: Callable[[str, bytes], Awaitable[None]] | None = None
     working: Work | None = None
 
@@ -56,6 +58,12 @@ class World:
         self.published.append((place_of(broker, topic), payload))
         if self.publishing:
             await self.publishing(topic, payload)
+
+    async def run_contained(
+        self, job: Job, where: Where, on_output: Callable[[str, bytes], None] | None
+    ) -> Outcome:
+        self.places.append(where)
+        return await self.run_confined(job, on_output)
 
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome:
         self.jobs.append(job.argv)

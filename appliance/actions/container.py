@@ -1,0 +1,49 @@
+"""``container``: a command in a container of its own, made in one of a few fixed ways. Needs an engineer."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from appliance.actions.contract import EffectClass, StepContext
+from appliance.actions.shell import ShellAction, ShellParams
+from appliance.lib.jsontypes import JsonObject
+from appliance.sandbox.docker.client import Where
+from appliance.sandbox.docker.request import TemplateName
+from appliance.sandbox.docker.templates import TEMPLATES
+from appliance.sandbox.errors import ImageRefused, JobRefused
+from appliance.sandbox.images import REFERENCE, digest_of
+from appliance.sandbox.ports import Job, Outcome
+
+
+class ContainerParams(ShellParams):
+    image: Annotated[str, Field(pattern=rf"^{REFERENCE}$")]
+    """The image: a name that an administrator has pinned (`manage.py images pin`), or a digest, ``sha256:…``."""
+    template: TemplateName = "strict"
+    """``strict``: no network. ``net``: a network of the box's own that leads nowhere else. ``device``: the device
+    files that the settings name. ``trusted``: the engine's network, for images that the settings name."""
+    reads: tuple[str, ...] = ()
+    """Absolute paths of this machine that it may read, below what MILLWRIGHT_CONTAINER_READS names."""
+    writes: tuple[str, ...] = ()
+    """Absolute paths that it may write, below what MILLWRIGHT_CONTAINER_WRITES names."""
+
+
+class ContainerAction(ShellAction):
+    name = "container"
+    params: ClassVar[type[ShellParams]] = ContainerParams
+
+    def effect(self, params: ShellParams) -> EffectClass:
+        """As of ``shell`` where nothing but its output leaves the container, else ``unsafe``."""
+        assert isinstance(params, ContainerParams)
+        if TEMPLATES[params.template] != TEMPLATES["strict"]:
+            return EffectClass.UNSAFE
+        return super().effect(params)
+
+    async def run(self, job: Job, arguments: JsonObject, context: StepContext) -> Outcome:
+        async with context.connect() as connection:
+            try:
+                image = await digest_of(connection, str(arguments["image"]))
+            except ImageRefused as error:
+                raise JobRefused(error.message, hint=error.hint) from error
+        template: TemplateName = next(t for t in TEMPLATES if t == arguments["template"])
+        where = Where(image, template, str(context.run_id), context.step_id)
+        return await context.services.run_contained(job, where, context.on_output)

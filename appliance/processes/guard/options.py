@@ -1,0 +1,61 @@
+"""What guard goes by: the box's settings, read once when it starts."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.lib.config import Config
+from appliance.lib.home import Home, owner_of
+from appliance.processes.layout import pid_folder
+from appliance.sandbox.docker.mounts import Allowed
+from appliance.sandbox.docker.runner import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``peer_uid`` is the user whose services may ask; ``pool`` is how many containers are kept ready of each kind,
+    and ``idle`` for how many seconds after a job wanted one."""
+
+    socket: Path
+    home_id: str
+    engine: str
+    peer_uid: int
+    spawner_pid: Path
+    rules: Rules
+    pool: int
+    idle: float
+
+
+def options_of(config: Config) -> Options:
+    """The options of this box's guard."""
+    home, me = config.home, os.geteuid()
+    uid, gid = (home.sandbox_uid, home.sandbox_uid) if me == 0 else (me, os.getegid())
+    return Options(
+        socket=home.guard_socket,
+        home_id=home.id,
+        engine=config.container_engine,
+        peer_uid=owner_of(home.path)[0],
+        spawner_pid=pid_folder(home) / "spawner",
+        rules=Rules(
+            home.id,
+            uid,
+            gid,
+            Allowed(config.container_reads, config.container_writes, _forbidden(config, home)),
+            config.container_devices,
+            config.trusted_images,
+        ),
+        pool=config.container_pool,
+        idle=float(config.container_idle),
+    )
+
+
+def _forbidden(config: Config, home: Home) -> list[Path]:
+    engine = Path(config.container_engine.removeprefix("unix://"))
+    return [
+        home.path,
+        home.runtime,
+        engine,
+        Path("/var/lib/docker"),
+        Path("/var/lib/containerd"),
+        Path("/etc/docker"),
+    ]

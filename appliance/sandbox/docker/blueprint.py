@@ -1,0 +1,139 @@
+"""What the engine is told about a container: every key of it is written here, none is taken from a request."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from appliance.sandbox.docker.mounts import Mount
+from appliance.sandbox.docker.request import JobLimits
+from appliance.sandbox.docker.seccomp import profile
+from appliance.sandbox.docker.templates import Template
+
+HOME_LABEL, RUN_LABEL, STEP_LABEL = "millwright.home", "millwright.run", "millwright.step"
+TEMPLATE_LABEL, LIFE_LABEL = "millwright.template", "millwright.guard"
+SHELL = "/bin/sh"
+WORK = "/job"
+
+_OUT_OF_MEMORY_SCORE = 700  # of 1000: when memory ends, a job goes before the appliance
+_TMP_BYTES = 64 << 20
+_SHM_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device file of the machine, and the group that may use it."""
+
+    path: str
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image on this machine. ``volumes`` are folders that it would have on disk, outside of its own."""
+
+    id: str
+    volumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """All that decides how a container is made. Two jobs with equal ones could use the same."""
+
+    template: Template
+    image: Image
+    limits: JobLimits
+    uid: int
+    gid: int
+    network: str
+    devices: tuple[Device, ...] = ()
+
+
+def creation(
+    blueprint: Blueprint, labels: Mapping[str, str], mounts: Sequence[Mount] = ()
+) -> dict[str, object]:
+    """The body of ``POST /containers/create``."""
+    template = blueprint.template
+    return {
+        "Image": blueprint.image.id,
+        "User": f"{blueprint.uid}:{blueprint.gid}",
+        "Entrypoint": [SHELL],
+        "Cmd": [],
+        "WorkingDir": WORK,
+        "Env": ["TINI_KILL_PROCESS_GROUP=1"],
+        "Labels": {**labels, TEMPLATE_LABEL: template.name},
+        "Healthcheck": {"Test": ["NONE"]},
+        "NetworkDisabled": template.network == "none",
+        "Tty": False,
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "HostConfig": _host(blueprint, mounts),
+    }
+
+
+def _host(blueprint: Blueprint, mounts: Sequence[Mount]) -> dict[str, object]:
+    template, limits = blueprint.template, blueprint.limits
+    return {
+        "Privileged": False,
+        "CapDrop": ["ALL"],
+        "CapAdd": [],
+        "SecurityOpt": ["no-new-privileges:true", f"seccomp={profile()}"],
+        "ReadonlyRootfs": not template.writable,
+        "NetworkMode": blueprint.network,
+        "IpcMode": "private",
+        "CgroupnsMode": "private",
+        "PidMode": "",
+        "UTSMode": "",
+        "UsernsMode": "",
+        "Init": True,
+        "AutoRemove": False,
+        "RestartPolicy": {"Name": "no"},
+        "Memory": limits.memory,
+        "MemorySwap": limits.memory,
+        "OomScoreAdj": _OUT_OF_MEMORY_SCORE,
+        "PidsLimit": limits.processes,
+        "NanoCpus": int(min(template.cpus, os.cpu_count() or 1) * 1e9),
+        "Ulimits": _ulimits(limits),
+        "ShmSize": _SHM_BYTES,
+        "Tmpfs": _folders(blueprint),
+        "Mounts": [_mount(mount) for mount in mounts],
+        "Devices": [
+            {"PathOnHost": device.path, "PathInContainer": device.path, "CgroupPermissions": "rw"}
+            for device in blueprint.devices
+        ],
+        "GroupAdd": sorted({str(device.gid) for device in blueprint.devices if device.gid}),
+        # Output comes by the attached stream: nothing of it goes to a file of the engine's.
+        "LogConfig": {"Type": "none", "Config": {}},
+    }
+
+
+def _ulimits(limits: JobLimits) -> list[dict[str, object]]:
+    most = {"core": 0, "nofile": limits.open_files, "fsize": limits.file_bytes, "memlock": 64 * 1024}
+    if limits.cpu_seconds is not None:
+        most["cpu"] = limits.cpu_seconds
+    return [{"Name": name, "Soft": value, "Hard": value} for name, value in most.items()]
+
+
+def _folders(blueprint: Blueprint) -> dict[str, str]:
+    """Folders in memory: they count against the container's memory, and end with it."""
+    template = blueprint.template
+    common = "rw,nosuid,nodev" if template.writable else "rw,nosuid,nodev,noexec"
+    owner = f"mode=0700,uid={blueprint.uid},gid={blueprint.gid}"
+    own = {
+        WORK: f"{common},size={template.work_bytes},{owner}",
+        "/tmp": f"{common},size={_TMP_BYTES},mode=1777",  # noqa: S108 - inside the container
+    }
+    # Else each would be a folder on the machine's disk, without a limit.
+    return dict.fromkeys(blueprint.image.volumes, f"{common},size={_TMP_BYTES},{owner}") | own
+
+
+def _mount(mount: Mount) -> dict[str, object]:
+    return {
+        "Type": "bind",
+        "Source": mount.source,
+        "Target": mount.path,
+        "ReadOnly": not mount.writable,
+        "BindOptions": {"Propagation": "rprivate"},
+    }

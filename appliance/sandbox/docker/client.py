@@ -1,0 +1,68 @@
+"""The asyncio side of the container sandbox: jobs by way of guard."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from appliance.sandbox.docker.request import TemplateName
+from appliance.sandbox.errors import JobRefused, SandboxUnavailable
+from appliance.sandbox.ports import Job
+from appliance.sandbox.process import wire
+from appliance.sandbox.process.client import ProcessSandbox, describe, raise_answer, within_limit
+
+_START_SECONDS = 90.0
+"""A container that is made for this job alone takes its time on a busy machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """In which image (by digest) and how a job runs, and for which step of which run."""
+
+    image: str
+    template: TemplateName = "strict"
+    run: str = ""
+    step: str = ""
+
+
+class DockerSandbox(ProcessSandbox):
+    """Runs jobs in a container each, by way of the guard that listens on ``socket_path``."""
+
+    _server = "guard"
+    _start_seconds = _START_SECONDS
+
+    def __init__(self, socket_path: Path, where: Where) -> None:
+        super().__init__(socket_path)
+        self._where = where
+
+    def _describe(self, job: Job, *, live: bool) -> bytes:
+        if job.workdir is not None:
+            raise JobRefused("A container has a working folder of its own: none can be named.")
+        if job.pins or job.executable:
+            raise JobRefused(
+                "The programs of a container are its image's: they cannot be pinned by themselves."
+            )
+        where = self._where
+        place = {"image": where.image, "template": where.template, "run": where.run, "step": where.step}
+        described = describe(job, live=live)
+        for name in ("workdir", "pins", "executable"):
+            del described[name]
+        return within_limit({"verb": "run", **described, **place})
+
+
+class GuardClient(ProcessSandbox):
+    """Everything else that guard can be asked."""
+
+    _server = "guard"
+
+    async def ask(self, verb: str, **values: str) -> dict[str, Any]:
+        """The answer to ``probe``, ``list``, ``cancel`` or ``cleanup``. Raises SandboxUnavailable, JobRefused."""
+        request = json.dumps({"verb": verb, **values}).encode()
+        async with self._asked(wire.REQUEST, request) as conversation:
+            kind, payload = await self._first_answer(conversation)
+        if kind != wire.FACTS:
+            raise_answer(kind, payload)
+        answer = json.loads(payload)
+        if not isinstance(answer, dict):
+            raise SandboxUnavailable("Guard gave an answer that this client does not know.")
+        return answer

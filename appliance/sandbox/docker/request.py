@@ -1,0 +1,130 @@
+"""The door of guard: verbs, never the engine's API. What is not named here does not get through."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+
+from appliance.sandbox.ports import Limits
+from appliance.sandbox.process.request import Refused
+
+DIGEST = r"sha256:[0-9a-f]{64}"
+IMAGE = rf"^(?:[a-z0-9][a-z0-9._/:-]{{0,200}}@)?{DIGEST}$"
+"""An image by what is in it: its id, or a repository's digest. A tag can be moved to another image."""
+
+TemplateName = Literal["strict", "net", "device", "trusted"]
+
+
+def _plain(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    return text
+
+
+def _normal(path: str) -> str:
+    if not path.startswith("/") or any(part in (".", "..") for part in path.split("/")):
+        raise ValueError("must be an absolute path without . and ..")
+    return _plain(path)
+
+
+Text = Annotated[str, AfterValidator(_plain)]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,200}$")]
+Place = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_normal)]
+RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{0,36}$")]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class JobLimits(_Closed):
+    """As ``ports.Limits``; a template caps them further."""
+
+    memory: int = Field(ge=6 << 20, le=1 << 50)
+    processes: int = Field(ge=1, le=1 << 16)
+    open_files: int = Field(ge=16, le=1 << 20)
+    file_bytes: int = Field(ge=0, le=1 << 50)
+    cpu_seconds: int | None = Field(ge=1, le=1 << 30)
+
+
+class KeptFile(_Closed):
+    """What is kept of a checkpoint file; ``initial`` bytes of an earlier one follow the request."""
+
+    limit: int = Field(ge=1, le=48 << 20)
+    every: float = Field(gt=0, le=86400)
+    initial: int = Field(ge=0, le=48 << 20)
+
+
+class RunRequest(_Closed):
+    """One job in one container."""
+
+    verb: Literal["run"]
+    template: TemplateName
+    image: Annotated[str, StringConstraints(pattern=IMAGE)]
+    argv: tuple[Text, ...] = Field(min_length=1, max_length=4096)
+    env: dict[EnvName, Text] = Field(max_length=1024)
+    timeout: float = Field(gt=0, le=7 * 86400, allow_inf_nan=False)
+    reads: tuple[Place, ...] = Field(max_length=64)
+    writes: tuple[Place, ...] = Field(max_length=64)
+    output_limit: int = Field(ge=0, le=16 << 20)
+    limits: JobLimits
+    live: bool
+    checkpoint: KeptFile | None
+    run: RunId
+    step: Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain)]
+
+
+class CancelRequest(_Closed):
+    """End the containers of one run; of all runs where none is named."""
+
+    verb: Literal["cancel"]
+    run: RunId = ""
+
+
+class ListRequest(_Closed):
+    verb: Literal["list"]
+
+
+class ProbeRequest(_Closed):
+    verb: Literal["probe"]
+
+
+class CleanupRequest(_Closed):
+    """Remove the containers of this home that no living job has."""
+
+    verb: Literal["cleanup"]
+
+
+Request = RunRequest | CancelRequest | ListRequest | ProbeRequest | CleanupRequest
+_ANY: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
+
+STANDARD_LIMITS = Limits()
+
+
+def parse_request(raw: bytes) -> Request:
+    """Read a request. Raises Refused, with the place of the first thing that is wrong, not what stood there."""
+    try:
+        request = _ANY.validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"][1:]) or "request"
+        raise Refused(f"The request is not taken: {place}: {first['msg']}.", _hint(place)) from error
+    if isinstance(request, RunRequest):
+        if not request.argv[0]:
+            raise Refused("The job has no command.")
+        if request.checkpoint and request.checkpoint.initial > request.checkpoint.limit:
+            raise Refused("The earlier checkpoint is larger than one may be.")
+    return request
+
+
+def _hint(place: str) -> str | None:
+    if place == "image":
+        return "Name the image by its digest: sha256:… of `docker image inspect`, or repository@sha256:…"
+    return None

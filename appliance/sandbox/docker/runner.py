@@ -1,0 +1,198 @@
+"""What guard does with a run request: check it against the box's settings, have a container, follow the job."""
+
+import asyncio
+import os
+import secrets
+import socket
+import stat
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.sandbox.docker import mounts as folders
+from appliance.sandbox.docker.blueprint import (
+    LIFE_LABEL,
+    RUN_LABEL,
+    STEP_LABEL,
+    WORK,
+    Blueprint,
+    Device,
+    Image,
+)
+from appliance.sandbox.docker.engine import Container, Engine
+from appliance.sandbox.docker.entry import script
+from appliance.sandbox.docker.pool import Pool
+from appliance.sandbox.docker.request import RunRequest
+from appliance.sandbox.docker.routes import leads_out
+from appliance.sandbox.docker.running import Running
+from appliance.sandbox.docker.templates import TEMPLATES, Template
+from appliance.sandbox.errors import SandboxUnavailable
+from appliance.sandbox.process import checkpoint, wire
+from appliance.sandbox.process.request import Checkpoint, Refused
+
+_NOT_IN_A_NAME = str.maketrans({c: "-" for c in map(chr, range(128)) if not (c.isalnum() or c in "_.-")})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the box's settings let containers have; ``uid`` is the user that jobs run as."""
+
+    home_id: str
+    uid: int
+    gid: int
+    allowed: folders.Allowed
+    devices: tuple[str, ...] = ()
+    trusted: frozenset[str] = frozenset()
+
+    @property
+    def network(self) -> str:
+        """The name of the network without a way out."""
+        return f"millwright-{self.home_id}"
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs jobs, and knows those that run: by a number of their own."""
+
+    engine: Engine
+    pool: Pool
+    rules: Rules
+    jobs: dict[str, Running] = field(default_factory=dict)
+
+    async def run(self, request: RunRequest, earlier: bytes, client: socket.socket) -> bytes:
+        """Run the job; STARTED is sent when it is handed over. Gives the frames that end the conversation.
+
+        Raises Refused, SandboxUnavailable.
+        """
+        blueprint = await self._blueprint(request)
+        mounts = self.rules.allowed.open(request.reads, request.writes)
+        labels = {RUN_LABEL: request.run, STEP_LABEL: request.step}
+        try:
+            container, made_ahead = await self.pool.take(blueprint, labels, mounts)
+            mounted = all(mount.is_in(container.pid) for mount in mounts)
+        finally:
+            folders.close(mounts)
+        job = secrets.token_hex(8)
+        try:
+            if not mounted:  # nothing of the job has run yet
+                raise Refused("A folder that was to be mounted was exchanged for another meanwhile.")
+            if TEMPLATES[request.template].network == "internal" and leads_out(container.pid):
+                raise Refused(
+                    "The network of the template net has a way out on this engine.",
+                    "Older engines give every network one. Use strict, or a newer engine.",
+                )
+            running = await self._hand_over(job, request, earlier, client, container)
+            if made_ahead:
+                self.pool.later(self.engine.rename(container.id, self._name(request, job)))
+            return await running.until_over()
+        finally:
+            if (ended := self.jobs.pop(job, None)) and ended.checkpoint:
+                ended.checkpoint.close()
+            self.pool.destroy(container)
+
+    async def cancel(self, run: str) -> int:
+        """End the jobs of a run, or all of them; how many there were."""
+        found = [job for job in self.jobs.values() if run in ("", job.request.run)]
+        for job in found:
+            job.cancelled = True
+        for job in found:
+            await self.engine.signal(job.container.id, "SIGKILL")
+        return len(found)
+
+    async def cleanup(self) -> int:
+        """Remove the containers of this home that an earlier guard has left: their jobs have nobody any more."""
+        rows = await self.engine.containers()
+        left = [row["Id"] for row in rows if (row.get("Labels") or {}).get(LIFE_LABEL) != self.engine.life]
+        for container in left:
+            await self.engine.remove(container)
+        return len(left)
+
+    async def _hand_over(
+        self, job: str, request: RunRequest, earlier: bytes, client: socket.socket, container: Container
+    ) -> Running:
+        env = dict(request.env)
+        watch = None
+        if request.checkpoint:
+            env[checkpoint.VARIABLE] = f"{WORK}/{checkpoint.NAME}"
+            watch = _checkpoint_watch(container, request, earlier)
+        mark = secrets.token_hex(16)
+        # Told before the job begins: a client that never sees this knows that nothing ran.
+        client.send(wire.frame(wire.STARTED))
+        running = Running(self.engine, container, request, client, mark, watch)
+        self.jobs[job] = running
+        text = script(request.argv, env, mark)
+        await asyncio.get_running_loop().sock_sendall(container.stream, text)
+        return running
+
+    async def _blueprint(self, request: RunRequest) -> Blueprint:
+        template = TEMPLATES[request.template]
+        image = await self.engine.image(request.image)
+        network: str = template.network
+        if template.network == "internal":
+            network = self.rules.network
+            await self.engine.own_network(network)
+        if template.trusted:
+            self._check_trusted(request, image)
+        return Blueprint(
+            template,
+            image,
+            template.cap(request.limits),
+            self.rules.uid,
+            self.rules.gid,
+            network,
+            _devices(template, self.rules.devices),
+        )
+
+    def _check_trusted(self, request: RunRequest, image: Image) -> None:
+        if self.rules.trusted.isdisjoint((request.image, image.id)):
+            raise Refused(
+                "The template trusted is only for images that the box's settings name.",
+                "An administrator names them, by digest, in MILLWRIGHT_TRUSTED_IMAGES.",
+            )
+
+    def _name(self, request: RunRequest, job: str) -> str:
+        """Of a container that was made before its run: labels cannot be changed any more."""
+        step = request.step.encode("ascii", "replace").decode().translate(_NOT_IN_A_NAME)
+        return f"millwright-{self.rules.home_id}-{request.run or 'none'}-{step[:60]}-{job[:8]}"
+
+
+def _devices(template: Template, paths: Sequence[str]) -> tuple[Device, ...]:
+    if not template.devices:
+        return ()
+    if not paths:
+        raise Refused(
+            "The template device has no device.",
+            "An administrator names device files in MILLWRIGHT_CONTAINER_DEVICES.",
+        )
+    found = []
+    for path in paths:
+        try:
+            state = Path(path).stat()
+        except OSError as error:
+            raise SandboxUnavailable(f"The device {path} is not there: {error.strerror}.") from error
+        if not stat.S_ISCHR(state.st_mode):
+            raise Refused(f"{path} is not a character device.")
+        found.append(Device(path, state.st_gid))
+    return tuple(found)
+
+
+def _checkpoint_watch(
+    container: Container, request: RunRequest, earlier: bytes
+) -> checkpoint.CheckpointWatch:
+    """Put back what an earlier life left, and watch what this one writes, by way of the kernel's view of the
+    container. Held open it can be read also when the container is dead, and nobody can write any more."""
+    asked = request.checkpoint
+    assert asked
+    place = f"/proc/{container.pid}/root{WORK}"
+    try:
+        folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if earlier:
+            owner = os.fstat(folder)
+            checkpoint.put_back(folder, earlier, owner.st_uid, owner.st_gid)
+    except OSError as error:
+        raise SandboxUnavailable(
+            f"The working folder of the container cannot be reached, to keep checkpoints: {error.strerror}.",
+            hint="Guard must run beside the engine, on the same machine, as root.",
+        ) from error
+    return checkpoint.CheckpointWatch(folder, Checkpoint(asked.model_dump()), time.monotonic())

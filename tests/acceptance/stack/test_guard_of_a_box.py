@@ -1,0 +1,130 @@
+"""A whole box with a container engine: who holds what, a step in a container, and violent ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import httpx
+import pytest
+
+from appliance.processes.programs import SERVICES
+from tests.box import Box
+from tests.container_engine import PrivateEngine
+from tests.wait import wait_for
+
+TASKS = """
+- name: contained
+  principal: engineer
+  actions: [{type: container, image: tools, command: "id -u; cat /proc/self/status | grep CapEff"}]
+- name: long
+  principal: engineer
+  actions: [{type: container, image: tools, args: [sleep, "100"], timeout: 3m}]
+"""
+CHOWN, DAC_OVERRIDE, SYS_PTRACE = 0, 1, 19
+
+
+@pytest.fixture
+def guarded(make_box: Callable[..., Box], container_engine: PrivateEngine, tmp_path: Path) -> Iterator[Box]:
+    box = make_box(MILLWRIGHT_CONTAINER_ENGINE=container_engine.url)
+    box.start()
+    wait_for(lambda: parts(box).get("worker", {}).get("healthy"), 60, "the box is ready")
+    (tmp_path / "tasks.yaml").write_text(TASKS)
+    for words in (
+        ("images", "pin", "tools", container_engine.image),
+        ("tasks", "apply", str(tmp_path / "tasks.yaml")),
+    ):
+        done = box.manage(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+    yield box
+    box.stop()
+    assert containers(box, container_engine) == []
+
+
+def parts(box: Box) -> dict[str, dict[str, object]]:
+    try:
+        found: dict[str, dict[str, object]] = httpx.get(
+            f"{box.url}/readyz", timeout=5, trust_env=False
+        ).json()["parts"]
+    except (httpx.HTTPError, ValueError):
+        return {}
+    return found
+
+
+def containers(box: Box, engine: PrivateEngine) -> list[dict[str, object]]:
+    with engine.client() as client:
+        return list(client.containers(all=True, filters={"label": f"millwright.home={box.config.home.id}"}))
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: rest.strip() for name, _, rest in (line.partition(":") for line in lines)}
+
+
+def running(box: Box, engine: PrivateEngine) -> list[str]:
+    """The command lines of this home's containers that have a job."""
+    found = []
+    with engine.client() as client:
+        for row in containers(box, engine):
+            try:
+                top = client.top(row["Id"])["Processes"]
+            except docker.errors.APIError:
+                continue  # it ended meanwhile
+            found += [process[-1] for process in top if "sleep 100" in process[-1]]
+    return found
+
+
+def test_only_guard_has_the_engine_and_a_step_runs_in_a_container(
+    guarded: Box, container_engine: PrivateEngine
+) -> None:
+    box = guarded
+    assert parts(box)["guard"] == {"healthy": True, "message": "", "required": False}
+    done = box.manage("tasks", "run", "contained", "--wait", "60")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = box.manage("runs", "list", "--json").stdout
+    run = json.loads(shown)[0]["id"]
+    steps = box.manage("runs", "show", run, "--json").stdout
+    assert str(box.config.home.sandbox_uid) in steps
+    assert "0000000000000000" in steps
+    pids = box.pids()
+    assert {"guard", *SERVICES} <= set(pids)
+    guard = status_of(pids.pop("guard"))
+    assert int(guard["CapEff"], 16) == 1 << CHOWN | 1 << DAC_OVERRIDE | 1 << SYS_PTRACE
+    assert guard["NoNewPrivs"] == "1"
+    engine = Path(container_engine.url.removeprefix("unix://"))
+    found = engine.stat()
+    assert found.st_mode & 0o007 == 0
+    pids.pop("spawner")  # started by root, it keeps what it takes to make jobs somebody else's
+    for name, pid in pids.items():
+        status = status_of(pid)
+        assert int(status["CapEff"], 16) == 0, name
+        assert str(found.st_uid) not in status["Uid"].split(), name
+        assert str(found.st_gid) not in (*status["Gid"].split(), *status["Groups"].split()), name
+    code = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    uid = box.config.home.service_uid
+    tried = subprocess.run(
+        [sys.executable, "-c", code, str(engine)], user=uid, group=uid, extra_groups=[], capture_output=True
+    )
+    assert b"PermissionError" in tried.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["guard", "worker"])
+def test_when_one_is_killed_the_container_goes_and_the_step_is_for_a_person(
+    guarded: Box, container_engine: PrivateEngine, victim: str
+) -> None:
+    box = guarded
+    assert box.manage("tasks", "run", "long").returncode == 0
+    wait_for(lambda: running(box, container_engine), 60, "the container runs")
+    os.kill(box.pids()[victim], signal.SIGKILL)
+    wait_for(lambda: not running(box, container_engine), 60, "the container is gone")
+
+    def reason() -> bool:
+        (row,) = json.loads(box.manage("runs", "list", "--json").stdout)
+        return "ambiguous" in json.dumps(row)
+
+    wait_for(reason, 90, "the step is ambiguous")

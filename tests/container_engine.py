@@ -1,0 +1,148 @@
+"""A real, private Docker engine for tests, with one image made of busybox: no registry is asked for anything."""
+
+import functools
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+
+START_SECONDS = 60.0
+BUSYBOX = "busybox"
+_FOLDERS = ("bin", "usr", "usr/bin", "etc", "proc", "sys", "dev", "tmp", "var", "data", "setuid")
+_MODES = {"tmp": 0o1777, "data": 0o777}
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateEngine:
+    """``image`` is the id of one with busybox in it, ``pid`` the engine's process."""
+
+    url: str
+    pid: int
+    image: str
+
+    @contextmanager
+    def client(self) -> Iterator[docker.APIClient]:
+        with closing(docker.APIClient(self.url, version="1.41")) as client:
+            yield client
+
+
+@functools.cache
+def why_no_engine() -> str:
+    """Why there can be no engine here; empty when there can."""
+    if os.geteuid() != 0:
+        return "a private Docker engine needs root"
+    missing = [
+        name for name in ("dockerd", "containerd", "runc", "docker-init", BUSYBOX) if not shutil.which(name)
+    ]
+    if missing:
+        return f"no {', '.join(missing)} here (apt-get install docker.io busybox-static)"
+    if "statically linked" not in _linkage(shutil.which(BUSYBOX) or ""):
+        return "busybox is not static here (apt-get install busybox-static)"
+    return ""
+
+
+@contextmanager
+def private_engine() -> Iterator[PrivateEngine]:
+    """Start an engine with folders, sockets and containerd of its own; all of it goes at the end."""
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="mw-eng-"))
+    url, log = f"unix://{folder}/d.sock", folder / "log"
+    argv = [
+        "dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "-H", url,
+        "--pidfile", f"{folder}/pid", "--bridge=none", "--iptables=false", "--ip6tables=false",
+        "--ip-forward=false", "--ip-masq=false", "--config-file", f"{folder}/none.json",
+    ]  # fmt: skip
+    (folder / "none.json").write_text("{}")
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        _wait(process, url, log)
+        with closing(docker.APIClient(url, version="1.41")) as client:
+            image = import_image(client, busybox_image())
+        yield PrivateEngine(url, process.pid, image)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        _unmount_below(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    """It listens when it is ready. Not by the library: one that fails to connect leaves its socket open."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(url.removeprefix("unix://")) == 0:
+                return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"the engine did not start: {log.read_text()[-2000:]}")
+        time.sleep(0.05)
+
+
+def _unmount_below(folder: Path) -> None:
+    """What an engine that had to be killed leaves mounted."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    for place in sorted((line.split()[1] for line in lines), reverse=True):
+        if place.startswith(f"{folder}/"):
+            subprocess.run(["umount", "-l", place], check=False)
+
+
+def import_image(client: docker.APIClient, content: bytes, *changes: str) -> str:
+    """``docker import``: the id of an image that holds just these files."""
+    said = client.import_image_from_data(content, changes=list(changes) or None)
+    return str(json.loads(said.strip().splitlines()[-1])["status"])
+
+
+def busybox_image(*, shell: bool = True) -> bytes:
+    """A tar of busybox under all of its names, in /bin and /usr/bin, with a setuid copy; or of nothing that runs."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name in _FOLDERS:
+            tar.addfile(_entry(name, tarfile.DIRTYPE, _MODES.get(name, 0o755)))
+        _file(tar, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\n", 0o644)
+        _file(tar, "etc/secret", b"of the image's root\n", 0o600)
+        if shell:
+            binary = Path(shutil.which(BUSYBOX) or "").read_bytes()
+            _file(tar, "bin/busybox", binary, 0o755)
+            _file(tar, "setuid/busybox", binary, 0o4755)
+            for name in subprocess.check_output([BUSYBOX, "--list"], text=True).split():
+                for folder in ("bin", "usr/bin"):
+                    if f"{folder}/{name}" != "bin/busybox":
+                        link = _entry(f"{folder}/{name}", tarfile.SYMTYPE, 0o777)
+                        link.linkname = "/bin/busybox"
+                        tar.addfile(link)
+    return content.getvalue()
+
+
+def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = kind, mode
+    return entry
+
+
+def _file(tar: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
+    entry = _entry(name, tarfile.REGTYPE, mode)
+    entry.size = len(data)
+    tar.addfile(entry, io.BytesIO(data))
+
+
+def _linkage(path: str) -> str:
+    """``file`` may not be installed: an ELF file without an interpreter is static."""
+    return "" if b"/lib64/ld-linux" in Path(path).read_bytes()[:4096] else "statically linked"
