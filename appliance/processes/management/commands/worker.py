@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import current_app
 from celery.signals import worker_ready, worker_shutting_down
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from appliance.lib.config import get_config
 from appliance.processes.worker import DRAIN_SECONDS, make_lane
@@ -17,8 +17,16 @@ log = logging.getLogger(__name__)
 class Command(BaseCommand):
     help = "Execute runs: Celery's thread pool in front of one asyncio loop."
 
-    def handle(self, **options: Any) -> None:
-        current = make_lane(get_config())
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--number",
+            type=int,
+            default=0,
+            help="its place among several workers of one box; each has its own",
+        )
+
+    def handle(self, *, number: int = 0, **options: Any) -> None:
+        current = make_lane(get_config(), number)
         lane.install(current)
         current.start()
         worker_ready.connect(lambda **_: log.info("worker ready"), weak=False)
@@ -27,6 +35,7 @@ class Command(BaseCommand):
             current_app.worker_main(
                 [
                     "worker",
+                    f"--hostname=worker-{number}@%h",
                     "--pool=threads",
                     "--concurrency=4",
                     "--loglevel=WARNING",
