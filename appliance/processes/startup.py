@@ -133,6 +133,10 @@ class Startup:
                 time.sleep(0.1)
         return said
 
+    def broker_folder(self) -> list[str]:
+        """Where the embedded broker says how to ask it; none where the box does not run it."""
+        return [str(self._home.path / "nats")] if "nats" in self._config.embedded else []
+
     def stop(self) -> None:
         """Stop all in order: services first, engines last."""
         if self.process is not None and self.process.poll() is None:
