@@ -68,6 +68,7 @@ WORDS: dict[str, Word] = {
     "suppressed": Word(_("suppressed"), "off"),
     "healthy": Word(_("healthy"), "ok"),
     "away": Word(_("away"), "bad"),
+    "short": Word(_("short of room"), "bad"),
     "online": Word(_("online"), "ok"),
     "degraded": Word(_("partly away"), "wait"),
     "offline": Word(_("offline"), "bad"),
@@ -156,6 +157,7 @@ PARTS: dict[str, Text] = {
     "worker": _("Worker"),
     "beat": _("Clock"),
     "spawner": _("Sandbox"),
+    "disk": _("Disk"),
 }
 
 

@@ -18,7 +18,7 @@ async def test_who_stands_still_in_the_middle_of_a_transaction_loses_it(
     engines: Config, monkeypatch: pytest.MonkeyPatch, in_pipeline: bool
 ) -> None:
     """A stopped process would hold its locks, and with them everybody else, until somebody wakes it."""
-    assert parts.TRANSACTION_LIMIT == "30s"
+    assert parts.TRANSACTION_LIMIT == "15s"
     monkeypatch.setattr(parts, "TRANSACTION_LIMIT", "200ms")
     pool = await parts.open_pool(engines)
     try:

@@ -44,7 +44,9 @@ def test_a_box_whose_parts_are_all_well_is_ready_and_says_what_it_survives() -> 
         sign(part)
     body = readyz(200)
     assert (body["ready"], body["durability"]) == (True, "power-safe")
-    assert set(body["parts"]) == {"postgres", "redis", "broker", "spawner", "reactor", "worker", "beat"}
+    assert set(body["parts"]) == {
+        *("postgres", "redis", "broker", "spawner", "disk", "reactor", "worker", "beat")
+    }
 
 
 @pytest.mark.django_db(transaction=True)
