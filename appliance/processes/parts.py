@@ -19,7 +19,7 @@ from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.models import TaskVersion
 from appliance.tasks.services import definition_of
 
-TRANSACTION_LIMIT = "30s"
+TRANSACTION_LIMIT = "15s"
 """After which PostgreSQL ends a transaction of the hot path. A process that stands still in the middle of one (stopped,
 or on a machine that was cut off) would hold its locks for ever: the audit's, and those of the very runs that others are
 to take over."""
