@@ -14,15 +14,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webadmin.settings")
 def main() -> None:
     from django.core.management import execute_from_command_line
 
+    from appliance.lib.config import Config
     from appliance.processes import programs
 
     plain = programs._base
 
-    def base(config: object) -> dict[str, str]:
+    def base(config: Config) -> dict[str, str]:
         found = plain(config)
         return {**found, "MW_CLOCK": os.environ["MW_CLOCK"], "LD_PRELOAD": os.environ["MW_CLOCK_LIBRARY"]}
 
-    programs._base = base  # type: ignore[assignment]
+    programs._base = base
     execute_from_command_line(["manage.py", "up"])
 
 
