@@ -53,7 +53,8 @@ def sync(task: Task, definition: TaskDefinition) -> None:
 def forget_future(now: datetime) -> int:
     """Beat does not fire a row before it last fired: after the clock was set back, not for as long as that. Gives how
     many rows were freed; beat reads them at its start."""
-    return PeriodicTask.objects.filter(last_run_at__gt=now).update(last_run_at=None)
+    freed: int = PeriodicTask.objects.filter(last_run_at__gt=now).update(last_run_at=None)
+    return freed
 
 
 def ensure_tick() -> None:
