@@ -12,6 +12,7 @@ class LogReceiver:
     called once, after a batch was stored and before it is answered; the connection is then closed without a word."""
 
     port: int = 0
+    host: str = "127.0.0.1"
     kept: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     before_answer: Callable[[], None] | None = None
@@ -40,7 +41,7 @@ class LogReceiver:
                 return
 
         ThreadingHTTPServer.allow_reuse_address = True
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._server = ThreadingHTTPServer((self.host, self.port), Handler)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

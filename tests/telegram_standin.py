@@ -75,7 +75,13 @@ def _unparsed(why: str) -> Refusal:
 class TelegramStandin:
     """The server with everything it knows; thread-safe."""
 
-    def __init__(self, port: int = 0, record: Path | None = None, token: str | None = TOKEN) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        record: Path | None = None,
+        token: str | None = TOKEN,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.token = token
         self.calls: list[dict[str, Any]] = []
         self.sent: list[dict[str, Any]] = []
@@ -91,13 +97,14 @@ class TelegramStandin:
         self._polls = 0
         self._changed = threading.Condition()
         self._closing = False
-        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server = _Server((host, port), _Handler)
         self._server.standin = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def root(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
 
     def __enter__(self) -> "TelegramStandin":
         self._thread.start()

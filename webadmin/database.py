@@ -3,6 +3,9 @@
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+TRANSACTION_IDLE = "-c idle_in_transaction_session_timeout=60s"
+"""A process that stands still in the middle of a transaction would hold its locks, the audit's too, for ever."""
+
 
 def django_database(url: str) -> dict[str, Any]:
     """Django's settings of ``postgresql://user:password@host:port/name?host=/socket/folder``.
@@ -20,6 +23,10 @@ def django_database(url: str) -> dict[str, Any]:
         "PORT": query.pop("port", None) or str(parts.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**query, "connect_timeout": int(query.get("connect_timeout", "5"))},
+        "OPTIONS": {
+            "options": TRANSACTION_IDLE,
+            **query,
+            "connect_timeout": int(query.get("connect_timeout", "5")),
+        },
         "TEST": {"NAME": None},
     }

@@ -19,7 +19,7 @@ from appliance.outbox.network.services import network_state
 from appliance.outbox.services import target_statistics
 from appliance.processes.guard.presence import guard_state
 from appliance.processes.models import PartBeat
-from appliance.processes.part_checks import SIGNING, STALE, PartState, spawner_state
+from appliance.processes.part_checks import SIGNING, PartState, disk_state, silence, spawner_state
 from appliance.processes.signs import BROKER_PART
 from webadmin.probes import Prober, Sign, prober
 
@@ -55,6 +55,7 @@ def part_states() -> dict[str, PartState]:
     states = {name: PartState(not answer.problem, answer.problem) for name, answer in answers.items()}
     states["spawner"] = spawner_state(settings.CONFIG)
     states["guard"] = guard_state(settings.CONFIG)
+    states["disk"] = disk_state(settings.CONFIG)
     if states["postgres"].healthy:
         states.update(_processes(answers["postgres"].found))
     else:
@@ -88,8 +89,8 @@ def state_of_brokers() -> dict[str, PartState]:
 def _of_sign(sign: Sign | None, now: datetime, *, required: bool) -> PartState:
     if sign is None:
         return PartState(False, "has not started yet", required)
-    if now - sign.at > STALE:
-        return PartState(False, f"no sign of life for {int((now - sign.at).total_seconds())} s", required)
+    if silent := silence(sign.at, now):
+        return PartState(False, silent, required)
     return PartState(sign.healthy, "" if sign.healthy else str(sign.detail.get("message", "")), required)
 
 

@@ -68,6 +68,7 @@ WORDS: dict[str, Word] = {
     "suppressed": Word(_("suppressed"), "off"),
     "healthy": Word(_("healthy"), "ok"),
     "away": Word(_("away"), "bad"),
+    "short": Word(_("short of room"), "bad"),
     "online": Word(_("online"), "ok"),
     "degraded": Word(_("partly away"), "wait"),
     "offline": Word(_("offline"), "bad"),
@@ -157,6 +158,7 @@ PARTS: dict[str, Text] = {
     "beat": _("Clock"),
     "spawner": _("Sandbox"),
     "guard": _("Containers"),
+    "disk": _("Disk"),
 }
 
 

@@ -33,8 +33,10 @@ class WaitAction(ActionKind[WaitParams]):
         return EffectClass.PURE
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
-        if context.resumed_from:
-            due = datetime.fromisoformat(str(context.resumed_from["due"]))
+        if kept := context.resumed_from:
+            due, length = datetime.fromisoformat(str(kept["due"])), timedelta(seconds=_seconds(kept))
+            # No more than its whole length can be left: else the clock was set back, and it begins again.
+            due = min(due, context.now + length)
         else:
             length = parse_duration(arguments["duration"])
             if length > LONGEST:
@@ -43,5 +45,14 @@ class WaitAction(ActionKind[WaitParams]):
         if context.now >= due:
             return StepResult.ok(None, due=due.isoformat())
         return StepResult(
-            Status.WAITING, wake_at=due, waiting_for="timer", checkpoint={"due": due.isoformat()}
+            Status.WAITING,
+            wake_at=due,
+            waiting_for="timer",
+            checkpoint={"due": due.isoformat(), "length": length.total_seconds()},
         )
+
+
+def _seconds(kept: JsonObject) -> float:
+    """How long the wait was to last; its length was not always kept."""
+    length = kept.get("length")
+    return float(length) if isinstance(length, int | float) else LONGEST.total_seconds()

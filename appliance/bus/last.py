@@ -38,6 +38,7 @@ class LastValues:
 
         def read(topic: str, max_age: timedelta | None) -> JsonValue:
             value, at = self._known.get(topic, (None, now))
-            return None if max_age is not None and now - at > max_age else value
+            # A value from the future is from before the clock was set back: its age is not known.
+            return None if max_age is not None and abs(now - at) > max_age else value
 
         return read

@@ -39,3 +39,7 @@ class ManualClock:
     def advance(self, by: timedelta) -> None:
         self._now += by
         self._monotonic += by.total_seconds()
+
+    def set(self, by: timedelta) -> None:
+        """Somebody sets the wall clock; the monotonic one does not notice."""
+        self._now += by

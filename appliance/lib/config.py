@@ -79,6 +79,11 @@ VARIABLES = (
     ),
     Variable("MILLWRIGHT_KEEP_DAYS", "30", "Days of runs, occurrences and events to keep"),
     Variable("MILLWRIGHT_KEEP_BYTES", "10000000000", "Bytes of runs, occurrences and events to keep"),
+    Variable(
+        "MILLWRIGHT_DISK_FREE",
+        "500000000",
+        "Bytes that must be free on the disk of the home; with less the part `disk` is low",
+    ),
     Variable("MILLWRIGHT_WATCH", "#", "MQTT filters whose last values are kept, by comma"),
     Variable(
         "MILLWRIGHT_MQTT_EVENTS", "yes", "no: the box's events are not published on millwright/<box>/events/"
@@ -142,6 +147,7 @@ class Config(BaseModel):
     """Whether what the embedded broker acknowledged survives a power cut, and not only a crash."""
     keep_days: int
     keep_bytes: int
+    disk_free: int
     watched_filters: frozenset[str]
     mqtt_events: bool
     network_targets: tuple[tuple[str, str, int], ...]
@@ -245,6 +251,7 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         power_safe=settings.flag("MILLWRIGHT_POWER_SAFE", True),
         keep_days=settings.number("MILLWRIGHT_KEEP_DAYS", 30, least=1),
         keep_bytes=settings.number("MILLWRIGHT_KEEP_BYTES", 10_000_000_000, least=1),
+        disk_free=settings.number("MILLWRIGHT_DISK_FREE", 500_000_000, least=0),
         watched_filters=frozenset(settings.items("MILLWRIGHT_WATCH") or ["#"]),
         mqtt_events=settings.flag("MILLWRIGHT_MQTT_EVENTS", True),
         network_targets=settings.named_addresses("MILLWRIGHT_NETWORK_TARGETS"),

@@ -103,6 +103,12 @@ class OutboxLedger:
                 },
             )
 
+    async def clock_set_back(self) -> None:
+        """Nothing waits until the clock is there again."""
+        async with self._transaction() as connection:
+            values = {"now": self._clock.now(), "lease": self._lease}
+            await connection.execute(sql.CLOCK_SET_BACK, values)
+
     async def delivered(self, claim: Claim, receipt: Receipt, breaker: Breaker) -> bool:
         """False when another sender holds the item now: nothing was written (P4)."""
         note, plain = receipt.note, plain_object(receipt.to_json())

@@ -38,6 +38,8 @@ PARALLEL = 32
 PER_PLATFORM = 8
 """So that one that hangs leaves room for the others."""
 GRACE = 3.0
+SET_BACK = 5.0
+"""Seconds by which the wall clock must have been set back to be noticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Sender:
         self._breakers: dict[str, Breaker] | None = None
         self._buckets: dict[str, Bucket] = {}
         self._renewed = self._swept = clock.monotonic()
+        self._ahead = clock.now().timestamp() - clock.monotonic()
+        """Of the wall clock, as of the last round: less than that says that it was set back."""
 
     def poke(self) -> None:
         """Something may be due: look now instead of at the next poll."""
@@ -117,6 +121,10 @@ class Sender:
         """One look: expire, claim and start what is due, tell what ended. Gives how many were started."""
         self._wake.clear()
         now = self._clock.monotonic()
+        ahead = self._clock.now().timestamp() - now
+        if ahead < self._ahead - SET_BACK:
+            await self._ledger.clock_set_back()
+        self._ahead = ahead
         if now - self._swept >= SWEEP_EVERY:
             self._swept = now
             await self._ledger.expire()

@@ -126,6 +126,12 @@ FROM unnest(%(ids)s::uuid[], %(epochs)s::int[]) AS mine(id, epoch)
 WHERE o.id = mine.id AND o.epoch = mine.epoch AND o.state = 'sending'
 """
 
+# Pauses and leases from before the clock was set back: what waited is due, and no lease is longer than any is now.
+CLOCK_SET_BACK = """
+UPDATE outbox_item SET next_at = NULL, lease_until = least(lease_until, %(now)s + %(lease)s)
+WHERE state IN ('pending', 'sending') AND (next_at IS NOT NULL OR lease_until > %(now)s + %(lease)s)
+"""
+
 FINISH = """
 UPDATE outbox_item
 SET state = %(state)s, reason = %(reason)s, receipt = %(receipt)s, finished_at = %(now)s,

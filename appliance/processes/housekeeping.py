@@ -20,6 +20,7 @@ from appliance.processes.in_django import in_django
 log = logging.getLogger(__name__)
 
 AHEAD = 4
+SIGN_EVERY = 60.0
 PARTITIONED: dict[str, Key] = {
     "tasks_occurrence": Key.UUID,
     "runs_run": Key.UUID,
@@ -49,7 +50,7 @@ class Housekeeping:
         self._clock = clock
         self._config = config
         self._partitions_done: date | None = None
-        self._signed_at: datetime | None = None
+        self._signed_at: float | None = None
 
     async def tick(self) -> None:
         now = self._clock.now()
@@ -59,9 +60,10 @@ class Housekeeping:
             await self._forget_repeats()
             await in_django(prune, now - timedelta(days=self._config.keep_days))
             self._partitions_done = now.date()
-        if self._signed_at is None or now - self._signed_at >= timedelta(minutes=1):
+        # By a clock that nobody sets back: signing would rest as long.
+        if self._signed_at is None or self._clock.monotonic() - self._signed_at >= SIGN_EVERY:
             await self._sign(now)
-            self._signed_at = now
+            self._signed_at = self._clock.monotonic()
 
     async def _sign(self, now: datetime) -> None:
         """A chain that does not fit its signed heads is told at once, and said again until somebody looks."""

@@ -1,5 +1,6 @@
 """Whether each part of the box answers. Every check is bounded in time and never raises."""
 
+import os
 import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,9 @@ STALE = timedelta(seconds=15)
 
 SIGNING = ("reactor", "worker", "beat")
 """Processes that write signs of life."""
+
+DISK_FULL = 32 * 1024 * 1024
+"""Bytes with which the box does not go on: PostgreSQL writes its log in files of 16 MiB."""
 
 _ACCEPTS = 0x10000  # __SO_ACCEPTCON, linux/net.h
 
@@ -72,6 +76,28 @@ def listens_on(path: Path, sockets: Path = Path("/proc/net/unix")) -> PartState:
     return PartState(listens, "" if listens else "nothing listens on its socket")
 
 
+def disk_state(config: Config) -> PartState:
+    """Room on the disk of the home: low below ``MILLWRIGHT_DISK_FREE``, with which the box still works, or full."""
+    try:
+        found = os.statvfs(config.home.path)
+    except OSError as error:
+        return PartState(False, f"not known: {error.strerror}", required=False)
+    # What is kept back for root is no room for the services.
+    free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+    said = f"{_megabytes(free)} free of {_megabytes(size)}"
+    if free < DISK_FULL:
+        return PartState(False, f"full: {said}")
+    if free < config.disk_free:
+        return PartState(
+            False, f"low: {said}, MILLWRIGHT_DISK_FREE is {_megabytes(config.disk_free)}", required=False
+        )
+    return PartState(True, said, required=False)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"
+
+
 def _fields(line: str) -> list[str]:
     return line.split(maxsplit=7)
 
@@ -80,9 +106,18 @@ def signed_state(at: datetime | None, healthy: bool, message: str, now: datetime
     """Of a process, by its last sign of life."""
     if at is None:
         return PartState(False, "has not started yet")
-    if now - at > STALE:
-        return PartState(False, f"no sign of life for {int((now - at).total_seconds())} s")
-    return PartState(healthy, "" if healthy else message)
+    silent = silence(at, now)
+    return PartState(False, silent) if silent else PartState(healthy, "" if healthy else message)
+
+
+def silence(at: datetime, now: datetime) -> str:
+    """What is wrong with a sign of life of that time; empty where nothing is. One from the future is of before the
+    clock was set back."""
+    if abs(now - at) <= STALE:
+        return ""
+    if at > now:
+        return "no sign of life since the clock was set back"
+    return f"no sign of life for {int((now - at).total_seconds())} s"
 
 
 def _listens(host: str, port: int) -> PartState:

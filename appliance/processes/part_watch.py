@@ -20,6 +20,7 @@ from appliance.processes.part_checks import (
     SIGNING,
     PartState,
     broker_state,
+    disk_state,
     redis_state,
     signed_state,
     spawner_state,
@@ -74,6 +75,8 @@ class PartWatch:
         self._patient_until = clock.monotonic() + grace
         self._opinions: dict[str, Hysteresis] = {}
         self._database_gone: datetime | None = None
+        self._untold: dict[str, tuple[PartState, datetime]] = {}
+        """What went away while the database was away too, and when."""
 
     async def look_back(self) -> None:
         """Before the reactor signs for the first time: tell of a gap in its own signs that nobody asked for."""
@@ -87,17 +90,26 @@ class PartWatch:
     async def tick(self) -> None:
         names = list(self._checks)
         states = await asyncio.gather(*(asyncio.to_thread(self._checks[name]) for name in names))
-        now = self._clock.now()
+        now, found = self._clock.now(), dict(zip(names, states, strict=True))
         try:
             async with asyncio.timeout(LOOK_LIMIT):
-                told = await self._write(dict(zip(names, states, strict=True)), now)
+                told = await self._write(dict(found), now)
         except (DatabaseError, PoolTimeout, TimeoutError, OSError) as error:
             self._database_gone = self._database_gone or now
+            self._remember(found, now)
             log.warning("the state of the parts cannot be written: %s", error)
         else:
             self._database_gone = None
+            self._untold.clear()
             if told:
                 self._after_commit()
+
+    def _remember(self, found: dict[str, PartState], now: datetime) -> None:
+        """A full disk takes the database with it: that it was full is told afterwards."""
+        if self._clock.monotonic() >= self._patient_until:
+            for part, state in found.items():
+                if not state.healthy:
+                    self._untold.setdefault(part, (state, now))
 
     async def _write(self, found: dict[str, PartState], now: datetime) -> bool:
         """One transaction; whether anything was told."""
@@ -112,6 +124,8 @@ class PartWatch:
                 gone = PartState(False, "no answer")
                 told |= await _turn(connection, known, "postgres", gone, self._database_gone)
             told |= await _turn(connection, known, "postgres", PartState(True), now)
+            for part, (state, at) in self._untold.items():
+                told |= await _turn(connection, known, part, state, at)
             for part, state in found.items():
                 if self._settled(part, state, known):
                     told |= await _turn(connection, known, part, state, now)
@@ -155,4 +169,5 @@ def checks_of(config: Config) -> Checks:
         "web": lambda: web_state(config),
         "spawner": lambda: spawner_state(config),
         "guard": lambda: guard_state(config),
+        "disk": lambda: disk_state(config),
     }

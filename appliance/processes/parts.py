@@ -22,6 +22,12 @@ from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.models import TaskVersion
 from appliance.tasks.services import definition_of
 
+TRANSACTION_LIMIT = "15s"
+"""After which PostgreSQL ends a transaction of the hot path. A process that stands still in the middle of one (stopped,
+or on a machine that was cut off) would hold its locks for ever: the audit's, and those of the very runs that others are
+to take over."""
+_SINCE_17 = 170000
+
 
 async def open_pool(config: Config, *, smallest: int = 2, largest: int = 8) -> AsyncConnectionPool[Any]:
     """The pool of the hot path. It opens even while the database is away, and connects when it is back."""
@@ -32,11 +38,21 @@ async def open_pool(config: Config, *, smallest: int = 2, largest: int = 8) -> A
         timeout=10,
         reconnect_timeout=3600,
         kwargs={"autocommit": True, "prepare_threshold": 1},
+        configure=_configure,
         open=False,
         name="millwright",
     )
     await pool.open()
     return pool
+
+
+async def _configure(connection: AsyncConnection[Any]) -> None:
+    # In a pipeline a transaction never counts as idle. PostgreSQL 16 has no other limit.
+    limits = ["idle_in_transaction_session_timeout"]
+    if connection.info.server_version >= _SINCE_17:
+        limits.append("transaction_timeout")
+    for limit in limits:
+        await connection.execute(f"SET {limit} = '{TRANSACTION_LIMIT}'")
 
 
 def owner(slot: str) -> str:

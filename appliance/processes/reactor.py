@@ -199,6 +199,7 @@ class Reactor:
         await self._around.housekeeping.tick()
         await self._engine.turns.free_stranded()
         await self._engine.reconciler.requeue_delivered()
+        await self._engine.reconciler.wake_set_back()
         await self._engine.reconciler.idle_splits()
         await self._engine.reconciler.answered()
         await self._engine.reconciler.asked_for_nothing()

@@ -43,6 +43,8 @@ from appliance.sandbox.process.client import ProcessSandbox
 VERSION = "0.1.0"
 REFLEX_PATIENCE = 2.0
 """Seconds that the reactor waits for a further broker; then the run goes to the worker, which waits longer."""
+LEASE_PATIENCE = 6.0
+"""Seconds in which a worker that lives renews its leases twice."""
 
 Hint = Callable[[Sequence[UUID]], None]
 
@@ -130,7 +132,7 @@ class Builder:
             gate=gate,
             reflex=reflex,
             follower=JournalFollower(pool, intake, hint, self._hinter),
-            reconciler=Reconciler(pool, clock),
+            reconciler=Reconciler(pool, clock, patience=LEASE_PATIENCE),
             turns=Turns(pool),
             shards=ShardKeeper(pool),
             backlog=Backlog(clock.monotonic()),

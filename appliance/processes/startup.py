@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 
@@ -25,6 +26,7 @@ from appliance.processes.stack import engines, manager_environment, write_superv
 
 Say = Callable[[str], None]
 
+_SUPERVISORD = Path(__file__).with_name("supervisord.py")
 _MANAGER_SECONDS = 20.0
 _ENGINE_SECONDS = 60.0
 _STOP_SECONDS = 120.0
@@ -73,7 +75,7 @@ class Startup:
     def start_manager(self) -> None:
         """Start the process manager as our child; it dies with us."""
         output = self._home.logs / "supervisord.out"
-        command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self._settings)]
+        command = [sys.executable, "-P", str(_SUPERVISORD), "-n", "-c", str(self._settings)]
         with output.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
@@ -144,6 +146,10 @@ class Startup:
                     pass
                 time.sleep(0.1)
         return said
+
+    def broker_folder(self) -> list[str]:
+        """Where the embedded broker says how to ask it; none where the box does not run it."""
+        return [str(self._home.path / "nats")] if "nats" in self._config.embedded else []
 
     def stop(self) -> None:
         """Stop all in order: services first, engines last."""

@@ -25,7 +25,6 @@ from appliance.sandbox.process.client import ProcessSandbox
 
 log = logging.getLogger(__name__)
 
-SLOT = "worker-0"
 DRAIN_SECONDS = 10.0
 CONCURRENCY = 128
 SIGN_EVERY = 3.0
@@ -34,15 +33,16 @@ SIGN_EVERY = 3.0
 class WorkerParts:
     """Everything the worker's loop holds open."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, number: int = 0) -> None:
         self._config = config
+        self._slot = f"worker-{number}"
 
     async def build(self) -> Executor:
         config, clock = self._config, SystemClock()
         self.pool = await open_pool(config, smallest=4, largest=12)
         self.bus = BusClient(
             config.mqtt_url,
-            f"{config.home.id}-worker-{config.home.secret('mqtt_client')[:12]}",
+            f"{config.home.id}-{self._slot}-{config.home.secret('mqtt_client')[:12]}",
             clean=True,
             box=config.home.id,
             on_batch=None,
@@ -52,7 +52,7 @@ class WorkerParts:
         self.hinter = Hinter()
         self.shelf = OutputShelf(config.redis_url)
         self.live = LiveOutput(self.hinter, self.shelf)
-        ledger = Ledger(self.pool, owner(SLOT))
+        ledger = Ledger(self.pool, owner(self._slot))
         performer = Performer(
             ledger,
             Gate(config.home.path),
@@ -89,7 +89,7 @@ class WorkerParts:
         with suppress(Exception):
             async with self.pool.connection() as connection:
                 cursor = await connection.execute(
-                    sql.OTHER_LIVES, {"slot": f"{SLOT}/%", "owner": ledger.owner}
+                    sql.OTHER_LIVES, {"slot": f"{self._slot}/%", "owner": ledger.owner}
                 )
                 dead = [row[0] for row in await cursor.fetchall()]
             repairs = await reconciler.recover(dead_owners=dead) if dead else []
@@ -105,6 +105,7 @@ class WorkerParts:
         await self.pool.close()
 
 
-def make_lane(config: Config) -> Lane:
-    parts = WorkerParts(config)
+def make_lane(config: Config, number: int = 0) -> Lane:
+    """``number`` is the worker's place: who starts there takes over what an earlier life in it held."""
+    parts = WorkerParts(config, number)
     return Lane(parts.build, parts.close)

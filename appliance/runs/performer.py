@@ -124,7 +124,9 @@ class Performer:
         if walk.row.deadline is not None and now >= walk.row.deadline and following.phase is Phase.ACTIONS:
             await self._settler.refuse(walk, following, now, None, "the run's own time limit has passed")
             return None
-        if following.not_before is not None and following.not_before - now > AT_ONCE:
+        pause = following.not_before - now if following.not_before and spec.retry else timedelta()
+        # Longer than it can be: the clock was set back, and nobody waits until it is there again.
+        if spec.retry and AT_ONCE < pause <= spec.retry.delay_before(following.attempt) + AT_ONCE:
             # A crash between a failed attempt and its pause, or somebody who woke the run: the next is not due.
             return Pause(Waiting.RETRY, f"step {spec.id}: another attempt is due", following.not_before)
         kind = registry()[spec.type]

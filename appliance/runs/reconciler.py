@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from appliance.runs import sql
 from appliance.runs.called import end_called_async
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import RECOVERY_LIMIT, RunState
+from appliance.runs.rows import LEASE
 from appliance.runs.shards.keeper import mend
 
 log = logging.getLogger(__name__)
@@ -61,16 +62,28 @@ class Repair:
 class Reconciler:
     """Each check is one statement; all are safe to run anywhere, any time, twice."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock) -> None:
+    def __init__(
+        self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock, *, patience: float = 0.0
+    ) -> None:
+        """``patience``: seconds for which a lease must have been out, unchanged, before its run is queued. A clock
+        that was set forward, or a database that was away, ends all leases at once; who lives renews them."""
         self._pool = pool
         self._clock = clock
+        self._patience = patience
+        self._out: dict[tuple[UUID, datetime], float] = {}
+        """Leases that were out at the last look, and since when (monotonic)."""
 
     async def recover(self, *, dead_owners: Sequence[str] = ()) -> list[Repair]:
         """Every running run has a live lease: queue those that have not, park those that never get on."""
         async with self._pool.connection() as connection, connection.transaction():
+            gone = await self._gone(connection)
+            if not gone and not dead_owners:
+                return []
             cursor = await connection.execute(
                 sql.RECOVER,
                 {
+                    "ids": [run_id for run_id, _ in gone],
+                    "untils": [until for _, until in gone],
                     "limit": RECOVERY_LIMIT,
                     "dead_owners": list(dead_owners),
                     "reason": "its worker stopped; recovered",
@@ -90,6 +103,21 @@ class Reconciler:
             await record_many_async(connection, changes)
             await self._say(connection, repairs)
             reach("reconciler.before_commit")
+        return repairs
+
+    async def _gone(self, connection: AsyncConnection[Any]) -> list[tuple[UUID, datetime]]:
+        """The leases that have been out for long enough."""
+        found = await (await connection.execute(sql.SUSPECTS, {"lease": LEASE})).fetchall()
+        now = self._clock.monotonic()
+        self._out = {(run_id, until): self._out.get((run_id, until), now) for run_id, until in found}
+        return [lease for lease, since in self._out.items() if now - since >= self._patience]
+
+    async def wake_set_back(self) -> list[Repair]:
+        """No run waits longer than it was to wait: a clock that was set back hangs nothing."""
+        async with self._pool.connection() as connection, connection.transaction():
+            woken = await (await connection.execute(sql.WAKE_SET_BACK)).fetchall()
+            repairs = [Repair("no run waits longer than it was to", str(one[0]), "woken") for one in woken]
+            await self._say(connection, repairs)
         return repairs
 
     async def wake_due(self) -> list[UUID]:

@@ -139,6 +139,13 @@ RETURNING parent_run_id
 """
 
 # Recovery only queues (P10); whoever claims next gets a new epoch, which fences the old owner off (P4).
+# A lease that ends later than any that is given now was given before the clock was set back.
+SUSPECTS = """
+SELECT id, lease_until FROM runs_run
+WHERE state = 'running' AND (lease_until < now() OR lease_until > now() + 2 * %(lease)s::interval)
+"""
+
+# Of the very leases that were looked at: one that was renewed meanwhile is another one.
 RECOVER = """
 UPDATE runs_run
 SET state = CASE WHEN recoveries >= %(limit)s THEN 'poisoned' ELSE 'queued' END,
@@ -146,8 +153,23 @@ SET state = CASE WHEN recoveries >= %(limit)s THEN 'poisoned' ELSE 'queued' END,
     reason = CASE WHEN recoveries >= %(limit)s THEN %(poison_reason)s
         WHEN cancel_requested THEN reason ELSE %(reason)s END,
     recoveries = recoveries + 1, version = version + 1, lease_owner = '', lease_until = NULL
-WHERE state = 'running' AND (lease_until < now() OR lease_owner = ANY(%(dead_owners)s))
+WHERE state = 'running' AND (lease_owner = ANY(%(dead_owners)s) OR (id, lease_until) IN (
+    SELECT * FROM unnest(%(ids)s::uuid[], %(untils)s::timestamptz[])))
 RETURNING id, state, task_id, reason, split_id
+"""
+
+# A clock that was set back. A wait has longer to go than it was to last, a failed attempt lies in the future; the other
+# pauses are short, or end at a time limit of the run.
+WAKE_SET_BACK = """
+UPDATE runs_run r SET wake_at = now()
+WHERE r.state = 'waiting' AND r.wake_at > now() AND (
+    (r.waiting_for IN ('network', 'all_stop', 'plant_state') AND r.wake_at > now() + interval '5 minutes')
+    OR (r.waiting_for IN ('timer', 'retry') AND EXISTS (
+        SELECT 1 FROM runs_step s WHERE s.run_id = r.id AND (
+            (s.state = 'waiting' AND s.checkpoint ? 'length' AND (s.checkpoint ->> 'due')::timestamptz
+                > now() + ((s.checkpoint ->> 'length')::float + 1) * interval '1 second')
+            OR (s.state = 'failed' AND s.due_at > now() AND s.finished_at > now() + interval '1 second')))))
+RETURNING r.id
 """
 
 OTHER_LIVES = """

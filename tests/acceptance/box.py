@@ -49,6 +49,8 @@ class Device:
     """Publishes numbered events at QoS 1, remembers which the broker acknowledged, hears what the box answers."""
 
     box: Box
+    host: str = ""
+    """Where it finds the broker, if not on this machine's loopback."""
     acknowledged: dict[int, float] = field(default_factory=dict)
     doubtful: set[int] = field(default_factory=set)
     """Under way while the connection was lost: the client sends them again by itself."""
@@ -74,7 +76,7 @@ class Device:
         self._client.on_disconnect = self._disconnected
         self._client.on_message = self._message
         self._client.reconnect_delay_set(1, 2)
-        self._client.connect(host, port)
+        self._client.connect(self.host or host, port)
         self._client.loop_start()
         assert self._ready.wait(15), "the broker did not take the subscription"
 

@@ -80,12 +80,12 @@ def check_counts(house: House, task: str, wanted: set[int], doubtful: set[int]) 
     for row in runs_between(house, task, min(wanted), max(wanted)):
         runs.setdefault(row["inputs"]["payload"]["seq"], []).append(row)
     twice = {seq: rows for seq, rows in runs.items() if len(rows) > 1 and seq not in doubtful}
-    unmarked = [
-        seq
+    unmarked = {
+        seq: [(row["created_at"], row["inputs"]["event"].get("redelivered")) for row in rows]
         for seq, rows in twice.items()
         if not all(row["inputs"]["event"].get("redelivered") for row in rows[1:])
-    ]
-    assert unmarked == []
+    }
+    assert unmarked == {}
     return len(twice)
 
 

@@ -137,6 +137,16 @@ async def test_retry_after_is_obeyed(desk: Desk) -> None:
     assert (await desk.row(item))["state"] == "delivered"
 
 
+async def test_a_clock_that_is_set_back_holds_nothing_back_for_as_long(desk: Desk) -> None:
+    desk.courier.errors["chat"] = [DeliveryDeferred("slow down", retry_after=7)]
+    item = await desk.put("hot")
+    await desk.round()
+    desk.clock.set(timedelta(hours=-1))
+    desk.clock.advance(timedelta(seconds=8))
+    await desk.round()
+    assert (await desk.row(item))["state"] == "delivered"
+
+
 async def test_two_messages_to_one_target_keep_the_platforms_distance(desk: Desk) -> None:
     desk.courier.paces["chat"] = Pace(interval=1.0)
     await desk.put("one", conversation="42")

@@ -170,3 +170,17 @@ def test_the_spawner_is_there_while_its_socket_listens(tmp_path: Path) -> None:
         assert spawner_state(config).healthy
     assert not spawner_state(config).healthy
     door.unlink()
+
+
+async def test_what_went_away_together_with_the_database_is_told_of_when_that_is_back(parts: Parts) -> None:
+    parts.states["disk"] = PartState(True)
+    watch = parts.watch()
+    await parts.ticks(watch)
+    parts.pool.away, parts.states["disk"] = True, PartState(False, "full")
+    await parts.ticks(watch)
+    parts.pool.away, parts.states["disk"] = False, PartState(True)
+    await parts.ticks(watch)
+    edges = [("postgres", False), ("postgres", True), ("disk", False), ("disk", True)]
+    assert await parts.told() == edges
+    await parts.ticks(parts.watch(), 5)
+    assert await parts.told() == edges

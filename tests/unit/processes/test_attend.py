@@ -13,7 +13,7 @@ from xmlrpc.server import SimpleXMLRPCDispatcher, SimpleXMLRPCRequestHandler
 
 import pytest
 
-from appliance.processes import attend, control
+from appliance.processes import attend, broker_store, control
 from tests.wait import wait_for
 
 
@@ -29,19 +29,24 @@ class _Handler(SimpleXMLRPCRequestHandler):
 
 
 class _Door(socketserver.UnixStreamServer, SimpleXMLRPCDispatcher):
-    """A real XML-RPC server on a unix socket, with the two methods of supervisor that are used."""
+    """A real XML-RPC server on a unix socket, with the methods of supervisor that are used."""
 
     logRequests = False  # noqa: N815 - the name that the handler looks for
 
     def __init__(self, path: Path, states: dict[str, str]) -> None:
         SimpleXMLRPCDispatcher.__init__(self, allow_none=True, encoding="utf-8")
-        self.states, self.started = states, list[str]()
+        self.states, self.started, self.ended = states, list[str](), list[str]()
         self.register_function(self._all, "supervisor.getAllProcessInfo")
         self.register_function(self._start, "supervisor.startProcess")
+        self.register_function(self._signal, "supervisor.signalProcess")
         super().__init__(str(path), _Handler)
 
     def _all(self) -> list[dict[str, str]]:
         return [{"name": name, "statename": state} for name, state in self.states.items()]
+
+    def _signal(self, *arguments: Any) -> bool:
+        self.ended.append(" ".join(arguments))
+        return True
 
     def _start(self, *arguments: Any) -> bool:
         name, _ = arguments
@@ -72,6 +77,24 @@ def test_a_part_that_was_given_up_is_started_again_and_no_other(
     stopping.set()
     thread.join()
     assert door.started == ["web"]
+
+
+def test_a_broker_that_gave_up_its_store_is_ended_so_that_it_is_started_again(
+    door: _Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attend, "REVIVE_SECONDS", 0.02)
+    looks = [False, True, False, False, False]
+    monkeypatch.setattr(
+        broker_store, "given_up", lambda folder: folder == tmp_path and looks and looks.pop(0)
+    )
+    stopping = threading.Event()
+    given = (tmp_path / "door.sock", "password", stopping, tmp_path)
+    thread = threading.Thread(target=attend.revive, args=given)
+    thread.start()
+    wait_for(lambda: not looks, what="it has looked")
+    stopping.set()
+    thread.join()
+    assert door.ended == ["nats TERM"]
 
 
 def test_an_unreachable_manager_does_not_end_the_attendance(

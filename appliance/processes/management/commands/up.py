@@ -87,7 +87,7 @@ class Command(BaseCommand):
         # Until it has its handlers: a signal in between waits, and is not lost.
         signal.pthread_sigmask(signal.SIG_BLOCK, attend.STOPPING)
         command = [sys.executable, "-I", "-S", attend.__file__]
-        command += [str(startup.process.pid), str(startup.manager.socket)]
+        command += [str(startup.process.pid), str(startup.manager.socket), *startup.broker_folder()]
         os.execve(command[0], command, {**os.environ, "MW_PASSWORD": startup.manager.password})  # noqa: S606
 
     def _load_examples(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import current_app
 from celery.signals import worker_ready, worker_shutting_down
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from appliance.lib.config import get_config
 from appliance.processes import go_ahead
@@ -18,13 +18,21 @@ log = logging.getLogger(__name__)
 class Command(BaseCommand):
     help = "Execute runs on one asyncio loop, beside the threads for Celery's doors."
 
-    def handle(self, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--number",
+            type=int,
+            default=0,
+            help="its place among several workers of one box; each has its own",
+        )
+
+    def handle(self, *, number: int = 0, **options: Any) -> None:
         # Loaded now, while the engines start: Celery would load them when it needs them.
         import_module("celery.worker.worker")
         import_module("kombu.transport.redis")
         current_app.loader.import_default_modules()
         go_ahead.wait()
-        lane = make_lane(get_config())
+        lane = make_lane(get_config(), number)
         lane.start()
         worker_ready.connect(lambda **_: log.info("worker ready"), weak=False)
         worker_shutting_down.connect(lambda **_: log.info("worker stops"), weak=False)
@@ -32,6 +40,7 @@ class Command(BaseCommand):
             current_app.worker_main(
                 [
                     "worker",
+                    f"--hostname=worker-{number}@%h",
                     "--pool=threads",
                     "--concurrency=4",
                     "--loglevel=WARNING",
