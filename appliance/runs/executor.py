@@ -11,10 +11,10 @@ from uuid import UUID
 from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
-from appliance.lib.clock import Clock
+from appliance.lib.clock import Clock, Moment
 from appliance.lib.crashpoints import reach
 from appliance.runs.domain import Lease
-from appliance.runs.ledger import LEASE, LeaseLost, Ledger, RunRow
+from appliance.runs.ledger import LeaseLost, Ledger, RunRow
 from appliance.runs.performer import Performer
 from appliance.safety.allstop import Level, current_async
 
@@ -98,10 +98,11 @@ class Executor:
 
     async def _run(self, run_id: UUID) -> None:
         try:
+            asked = Moment.of(self._clock)
             row = await self._ledger.claim(run_id)
             if row is not None:
                 reach("worker.after_claim")
-                await self._perform(row)
+                await self._perform(row, asked)
         except LeaseLost as lost:
             log.warning("%s", lost)
         except (DatabaseError, PoolTimeout, OSError) as error:
@@ -121,9 +122,8 @@ class Executor:
                 self._left_over = False
                 self._sweeping = asyncio.create_task(self._once(self._sweep))
 
-    async def _perform(self, row: RunRow) -> None:
-        until = self._clock.now() + LEASE
-        lease = Lease(row.id, self._ledger.owner, row.epoch, until, row.shard_of)
+    async def _perform(self, row: RunRow, claimed: Moment) -> None:
+        lease = Lease(row.id, self._ledger.owner, row.epoch, claimed, row.shard_of)
         active = self._active[row.id]
         active.lease = lease
         work = asyncio.create_task(self._performer.perform(row, lease))

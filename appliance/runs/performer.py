@@ -18,7 +18,7 @@ from appliance.actions.contract import (
 from appliance.actions.registry import registry
 from appliance.expressions import truth
 from appliance.lib.backoff import delay
-from appliance.lib.clock import Clock
+from appliance.lib.clock import Clock, Moment
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
@@ -26,7 +26,7 @@ from appliance.runs.approving import RULE
 from appliance.runs.ceiling import ceiling_of
 from appliance.runs.checkpoints import CheckpointStore, with_checkpoints
 from appliance.runs.domain import Lease, StepState, Waiting
-from appliance.runs.ledger import Ledger, RunRow
+from appliance.runs.ledger import LeaseLost, Ledger, RunRow
 from appliance.runs.plan import (
     Ambiguous,
     Next,
@@ -51,6 +51,8 @@ AWAY_RETRY_CAP = 10.0
 PLANT_STATE_EVERY = 2.0
 AT_ONCE = timedelta(seconds=1)
 """A pause that is not worth giving the run up for."""
+PROOF_HOLDS = 1.0
+"""Seconds for which a worker acts on what the database last said of its lease; after that it asks again."""
 
 
 class Performer:
@@ -90,6 +92,7 @@ class Performer:
             definition,
             replay(definition, rows),
             event_scope(definition, row.inputs, row.created_at),
+            lease.claimed,
         )
         if went_before:
             walk.checkpointed = await self._checkpoints.steps_with(row.id)
@@ -184,6 +187,7 @@ class Performer:
         context = self._context(walk, following, now, timeout, kind.default_ok_exit(spec.params))
         context = replace(context, command=command)
         context, saved = await with_checkpoints(self._checkpoints, walk, following, context)
+        await self._still_ours(walk)
         try:
             async with asyncio.timeout(timeout + 10):
                 if spec.type in BODY_KEYS:
@@ -203,6 +207,19 @@ class Performer:
             self._on_ended(str(row.id), spec.id)
         reach("worker.after_effect")
         return await self._settle(walk, following, now, effect, arguments, result)
+
+    async def _still_ours(self, walk: Walk) -> None:
+        """Stop before the effect where this process stood still and another took the run (P4). Raises LeaseLost.
+
+        Nothing is asked where the last write just said so. A lease is not trusted up to its end: a step of
+        the database's clock, or a new worker in this one's place, ends it before.
+        """
+        if walk.proven.within(PROOF_HOLDS, self._clock):
+            return
+        asked = Moment.of(self._clock)
+        if not await self._ledger.renew([walk.lease]):
+            raise LeaseLost(f"run {walk.row.id} is held by another worker")
+        walk.proven = asked
 
     def _context(
         self, walk: Walk, following: Next, now: datetime, timeout: float, ok_exit: tuple[int, ...]

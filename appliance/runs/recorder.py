@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from appliance.actions.contract import EffectClass, Status, StepResult
 from appliance.audit.services import AuditEntry
 from appliance.cache import services as cache
-from appliance.lib.clock import Clock
+from appliance.lib.clock import Clock, Moment
 from appliance.lib.crashpoints import reach
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain
@@ -166,7 +166,10 @@ class Recorder:
         waiting, walk.pending = walk.pending, []
         if waiting or writes or audit:
             rows = [*waiting, *writes]
+            asked = Moment.of(self._clock)
             await self._ledger.write_steps(connection, walk.lease, walk.definition.name, rows, audit)
+            if rows:
+                walk.proven = asked
 
     def _warning(self, walk: Walk) -> str:
         return "; ".join(walk.progress.warnings)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from appliance.lib.clock import Moment
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.domain import Lease, Waiting
 from appliance.runs.ledger import RunRow, StepWrite
@@ -19,6 +20,8 @@ class Walk:
     definition: TaskDefinition
     progress: Progress
     base: JsonObject
+    proven: Moment
+    """When it was asked last whether the lease still holds the run, and it did."""
     recorded: int = 0
     checkpointed: set[str] = field(default_factory=set)
     """The steps of which a checkpoint is kept."""
