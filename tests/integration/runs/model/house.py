@@ -3,9 +3,9 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -13,17 +13,16 @@ from asgiref.sync import sync_to_async
 
 from appliance.lib.clock import Moment
 from appliance.processes.parts import DefinitionCache
-from appliance.runs.domain import Lease
+from appliance.runs.domain import Lease, RunState, Waiting
 from appliance.runs.ledger import LeaseLost, Ledger
 from appliance.runs.performer import PROOF_HOLDS, Performer
-from appliance.runs.plan import Next
 from appliance.runs.services import insert_run
-from appliance.runs.walk import Pause, Walk
 from appliance.safety.gate import Gate
 from appliance.sandbox.ports import Job, Outcome
 from appliance.tasks.firing import fire_due
 from appliance.tasks.models import TaskTrigger
 from tests.integration.runs.conftest import Engine, outcome
+from tests.integration.runs.model.fates import Died, Fate, Stalled, StallingPerformer
 
 TASK = """
 - name: t
@@ -35,48 +34,6 @@ TASK = """
     - {id: pause, type: wait, duration: 60s}
     - {id: c, type: shell, effect: unsafe, args: [/bin/act, "{{ run.id }}", c]}
 """
-
-
-class Fate(StrEnum):
-    """What becomes of a worker at an effect of its run."""
-
-    GOES_ON = "goes_on"
-    DIES_BEFORE = "dies_before"
-    DIES_AFTER = "dies_after"
-    STALLS_UNPROVEN = "stalls_unproven"
-    """Between the intent and the look at its lease: it sees that it lost the run, and does not act."""
-    STALLS_BEFORE = "stalls_before"
-    """After that look, when nothing can hold it back any more."""
-    STALLS_AFTER = "stalls_after"
-    FAILS = "fails"
-
-
-class Died(BaseException):
-    """The process is gone: nothing after this is written."""
-
-
-@dataclass
-class Stalled:
-    """A run in the hands of a worker that stands still in the middle of an effect."""
-
-    worker: int
-    row: Any
-    lease: Lease
-    work: "asyncio.Task[None]"
-    go_on: asyncio.Event
-    fate: Fate
-
-
-class StallingPerformer(Performer):
-    """The product's own, with a place to stand still between the intent and the look at the lease."""
-
-    def __init__(self, *parts: Any, before_acting: Callable[[str], Awaitable[None]]) -> None:
-        super().__init__(*parts)
-        self._before_acting = before_acting
-
-    async def _act(self, walk: Walk, following: Next, *rest: Any) -> Pause | None:
-        await self._before_acting(following.spec.id)
-        return await super()._act(walk, following, *rest)
 
 
 @dataclass
@@ -206,6 +163,17 @@ class ModelHouse:
     async def _holds(self, one: Stalled) -> bool:
         row = await self.engine.run(one.lease.run_id)
         return (row["state"], row["epoch"]) == ("running", one.lease.epoch)
+
+    async def still_has_a_say(self, lease: Lease) -> list[str]:
+        """What a worker may still do with a lease that it lost; to ask does it."""
+        ledger, could = Ledger(self.engine.pool, lease.owner), []
+        if await ledger.renew([lease]):
+            could.append("renew")
+        for state in (RunState.WAITING, RunState.CANCELLED):
+            with suppress(LeaseLost):
+                await ledger.release(lease, "t", state, waiting_for=Waiting.ALL_STOP)
+                could.append(state)
+        return could
 
     async def replace(self, worker: int) -> None:
         """The worker is started anew; its old life may still stand somewhere, and wake."""
