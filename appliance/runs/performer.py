@@ -10,6 +10,7 @@ from typing import Any
 from appliance.actions.contract import (
     EffectClass,
     Services,
+    SplitKind,
     Status,
     StepContext,
     StepResult,
@@ -39,12 +40,12 @@ from appliance.runs.plan import (
 from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
 from appliance.runs.shards.body import bring, own_definition
-from appliance.runs.shards.splitter import Splitter, kept_input
+from appliance.runs.shards.joining import kept_input
+from appliance.runs.shards.splitter import Splitter
 from appliance.runs.walk import Pause, Walk
 from appliance.safety.gate import Decision, Gate
 from appliance.safety.understood import Understood
 from appliance.tasks.definition import TaskDefinition
-from appliance.tasks.definition.bodies import BODY_KEYS
 from appliance.tasks.matching import event_scope
 
 AWAY_RETRY_CAP = 10.0
@@ -190,7 +191,7 @@ class Performer:
         await self._still_ours(walk)
         try:
             async with asyncio.timeout(timeout + 10):
-                if spec.type in BODY_KEYS:
+                if isinstance(kind, SplitKind):
                     result = await self._splitter.perform(walk, following, arguments)
                 else:
                     result = await kind.perform(arguments, context)

@@ -6,8 +6,8 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from appliance.actions.contract import EffectClass, Status, StepResult
-from appliance.audit.services import AuditEntry
+from appliance.actions.contract import ActionRefused, EffectClass, Status, StepResult, TargetAway
+from appliance.audit.services import AuditEntry, append_async
 from appliance.cache import services as cache
 from appliance.lib.clock import Clock, Moment
 from appliance.lib.crashpoints import reach
@@ -15,13 +15,13 @@ from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain
 from appliance.outbox.services import enqueue
 from appliance.runs import approving, sql
-from appliance.runs.ceiling import ceiling_of
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
 from appliance.runs.ending import ending_of
 from appliance.runs.ledger import Ledger, StepWrite
 from appliance.runs.plan import Ambiguous, Next, StepRow
 from appliance.runs.walk import Pause, Walk
 from appliance.safety.gate import Action, Decision, Gate, Verdict
+from appliance.tasks.definition import StepSpec
 
 _DEFERRABLE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
 
@@ -58,17 +58,7 @@ class Recorder:
         the one that is waited for is committed with the step (``walk.asked_until`` says until when).
         """
         spec, row = following.spec, walk.row
-        action = Action(
-            kind=spec.type,
-            effect=effect.value,
-            arguments=arguments,
-            principal=row.principal,
-            ceiling=ceiling_of(walk.definition, row.inputs).value,
-            run_id=row.id,
-            step_id=spec.id,
-            origin=row.origin,
-            task=walk.definition.name,
-        )
+        action = walk.action(spec, spec.type, effect, arguments)
         async with self._ledger.transaction() as connection:
             verdict = await self._gate.pass_(connection, action)
             records: tuple[AuditEntry, ...] = ()
@@ -101,6 +91,28 @@ class Recorder:
                 await self._flush(walk, connection, [], records)
         walk.decided[spec.id] = verdict.rule
         return verdict
+
+    async def ask(
+        self, walk: Walk, spec: StepSpec, kind: str, effect: EffectClass, arguments: JsonObject
+    ) -> None:
+        """Pass the gate for what a step does beside its own kind. Raises ActionRefused, TargetAway while held.
+
+        Nobody can be asked about it: an approval is for the step itself.
+        """
+        action = walk.action(spec, kind, effect, arguments)
+        async with self._ledger.transaction() as connection:
+            verdict = await self._gate.pass_(connection, action)
+            if verdict.outcome in (Decision.DENY, Decision.ASK):
+                await append_async(connection, [refusal_of(action, verdict, 1, self._clock.now())])
+        if verdict.outcome is Decision.HOLD:
+            raise TargetAway(verdict.reason)
+        if verdict.outcome is Decision.ASK:
+            raise ActionRefused(
+                f"refused: a query inside {spec.type} cannot be asked about: {verdict.reason}",
+                hint="ask with a step of type sql, and give its output as items",
+            )
+        if verdict.outcome is Decision.DENY:
+            raise ActionRefused(f"refused: {verdict.reason}")
 
     async def record(
         self,
