@@ -1,10 +1,31 @@
-"""Plain psycopg connections to the test database, beside Django's own."""
+"""Plain psycopg connections to the test database, beside Django's own, and how it is emptied."""
 
+from functools import cache
 from typing import Any
 
 import psycopg
 from django.db import connection
 from psycopg.conninfo import make_conninfo
+
+
+def emptied(*tables: str) -> str:
+    """SQL that takes every row out of these tables.
+
+    Of few rows that costs a twentieth of TRUNCATE, which makes new files for every partition and index.
+    """
+    return "; ".join(f"DELETE FROM {table}" for table in tables)
+
+
+@cache
+def _flushed() -> str:
+    made_once = {"django_content_type", "auth_permission"}
+    return emptied(*sorted(set(connection.introspection.django_table_names(only_existing=True)) - made_once))
+
+
+def flush() -> None:
+    """What Django's own does after a test with real transactions, in milliseconds: tables of managed models."""
+    with connection.cursor() as cursor:
+        cursor.execute(_flushed())
 
 
 def address() -> str:

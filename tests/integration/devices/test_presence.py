@@ -21,7 +21,7 @@ from appliance.devices.watch import DeviceWatch
 from appliance.lib.clock import ManualClock, SystemClock
 from appliance.lib.config import Config
 from tests.brokers import Nats
-from tests.database import address
+from tests.database import address, emptied
 from tests.wait import wait_for_async
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
@@ -80,7 +80,7 @@ class Yard:
 async def yard(transactional_db: None) -> AsyncIterator[Yard]:
     async with Pool(address(), min_size=1, max_size=3, kwargs={"autocommit": True}, open=False) as pool:
         async with pool.connection() as connection:
-            await connection.execute("TRUNCATE events_event, devices_presence, devices_device")
+            await connection.execute(emptied("events_event", "devices_presence", "devices_device"))
             await connection.execute(
                 "INSERT INTO devices_device (name, username, password_hash, publish, subscribe, silence_seconds,"
                 " created_at, created_by) VALUES ('press', 'press', '', '[\"devices/press/#\"]', '[]', 60, now(), '')"

@@ -30,15 +30,16 @@ from appliance.runs.reconciler import Reconciler
 from appliance.safety.gate import Gate
 from appliance.sandbox.ports import Captured, Job, Outcome, Usage
 from appliance.tasks.services import apply_text
-from tests.database import address
+from tests.database import address, emptied
 from tests.integration.runs.shop import PASSWORD, keep_secret, superuser, url
 from tests.wait import wait_for_async
 
 Work = Callable[[Job], Awaitable[Outcome]]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
-TABLES = (
-    "runs_run, runs_step, runs_checkpoint, runs_split, tasks_occurrence, tasks_nottriggered, tasks_webhookseen, "
-    "outbox_item, events_event, cache_cacheentry, bus_topicvalue, runs_turn, runs_rate, tasks_hold"
+EMPTIED = emptied(
+    *("runs_run", "runs_step", "runs_checkpoint", "runs_split", "runs_turn", "runs_rate"),
+    *("tasks_occurrence", "tasks_nottriggered", "tasks_webhookseen", "tasks_hold"),
+    *("outbox_item", "events_event", "cache_cacheentry", "bus_topicvalue"),
 )
 
 
@@ -207,7 +208,7 @@ class Engine:
 @pytest.fixture
 def clean(transactional_db: None) -> None:
     with django_connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {TABLES}")
+        cursor.execute(EMPTIED)
 
 
 @pytest.fixture
