@@ -114,6 +114,7 @@ class Executor:
             log.exception("run %s left to recovery", run_id)
         finally:
             self._active.pop(run_id, None)
+            self._ledger.releasing.discard(run_id)
             if run_id in self._again:
                 self._again.discard(run_id)
                 self.attend(run_id)
@@ -146,7 +147,7 @@ class Executor:
             return
         still = await self._ledger.renew([a.lease for a in held.values() if a.lease])
         for run_id, active in held.items():
-            if self._active.get(run_id) is not active:
+            if self._active.get(run_id) is not active or run_id in self._ledger.releasing:
                 continue
             if run_id not in still:
                 log.warning("run %s: lease lost, its work is stopped", run_id)

@@ -100,6 +100,8 @@ class Ledger:
         self.owner = owner
         self.on_queued: Callable[[Sequence[UUID]], None] = lambda run_ids: None
         """Told after a commit which runs it queued: the executor may take them up at once."""
+        self.releasing: set[UUID] = set()
+        """Runs that are being given up, until the executor has let go of them: no lease of theirs is missed."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
@@ -193,6 +195,7 @@ class Ledger:
         cancellation was asked for does not wait: it ends, and what it has called with it.
         """
         queued: list[UUID] = []
+        self.releasing.add(lease.run_id)
         reach("worker.before_release")
         async with self.transaction() as connection:
             cursor = await connection.execute(sql.LOCK_RUN, {"id": lease.run_id})

@@ -234,6 +234,33 @@ class StandingStill(Performer):
         return await super()._act(*rest)
 
 
+async def test_a_heartbeat_between_the_end_of_a_run_and_the_end_of_its_work_takes_nothing_for_lost(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What follows the commit, the next turns among it, is not cut off."""
+    committed, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Ledger):
+        async def release(self, *given: Any, **more: Any) -> RunState:
+            state = await super().release(*given, **more)
+            committed.set()
+            await go_on.wait()
+            followed.append(state)
+            return state
+
+    followed: list[RunState] = []
+    monkeypatch.setattr("tests.integration.runs.conftest.Ledger", Slow)
+    run_id = await engine.begin(TASK)
+    worker = engine.worker()
+    worker.attend(run_id)
+    await asyncio.wait_for(committed.wait(), 10)
+    await worker.look(run_id)
+    go_on.set()
+    await wait_for_async(lambda: worker.active == 0)
+    assert followed == [RunState.SUCCEEDED]
+    assert "lease lost" not in caplog.text
+
+
 async def test_a_queued_run_is_found_though_every_hint_was_lost(engine: Engine) -> None:
     run_id = await engine.begin(TASK)
     worker = engine.worker()
