@@ -17,6 +17,7 @@ from appliance.runs.plan import Phase
 from appliance.runs.walk import Pause
 from appliance.safety.gate import Gate
 from tests.integration.runs.conftest import Engine
+from tests.integration.runs.locks import waits_for_a_lock
 from tests.wait import wait_for_async
 
 TASK = """
@@ -138,19 +139,12 @@ async def test_a_write_under_way_holds_the_run_so_that_nobody_takes_it_between_l
         await old.write_steps(connection, lease_of(old, row), "t", [write()])
         recovering = asyncio.create_task(engine.reconciler.recover())
         await wait_for_async(
-            lambda: _waits_for_a_lock(engine), 10, "the recovery waits for the write that is under way"
+            lambda: waits_for_a_lock(engine), 10, "the recovery waits for the write that is under way"
         )
         assert not recovering.done()
     assert len(await recovering) == 1
     assert await new.claim(run_id)
     assert [(step.step, step.state) for step in await new.steps(run_id)] == [("a", StepState.SUCCEEDED)]
-
-
-async def _waits_for_a_lock(engine: Engine) -> bool:
-    rows = await engine.sql(
-        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    return bool(rows)
 
 
 async def test_a_renewal_by_the_wrong_life_prolongs_nothing(engine: Engine) -> None:
