@@ -173,7 +173,9 @@ def translated(name: str, seconds: float) -> Iterator[None]:
     try:
         yield
     except errors.ReadOnlySqlTransaction as error:
-        raise ActionRefused("this statement changes something", hint="a step of type sql does that, with write: true") from error
+        raise ActionRefused(
+            "this statement changes something", hint="a step of type sql does that, with write: true"
+        ) from error
     except (errors.QueryCanceled, errors.LockNotAvailable) as error:
         raise SqlFailed(f"not done after {seconds:g} s: nothing was changed") from error
     except (errors.SerializationFailure, errors.DeadlockDetected) as error:
