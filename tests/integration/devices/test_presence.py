@@ -56,8 +56,10 @@ class Yard:
             self.clock.advance(timedelta(seconds=every))
             await watch.tick()
 
-    def say(self, watch: DeviceWatch, topic: str = "devices/press/temp", *, retain: bool = False) -> None:
-        watch.heard([Heard(Message(topic, b"1", 1, retain, False, 1, self.clock.now()))])
+    def say(
+        self, watch: DeviceWatch, topic: str = "devices/press/temp", *, retain: bool = False, broker: str = ""
+    ) -> None:
+        watch.heard([Heard(Message(topic, b"1", 1, retain, False, 1, self.clock.now(), broker))])
 
     async def told(self) -> list[tuple[str, str]]:
         async with self.pool.connection() as connection:
@@ -158,6 +160,7 @@ async def test_kept_messages_and_strangers_topics_say_nothing(yard: Yard) -> Non
     yard.say(watch, retain=True)
     yard.say(watch, "devices/stranger/x")
     yard.say(watch, "plant/line1/x")
+    yard.say(watch, broker="another")
     await yard.ticks(watch)
     assert await yard.told() == []
 
