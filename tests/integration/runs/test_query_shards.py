@@ -8,7 +8,6 @@ import pytest
 
 from appliance.runs.shards import sources
 from appliance.runs.shards.sources import BATCH
-from appliance.safety.gate import Gate
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.shop import PASSWORD, keep_secret, url
 from tests.integration.runs.test_shards import output, shards, split, whole
@@ -137,12 +136,12 @@ async def test_a_database_that_is_away_is_waited_for(desk: Engine) -> None:
     assert len(desk.world.published) == 2
 
 
-async def test_a_box_that_switched_sql_off_asks_nothing_here_either(
-    desk: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "tests.integration.runs.conftest.Gate", lambda home: Gate(home, denied_kinds=frozenset({"sql"}))
-    )
+async def test_a_box_that_switched_sql_off_asks_nothing_here_either(desk: Engine) -> None:
+    desk.denied_kinds = frozenset({"sql"})
     _, row = await done(desk, "SELECT id, name FROM part")
     assert row["state"] == "failed"
     assert "kind sql are switched off" in row["reason"]
+    refused = await desk.sql(
+        "SELECT 1 FROM audit_record WHERE kind = 'step.refused' AND subject = %s", f"{row['id']}/each"
+    )
+    assert len(refused) == 1

@@ -101,7 +101,7 @@ async def test_a_change_says_how_to_declare_it(desk: Engine) -> None:
 async def test_a_declared_change_is_committed_with_its_key(desk: Engine, shop: Any) -> None:
     query = "UPDATE part SET stock = stock + %(n)s RETURNING id, stock"
     row = await ask(desk, query, "params: {n: 5}\nwrite: true")
-    assert (row["state"], row["effect"], row["detail"]) == ("succeeded", "keyed", {"rows": 2})
+    assert (row["state"], row["effect"], row["detail"]["rows"]) == ("succeeded", "keyed", 2)
     assert sorted(one["stock"] for one in row["output"]) == [5, 12]
     keys = shop.execute("SELECT key FROM millwright_done").fetchall()
     assert keys == [(f"{row['run_id']}/ask",)]
@@ -131,7 +131,7 @@ async def test_a_worker_that_dies_behind_the_commit_changes_nothing_twice(
     assert (await desk.perform(run_id))["state"] == "succeeded"
     assert shop.execute("SELECT stock FROM part ORDER BY id").fetchall() == [(8,), (1,)]
     (row,) = await desk.sql("SELECT * FROM runs_step WHERE run_id = %s", run_id)
-    assert row["detail"] == {"done_before": True}
+    assert row["detail"]["done_before"] is True
     assert sorted(one["stock"] for one in row["output"]) == [1, 8]
 
 
