@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 import psycopg
+from django.apps import apps
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
@@ -16,25 +17,30 @@ def emptied(*tables: str) -> str:
     return "; ".join(f"DELETE FROM {table}" for table in tables)
 
 
+# Triggers before DELETE (bit 3 of their type) and before TRUNCATE (bit 5).
 _GUARDED = """
-SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal AND tgtype & 8 = 8
+SELECT tgrelid::regclass::text, bool_or(tgtype & 32 = 32) FROM pg_trigger
+WHERE NOT tgisinternal AND tgtype & 8 = 8 GROUP BY 1
 """
 _TRUNCATED = "DO $$ BEGIN IF EXISTS (SELECT FROM {0}) THEN TRUNCATE {0} CASCADE; END IF; END $$"
 
 
 @cache
 def _flushed() -> str:
-    """Tables whose rows nobody may delete are truncated, where there are any."""
-    made_once = {"django_content_type", "auth_permission"}
-    tables = set(connection.introspection.django_table_names(only_existing=True)) - made_once
+    """Every model's table but the audit record's; where rows may not be deleted it is truncated, if it has any."""
+    tables = {model._meta.db_table for model in apps.get_models(include_auto_created=True)} - {
+        "django_content_type",
+        "auth_permission",
+    }
     with connection.cursor() as cursor:
         cursor.execute(_GUARDED)
-        guarded = {row[0] for row in cursor.fetchall()} & tables
-    return "; ".join([emptied(*sorted(tables - guarded)), *map(_TRUNCATED.format, sorted(guarded))])
+        guarded = dict(cursor.fetchall())
+    truncated = sorted(table for table in tables & guarded.keys() if not guarded[table])
+    return "; ".join([emptied(*sorted(tables - guarded.keys())), *map(_TRUNCATED.format, truncated)])
 
 
 def flush() -> None:
-    """What Django's own does after a test with real transactions, in milliseconds: tables of managed models."""
+    """What Django's own does after a test with real transactions, in milliseconds, and for partitioned tables too."""
     with connection.cursor() as cursor:
         cursor.execute(_flushed())
 
