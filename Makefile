@@ -7,6 +7,9 @@ PYTHON ?= $(shell for p in /usr/bin/python3.13 /usr/bin/python3.12 /usr/bin/pyth
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Processes that run tests, each with engines of its own; the tests of a file stay together.
+WORKERS ?= 1
+SIDE_BY_SIDE = $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 
 .PHONY: help setup up down status test test-full lint format bench docs clean
 
@@ -35,10 +38,10 @@ status: setup ## show what runs
 	@$(BIN)/python manage.py status
 
 test: setup ## unit, integration, contract, and a sample of the slow suites
-	$(BIN)/python -m pytest --slow-sample 4 -p no:cacheprovider
+	$(BIN)/python -m pytest --slow-sample 4 -p no:cacheprovider $(SIDE_BY_SIDE)
 
 test-full: setup ## every test
-	$(BIN)/python -m pytest -p no:cacheprovider
+	$(BIN)/python -m pytest -p no:cacheprovider $(SIDE_BY_SIDE)
 
 lint: setup ## format check, lint, types, layers, templates, migrations
 	$(BIN)/ruff format --check .

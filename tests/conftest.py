@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from django.test import TransactionTestCase
 
 from appliance.lib.config import Config, get_config
 from tests.container_engine import PrivateEngine, private_engine, why_no_engine
+from tests.database import flush
 from tests.engines import running_engines
 
 
@@ -28,3 +30,11 @@ def container_engine() -> Iterator[PrivateEngine]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(engines: Config) -> None:
     """pytest-django makes its test database on the engines' server."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """The test database; emptied the cheap way after each test with real transactions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: flush())
+        yield

@@ -1,10 +1,48 @@
-"""Plain psycopg connections to the test database, beside Django's own."""
+"""Plain psycopg connections to the test database, beside Django's own, and how it is emptied."""
 
+from functools import cache
 from typing import Any
 
 import psycopg
+from django.apps import apps
 from django.db import connection
 from psycopg.conninfo import make_conninfo
+
+
+def emptied(*tables: str) -> str:
+    """SQL that takes every row out of these tables.
+
+    Of few rows that costs a twentieth of TRUNCATE, which makes new files for every partition and index.
+    """
+    return "; ".join(f"DELETE FROM {table}" for table in tables)
+
+
+# Triggers before DELETE (bit 3 of their type) and before TRUNCATE (bit 5).
+_GUARDED = """
+SELECT tgrelid::regclass::text, bool_or(tgtype & 32 = 32) FROM pg_trigger
+WHERE NOT tgisinternal AND tgtype & 8 = 8 GROUP BY 1
+"""
+_TRUNCATED = "DO $$ BEGIN IF EXISTS (SELECT FROM {0}) THEN TRUNCATE {0} CASCADE; END IF; END $$"
+
+
+@cache
+def _flushed() -> str:
+    """Every model's table but the audit record's; where rows may not be deleted it is truncated, if it has any."""
+    tables = {model._meta.db_table for model in apps.get_models(include_auto_created=True)} - {
+        "django_content_type",
+        "auth_permission",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_GUARDED)
+        guarded = dict(cursor.fetchall())
+    truncated = sorted(table for table in tables & guarded.keys() if not guarded[table])
+    return "; ".join([emptied(*sorted(tables - guarded.keys())), *map(_TRUNCATED.format, truncated)])
+
+
+def flush() -> None:
+    """What Django's own does after a test with real transactions, in milliseconds, and for partitioned tables too."""
+    with connection.cursor() as cursor:
+        cursor.execute(_flushed())
 
 
 def address() -> str:

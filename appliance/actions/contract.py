@@ -207,8 +207,10 @@ def _render(value: Any, scope: Mapping[str, JsonValue], state: StateReader | Non
     return value.value if isinstance(value, StrEnum) else value
 
 
-class ActionKind(ABC, Generic[P]):
-    """One kind of step. Members are stateless; one instance serves all runs.
+class StepKind(ABC, Generic[P]):
+    """One kind of step, of which there are two sorts: it acts itself, or it is made of steps.
+
+    Members are stateless; one instance serves all runs.
 
     ``instant``: done in-process within milliseconds, so a run of only such steps can use the reflex lane.
     ``default_timeout``: seconds, when the step names none.
@@ -232,6 +234,22 @@ class ActionKind(ABC, Generic[P]):
         """The typed action as it will be decided on, shown and performed."""
         return render_fields(params, scope, state)
 
+
+class ActionKind(StepKind[P]):
+    """A kind that acts itself."""
+
     @abstractmethod
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         """Do it. Raise :class:`TargetAway` when nothing was done because the target is away."""
+
+
+class SplitKind(StepKind[P]):
+    """A kind that is made of steps: the engine performs it as shards, and no worker is held meanwhile."""
+
+    default_timeout = timedelta(days=7).total_seconds()
+
+    def effect(self, params: P) -> EffectClass:
+        return EffectClass.PURE
+
+
+Kind = ActionKind[Any] | SplitKind[Any]

@@ -5,10 +5,9 @@ import importlib.util
 import inspect
 import pkgutil
 from functools import cache
-from typing import Any
 
 import appliance
-from appliance.actions.contract import ActionKind
+from appliance.actions.contract import ActionKind, Kind, SplitKind
 
 _NOT_KINDS = frozenset({"contract", "registry"})
 
@@ -27,13 +26,13 @@ def _path(package: str) -> list[str]:
 
 
 @cache
-def registry() -> dict[str, ActionKind[Any]]:
+def registry() -> dict[str, Kind]:
     """Every kind by its name in YAML."""
-    found: dict[str, ActionKind[Any]] = {}
+    found: dict[str, Kind] = {}
     for module in _modules():
         for _, member in inspect.getmembers(importlib.import_module(module), inspect.isclass):
             if (
-                issubclass(member, ActionKind)
+                issubclass(member, ActionKind | SplitKind)
                 and member.__module__ == module
                 and not inspect.isabstract(member)
             ):

@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from appliance.actions.contract import ActionKind, EffectClass, Params, StepContext, StepResult
-from appliance.actions.sql_session import Caps, Statement, change, opened, read, translated, whereabouts
+from appliance.actions.sql_rows import Caps
+from appliance.actions.sql_session import Statement, change, opened, read, translated, whereabouts
 from appliance.expressions.fields import TemplateField
 from appliance.lib.jsontypes import JsonObject
 from appliance.safety.secrets import PREFIX, resolve_async
@@ -14,19 +15,15 @@ from appliance.safety.secrets import PREFIX, resolve_async
 _PLACE = re.compile(r"%(?:%|\((\w+)\)s|(.?))", re.DOTALL)
 
 
-class SqlParams(Params):
+class Question(Params):
+    """A statement for a database of one's own, and its values."""
+
     database: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
     """The name of the secret that holds its address: ``postgresql://user:password@host/name``."""
     query: Annotated[str, Field(min_length=1, max_length=20_000)]
     """One statement. ``%(name)s`` stands for a value of ``params``; with ``params``, a percent sign is ``%%``."""
     params: dict[str, TemplateField] = {}
     """The values."""
-    write: bool = False
-    """Whether it may change anything. Without it, the server refuses every change."""
-    max_rows: Annotated[int, Field(ge=1, le=10_000)] = 1000
-    """More rows than that are an error."""
-    max_kib: Annotated[int, Field(ge=1, le=4096)] = 256
-    """As is more than that many KiB of values."""
 
     @field_validator("query")
     @classmethod
@@ -36,7 +33,7 @@ class SqlParams(Params):
         return value
 
     @model_validator(mode="after")
-    def _every_value_has_its_place(self) -> "SqlParams":
+    def _every_value_has_its_place(self) -> "Question":
         if not self.params:
             return self
         wanted: set[str] = set()
@@ -49,6 +46,15 @@ class SqlParams(Params):
             where = "the query" if name in self.params else "params"
             raise ValueError(f"`{name}` is not in {where}")
         return self
+
+
+class SqlParams(Question):
+    write: bool = False
+    """Whether it may change anything. Without it, the server refuses every change."""
+    max_rows: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """More rows than that are an error."""
+    max_kib: Annotated[int, Field(ge=1, le=4096)] = 256
+    """As is more than that many KiB of values."""
 
 
 class SqlAction(ActionKind[SqlParams]):

@@ -1,23 +1,21 @@
 """One statement in another PostgreSQL: read-only by the server's own word, or changed once by its key."""
 
-import json
 import math
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, errors
+from psycopg import AsyncConnection, AsyncServerCursor, errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from appliance.actions.contract import ActionRefused, StepResult, TargetAway
+from appliance.actions.sql_rows import Caps, Rows, names_of, object_of
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.lib.plain import plain
 
 CONNECT_SECONDS = 10
 DONE_TABLE = "millwright_done"
@@ -32,7 +30,8 @@ SELECT pg_postmaster_start_time() AS server, current_database()::text AS databas
 """
 _CLAIM_KEY = f"INSERT INTO {DONE_TABLE} (key) VALUES (%s) ON CONFLICT (key) DO NOTHING RETURNING key"
 _NOT_NOW = ("starting up", "shutting down", "in recovery", "too many", "connection slots")
-_EXACT = 2**53
+PIECE = 100
+"""Rows of one reading of what is streamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +42,6 @@ class Whereabouts:
     database: str
     role: str
     almighty: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Caps:
-    rows: int
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +90,33 @@ async def read(connection: AsyncConnection[Any], statement: Statement) -> JsonVa
     async with connection.transaction():
         await connection.execute("SET TRANSACTION READ ONLY")
         await _limit(connection, statement.seconds)
-        rows = _Rows(statement.caps)
+        rows = Rows(statement.caps)
         async with connection.cursor() as cursor:
             async for row in cursor.stream(statement.text, statement.values):
                 rows.add(cursor.description, row)
         return rows.found
+
+
+@asynccontextmanager
+async def streamed(
+    connection: AsyncConnection[Any], text: str, values: JsonObject | None, seconds: float
+) -> AsyncIterator[AsyncIterator[list[JsonObject]]]:
+    """The rows of one snapshot by the server's cursor, in pieces, however many there are.
+
+    The server refuses every change. ``seconds`` is its time limit for each reading.
+    """
+    async with connection.transaction():
+        await connection.execute("SET TRANSACTION READ ONLY")
+        await _limit(connection, seconds)
+        async with connection.cursor(name="millwright") as cursor:
+            await cursor.execute(text, values)
+            yield _pieces(cursor)
+
+
+async def _pieces(cursor: AsyncServerCursor[Any]) -> AsyncIterator[list[JsonObject]]:
+    while rows := await cursor.fetchmany(PIECE):
+        names = names_of(cursor.description)
+        yield [object_of(names, row) for row in rows]
 
 
 async def change(connection: AsyncConnection[Any], statement: Statement, key: str) -> StepResult:
@@ -116,7 +131,7 @@ async def change(connection: AsyncConnection[Any], statement: Statement, key: st
             return StepResult.ok(row[0] if row else None, done_before=True)
         # Prepared: the server then takes one statement only, and no COMMIT behind it.
         cursor = await connection.execute(statement.text, statement.values, prepare=True)
-        rows = _Rows(statement.caps)
+        rows = Rows(statement.caps)
         if cursor.description:
             async for row in cursor:
                 rows.add(cursor.description, row)
@@ -152,55 +167,15 @@ async def _have_done_table(connection: AsyncConnection[Any]) -> None:
         ) from error
 
 
-class _Rows:
-    """Rows as JSON objects, up to a number and a size."""
-
-    def __init__(self, caps: Caps) -> None:
-        self._caps = caps
-        self._size = 0
-        self.found: list[JsonValue] = []
-
-    def add(self, description: Sequence[Any] | None, row: Sequence[Any]) -> None:
-        names = [column.name for column in description or ()]
-        if len(set(names)) < len(names):
-            double = next(name for name in names if names.count(name) > 1)
-            raise ActionRefused(f"two columns are named {double!r}", hint="give one another name with AS")
-        if len(self.found) >= self._caps.rows:
-            raise ActionRefused(f"more than {self._caps.rows} rows", hint="add LIMIT, or raise max_rows")
-        one: JsonObject = {name: _plain(value) for name, value in zip(names, row, strict=True)}
-        self._size += len(json.dumps(one, ensure_ascii=False).encode("utf-8", "replace"))
-        if self._size > self._caps.size:
-            limit = self._caps.size // 1024
-            raise ActionRefused(f"more than {limit} KiB of rows", hint="ask for less, or raise max_kib")
-        self.found.append(one)
-
-
-def _plain(value: Any) -> JsonValue:
-    """A value of PostgreSQL as JSON. Numbers that JSON's readers would round become text."""
-    if isinstance(value, Decimal):
-        whole = value.is_finite() and value == value.to_integral_value() and abs(value) < _EXACT
-        exact = whole or (value.is_finite() and Decimal(str(float(value))) == value)
-        return (int(value) if whole else float(value)) if exact else str(value)
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, bytes | memoryview):
-        return bytes(value).hex()
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return plain(value)
-
-
 @contextmanager
 def translated(name: str, seconds: float) -> Iterator[None]:
     """The driver's errors as ours: what may work later, and what never will."""
     try:
         yield
     except errors.ReadOnlySqlTransaction as error:
-        raise ActionRefused("this statement changes something", hint="declare it with write: true") from error
+        raise ActionRefused(
+            "this statement changes something", hint="a step of type sql does that, with write: true"
+        ) from error
     except (errors.QueryCanceled, errors.LockNotAvailable) as error:
         raise SqlFailed(f"not done after {seconds:g} s: nothing was changed") from error
     except (errors.SerializationFailure, errors.DeadlockDetected) as error:

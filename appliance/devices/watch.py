@@ -43,10 +43,12 @@ class DeviceWatch:
         self._ask_at = clock.monotonic()
 
     def heard(self, deliveries: Iterable[Delivery]) -> None:
-        """Remember whose messages these are. Kept messages say nothing about now."""
+        """Remember whose messages these are. Kept messages say nothing about now, and who publishes on a further
+        broker under a device's topic is not that device."""
         for delivery in deliveries:
             message = delivery.message
-            owner = None if message.retain else self._owners.of(message.topic)
+            foreign = message.retain or message.broker
+            owner = None if foreign else self._owners.of(message.topic)
             if owner is not None:
                 self._heard[owner] = message.received_at
 

@@ -1,6 +1,7 @@
 """Time as a parameter."""
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -13,6 +14,23 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never jump, from an arbitrary start."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One instant on both clocks: the one that is set and steps, and the one that stands while the box sleeps."""
+
+    wall: datetime
+    monotonic: float
+
+    @classmethod
+    def of(cls, clock: Clock) -> "Moment":
+        return cls(clock.now(), clock.monotonic())
+
+    def within(self, seconds: float, clock: Clock) -> bool:
+        """Whether no more than this has passed since, by either clock."""
+        by_wall = (clock.now() - self.wall).total_seconds()
+        return 0 <= by_wall <= seconds and clock.monotonic() - self.monotonic <= seconds
 
 
 class SystemClock:

@@ -1,11 +1,11 @@
 """The rules of runs: states, what may follow what, and what a crash makes of a step in flight."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from appliance.actions.contract import EffectClass
+from appliance.lib.clock import Moment
 
 RECOVERY_LIMIT = 5
 """Recoveries without a finished step in between before a run is parked as poisoned (P10)."""
@@ -80,12 +80,15 @@ def recovery_of(effect: EffectClass) -> Recovery:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write a run: one owner, one epoch (the fencing token), until a time."""
+    """The right to write a run: one owner, and one epoch (the fencing token).
+
+    ``claimed`` is when the claim was sent: so long ago, at most, the database said that the run is ours.
+    """
 
     run_id: UUID
     owner: str
     epoch: int
-    until: datetime
+    claimed: Moment
     shard_of: "ShardOf | None" = None
 
 

@@ -11,12 +11,12 @@ from uuid import UUID
 from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
-from appliance.lib.clock import Clock
+from appliance.lib.clock import Clock, Moment
 from appliance.lib.crashpoints import reach
 from appliance.runs.domain import Lease
 from appliance.runs.ledger import Ledger
 from appliance.runs.performer import Performer
-from appliance.runs.rows import LEASE, LeaseLost, RunRow
+from appliance.runs.rows import LeaseLost, RunRow
 from appliance.safety.allstop import Level, current_async
 
 log = logging.getLogger(__name__)
@@ -100,10 +100,11 @@ class Executor:
 
     async def _run(self, run_id: UUID) -> None:
         try:
+            asked = Moment.of(self._clock)
             row = await self._ledger.claim(run_id)
             if row is not None:
                 reach("worker.after_claim")
-                await self._perform(row)
+                await self._perform(row, asked)
         except LeaseLost as lost:
             log.warning("%s", lost)
         except (DatabaseError, PoolTimeout, OSError) as error:
@@ -115,6 +116,7 @@ class Executor:
             log.exception("run %s left to recovery", run_id)
         finally:
             self._active.pop(run_id, None)
+            self._ledger.releasing.discard(run_id)
             if run_id in self._again:
                 self._again.discard(run_id)
                 self.attend(run_id)
@@ -123,9 +125,8 @@ class Executor:
                 self._left_over = False
                 self._sweeping = asyncio.create_task(self._once(self._sweep))
 
-    async def _perform(self, row: RunRow) -> None:
-        until = self._clock.now() + LEASE
-        lease = Lease(row.id, self._ledger.owner, row.epoch, until, row.shard_of)
+    async def _perform(self, row: RunRow, claimed: Moment) -> None:
+        lease = Lease(row.id, self._ledger.owner, row.epoch, claimed, row.shard_of)
         active = self._active[row.id]
         active.lease = lease
         work = asyncio.create_task(self._performer.perform(row, lease))
@@ -148,7 +149,7 @@ class Executor:
             return
         still = await self._ledger.renew([a.lease for a in held.values() if a.lease])
         for run_id, active in held.items():
-            if self._active.get(run_id) is not active:
+            if self._active.get(run_id) is not active or run_id in self._ledger.releasing:
                 continue
             if run_id not in still:
                 log.warning("run %s: lease lost, its work is stopped", run_id)

@@ -5,11 +5,9 @@ from datetime import datetime
 from appliance.actions.contract import EffectClass
 from appliance.audit.services import AuditEntry
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.runs.ceiling import ceiling_of
 from appliance.runs.domain import StepState
 from appliance.runs.plan import Next
 from appliance.runs.rows import StepWrite
-from appliance.runs.walk import Walk
 from appliance.safety.gate import Action, Verdict
 
 
@@ -18,21 +16,6 @@ def _command(verdict: Verdict, *, short: bool = False) -> JsonObject:
     if verdict.command is None:
         return {}
     return {"command": verdict.command.in_short() if short else verdict.command.as_json()}
-
-
-def action_of(walk: Walk, following: Next, effect: EffectClass, arguments: JsonObject) -> Action:
-    spec, row = following.spec, walk.row
-    return Action(
-        kind=spec.type,
-        effect=effect.value,
-        arguments=arguments,
-        principal=row.principal,
-        ceiling=ceiling_of(walk.definition, row.inputs).value,
-        run_id=row.id,
-        step_id=spec.id,
-        origin=row.origin,
-        task=walk.definition.name,
-    )
 
 
 def intent_of(

@@ -34,6 +34,8 @@ class Ledger:
         self.owner = owner
         self.on_queued: Callable[[Sequence[UUID]], None] = lambda run_ids: None
         """Told after a commit which runs it queued: the executor may take them up at once."""
+        self.releasing: set[UUID] = set()
+        """Runs that are being given up, until the executor has let go of them: no lease of theirs is missed."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
@@ -88,6 +90,7 @@ class Ledger:
 
     async def release(self, lease: Lease, task: str, wanted: Release) -> RunState:
         """Write the last rows and give the run up; gives the state that it is in now. Raises LeaseLost."""
+        self.releasing.add(lease.run_id)
         reach("worker.before_release")
         released = await self._end_at_once(lease, task, wanted)
         if released is None:

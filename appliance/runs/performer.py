@@ -10,6 +10,7 @@ from typing import Any
 from appliance.actions.contract import (
     EffectClass,
     Services,
+    SplitKind,
     Status,
     StepContext,
     StepResult,
@@ -17,7 +18,7 @@ from appliance.actions.contract import (
 )
 from appliance.actions.registry import registry
 from appliance.expressions import truth
-from appliance.lib.clock import Clock
+from appliance.lib.clock import Clock, Moment
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
@@ -35,18 +36,20 @@ from appliance.runs.plan import (
 )
 from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
-from appliance.runs.rows import RunRow
+from appliance.runs.rows import LeaseLost, RunRow
 from appliance.runs.settling import AT_ONCE, Settler
 from appliance.runs.shards.body import bring, own_definition
-from appliance.runs.shards.splitter import Splitter, kept_input
+from appliance.runs.shards.joining import kept_input
+from appliance.runs.shards.splitter import Splitter
 from appliance.runs.walk import Pause, Walk
 from appliance.safety.gate import Decision, Gate
 from appliance.safety.understood import Understood
 from appliance.tasks.definition import TaskDefinition
-from appliance.tasks.definition.bodies import BODY_KEYS
 from appliance.tasks.matching import event_scope
 
 PLANT_STATE_EVERY = 2.0
+PROOF_HOLDS = 1.0
+"""Seconds for which a worker acts on what the database last said of its lease; after that it asks again."""
 
 
 class Performer:
@@ -87,6 +90,7 @@ class Performer:
             definition,
             replay(definition, rows),
             event_scope(definition, row.inputs, row.created_at),
+            lease.claimed,
         )
         if went_before:
             walk.checkpointed = await self._checkpoints.steps_with(row.id)
@@ -183,9 +187,10 @@ class Performer:
         context = self._context(walk, following, now, timeout, kind.default_ok_exit(spec.params))
         context = replace(context, command=command)
         context, saved = await with_checkpoints(self._checkpoints, walk, following, context)
+        await self._still_ours(walk)
         try:
             async with asyncio.timeout(timeout + 10):
-                if spec.type in BODY_KEYS:
+                if isinstance(kind, SplitKind):
                     result = await self._splitter.perform(walk, following, arguments)
                 else:
                     result = await kind.perform(arguments, context)
@@ -202,6 +207,19 @@ class Performer:
             self._on_ended(str(row.id), spec.id)
         reach("worker.after_effect")
         return await self._settler.settle(walk, following, now, effect, arguments, result)
+
+    async def _still_ours(self, walk: Walk) -> None:
+        """Stop before the effect where this process stood still and another took the run (P4). Raises LeaseLost.
+
+        Nothing is asked where the last write just said so. A lease is not trusted up to its end: a step of
+        the database's clock, or a new worker in this one's place, ends it before.
+        """
+        if walk.proven.within(PROOF_HOLDS, self._clock):
+            return
+        asked = Moment.of(self._clock)
+        if not await self._ledger.renew([walk.lease]):
+            raise LeaseLost(f"run {walk.row.id} is held by another worker")
+        walk.proven = asked
 
     def _context(
         self, walk: Walk, following: Next, now: datetime, timeout: float, ok_exit: tuple[int, ...]

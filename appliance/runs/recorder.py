@@ -6,10 +6,10 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from appliance.actions.contract import EffectClass, Status, StepResult
-from appliance.audit.services import AuditEntry
+from appliance.actions.contract import ActionRefused, EffectClass, Status, StepResult, TargetAway
+from appliance.audit.services import AuditEntry, append_async
 from appliance.cache import services as cache
-from appliance.lib.clock import Clock
+from appliance.lib.clock import Clock, Moment
 from appliance.lib.crashpoints import reach
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain
@@ -17,7 +17,7 @@ from appliance.outbox.services import enqueue
 from appliance.runs import approving, sql
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
 from appliance.runs.ending import ending_of
-from appliance.runs.intents import action_of, asking_of, intent_of, record_of, refusal_of, with_gate
+from appliance.runs.intents import asking_of, intent_of, record_of, refusal_of, with_gate
 from appliance.runs.ledger import Ledger
 from appliance.runs.lending import lent
 from appliance.runs.plan import Ambiguous, Next, StepRow
@@ -26,6 +26,7 @@ from appliance.runs.rows import StepWrite, as_row
 from appliance.runs.steps import write_steps
 from appliance.runs.walk import Pause, Walk
 from appliance.safety.gate import Action, Decision, Gate, Look, Verdict
+from appliance.tasks.definition import StepSpec
 
 _DEFERRABLE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
 
@@ -55,7 +56,7 @@ class Recorder:
         Decided on what was seen last, and written only where that is still so: a stop engaged, or a policy applied,
         a moment ago counts. Where the gate asks, ``ask`` goes on with the states that the approval depends on.
         """
-        action = action_of(walk, following, effect, arguments)
+        action = walk.action(following.spec, following.spec.type, effect, arguments)
         look, fresh = walk.look, False
         while True:
             if look is None:
@@ -68,10 +69,13 @@ class Recorder:
             elif verdict.outcome is Decision.DENY:
                 entries.append(refusal_of(action, verdict, following.attempt, now))
             written = fresh and not (writes or entries)
+            asked = Moment.of(self._clock)
             if writes or entries:
                 written, _ = await self._ledger.write(walk.lease, action, look, writes, entries)
             if written:
                 walk.look, walk.pending = look, []
+                if writes or entries:
+                    walk.proven = asked
                 walk.decided[following.spec.id] = verdict.rule
                 return verdict
             look = None
@@ -89,7 +93,7 @@ class Recorder:
 
         The gate is asked once more, in the transaction that commits what follows.
         """
-        action = action_of(walk, following, effect, arguments)
+        action = walk.action(following.spec, following.spec.type, effect, arguments)
         async with self._ledger.transaction() as connection:
             verdict = await self._gate.pass_(connection, action)
             records: tuple[AuditEntry, ...] = ()
@@ -113,6 +117,28 @@ class Recorder:
     async def _look(self, action: Action) -> Look:
         async with lent(self._ledger.pool) as connection:
             return await self._gate.look(connection, action)
+
+    async def permit(
+        self, walk: Walk, spec: StepSpec, kind: str, effect: EffectClass, arguments: JsonObject
+    ) -> None:
+        """Pass the gate for what a step does beside its own kind. Raises ActionRefused, TargetAway while held.
+
+        Nobody can be asked about it: an approval is for the step itself.
+        """
+        action = walk.action(spec, kind, effect, arguments)
+        async with self._ledger.transaction() as connection:
+            verdict = await self._gate.pass_(connection, action)
+            if verdict.outcome in (Decision.DENY, Decision.ASK):
+                await append_async(connection, [refusal_of(action, verdict, 1, self._clock.now())])
+        if verdict.outcome is Decision.HOLD:
+            raise TargetAway(verdict.reason)
+        if verdict.outcome is Decision.ASK:
+            raise ActionRefused(
+                f"refused: a query inside {spec.type} cannot be asked about: {verdict.reason}",
+                hint="ask with a step of type sql, and give its output as items",
+            )
+        if verdict.outcome is Decision.DENY:
+            raise ActionRefused(f"refused: {verdict.reason}")
 
     async def record(
         self,
@@ -176,7 +202,11 @@ class Recorder:
     ) -> None:
         """Write these rows, after the results that were kept back for this transaction."""
         waiting, walk.pending = walk.pending, []
-        await write_steps(connection, walk.lease, walk.definition.name, [*waiting, *writes], audit)
+        asked = Moment.of(self._clock)
+        rows = [*waiting, *writes]
+        await write_steps(connection, walk.lease, walk.definition.name, rows, audit)
+        if rows:
+            walk.proven = asked
 
     async def finish(self, walk: Walk) -> None:
         """Nothing is left to do: the run succeeded, failed, or is undone."""

@@ -3,12 +3,15 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from appliance.actions.contract import EffectClass
+from appliance.lib.clock import Moment
 from appliance.lib.jsontypes import JsonObject
+from appliance.runs.ceiling import ceiling_of
 from appliance.runs.domain import Lease, Waiting
 from appliance.runs.plan import Progress
 from appliance.runs.rows import RunRow, StepWrite
-from appliance.safety.gate import Look
-from appliance.tasks.definition import TaskDefinition
+from appliance.safety.gate import Action, Look
+from appliance.tasks.definition import StepSpec, TaskDefinition
 
 
 @dataclass(slots=True)
@@ -20,6 +23,8 @@ class Walk:
     definition: TaskDefinition
     progress: Progress
     base: JsonObject
+    proven: Moment
+    """When it was asked last whether the lease still holds the run, and it did."""
     recorded: int = 0
     checkpointed: set[str] = field(default_factory=set)
     """The steps of which a checkpoint is kept."""
@@ -31,6 +36,20 @@ class Walk:
     """What the gate saw last; a decision on it holds only where it is still so when the intent is written."""
     asked_until: datetime | None = None
     """When the approval expires that its step waits for."""
+
+    def action(self, spec: StepSpec, kind: str, effect: EffectClass, arguments: JsonObject) -> Action:
+        """What the gate decides on for this step."""
+        return Action(
+            kind=kind,
+            effect=effect.value,
+            arguments=arguments,
+            principal=self.row.principal,
+            ceiling=ceiling_of(self.definition, self.row.inputs).value,
+            run_id=self.row.id,
+            step_id=spec.id,
+            origin=self.row.origin,
+            task=self.definition.name,
+        )
 
 
 @dataclass(frozen=True, slots=True)

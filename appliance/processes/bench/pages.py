@@ -1,6 +1,8 @@
 """How long each page takes on a box with a month of history, through the real web process."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,16 +75,11 @@ class Timed:
 def pages(box: Box, size: Size | None = None) -> list[Row]:
     """Fill the box, ask for every page, and give the slowest page's p95 and that of all answers together."""
     fill(box, size or Size())
-    session = _log_in(box)
     everything: list[float] = []
     found: list[Timed] = []
-    host, port = box.config.http_listen
-    cookies = {"millwright_session": session}
-    with httpx.Client(
-        base_url=f"http://{host}:{port}", cookies=cookies, timeout=60, trust_env=False
-    ) as client:
+    with visitor(box) as client:
         for path in _paths(client, _values(box)):
-            times = [_ask(client, path) for _ in range(TIMES)]
+            times = [ask(client, path) for _ in range(TIMES)]
             everything += times
             found.append(Timed(path, percentile(times, 0.95), max(times)))
     for one in sorted(found, key=lambda timed: -timed.p95):
@@ -95,10 +92,22 @@ def pages(box: Box, size: Size | None = None) -> list[Row]:
     ]
 
 
+@contextmanager
+def visitor(box: Box) -> Iterator[httpx.Client]:
+    """Somebody who is logged in and may see everything."""
+    host, port = box.config.http_listen
+    cookies = {"millwright_session": _log_in(box)}
+    with httpx.Client(
+        base_url=f"http://{host}:{port}", cookies=cookies, timeout=60, trust_env=False
+    ) as client:
+        yield client
+
+
 def _log_in(box: Box) -> str:
     password = Path(box.home.parent) / "bench.password"
-    password.write_text("hammer-and-anvil-7\n")
-    box.manage("users", "add", PERSON, "--role", "admin", "--password-file", str(password))
+    if not password.exists():
+        password.write_text("hammer-and-anvil-7\n")
+        box.manage("users", "add", PERSON, "--role", "admin", "--password-file", str(password))
     said = box.manage("shell", "-v", "0", "-c", SESSION)
     return said.split("session ")[1].split()[0]
 
@@ -150,7 +159,7 @@ _ANY = {
 _NO_PAGE = (httpx.codes.METHOD_NOT_ALLOWED, httpx.codes.FOUND)
 
 
-def _ask(client: httpx.Client, path: str) -> float:
+def ask(client: httpx.Client, path: str) -> float:
     """Milliseconds until the answer was whole."""
     began = time.perf_counter()
     answer = client.get(path)

@@ -17,6 +17,7 @@ from appliance.processes.bench.policy import policy
 from appliance.processes.bench.ramp import highest
 from appliance.processes.bench.rows import Row
 from appliance.processes.bench.scale import scale
+from appliance.processes.bench.shards import shards
 from appliance.processes.bench.soak import soak
 from appliance.processes.bench.subscriptions import tasks
 from appliance.processes.bench.waiting import waiting
@@ -123,6 +124,7 @@ SUITE: dict[str, Measurement] = {
     "tasks": Measurement(tasks),
     "power_safe_event": Measurement(power_safe_event),
     "power_safe_reflex": Measurement(power_safe_reflex),
+    "shards": Measurement(shards),
     "pages": Measurement(pages),  # last: it leaves a month of history behind
     "soak": Measurement(soak, only_named=True),
     "history": Measurement(history, only_named=True),

@@ -1,21 +1,13 @@
 """``foreach``: the same steps for every item, each item a shard of its own that any worker may take."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from appliance.actions.contract import (
-    ActionKind,
-    EffectClass,
-    Params,
-    StateReader,
-    StepContext,
-    StepResult,
-    render_fields,
-)
+from appliance.actions.contract import Params, SplitKind, StateReader, render_fields
+from appliance.actions.sql import Question
 from appliance.expressions import Tree
 from appliance.expressions.fields import TemplateField, TextField, TreeField
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -23,7 +15,7 @@ from appliance.tasks.definition.bodies import BodyField
 from appliance.tasks.definition.joining import ALL, Join, JoinField
 
 MOST_AT_ONCE = 64
-_SOURCES = ("items", "range", "lines")
+_SOURCES = ("items", "range", "lines", "query")
 
 
 class Collect(StrEnum):
@@ -51,6 +43,8 @@ class ForeachParams(Params):
     """Whole numbers instead: `{from: 1, to: 100}`, with `step:` where it is not 1."""
     lines: TextField | None = None
     """The lines of a file instead: an absolute path that a command of this task may read."""
+    query: Question | None = None
+    """The rows of a database instead; an item is a mapping of a row's columns."""
     actions: BodyField
     """What is done for each item; sees `item` and `index` (from 0)."""
     parallelism: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = 8
@@ -65,19 +59,13 @@ class ForeachParams(Params):
     @model_validator(mode="after")
     def _one_source(self) -> "ForeachParams":
         if len(self.model_fields_set & set(_SOURCES)) != 1:
-            raise ValueError("give one of items:, range: and lines:")
+            raise ValueError("give one of items:, range:, lines: and query:")
         return self
 
 
-class ForeachAction(ActionKind[ForeachParams]):
-    """Made of steps: the engine performs it (appliance.runs.shards), no worker is held meanwhile."""
-
+class ForeachAction(SplitKind[ForeachParams]):
     name = "foreach"
     params = ForeachParams
-    default_timeout = timedelta(days=7).total_seconds()
-
-    def effect(self, params: ForeachParams) -> EffectClass:
-        return EffectClass.PURE
 
     def arguments(
         self, params: ForeachParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
@@ -88,11 +76,10 @@ class ForeachAction(ActionKind[ForeachParams]):
             return {"range": render_fields(params.range, scope, state), **said}
         if params.lines is not None:
             return {"lines": params.lines.render(scope, state=state), **said}
+        if params.query is not None:
+            return {"query": render_fields(params.query, scope, state), **said}
         items = params.items.render(scope, state=state)
         return {"items": len(items) if isinstance(items, list) else str(type(items).__name__), **said}
-
-    async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
-        raise NotImplementedError("performed by appliance.runs.shards.splitter")
 
 
 def written(join: Join) -> JsonValue:

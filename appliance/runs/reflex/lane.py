@@ -10,7 +10,14 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from appliance.actions.contract import Services, StateReader, StepContext, StepResult, TargetAway
+from appliance.actions.contract import (
+    ActionKind,
+    Services,
+    StateReader,
+    StepContext,
+    StepResult,
+    TargetAway,
+)
 from appliance.actions.registry import registry
 from appliance.bus.last import LastValues
 from appliance.lib.clock import Clock
@@ -179,6 +186,7 @@ class ReflexLane:
     async def _perform(self, flight: Flight, intent: Intent) -> StepResult:
         spec, run = intent.following.spec, flight.run
         kind = registry()[spec.type]
+        assert isinstance(kind, ActionKind), "what is made of steps is not instant"
         chain = run.inputs.get("chain")
         context = StepContext(
             run_id=run.id,

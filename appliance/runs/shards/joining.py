@@ -1,5 +1,6 @@
-"""What a step gives when its shards are done."""
+"""What a step gives while its shards are under way, and when they are done."""
 
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -8,14 +9,33 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.actions.contract import Status, StepResult
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.actions.foreach import Collect, ForeachParams
+from appliance.runs.domain import Waiting
+from appliance.runs.plan import Next
 from appliance.runs.shards import sql
 from appliance.runs.shards.split import Split, shard_id
 from appliance.tasks.definition import StepSpec
+from appliance.tasks.definition.bodies import BODY_KEYS
 from appliance.tasks.definition.joining import Join, JoinPolicy
 
 MOST_OUTPUTS = 1000
 MOST_OUTPUT_BYTES = 64 * 1024
 NOTHING = "there was nothing to do: no items"
+
+
+def waiting(arguments: JsonObject, wake_at: datetime | None) -> StepResult:
+    """The step waits for its shards; what it was given is kept for when it goes on."""
+    return StepResult(
+        Status.WAITING,
+        wake_at=wake_at,
+        waiting_for=Waiting.SHARDS.value,
+        checkpoint={"input": arguments},
+    )
+
+
+def kept_input(following: Next) -> JsonObject | None:
+    """What a split step was given when it began: its expressions are not computed again when it goes on."""
+    kept = (following.resumed_from or {}).get("input") if following.spec.type in BODY_KEYS else None
+    return kept if isinstance(kept, dict) else None
 
 
 def impossible(join: Join, count: int) -> StepResult | None:
@@ -37,7 +57,7 @@ async def result_of(
     first = f"; first {split.reason}" if split.reason else ""
     if split.outcome != "succeeded":
         return StepResult.failed(_failure(split, missed) + first, retryable=False, **detail)
-    output, note = await _collected(pool, split, spec)
+    output, note = await _collected(pool, split, spec) if split.total else ([], NOTHING)
     if note:
         detail["note"] = note
     tolerated = f"{split.failed} of {split.total} failed{first}" if split.failed else ""

@@ -39,7 +39,7 @@ def list_source(value: JsonValue) -> JsonObject:
             f"items: gave {_kind(value)}, not a list", hint="a list, or an expression that gives one"
         )
     check_count(len(value))
-    size = _size(value)
+    size = size_of(value)
     kept = plain(value) if size <= KEPT_LIST else None
     return {"kind": "items", "count": len(value), "digest": digest_of(value), "list": kept, "bytes": size}
 
@@ -103,7 +103,7 @@ def _cut(items: list[JsonValue], start: int) -> Iterator[list[JsonValue]]:
     size = 0
     for item in items[start:]:
         taken.append(item)
-        size += _size(item)
+        size += size_of(item)
         if len(taken) == BATCH or size > BATCH_BYTES:
             yield taken
             taken, size = [], 0
@@ -111,14 +111,14 @@ def _cut(items: list[JsonValue], start: int) -> Iterator[list[JsonValue]]:
         yield taken
 
 
-def _size(value: JsonValue) -> int:
+def size_of(value: JsonValue) -> int:
     """About how many bytes of JSON."""
     if isinstance(value, str):
         return len(value) + 2
     if isinstance(value, list):
-        return sum(map(_size, value)) + len(value) + 2
+        return sum(map(size_of, value)) + len(value) + 2
     if isinstance(value, dict):
-        return sum(len(key) + 4 + _size(part) for key, part in value.items()) + 2
+        return sum(len(key) + 4 + size_of(part) for key, part in value.items()) + 2
     return 8
 
 

@@ -4,7 +4,8 @@ Expanding can stop anywhere and go on: each shard's identifier is computed, and 
 it came. No shard has its turn before all are there.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,14 +14,14 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from appliance.actions.contract import EffectClass, Services, Status, StepResult
+from appliance.actions.contract import EffectClass, Services, StepResult
 from appliance.lib.clock import Clock
 from appliance.lib.digest import canonical_json
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain, plain_object
 from appliance.runs.actions.foreach import ForeachParams
 from appliance.runs.actions.parallel import ParallelParams
-from appliance.runs.domain import StepState, Waiting
+from appliance.runs.domain import StepState
 from appliance.runs.ledger import Ledger
 from appliance.runs.plan import Next, Phase
 from appliance.runs.recorder import Recorder
@@ -28,8 +29,9 @@ from appliance.runs.renderer import Renderer
 from appliance.runs.rows import LeaseLost
 from appliance.runs.shards import counting, sql
 from appliance.runs.shards.body import context_of
-from appliance.runs.shards.joining import impossible, result_of
+from appliance.runs.shards.joining import impossible, result_of, waiting
 from appliance.runs.shards.lines import line_batches, line_source
+from appliance.runs.shards.rows import row_batches, row_source
 from appliance.runs.shards.sources import (
     Batch,
     NoShards,
@@ -42,7 +44,6 @@ from appliance.runs.shards.sources import (
 )
 from appliance.runs.shards.split import Split, shard_id, split_id
 from appliance.runs.walk import Walk
-from appliance.tasks.definition.bodies import BODY_KEYS
 from appliance.tasks.definition.joining import Join, JoinPolicy
 
 
@@ -95,11 +96,11 @@ class Splitter:
     ) -> Split | StepResult:
         spec, now = following.spec, self._clock.now()
         scope = await self._renderer.scope(walk, spec)
-        source = await self._source(following, arguments, scope)
+        source = await self._source(walk, following, arguments, scope)
         params = spec.params
         assert isinstance(params, ForeachParams | ParallelParams)
         count = int(str(source["count"]))
-        early = impossible(params.join, count)
+        early = None if source["kind"] == "rows" else impossible(params.join, count)
         if early is not None:
             return early
         context = plain_object(context_of(walk.definition, spec, walk.row.inputs, scope))
@@ -129,7 +130,9 @@ class Splitter:
         assert split is not None, "it was inserted, or was there"
         return split
 
-    async def _source(self, following: Next, arguments: JsonObject, scope: dict[str, Any]) -> JsonObject:
+    async def _source(
+        self, walk: Walk, following: Next, arguments: JsonObject, scope: dict[str, Any]
+    ) -> JsonObject:
         params = following.spec.params
         if isinstance(params, ParallelParams):
             return branch_source(list(params.branches))
@@ -137,6 +140,9 @@ class Splitter:
         given = arguments.get("range")
         if isinstance(given, dict):
             return range_source(given["start"], given["to"], given["step"])
+        if isinstance(query := arguments.get("query"), dict):
+            await self._recorder.permit(walk, following.spec, "sql", EffectClass.PURE, query)
+            return row_source(query)
         if "lines" in arguments:
             return await line_source(arguments["lines"], self._services)
         return list_source(await self._items(params, scope))
@@ -150,10 +156,14 @@ class Splitter:
     async def _expand(self, walk: Walk, following: Next, split: Split) -> Split:
         """Insert what is missing, then give the first shards their turn. Raises NoShards and LeaseLost."""
         done = split.expanded
-        async for batch in self._batches(walk, following, split):
-            if not await self._add(walk, split, batch, done):
-                break
-            done += len(batch.items)
+        if split.source["kind"] == "rows" and done:
+            await self._start_over(walk, split)
+            done = 0
+        async with aclosing(self._batches(walk, following, split)) as found:
+            async for batch in found:
+                if not await self._add(walk, split, batch, done):
+                    break
+                done += len(batch.items)
         async with self._ledger.transaction() as connection:
             await self._fence(connection, walk)
             await connection.execute(sql.COMPLETE, {"id": split.id})
@@ -161,7 +171,19 @@ class Splitter:
         self._ledger.on_queued(queued)
         return complete
 
-    async def _batches(self, walk: Walk, following: Next, split: Split) -> AsyncIterator[Batch]:
+    async def _start_over(self, walk: Walk, split: Split) -> None:
+        """What a query gives now is another snapshot: none of the first one's rows has had its turn."""
+        async with self._ledger.transaction() as connection:
+            await self._fence(connection, walk)
+            await connection.execute(sql.START_OVER, {"id": split.id})
+
+    async def _batches(self, walk: Walk, following: Next, split: Split) -> AsyncGenerator[Batch, None]:
+        if split.source["kind"] == "rows":
+            context = len(canonical_json(split.context))
+            async with aclosing(row_batches(split.source, context, self._ledger.pool)) as found:
+                async for batch in found:
+                    yield batch
+            return
         if split.source["kind"] == "lines":
             async for batch in line_batches(split.source, self._services):
                 yield batch
@@ -219,22 +241,6 @@ async def fetch(connection: AsyncConnection[Any], query: Any, values: dict[str, 
     await cursor.execute(query, values)
     row = await cursor.fetchone()
     return Split.of(row) if row else None
-
-
-def waiting(arguments: JsonObject, wake_at: datetime | None) -> StepResult:
-    """The step waits for its shards; what it was given is kept for when it goes on."""
-    return StepResult(
-        Status.WAITING,
-        wake_at=wake_at,
-        waiting_for=Waiting.SHARDS.value,
-        checkpoint={"input": arguments},
-    )
-
-
-def kept_input(following: Next) -> JsonObject | None:
-    """What a split step was given when it began: its expressions are not computed again when it goes on."""
-    kept = (following.resumed_from or {}).get("input") if following.spec.type in BODY_KEYS else None
-    return kept if isinstance(kept, dict) else None
 
 
 def _join(join: Join) -> dict[str, Any]:

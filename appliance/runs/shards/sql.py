@@ -101,6 +101,11 @@ UPDATE runs_split SET expanded = %(expanded)s, bytes = %(bytes)s, source = %(sou
 WHERE id = %(id)s AND total IS NULL AND outcome = '' RETURNING id
 """
 
+START_OVER = """
+WITH gone AS (DELETE FROM runs_run WHERE split_id = %(id)s)
+UPDATE runs_split SET expanded = 0 WHERE id = %(id)s AND total IS NULL AND outcome = ''
+"""
+
 COMPLETE = "UPDATE runs_split SET total = expanded WHERE id = %(id)s AND total IS NULL"
 
 # Under the lock of the run, in one statement: what ended and was not counted yet is counted, the outcome is

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from appliance.actions.contract import ActionKind
+from appliance.actions.contract import Kind
 from appliance.actions.registry import registry
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.located.issues import Issue, issues_of, suggestion_or_list
@@ -246,7 +246,7 @@ class _Builder:
                 specs.append(spec.model_copy(update={"undoes": step_id}))
         return tuple(specs)
 
-    def _kind(self, path: Path, value: JsonObject) -> ActionKind[Any] | None:
+    def _kind(self, path: Path, value: JsonObject) -> Kind | None:
         if "type" not in value:
             self.add(path, "`type` is missing", expected=f"one of {', '.join(sorted(registry()))}")
             return None
@@ -272,7 +272,7 @@ class _Builder:
             ]
             return None
 
-    def _params(self, path: Path, value: JsonObject, kind: ActionKind[Any]) -> Any:
+    def _params(self, path: Path, value: JsonObject, kind: Kind) -> Any:
         own = {k: v for k, v in value.items() if k not in COMMON_KEYS | words.LATER_STEP_KEYS}
         try:
             return kind.params.model_validate(own)

@@ -90,7 +90,7 @@ LATER_TRIGGERS = frozenset({"chat"})
 LATER_TRIGGER_KEYS: frozenset[str] = frozenset()
 LATER_TASK_KEYS: frozenset[str] = frozenset()
 LATER_STEP_KEYS = frozenset({"sandbox"})
-LATER_PARAMS = {"foreach": frozenset({"query"})}
+LATER_PARAMS: dict[str, frozenset[str]] = {}
 LATER_VALUES: frozenset[tuple[str, str]] = frozenset()
 
 NOT_YET = "is known, but not in this version"

@@ -11,6 +11,7 @@ from appliance.bridges.telegram.bridge import TelegramBridge
 from appliance.bridges.webchat.bridge import WebchatBridge
 from appliance.lib.jsontypes import JsonObject
 from tests.chat_desk import Pool, context, idle_pool, open_pool
+from tests.database import emptied
 from tests.telegram_standin import TOKEN, TelegramStandin
 
 
@@ -76,7 +77,7 @@ async def member(request: pytest.FixtureRequest, django_db_setup: None) -> Async
         return
     async with open_pool() as pool:
         async with pool.connection() as connection:
-            await connection.execute("TRUNCATE bridges_message, events_event")
+            await connection.execute(emptied("bridges_message", "events_event"))
         made = _member_of_table(request.param, pool)
         yield made
         await made.bridge.stop()

@@ -21,7 +21,7 @@ from appliance.devices.watch import DeviceWatch
 from appliance.lib.clock import ManualClock, SystemClock
 from appliance.lib.config import Config
 from tests.brokers import Nats
-from tests.database import address
+from tests.database import address, emptied
 from tests.wait import wait_for_async
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
@@ -56,8 +56,10 @@ class Yard:
             self.clock.advance(timedelta(seconds=every))
             await watch.tick()
 
-    def say(self, watch: DeviceWatch, topic: str = "devices/press/temp", *, retain: bool = False) -> None:
-        watch.heard([Heard(Message(topic, b"1", 1, retain, False, 1, self.clock.now()))])
+    def say(
+        self, watch: DeviceWatch, topic: str = "devices/press/temp", *, retain: bool = False, broker: str = ""
+    ) -> None:
+        watch.heard([Heard(Message(topic, b"1", 1, retain, False, 1, self.clock.now(), broker))])
 
     async def told(self) -> list[tuple[str, str]]:
         async with self.pool.connection() as connection:
@@ -80,7 +82,7 @@ class Yard:
 async def yard(transactional_db: None) -> AsyncIterator[Yard]:
     async with Pool(address(), min_size=1, max_size=3, kwargs={"autocommit": True}, open=False) as pool:
         async with pool.connection() as connection:
-            await connection.execute("TRUNCATE events_event, devices_presence, devices_device")
+            await connection.execute(emptied("events_event", "devices_presence", "devices_device"))
             await connection.execute(
                 "INSERT INTO devices_device (name, username, password_hash, publish, subscribe, silence_seconds,"
                 " created_at, created_by) VALUES ('press', 'press', '', '[\"devices/press/#\"]', '[]', 60, now(), '')"
@@ -158,6 +160,7 @@ async def test_kept_messages_and_strangers_topics_say_nothing(yard: Yard) -> Non
     yard.say(watch, retain=True)
     yard.say(watch, "devices/stranger/x")
     yard.say(watch, "plant/line1/x")
+    yard.say(watch, broker="another")
     await yard.ticks(watch)
     assert await yard.told() == []
 

@@ -19,9 +19,11 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import OutboxItem, Pace, Parcel, Receipt
 from appliance.outbox.sender import Sender
 from appliance.outbox.services import enqueue
-from tests.database import address
+from tests.database import address, emptied
 
-EMPTY = "TRUNCATE outbox_item, events_event, outbox_outboxtarget, outbox_networktarget, outbox_networkfacts"
+EMPTIED = emptied(
+    "outbox_item", "events_event", "outbox_outboxtarget", "outbox_networktarget", "outbox_networkfacts"
+)
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
 
@@ -122,7 +124,7 @@ class Desk:
 @pytest.fixture
 def clean(transactional_db: None) -> None:
     with django_connection.cursor() as cursor:
-        cursor.execute(EMPTY)
+        cursor.execute(EMPTIED)
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ async def pool(django_db_setup: None) -> AsyncIterator[Pool]:
         address(), min_size=1, max_size=6, kwargs={"autocommit": True}, open=False
     ) as opened:
         async with opened.connection() as connection:
-            await connection.execute(EMPTY)
+            await connection.execute(EMPTIED)
         yield opened
 
 

@@ -16,7 +16,7 @@ from appliance.lib.config import read_config
 from appliance.processes.part_checks import PartState, spawner_state
 from appliance.processes.part_watch import STOPPED, PartWatch
 from appliance.processes.signs import sign
-from tests.database import address
+from tests.database import address, emptied
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
@@ -66,7 +66,7 @@ class Parts:
 async def parts(transactional_db: None) -> AsyncIterator[Parts]:
     async with Breakable(address(), min_size=1, max_size=3, kwargs={"autocommit": True}, open=False) as pool:
         async with pool.connection() as connection:
-            await connection.execute("TRUNCATE events_event, processes_partedge, processes_partbeat")
+            await connection.execute(emptied("events_event", "processes_partedge", "processes_partbeat"))
         yield Parts(pool, ManualClock(SystemClock().now()))
 
 

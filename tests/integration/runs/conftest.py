@@ -1,12 +1,13 @@
 """The engine on the real database: ledger, gate, outbox and executor are the product's; only the world is played."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection as django_connection
@@ -30,14 +31,16 @@ from appliance.safety.gate import Gate
 from appliance.sandbox.docker.client import Where
 from appliance.sandbox.ports import Captured, Job, Outcome, Usage
 from appliance.tasks.services import apply_text
-from tests.database import address
+from tests.database import address, emptied
+from tests.integration.runs.shop import PASSWORD, keep_secret, superuser, url
 from tests.wait import wait_for_async
 
 Work = Callable[[Job], Awaitable[Outcome]]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
-TABLES = (
-    "runs_run, runs_step, runs_checkpoint, runs_split, tasks_occurrence, tasks_nottriggered, tasks_webhookseen, "
-    "outbox_item, events_event, cache_cacheentry, bus_topicvalue, runs_turn, runs_rate, tasks_hold"
+EMPTIED = emptied(
+    *("runs_run", "runs_step", "runs_checkpoint", "runs_split", "runs_turn", "runs_rate"),
+    *("tasks_occurrence", "tasks_nottriggered", "tasks_webhookseen", "tasks_hold"),
+    *("outbox_item", "events_event", "cache_cacheentry", "bus_topicvalue"),
 )
 
 
@@ -213,7 +216,7 @@ class Engine:
 @pytest.fixture
 def clean(transactional_db: None) -> None:
     with django_connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {TABLES}")
+        cursor.execute(EMPTIED)
 
 
 @pytest.fixture
@@ -234,3 +237,35 @@ def silent_hints(monkeypatch: pytest.MonkeyPatch) -> None:
 async def engine(pool: Pool, tmp_path: Path, silent_hints: None) -> AsyncIterator[Engine]:
     yield Engine(pool, tmp_path)
     await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+def shop(clean: None) -> Iterator["psycopg.Connection[Any]"]:
+    """A database with one table; ``clerk`` owns it and may make more, ``guest`` may not."""
+    with superuser() as server:
+        server.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
+        for role in ("clerk", "guest"):
+            server.execute(f"DROP ROLE IF EXISTS {role}")
+            server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
+        server.execute("CREATE DATABASE shop OWNER clerk")
+        with superuser("shop") as inside:
+            inside.execute("SET ROLE clerk")
+            inside.execute("CREATE TABLE part (id int PRIMARY KEY, name text, stock int)")
+            inside.execute("INSERT INTO part VALUES (1, 'bolt', 7), (2, '温', 0)")
+            inside.execute("CREATE SEQUENCE numbers")
+            inside.execute(
+                "CREATE FUNCTION sneak() RETURNS int LANGUAGE plpgsql AS"
+                " $$ BEGIN DELETE FROM part; RETURN 1; END $$"
+            )
+            inside.execute("GRANT SELECT, INSERT ON part TO guest")
+            inside.execute("RESET ROLE")
+            yield inside
+        server.execute("DROP DATABASE shop WITH (FORCE)")
+        for role in ("clerk", "guest"):
+            server.execute(f"DROP ROLE {role}")
+
+
+@pytest.fixture
+async def desk(engine: Engine, shop: "psycopg.Connection[Any]") -> Engine:
+    await keep_secret(engine, url())
+    return engine

@@ -1,11 +1,15 @@
 """A task that calls a task."""
 
+import json
+import re
+from typing import Any
 from uuid import UUID
 
+import pytest
 from asgiref.sync import sync_to_async
 
 from appliance.accounts.principal import BOX
-from appliance.runs import services
+from appliance.runs import services, sql
 from tests.integration.runs.conftest import Engine
 
 PARENT = """
@@ -66,3 +70,25 @@ async def test_a_cancelled_child_lets_its_caller_go_on(engine: Engine) -> None:
     await sync_to_async(services.cancel)(await child_of(engine, run_id), BOX)
     assert await engine.state(run_id) == "queued"
     assert (await engine.perform(run_id))["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [(sql.LOCK_CALLED, {"id": UUID(int=0)}), (sql.CALLED_BY_CANCELLED, {})],
+    ids=["lock_called", "called_by_cancelled"],
+)
+async def test_who_was_called_is_found_by_the_index_that_holds_no_shards(
+    engine: Engine, query: str, values: dict[str, Any]
+) -> None:
+    """Its condition must follow from the query's own, else a split of a million rows is read for each run's end."""
+    children = await engine.sql(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'runs_run_called'::regclass"
+    )
+    async with engine.pool.connection() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        cursor = await connection.execute(f"EXPLAIN (FORMAT JSON) {query}", values)
+        (plan,) = await cursor.fetchone() or (None,)
+    used = set(re.findall(r'"Index Name": "([^"]+)"', json.dumps(plan)))
+    assert {row["name"] for row in children} <= used
+    read_and_thrown_away = re.findall(r'"Filter": "([^"]*parent_run_id[^"]*)"', json.dumps(plan))
+    assert read_and_thrown_away == []

@@ -14,6 +14,7 @@ from psycopg import OperationalError
 from appliance.accounts.principal import BOX
 from appliance.actions.contract import ActionKind, EffectClass, Form, Params, StepContext, StepResult
 from appliance.actions.registry import registry
+from appliance.lib.clock import Moment
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import ended
 from appliance.runs.checkpoints import CheckpointStore, Kept
@@ -156,7 +157,7 @@ async def test_a_stale_worker_keeps_nothing(engine: Engine) -> None:
     assert claimed
     await engine.recover(run_id)
     assert await ledger.claim(run_id)
-    lease = Lease(run_id, stale.owner, claimed.epoch, engine.clock.now())
+    lease = Lease(run_id, stale.owner, claimed.epoch, Moment.of(engine.clock))
     with pytest.raises(LeaseLost):
         await CheckpointStore(stale).write(lease, "long", 1, Kept(Form.FILE, b"old"), 3, None)
     assert await kept(engine, run_id) == []

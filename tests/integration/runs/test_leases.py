@@ -1,19 +1,26 @@
 """One run, one worker: claims, fencing and conditional writes (P4)."""
 
 import asyncio
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from appliance.actions.contract import EffectClass
-from appliance.lib.clock import SystemClock
+from appliance.lib.clock import Moment, SystemClock
+from appliance.processes.parts import DefinitionCache
 from appliance.runs.domain import Lease, RunState, StepState
 from appliance.runs.ledger import Ledger
+from appliance.runs.performer import PROOF_HOLDS, Performer
 from appliance.runs.plan import Phase
 from appliance.runs.release import Release
 from appliance.runs.rows import LeaseLost, RunRow, StepWrite
 from appliance.runs.steps import write_steps
+from appliance.runs.walk import Pause
+from appliance.safety.gate import Gate
 from tests.integration.runs.conftest import Engine
+from tests.integration.runs.locks import waits_for_a_lock
 from tests.wait import wait_for_async
 
 TASK = """
@@ -24,7 +31,7 @@ TASK = """
 
 
 def lease_of(ledger: Ledger, row: RunRow) -> Lease:
-    return Lease(row.id, ledger.owner, row.epoch, SystemClock().now())
+    return Lease(row.id, ledger.owner, row.epoch, Moment.of(SystemClock()))
 
 
 def write(state: StepState = StepState.SUCCEEDED, output: str = "mine") -> StepWrite:
@@ -135,19 +142,12 @@ async def test_a_write_under_way_holds_the_run_so_that_nobody_takes_it_between_l
         await write_steps(connection, lease_of(old, row), "t", [write()])
         recovering = asyncio.create_task(engine.reconciler.recover())
         await wait_for_async(
-            lambda: _waits_for_a_lock(engine), 10, "the recovery waits for the write that is under way"
+            lambda: waits_for_a_lock(engine), 10, "the recovery waits for the write that is under way"
         )
         assert not recovering.done()
     assert len(await recovering) == 1
     assert await new.claim(run_id)
     assert [(step.step, step.state) for step in await new.steps(run_id)] == [("a", StepState.SUCCEEDED)]
-
-
-async def _waits_for_a_lock(engine: Engine) -> bool:
-    rows = await engine.sql(
-        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    return bool(rows)
 
 
 async def test_a_renewal_by_the_wrong_life_prolongs_nothing(engine: Engine) -> None:
@@ -178,6 +178,84 @@ async def test_a_worker_that_lost_its_lease_stops_its_work(engine: Engine) -> No
     await asyncio.wait_for(ended.wait(), 10)
     await wait_for_async(lambda: worker.active == 0)
     assert await engine.state(run_id) == "queued"
+
+
+@pytest.mark.parametrize(
+    "kind", ["set, value: 1", "mqtt, topic: a/b", "shell, effect: unsafe, args: [/bin/act]"]
+)
+async def test_a_worker_that_stood_still_past_its_lease_looks_at_it_before_it_acts(
+    engine: Engine, kind: str
+) -> None:
+    """What the new owner did in the meantime is not done once more, though nothing was written yet."""
+    run_id = await engine.begin(TASK.replace("set, value: 1", kind))
+    old, asked = engine.ledger(), Moment.of(engine.clock)
+    row = await old.claim(run_id)
+    assert row
+    standing = StandingStill(old, Gate(engine.home), engine.world, engine.clock, DefinitionCache().get)
+    work = asyncio.create_task(standing.perform(row, Lease(row.id, old.owner, row.epoch, asked)))
+    await asyncio.wait_for(standing.there.wait(), 10)
+    await engine.recover(run_id)
+    await engine.perform(run_id)
+    acted = [*engine.world.published, *engine.world.jobs]
+    engine.clock.advance(timedelta(seconds=PROOF_HOLDS + 1))
+    standing.go_on.set()
+    with pytest.raises(LeaseLost):
+        await work
+    assert [*engine.world.published, *engine.world.jobs] == acted
+
+
+async def test_a_worker_that_stood_still_and_has_its_run_still_goes_on(engine: Engine) -> None:
+    run_id = await engine.begin(TASK.replace("set, value: 1", "mqtt, topic: a/b"))
+    ledger, asked = engine.ledger(), Moment.of(engine.clock)
+    row = await ledger.claim(run_id)
+    assert row
+    standing = StandingStill(ledger, Gate(engine.home), engine.world, engine.clock, DefinitionCache().get)
+    work = asyncio.create_task(standing.perform(row, Lease(row.id, ledger.owner, row.epoch, asked)))
+    await asyncio.wait_for(standing.there.wait(), 10)
+    engine.clock.advance(timedelta(hours=1))
+    standing.go_on.set()
+    await work
+    assert (await engine.state(run_id), len(engine.world.published)) == ("succeeded", 1)
+
+
+class StandingStill(Performer):
+    """Stops between the intent of its step and the look at its lease."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.there, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def _act(self, *rest: Any) -> Pause | None:
+        self.there.set()
+        await self.go_on.wait()
+        return await super()._act(*rest)
+
+
+async def test_a_heartbeat_between_the_end_of_a_run_and_the_end_of_its_work_takes_nothing_for_lost(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What follows the commit, the next turns among it, is not cut off."""
+    committed, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Ledger):
+        async def release(self, *given: Any, **more: Any) -> RunState:
+            state = await super().release(*given, **more)
+            committed.set()
+            await go_on.wait()
+            followed.append(state)
+            return state
+
+    followed: list[RunState] = []
+    monkeypatch.setattr("tests.integration.runs.conftest.Ledger", Slow)
+    run_id = await engine.begin(TASK)
+    worker = engine.worker()
+    worker.attend(run_id)
+    await asyncio.wait_for(committed.wait(), 10)
+    await worker._renew()
+    go_on.set()
+    await wait_for_async(lambda: worker.active == 0)
+    assert followed == [RunState.SUCCEEDED]
+    assert "lease lost" not in caplog.text
 
 
 async def test_a_queued_run_is_found_though_every_hint_was_lost(engine: Engine) -> None:

@@ -1,5 +1,6 @@
 """An ended run goes on from a step as a new run: what is finished is shared, never performed again (P5)."""
 
+import asyncio
 import json
 from uuid import UUID
 
@@ -7,11 +8,13 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from appliance.accounts.principal import BOX
-from appliance.runs import ended, services
+from appliance.lib.identity import uuid7
+from appliance.runs import ended, services, sql
 from appliance.runs.ended import Resume
 from appliance.runs.fork import ForkRefused, WouldRepeat
 from appliance.sandbox.ports import Job, Outcome
 from tests.integration.runs.conftest import Engine, answering, outcome
+from tests.integration.runs.locks import waits_for_a_lock
 from tests.integration.runs.test_crashes import crash_in_step, hang
 from tests.wait import wait_for_async
 
@@ -172,6 +175,31 @@ async def test_a_receipt_settles_every_run_that_shares_the_message(engine: Engin
     await engine.receipts.delivered(old, "tell", {})
     assert await engine.state(new) == "succeeded"
     assert await engine.state(old) == "failed"
+
+
+async def test_a_run_that_is_resumed_while_a_receipt_waits_gets_it_too(engine: Engine) -> None:
+    """The receipt looked for who shares the message before that run was there, and looks again."""
+    tell = "- {id: tell, type: notification, platform: loopback, message: hello}"
+    engine.world.working = answering(outcome(1), outcome())
+    old = await engine.begin(
+        f"- name: t\n  trigger: manual\n  actions:\n    {tell}\n    - {{id: act, type: shell, args: [x]}}\n"
+    )
+    await engine.perform(old)
+    second = await resume(engine, old)
+    await engine.perform(second)
+    third = uuid7()
+    async with engine.pool.connection() as connection, connection.transaction():
+        await connection.execute(sql.LOCK_RUN, {"id": second})
+        receipt = asyncio.create_task(engine.receipts.delivered(old, "tell", {}))
+        await wait_for_async(lambda: waits_for_a_lock(engine), 10, "the receipt waits for the second run")
+        for table, key in (("runs_run", "id"), ("runs_step", "run_id")):
+            await connection.execute(
+                f"INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object('{key}', %s::text))).*"
+                f" FROM {table} t WHERE {key} = %s",
+                (third, second),
+            )
+    await receipt
+    assert [await engine.state(run) for run in (second, third)] == ["succeeded", "succeeded"]
 
 
 async def test_who_resumed_what_is_on_the_audit_record(engine: Engine) -> None:

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from appliance.lib.clock import SystemClock
+from appliance.lib.clock import Moment, SystemClock
 from appliance.runs.domain import RECOVERY_LIMIT, Lease, RunState, ShardOf, Waiting
 from appliance.runs.release import Release
-from appliance.runs.rows import LEASE, LeaseLost, RunRow
+from appliance.runs.rows import LeaseLost, RunRow
 from appliance.runs.shards import counting
 from appliance.runs.shards.keeper import ShardKeeper
 from appliance.runs.shards.sources import BATCH
@@ -76,7 +76,7 @@ async def test_a_stale_worker_expands_nothing(engine: Engine) -> None:
     stale = RunRow(
         **{**{name: getattr(fresh, name) for name in RunRow.__dataclass_fields__}, "epoch": row["epoch"]}
     )
-    lease = Lease(run_id, "worker-0/life-1", stale.epoch, SystemClock().now() + LEASE)
+    lease = Lease(run_id, "worker-0/life-1", stale.epoch, Moment.of(SystemClock()))
     with pytest.raises(LeaseLost):
         await worker._performer.perform(stale, lease)
     assert await engine.count("runs_run") == there
@@ -166,7 +166,7 @@ async def test_a_run_whose_last_shard_ended_before_it_waits_is_queued_at_once(en
     ledger = engine.ledger()
     row = await ledger.claim(run_id)
     assert row is not None
-    lease = Lease(run_id, ledger.owner, row.epoch, SystemClock().now() + LEASE)
+    lease = Lease(run_id, ledger.owner, row.epoch, Moment.of(SystemClock()))
     state = await ledger.release(lease, "t", Release(RunState.WAITING, waiting_for=Waiting.SHARDS))
     assert state is RunState.QUEUED
 

@@ -1,75 +1,19 @@
 """``sql`` asks and changes a second, real PostgreSQL database with a role of its own."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
-from asgiref.sync import sync_to_async
 
-from appliance.accounts.principal import BOX
 from appliance.actions import sql as sql_kind
 from appliance.actions import sql_session
 from appliance.actions.contract import StepResult
 from appliance.lib.config import get_config
-from appliance.safety.secrets import set_secret
 from tests.database import address
 from tests.integration.runs.conftest import Engine
+from tests.integration.runs.shop import PASSWORD, keep_secret, url
 from tests.wait import wait_for_async
-
-PASSWORD = "counter-7-shop"
-
-
-def superuser(database: str = "postgres") -> "psycopg.Connection[Any]":
-    home = get_config().home
-    return psycopg.connect(
-        host=str(home.runtime),
-        user="postgres",
-        dbname=database,
-        password=home.secret("postgres"),
-        autocommit=True,
-    )
-
-
-def url(role: str = "clerk", password: str = PASSWORD, database: str = "shop", more: str = "") -> str:
-    return f"postgresql://{role}:{password}@/{database}?host={get_config().home.runtime}{more}"
-
-
-@pytest.fixture
-def shop(clean: None) -> Iterator["psycopg.Connection[Any]"]:
-    """A database with one table; ``clerk`` owns it and may make more, ``guest`` may not."""
-    with superuser() as server:
-        server.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
-        for role in ("clerk", "guest"):
-            server.execute(f"DROP ROLE IF EXISTS {role}")
-            server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
-        server.execute("CREATE DATABASE shop OWNER clerk")
-        with superuser("shop") as inside:
-            inside.execute("SET ROLE clerk")
-            inside.execute("CREATE TABLE part (id int PRIMARY KEY, name text, stock int)")
-            inside.execute("INSERT INTO part VALUES (1, 'bolt', 7), (2, '温', 0)")
-            inside.execute("CREATE SEQUENCE numbers")
-            inside.execute(
-                "CREATE FUNCTION sneak() RETURNS int LANGUAGE plpgsql AS"
-                " $$ BEGIN DELETE FROM part; RETURN 1; END $$"
-            )
-            inside.execute("GRANT SELECT, INSERT ON part TO guest")
-            inside.execute("RESET ROLE")
-            yield inside
-        server.execute("DROP DATABASE shop WITH (FORCE)")
-        for role in ("clerk", "guest"):
-            server.execute(f"DROP ROLE {role}")
-
-
-@pytest.fixture
-async def desk(engine: Engine, shop: "psycopg.Connection[Any]") -> Engine:
-    await keep_secret(engine, url())
-    return engine
-
-
-async def keep_secret(engine: Engine, value: str) -> None:
-    await sync_to_async(set_secret)("shop", value, BOX, engine.clock.now())
 
 
 def text(query: str, more: str = "") -> str:

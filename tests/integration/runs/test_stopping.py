@@ -7,6 +7,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from appliance.accounts.principal import BOX
+from appliance.lib.clock import Moment
 from appliance.processes.parts import DefinitionCache
 from appliance.runs import services
 from appliance.runs.domain import Lease
@@ -164,7 +165,7 @@ async def test_a_stop_between_the_claim_and_the_intent_counts(engine: Engine) ->
         Level.FREEZE, "drill", BOX, engine.clock.now(), engine.home / "elsewhere"
     )
     performer = Performer(ledger, Gate(engine.home), engine.world, engine.clock, DefinitionCache().get)
-    await performer.perform(row, Lease(row.id, ledger.owner, row.epoch, engine.clock.now()))
+    await performer.perform(row, Lease(row.id, ledger.owner, row.epoch, Moment.of(engine.clock)))
     assert engine.world.jobs == []
     assert (await engine.run(run_id))["waiting_for"] == "all_stop"
     assert await engine.count("runs_step") == 0

@@ -3,13 +3,18 @@
 import pytest
 from django.db import connection
 
+from tests.database import emptied
+
+EMPTIED = emptied(
+    *("runs_run", "runs_step", "runs_turn", "runs_rate"),
+    *("tasks_occurrence", "tasks_webhookseen", "events_event"),
+)
+
 
 @pytest.fixture
 def clean(transactional_db: None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "TRUNCATE runs_run, runs_step, tasks_occurrence, tasks_webhookseen, events_event, runs_turn, runs_rate"
-        )
+        cursor.execute(EMPTIED)
 
 
 @pytest.fixture(autouse=True)

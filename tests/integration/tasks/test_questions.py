@@ -22,6 +22,7 @@ from appliance.tasks import doors
 from appliance.tasks.models import Occurrence, Question
 from appliance.tasks.questions import Choice, QuestionNotOpen, open_questions
 from appliance.tasks.services import apply_text, set_enabled
+from tests.database import emptied
 from tests.integration.tasks.test_firing import NOON, look, minutely, occurrences
 
 HOUR = timedelta(hours=1)
@@ -191,7 +192,7 @@ def messages() -> dict[tuple[str, str], dict[str, Any]]:
 
 def test_everybody_who_may_run_it_is_asked_in_their_chat_and_language(person: Callable[..., User]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE outbox_item")
+        cursor.execute(emptied("outbox_item"))
     Platform.objects.create(name="tg", kind="telegram")
     person("ana", Role.OPERATOR, "c1")
     person("wei", Role.ENGINEER, "c2", "zh-hans")

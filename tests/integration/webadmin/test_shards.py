@@ -84,8 +84,8 @@ def test_a_page_asks_as_many_questions_for_many_shards_as_for_few(
     browser: Browsers, split_run: Callable[[int], UUID]
 ) -> None:
     client = browser(Role.VIEWER)
-    few, many = split_run(60), split_run(2000)
-    for query in ("", "?shards=succeeded", "?shards=turn&after=1850"):
+    few, many = split_run(60), split_run(10_000)
+    for query in ("", "?shards=succeeded", "?shards=turn&after=9850"):
         assert questions(client, f"/runs/{few}/{query}") == questions(client, f"/runs/{many}/{query}")
 
 

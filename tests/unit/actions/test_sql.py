@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from appliance.actions.contract import EffectClass
 from appliance.actions.sql import SqlAction, SqlParams
-from appliance.actions.sql_session import _plain
+from appliance.actions.sql_rows import _plain
 
 
 def params(**keys: Any) -> SqlParams:

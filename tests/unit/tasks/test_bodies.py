@@ -69,11 +69,15 @@ def test_the_stored_form_is_read_back_as_the_same_task() -> None:
         (body("{type: set, valu: 1}"), (5, 19), "unknown key `valu`"),
         (body("{type: set, value: 1}", "type: foreach, items: [1], retry: 3"), (4, 35), "takes no `retry`"),
         (
-            body("{type: set, value: 1}", "type: foreach, query: x, items: [1]"),
-            (4, 23),
-            "not in this version",
+            body("{type: set, value: 1}", "type: foreach, query: {database: shop, query: '{{ vars.x }}'}"),
+            (4, 54),
+            "values never enter the text of a query",
         ),
-        (body("{type: set, value: 1}", "type: foreach"), (4, 7), "give one of items:, range: and lines:"),
+        (
+            body("{type: set, value: 1}", "type: foreach"),
+            (4, 7),
+            "give one of items:, range:, lines: and query:",
+        ),
         (
             body("{type: set, value: 1}", "type: foreach, items: [1], join: some"),
             (4, 41),

@@ -1,52 +1,33 @@
 """The model: whatever two workers, people, the clock and crashes do in whatever order, these rules hold."""
 
 import asyncio
-from typing import Any, ClassVar
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from appliance.accounts.principal import BOX
 from appliance.runs import services
-from appliance.runs.domain import FINAL, RECOVERY_LIMIT
+from appliance.runs.domain import FINAL
 from appliance.safety import allstop
 from appliance.safety.stop import Level
-from tests.integration.runs.model.house import TASK, Fate, ModelHouse
+from tests.integration.runs.model.fates import Fate
+from tests.integration.runs.model.house import TASK
+from tests.integration.runs.model.invariants import ROWS, STEPS, Invariants
 
 WORKERS, WHICH = st.integers(0, 1), st.integers(0, 9)
-MOST_RUNS = 2
+STALLS = st.sampled_from((Fate.STALLS_UNPROVEN, Fate.STALLS_BEFORE, Fate.STALLS_AFTER))
+THEN = st.sampled_from((Fate.GOES_ON, Fate.STALLS_AFTER))
+MOST_RUNS = 3
 """Few, so that much happens to each."""
-UNSAFE = ("b", "c")
-_ROWS = "SELECT * FROM runs_run ORDER BY id"
-_STEPS = "SELECT * FROM runs_step ORDER BY run_id, step, attempt"
+EVERY = timedelta(seconds=60)
+"""Of the schedule."""
 
 
-class RunsMachine(RuleBasedStateMachine):
-    """``make`` gives an empty house on a real database; set it before use."""
-
-    loop: ClassVar[asyncio.AbstractEventLoop]
-    make: ClassVar[Any]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.house: ModelHouse = self.wait(type(self).make())
-        self.started: list[UUID] = []
-        self.last: dict[UUID, dict[str, Any]] = {}
-        self.committed: dict[tuple[str, str], int] = {}
-        self.stopped = False
-
-    def wait(self, coroutine: Any) -> Any:
-        return self.loop.run_until_complete(coroutine)
-
-    def sql(self, text: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.wait(self.house.engine.sql(text))
-        return found
-
-    def row(self, run: UUID) -> dict[str, Any]:
-        found: dict[str, Any] = self.wait(self.house.engine.run(run))
-        return found
+class RunsMachine(Invariants):
+    """What may happen, and what each of it must and must not do."""
 
     # --- what may happen ----------------------------------------------------------------------------
 
@@ -59,6 +40,7 @@ class RunsMachine(RuleBasedStateMachine):
     @initialize()
     def load(self) -> None:
         self.wait(self.house.engine.load(TASK))
+        self.wait(self.house.forget_the_last_look())
         self.start()
 
     @precondition(lambda self: len(self.started) < MOST_RUNS)
@@ -84,12 +66,31 @@ class RunsMachine(RuleBasedStateMachine):
         stalled = self.house.stalled[which % len(self.house.stalled)]
         run = self.row(stalled.lease.run_id)
         fresh = (run["state"], run["epoch"]) == ("running", stalled.lease.epoch)
-        rows, steps = self.sql(_ROWS), self.sql(_STEPS)
+        rows, steps, effects = self.sql(ROWS), self.sql(STEPS), sum(self.house.effects.values())
+        unproven = stalled.fate is Fate.STALLS_UNPROVEN
         assert self.wait(self.house.wake(stalled)) == fresh, (
             "a stale worker got through, or a fresh one did not"
         )
         if not fresh:
-            assert (self.sql(_ROWS), self.sql(_STEPS)) == (rows, steps), "a stale worker wrote"
+            assert (self.sql(ROWS), self.sql(STEPS)) == (rows, steps), "a stale worker wrote"
+            if unproven:
+                assert sum(self.house.effects.values()) == effects, "a stale worker acted before it looked"
+
+    @precondition(lambda self: self.those("queued"))
+    @rule(which=WHICH, worker=WORKERS, stall=STALLS, at=st.sampled_from("aabc"), then=THEN)
+    def a_worker_is_overtaken(self, which: int, worker: int, stall: Fate, at: str, then: Fate) -> None:
+        """It stands still past its lease, another takes the run, then it wakes and tries all it can."""
+        before = list(self.house.stalled)
+        self.work(which, worker, stall, at)
+        self.always()
+        for stalled in [one for one in self.house.stalled if one not in before]:
+            self.wait(self.house.engine.recover(stalled.lease.run_id))
+            self.wait(self.house.work(1 - worker, stalled.lease.run_id, then, at))
+            self.always()
+            self.wake_a_stalled_worker(self.house.stalled.index(stalled))
+            rows = self.sql(ROWS)
+            assert self.wait(self.house.still_has_a_say(stalled.lease)) == [], "a stale lease counts"
+            assert self.sql(ROWS) == rows, "a stale worker wrote"
 
     @precondition(lambda self: self.those("running"))
     @rule(which=WHICH)
@@ -126,13 +127,24 @@ class RunsMachine(RuleBasedStateMachine):
         if sure == 0:
             self.wait(self.house.do(services.cancel, alive[which % len(alive)], BOX))
 
-    @rule(stop=st.integers(0, 3))
+    @rule(stop=st.integers(0, 4))
     def turn_the_all_stop(self, stop: int) -> None:
         engine, self.stopped = self.house.engine, stop == 0
         if self.stopped:
             self.wait(self.house.do(allstop.engage, Level.FREEZE, "model", BOX, engine.clock.now()))
         else:
             self.wait(self.house.do(allstop.release, "model", BOX, engine.clock.now()))
+
+    @precondition(lambda self: len(self.started) < MOST_RUNS)
+    @rule(again=st.integers(1, 2))
+    def a_schedule_time_comes(self, again: int) -> None:
+        """Each due time gives one occurrence, however often and from wherever it is looked for."""
+        self.house.engine.clock.advance(EVERY)
+        self.started += (runs := self.wait(self.house.look_at_the_schedule()))
+        assert runs, "a time was due"
+        for _ in range(again):
+            self.wait(self.house.forget_the_last_look())
+            assert self.wait(self.house.look_at_the_schedule()) == [], "a due time gave a second run"
 
     @precondition(lambda self: len(self.those("queued")) < len(self.last))
     @rule(which=WHICH, worker=WORKERS)
@@ -146,44 +158,6 @@ class RunsMachine(RuleBasedStateMachine):
         if self.last[run]["state"] in FINAL:
             with pytest.raises(services.NotNow):
                 self.wait(self.house.do(services.cancel, run, BOX))
-
-    # --- what always holds --------------------------------------------------------------------------
-
-    @invariant()
-    def nothing_is_lost_and_rows_make_sense(self) -> None:
-        rows = {row["id"]: row for row in self.sql(_ROWS)}
-        assert sorted(rows) == sorted(self.started)
-        occurrences = self.sql("SELECT run_id FROM tasks_occurrence")
-        assert sorted(row["run_id"] for row in occurrences) == sorted(self.started)
-        for run, row in rows.items():
-            running = row["state"] == "running"
-            assert (bool(row["lease_owner"]), row["lease_until"] is not None) == (running, running)
-            assert bool(row["waiting_for"]) == (row["state"] == "waiting")
-            assert (row["finished_at"] is not None) == (row["state"] in FINAL)
-            assert row["state"] != "poisoned" or row["recoveries"] > RECOVERY_LIMIT
-            before = self.last.get(run)
-            if before is not None:
-                assert row["version"] >= before["version"]
-                assert row["epoch"] >= before["epoch"]
-                if before["state"] != row["state"]:
-                    assert row["version"] > before["version"], "a state changed without a new version"
-                if before["state"] in FINAL:
-                    assert row == before, "a run that had ended changed"
-        self.last = rows
-
-    @invariant()
-    def steps_are_append_only_and_effects_are_not_repeated(self) -> None:
-        effects = self.house.effects
-        epochs = {run: row["epoch"] for run, row in self.last.items()}
-        for step in self.sql(_STEPS):
-            key = (str(step["run_id"]), step["step"])
-            assert step["epoch"] <= epochs.get(step["run_id"], step["epoch"])
-            if step["state"] == "succeeded":
-                self.committed.setdefault(key, effects[key])
-        again = {key: effects[key] for key, times in self.committed.items() if effects[key] != times}
-        assert again == {}, "a committed step ran again"
-        assert [key for key, times in effects.items() if key[1] in UNSAFE and times > 1] == []
-        assert self.house.unannounced == [], "an effect without its intent"
 
     # --- and how it must end ------------------------------------------------------------------------
 
@@ -211,8 +185,7 @@ class RunsMachine(RuleBasedStateMachine):
                 self.wait(self.house.work(0, run))
         while self.house.stalled:
             self.wake_a_stalled_worker(0)
-        self.nothing_is_lost_and_rows_make_sense()
-        self.steps_are_append_only_and_effects_are_not_repeated()
+        self.always()
         assert [row for row in self.last.values() if row["state"] not in FINAL] == []
 
     async def _put_away(self) -> None:

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from tests.database import address
-from tests.integration.runs.conftest import TABLES, Engine
+from tests.integration.runs.conftest import EMPTIED, Engine
 from tests.integration.runs.model.house import ModelHouse
 from tests.integration.runs.model.machine import RunsMachine
 
@@ -54,7 +54,7 @@ def machine(
 
 def _empty() -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {TABLES}")
+        cursor.execute(EMPTIED)
 
 
 def test_whatever_happens_in_whatever_order_the_rules_of_runs_hold(machine: type[RunsMachine]) -> None:

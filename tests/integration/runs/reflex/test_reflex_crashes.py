@@ -2,12 +2,15 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 from psycopg import AsyncConnection, OperationalError
 
+from appliance.runs.reflex.committer import Arrival
 from appliance.runs.reflex.writer import GroupWriter
 from tests.integration.runs.conftest import Engine
+from tests.integration.runs.locks import waits_for_a_lock
 from tests.integration.runs.reflex.conftest import MakeReactor, Reactor, letter
 from tests.integration.runs.reflex.test_reflex_lane import ECHO, TELL
 from tests.wait import wait_for_async
@@ -91,6 +94,26 @@ async def test_a_commit_whose_answer_was_lost_is_not_written_twice(
     assert await engine.count("outbox_item") == 1
     assert await engine.count("audit_record") == audited + 2
     assert len(engine.world.published) == 1
+
+
+async def test_the_lane_takes_the_locks_of_everybody_s_end_last(engine: Engine, reactor: MakeReactor) -> None:
+    """A worker that holds a run's row and then writes the audit record must not meet it coming the other way."""
+    here = await reactor(ECHO)
+    (trigger,) = await engine.sql("SELECT task_id, trigger FROM tasks_tasktrigger")
+    counters = {**trigger, "fired": 1, "refused": 0, "failed": 0, "at": engine.clock.now().isoformat()}
+
+    async def runs_for_workers(connection: AsyncConnection[Any]) -> list[UUID]:
+        await connection.execute("SELECT pg_advisory_xact_lock(4711)")
+        return []
+
+    async with engine.pool.connection() as worker, worker.transaction():
+        await worker.execute("SELECT pg_advisory_xact_lock(4711)")
+        arrival = Arrival((), [], runs_for_workers, [counters])
+        arriving = asyncio.create_task(here.lane._committer.arrive(arrival))
+        await wait_for_async(lambda: waits_for_a_lock(engine), 10, "the lane waits for the worker")
+        await worker.execute("SELECT fired FROM tasks_tasktrigger FOR UPDATE NOWAIT")
+        await worker.execute("SELECT seq FROM audit_head FOR UPDATE NOWAIT")
+    assert await arriving == []
 
 
 async def test_one_run_whose_rows_cannot_be_written_takes_nobody_with_it(

@@ -12,6 +12,7 @@ from appliance.actions.contract import TargetAway
 from appliance.runs.reflex import lane as lane_module
 from appliance.safety import allstop
 from appliance.safety.stop import Level
+from tests.database import emptied
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.reflex.conftest import MakeReactor, letter
 from tests.wait import wait_for_async
@@ -41,7 +42,7 @@ async def test_a_run_leaves_the_rows_that_a_worker_leaves(engine: Engine, reacto
     await here.settle()
     fast = await rows_of(engine)
     assert engine.world.published == [("out/a", b'{"n":7,"who":"a!"}')]
-    await engine.sql("TRUNCATE runs_run, runs_step, tasks_occurrence, events_event")
+    await engine.sql(emptied("runs_run", "runs_step", "tasks_occurrence", "events_event"))
     here.intake.reflex = None
     await here.deliver(letter("in/a", {"value": 80, "n": 7}))
     (queued,) = await engine.sql("SELECT id FROM runs_run")
