@@ -20,7 +20,13 @@ from markdown_it.token import Token
 from appliance.lib.config import ROOT
 
 INDEX = "docs/index.md"
-IMAGES = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg"}
+FILES = {
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".jpg": "image/jpeg",
+    ".yaml": "text/plain; charset=utf-8",
+}
+"""What pages show or lead to, beside other pages, and how each is served."""
 _SNIPPET = 90
 
 
@@ -70,9 +76,9 @@ def pages() -> Mapping[str, Page]:
 
 
 @cache
-def images() -> Mapping[str, Path]:
-    """Every picture below ``docs`` by name."""
-    found = sorted(path for path in (ROOT / "docs").rglob("*") if path.suffix in IMAGES)
+def files() -> Mapping[str, Path]:
+    """Every picture and example below ``docs`` by name."""
+    found = sorted(path for path in (ROOT / "docs").rglob("*") if path.suffix in FILES)
     return {name: path for path in found if (name := _name(path))}
 
 

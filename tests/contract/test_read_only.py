@@ -55,6 +55,8 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["peer", "hub", "--remove"],
     ],
     "policy": [["apply", "docs/examples/policy.yaml"], ["rollback", "1"]],
+    "approvals": [["approve", "K7Q2M"], ["deny", "K7Q2M"], ["code", "K7Q2M"]],
+    "images": [["pin", "tools", f"sha256:{'0' * 64}"], ["unpin", "tools"]],
     "secrets": [["set", "name", "--file", "pyproject.toml"], ["remove", "name"], ["rotate"]],
 }
 """Commands that change something, each with the words that do."""
@@ -68,7 +70,7 @@ EXEMPT_COMMANDS = {
     "reference": "writes documentation into the source tree",
     "bench": "measures a box of its own",
     **dict.fromkeys(("up", "down", "status", "install"), "starts, stops and shows the processes"),
-    **dict.fromkeys(("web", "worker", "beat", "reactor"), "is one of the box's own processes"),
+    **dict.fromkeys(("web", "worker", "beat", "reactor", "guard"), "is one of the box's own processes"),
 }
 
 

@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from appliance.accounts.domain import Ability
-from webadmin.manual import IMAGES, INDEX, Page, find, images, pages, search
+from webadmin.manual import FILES, INDEX, Page, files, find, pages, search
 from webadmin.pages.access import needs
 
 LONGEST_QUERY = 100
@@ -36,15 +36,15 @@ def look_up(request: HttpRequest) -> HttpResponse:
 
 
 def page(request: HttpRequest, address: str) -> HttpResponseBase:
-    """A page or a picture of it, by the name that it has in the source tree."""
+    """A page, or a picture or example of it, by the name that it has in the source tree."""
     return _shown(request, address)
 
 
 @needs(Ability.VIEW)
 def _shown(request: HttpRequest, address: str) -> HttpResponse:
-    picture = images().get(f"docs/{address}")
-    if picture is not None:
-        answer = FileResponse(picture.open("rb"), content_type=IMAGES[picture.suffix])
+    file = files().get(f"docs/{address}")
+    if file is not None:
+        answer = FileResponse(file.open("rb"), content_type=FILES[file.suffix])
         answer["Cache-Control"] = "private, max-age=3600"
         return answer  # type: ignore[return-value]  # a FileResponse is a response to Django, not to its types
     found = find(address)

@@ -16,6 +16,8 @@ from tests.integration.runs.conftest import Engine, task
 from tests.integration.runs.reflex.conftest import MakeReactor, letter
 
 STEPS = {
+    "approval": "question: Sure?, self_approval: true",
+    "container": f"image: 'sha256:{'0' * 64}', args: [touch, /tmp/x]",
     "foreach": "items: [1], actions: [{id: inner, type: mqtt, topic: inner}]",
     "http": "url: https://example.com/, method: POST",
     "mqtt": "topic: out",

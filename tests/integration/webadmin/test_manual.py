@@ -43,6 +43,11 @@ def test_every_link_of_every_page_leads_somewhere(browser: Browsers) -> None:
                 assert picture.status_code == 200
                 assert b"".join(picture).startswith(b"\x89PNG")
                 continue
+            if target.path.endswith(".yaml"):
+                example = client.get(target.path)
+                assert example["Content-Type"] == "text/plain; charset=utf-8"
+                assert b"".join(example).startswith(b"#")
+                continue
             if target.fragment:
                 assert f'id="{target.fragment}"' in article(client, target.path), (address, link)
             waiting.append(target.path)
