@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 from psycopg import Error as DatabaseError
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -19,6 +19,7 @@ from appliance.bridges import sql
 from appliance.bridges.commands import failed_text, help_text, is_stop, parse_command, unknown_text
 from appliance.bridges.domain import InboundState
 from appliance.bridges.ports import Bridge, ChatCommand, ChatSender, CommandHandler, InboundMessage, Verb
+from appliance.lib.away import DATABASE_AWAY
 from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
@@ -137,7 +138,7 @@ class InboundWorker:
                     await self._answer(event, index, message) for index, message in enumerate(messages)
                 ]
                 await self._handled(event, [answer for answer in answers if answer is not None])
-        except (OperationalError, PoolTimeout, OSError) as error:
+        except (*DATABASE_AWAY, PoolTimeout, OSError) as error:
             log.warning("an event of %s is handled later: %s", event.bridge, error)
         except Exception as error:
             log.exception("an event of %s could not be handled", event.bridge)
@@ -185,7 +186,7 @@ class InboundWorker:
                 return await self._handler.handle(command, person)
         except MillwrightError as error:
             return str(error)
-        except (OperationalError, PoolTimeout):
+        except (*DATABASE_AWAY, PoolTimeout):
             raise
         except Exception:
             log.exception("the chat command %s of %s failed", command.verb.value, person.principal)

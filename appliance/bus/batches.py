@@ -8,11 +8,10 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-import psycopg
-
 from appliance.bus.fair import FairQueue
 from appliance.bus.ports import Delivery, Message, PoisonHandler
 from appliance.bus.window import Held
+from appliance.lib.away import DATABASE_AWAY
 from appliance.lib.backoff import delay
 from appliance.lib.errors import MillwrightError
 
@@ -26,7 +25,7 @@ def is_transient(error: Exception) -> bool:
     """Whether the same batch may pass later: something is away, rather than wrong."""
     if isinstance(error, MillwrightError):
         return not error.permanent
-    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError | TimeoutError)
+    return isinstance(error, (*DATABASE_AWAY, OSError, TimeoutError))
 
 
 class Batches:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 from psycopg import Error as DatabaseError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from appliance.lib.away import DATABASE_AWAY
 from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
@@ -208,7 +209,7 @@ class Sender:
         except TimeoutError:
             slow = PlatformAway(f"{parcel.platform} did not answer in time", maybe_sent=True)
             await self._failed_for_now(claim, breaker, slow)
-        except (OperationalError, PoolTimeout):
+        except (*DATABASE_AWAY, PoolTimeout):
             raise  # our own database, not the platform
         except Exception:
             log.exception("the bridge of %s broke", parcel.platform)

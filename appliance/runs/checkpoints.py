@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from psycopg import OperationalError
+from psycopg import Error as DatabaseError
 from psycopg.types.json import Jsonb
 from psycopg_pool import PoolTimeout
 
@@ -122,7 +122,7 @@ class StepCheckpoints:
     async def _write(self, kept: Kept, state: JsonObject | None) -> None:
         try:
             await self.store.write(self.lease, self.step, self.attempt, kept, self.keep, state)
-        except (OperationalError, PoolTimeout, OSError) as error:
+        except (DatabaseError, PoolTimeout, OSError) as error:
             log.warning("run %s, step %s: checkpoint not kept yet: %s", self.lease.run_id, self.step, error)
             self._waiting = [(kept, state)]
         else:

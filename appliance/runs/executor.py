@@ -16,7 +16,7 @@ from appliance.lib.crashpoints import reach
 from appliance.runs.domain import Lease
 from appliance.runs.ledger import Ledger
 from appliance.runs.performer import Performer
-from appliance.runs.rows import LeaseLost, RunRow
+from appliance.runs.rows import LeaseLost, RunRow, StepWrite
 from appliance.safety.allstop import Level, current_async
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,8 @@ class Executor:
         lease = Lease(row.id, self._ledger.owner, row.epoch, claimed, row.shard_of)
         active = self._active[row.id]
         active.lease = lease
-        work = asyncio.create_task(self._performer.perform(row, lease))
+        kept: list[StepWrite] = []
+        work = asyncio.create_task(self._performer.perform(row, lease, kept))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -137,10 +138,12 @@ class Executor:
             with contextlib.suppress(asyncio.CancelledError):
                 await work
             if active.ended_by is Ending.PERSON:
-                await self._performer.cancelled(row, lease)
+                await self._performer.cancelled(row, lease, kept)
             elif active.ended_by is Ending.ALL_STOP:
-                await self._performer.held(row, lease)
+                await self._performer.held(row, lease, kept)
             else:
+                with contextlib.suppress(LeaseLost, DatabaseError, PoolTimeout, OSError):
+                    await self._performer.left(row, lease, kept)
                 raise
 
     async def _renew(self) -> None:

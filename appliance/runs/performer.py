@@ -1,7 +1,7 @@
 """Performs one claimed run, step by step: decide, pass the gate, record the intent, act, record the result."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -36,7 +36,7 @@ from appliance.runs.plan import (
 )
 from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
-from appliance.runs.rows import LeaseLost, RunRow
+from appliance.runs.rows import LeaseLost, RunRow, StepWrite
 from appliance.runs.settling import AT_ONCE, Settler
 from appliance.runs.shards.body import bring, own_definition
 from appliance.runs.shards.joining import kept_input
@@ -79,7 +79,8 @@ class Performer:
         self._settler = Settler(self._recorder, clock)
         self._splitter = Splitter(ledger, self._recorder, self._renderer, services, clock)
 
-    async def perform(self, row: RunRow, lease: Lease) -> None:
+    async def perform(self, row: RunRow, lease: Lease, kept: list[StepWrite] | None = None) -> None:
+        """``kept`` has the results that are not written yet, for whoever ends this from outside."""
         whole: TaskDefinition = await self._definition_of(row.version_id)
         definition = own_definition(whole, row.inputs)
         went_before = row.epoch > 1 or bool(row.forked_at_step) or row.undo_requested
@@ -91,6 +92,7 @@ class Performer:
             replay(definition, rows),
             event_scope(definition, row.inputs, row.created_at),
             lease.claimed,
+            pending=[] if kept is None else kept,
         )
         if went_before:
             walk.checkpointed = await self._checkpoints.steps_with(row.id)
@@ -113,13 +115,18 @@ class Performer:
                 await self._recorder.pause(walk, pause)
                 return
 
-    async def cancelled(self, row: RunRow, lease: Lease) -> None:
+    async def cancelled(self, row: RunRow, lease: Lease, kept: Sequence[StepWrite] = ()) -> None:
         """A person ended the run while it was under way."""
-        await self._recorder.cancelled(lease, (await self._definition_of(row.version_id)).name)
+        await self._recorder.cancelled(lease, (await self._definition_of(row.version_id)).name, kept)
 
-    async def held(self, row: RunRow, lease: Lease) -> None:
+    async def held(self, row: RunRow, lease: Lease, kept: Sequence[StepWrite] = ()) -> None:
         """The all-stop ended the run's work."""
-        await self._recorder.held(lease, (await self._definition_of(row.version_id)).name)
+        await self._recorder.held(lease, (await self._definition_of(row.version_id)).name, kept)
+
+    async def left(self, row: RunRow, lease: Lease, kept: Sequence[StepWrite]) -> None:
+        """The worker stops under the run: what is known of its steps is written, the rest is for recovery."""
+        if kept:
+            await self._recorder.left(lease, (await self._definition_of(row.version_id)).name, kept)
 
     # --- one step -----------------------------------------------------------------------------------
 
@@ -194,7 +201,6 @@ class Performer:
                     result = await self._splitter.perform(walk, following, arguments)
                 else:
                     result = await kind.perform(arguments, context)
-            await saved.flush()
         except TargetAway as away:
             if not (away.maybe_done and effect is EffectClass.UNSAFE):
                 return await self._settler.away(walk, following, now, effect, arguments, away)
@@ -206,6 +212,8 @@ class Performer:
         finally:
             self._on_ended(str(row.id), spec.id)
         reach("worker.after_effect")
+        # Outside of what is judged above: a version that cannot be kept makes no failure of what was done.
+        await saved.flush()
         return await self._settler.settle(walk, following, now, effect, arguments, result)
 
     async def _still_ours(self, walk: Walk) -> None:

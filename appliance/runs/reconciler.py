@@ -42,6 +42,8 @@ _ANSWERED = """
 SELECT r.id FROM runs_run r WHERE r.state = 'waiting' AND r.waiting_for = 'approval'
 AND NOT EXISTS (SELECT 1 FROM safety_approval a WHERE a.run_id = r.id AND a.state = 'open')
 """
+MOST_WOKEN = 1000
+
 _ASKED_FOR_NOTHING = """
 UPDATE safety_approval a SET state = 'void', closed_at = now(), closed_because = 'its run has ended'
 WHERE (a.state = 'open' OR (a.state = 'approved' AND a.purpose = 'gate'))
@@ -74,9 +76,12 @@ class Reconciler:
         """Leases that were out at the last look, and since when (monotonic)."""
 
     async def recover(self, *, dead_owners: Sequence[str] = ()) -> list[Repair]:
-        """Every running run has a live lease: queue those that have not, park those that never get on."""
+        """Every running run has a live lease: queue those that have not, park those that never get on.
+
+        With ``dead_owners`` only theirs: nothing is said of the leases of others, who may live.
+        """
         async with self._pool.connection() as connection, connection.transaction():
-            gone = await self._gone(connection)
+            gone = [] if dead_owners else await self._gone(connection)
             if not gone and not dead_owners:
                 return []
             cursor = await connection.execute(
@@ -121,9 +126,15 @@ class Reconciler:
         return repairs
 
     async def wake_due(self) -> list[UUID]:
-        """Queue every waiting run whose time has come; gives their ids."""
+        """Queue every waiting run whose time has come; gives their ids. Some at a time: each is one short commit."""
+        woken: list[UUID] = []
+        while len(some := await self._wake_some()) == MOST_WOKEN:
+            woken += some
+        return woken + some
+
+    async def _wake_some(self) -> list[UUID]:
         async with self._pool.connection() as connection, connection.transaction():
-            cursor = await connection.execute(sql.WAKE_DUE)
+            cursor = await connection.execute(sql.WAKE_DUE, {"limit": MOST_WOKEN})
             rows = await cursor.fetchall()
             if rows:
                 names = await self._names(connection, [row[1] for row in rows])

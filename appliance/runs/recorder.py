@@ -73,7 +73,8 @@ class Recorder:
             if writes or entries:
                 written, _ = await self._ledger.write(walk.lease, action, look, writes, entries)
             if written:
-                walk.look, walk.pending = look, []
+                walk.look = look
+                walk.pending.clear()
                 if writes or entries:
                     walk.proven = asked
                 walk.decided[following.spec.id] = verdict.rule
@@ -201,10 +202,10 @@ class Recorder:
         audit: Sequence[AuditEntry] = (),
     ) -> None:
         """Write these rows, after the results that were kept back for this transaction."""
-        waiting, walk.pending = walk.pending, []
         asked = Moment.of(self._clock)
-        rows = [*waiting, *writes]
+        rows = [*walk.pending, *writes]
         await write_steps(connection, walk.lease, walk.definition.name, rows, audit)
+        walk.pending.clear()
         if rows:
             walk.proven = asked
 
@@ -271,17 +272,23 @@ class Recorder:
         async with self._ledger.transaction() as connection:
             await write_steps(connection, walk.lease, walk.definition.name, [write])
 
-    async def cancelled(self, lease: Lease, task: str) -> None:
+    async def cancelled(self, lease: Lease, task: str, kept: Sequence[StepWrite]) -> None:
         """Its cancellation was asked for; the row says by whom."""
-        await self._release(lease, task, Release(RunState.CANCELLED))
+        await self._release(lease, task, Release(RunState.CANCELLED, writes=kept))
 
-    async def held(self, lease: Lease, task: str) -> None:
+    async def left(self, lease: Lease, task: str, kept: Sequence[StepWrite]) -> None:
+        """Write what was kept back, and nothing else: the run is for another worker."""
+        async with self._ledger.transaction() as connection:
+            await write_steps(connection, lease, task, kept)
+
+    async def held(self, lease: Lease, task: str, kept: Sequence[StepWrite]) -> None:
         """The all-stop ended this run's work: it waits, and what was under way is judged when it goes on."""
         release = Release(
             RunState.WAITING,
             reason="ended by the all-stop",
             waiting_for=Waiting.ALL_STOP,
             wake_at=self._clock.now() + timedelta(seconds=5),
+            writes=kept,
         )
         await self._release(lease, task, release)
 

@@ -179,9 +179,12 @@ WHERE state = 'running' AND lease_owner LIKE %(slot)s AND lease_owner <> %(owner
 
 WAKE_DUE = """
 UPDATE runs_run SET state = 'queued', waiting_for = '', wake_at = NULL, version = version + 1
-WHERE state = 'waiting' AND wake_at <= now()
-    AND waiting_for IN ('timer', 'retry', 'network', 'all_stop', 'policy', 'plant_state', 'shards',
-        'approval')
+WHERE id IN (
+    SELECT id FROM runs_run
+    WHERE state = 'waiting' AND wake_at <= now()
+        AND waiting_for IN ('timer', 'retry', 'network', 'all_stop', 'policy', 'plant_state', 'shards',
+            'approval')
+    ORDER BY wake_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING id, task_id, split_id
 """
 

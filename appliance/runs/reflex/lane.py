@@ -100,6 +100,10 @@ class ReflexLane:
         except Fenced as error:
             log.error("%s", error)
             self._on_fenced()
+        except Exception:
+            # Nothing would be committed any more: better a reactor that begins anew than one that only seems to live.
+            log.exception("the reflex lane has ended")
+            self._on_fenced()
 
     async def stop(self, grace: float = 5.0) -> None:
         """Let what is in the air land within ``grace`` seconds; the next reactor takes over what does not."""
@@ -177,7 +181,12 @@ class ReflexLane:
         else:
             flight.settle(intent, result, self._clock.now())
         reach("reflex.after_effect")
-        following = self._advance(flight, self._clock.now())
+        try:
+            following = self._advance(flight, self._clock.now())
+        except Exception as error:
+            log.exception("run %s is handed over", flight.run.id)
+            flight.hand_over(f"what comes next could not be decided: {type(error).__name__}")
+            following = None
         if following is None:
             self._committer.land(flight)
         else:

@@ -33,11 +33,12 @@ class Unflushed:
         self.on_lost: Callable[[], None] = lambda: None
         self._kept: deque[tuple[int, dict[str, Any]]] = deque()
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
-        self._latest = self._durable = 0
+        self._generation = self._latest = self._durable = 0
         self._wake = asyncio.Event()
 
-    def begin(self, number: int) -> None:
+    def begin(self, generation: int, number: int) -> None:
         """A generation begins: all up to ``number`` is on the disk."""
+        self._generation = generation
         self._latest = self._durable = number
         self._kept.clear()
 
@@ -99,7 +100,8 @@ class Unflushed:
             log.exception("a flush goes on after an error")
             return False
         assert row is not None
-        if row[1] < upto:
+        # Of another generation the number says nothing of ours; whoever writes next is told that it is fenced off.
+        if row[0] != self._generation or row[1] < upto:
             self.on_lost()
             return False
         self._reached(upto)

@@ -69,7 +69,7 @@ class GroupWriter:
             assert row is not None
         self._generation, self.number, settled = row
         if self._unflushed is not None:
-            self._unflushed.begin(self.number)
+            self._unflushed.begin(self._generation, self.number)
         return UUID(str(settled))
 
     async def write(self, group: Parameters, settled: UUID, writes: Sequence[WriteRuns] = ()) -> list[UUID]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -12,10 +13,13 @@ from appliance.processes.parts import DefinitionCache
 from appliance.runs import services
 from appliance.runs.domain import Lease
 from appliance.runs.performer import Performer
+from appliance.runs.renderer import Renderer
+from appliance.runs.walk import Walk
 from appliance.safety import allstop
 from appliance.safety.gate import Gate
 from appliance.safety.stop import Level
 from appliance.sandbox.ports import Job, Outcome
+from appliance.tasks.definition import StepSpec
 from tests.integration.runs.conftest import Engine, answering, outcome, task
 from tests.wait import wait_for_async
 
@@ -187,3 +191,32 @@ async def test_a_result_and_the_next_intent_are_one_transaction(engine: Engine) 
     assert (await engine.run(run_id))["waiting_for"] == "all_stop"
     assert await engine.steps(run_id) == [("a", 1, "succeeded")]
     assert engine.world.published == []
+
+
+@pytest.mark.parametrize("ending", ["person", "drain"])
+async def test_what_is_known_of_an_unsafe_step_is_kept_when_the_run_is_ended_behind_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """Its result waits for the next statement; whoever ends the run before writes it with the end."""
+    between, scope = asyncio.Event(), Renderer.scope
+
+    async def slow(self: Renderer, walk: Walk, spec: StepSpec) -> Any:
+        if spec.id == "b":
+            between.set()
+            await asyncio.Event().wait()
+        return await scope(self, walk, spec)
+
+    monkeypatch.setattr(Renderer, "scope", slow)
+    steps = "    - {id: a, type: shell, args: [/bin/x]}\n    - {id: b, type: mqtt, topic: a/b}\n"
+    run_id = await engine.begin(task(steps))
+    worker = engine.worker()
+    worker.attend(run_id)
+    await asyncio.wait_for(between.wait(), 10)
+    if ending == "person":
+        await sync_to_async(services.cancel)(run_id, BOX)
+        worker.look_at([run_id])
+        await wait_for_async(lambda: worker.active == 0, 10)
+        assert await engine.state(run_id) == "cancelled"
+    else:
+        await worker.drain(0)
+    assert await engine.steps(run_id) == [("a", 1, "succeeded")]

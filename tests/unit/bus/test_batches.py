@@ -25,6 +25,8 @@ def held(window: Window, mid: int, payload: bytes = b"x") -> Held:
     ("error", "transient"),
     [
         (psycopg.OperationalError(), True),
+        (psycopg.errors.TransactionTimeout(), True),
+        (psycopg.errors.IdleInTransactionSessionTimeout(), True),
         (ConnectionRefusedError(), True),
         (BusAway("away"), True),
         (TopicRefused("no"), False),
