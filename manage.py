@@ -8,8 +8,18 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webadmin.settings")
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        from appliance.lib.config import get_config
+
+        said = str(error).strip().splitlines()[0]
+        home = get_config().home.path
+        print(f"The database of the box in {home} does not answer: {said}", file=sys.stderr)
+        print("Start the box with `make up`, or name another home with MILLWRIGHT_HOME.", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

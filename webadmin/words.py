@@ -28,8 +28,8 @@ DURABILITY: dict[Durability, Text] = {
 WORDS: dict[str, Word] = {
     "allow": Word(_("allow"), "ok"),
     "deny": Word(_("deny"), "bad"),
-    "box": Word(_("of the box"), "off"),
-    "site": Word(_("of the site"), "off"),
+    "box": Word(_("box"), "off"),
+    "site": Word(_("site"), "off"),
     "queued": Word(_("queued"), "busy"),
     "running": Word(_("running"), "busy"),
     "waiting": Word(_("waiting"), "wait"),

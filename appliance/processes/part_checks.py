@@ -95,7 +95,7 @@ def disk_state(config: Config) -> PartState:
 
 
 def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.0f} MB"
+    return f"{count / 1e9:,.1f} GB" if count >= 1e10 else f"{count / 1e6:,.0f} MB"
 
 
 def _fields(line: str) -> list[str]:

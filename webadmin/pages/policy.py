@@ -81,7 +81,7 @@ def edit(request: HttpRequest, layer: str) -> HttpResponse:
         except MillwrightError as error:
             problems = [Problem("", 1, 1, "", error.message, hint=error.hint or "")]
         else:
-            said = _("Version %(number)d of the policy %(layer)s is in force.")
+            said = _("Version %(number)d of the %(layer)s policy is in force.")
             version = applied.version
             messages.success(request, said % {"number": version.number, "layer": version.layer})
             return redirect("policy-layer", layer=applied.version.layer)
@@ -145,7 +145,7 @@ def rollback(request: HttpRequest, layer: str, number: int) -> HttpResponse:
     except MillwrightError as error:
         messages.error(request, str(error))
         return redirect("policy-version", layer=layer, number=number)
-    said = _("Version %(number)d of the policy %(layer)s is in force.")
+    said = _("Version %(number)d of the %(layer)s policy is in force.")
     messages.success(request, said % {"number": number, "layer": layer})
     return redirect("policy-layer", layer=layer)
 
