@@ -102,7 +102,7 @@ def test_versions_are_compared_and_rolled_back(browser: Browsers) -> None:
     assert "Put in force again" in page(client, "/policy/box/versions/1/")
     page(client, "/policy/box/versions/9/", 404)
     answer = client.post("/policy/box/versions/1/rollback/", {"began": "2"}, follow=True)
-    assert "Version 1 of the policy box is in force." in answer.content.decode()
+    assert "Version 1 of the box policy is in force." in answer.content.decode()
     assert number() == 1
 
 
