@@ -32,11 +32,15 @@ class ContainerAction(ShellAction):
     params: ClassVar[type[ShellParams]] = ContainerParams
 
     def effect(self, params: ShellParams) -> EffectClass:
-        """As of ``shell`` where nothing but its output leaves the container, else ``unsafe``."""
+        """``idempotent`` where the command reads only and nothing but its output leaves the container, else ``unsafe``.
+
+        Never ``pure``: what its programs do is known to who made the image.
+        """
         assert isinstance(params, ContainerParams)
         if TEMPLATES[params.template] != TEMPLATES["strict"]:
             return EffectClass.UNSAFE
-        return super().effect(params)
+        pure = super().effect(params) is EffectClass.PURE
+        return EffectClass.IDEMPOTENT if pure else EffectClass.UNSAFE
 
     async def run(self, job: Job, arguments: JsonObject, context: StepContext) -> Outcome:
         async with context.connect() as connection:

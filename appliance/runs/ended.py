@@ -258,7 +258,7 @@ def undoable(definition: TaskDefinition, rows: Sequence[StepRow]) -> tuple[str, 
     found = []
     for step in reversed(definition.actions):
         last = progress.latest.get(step.id)
-        if last is None or last.shared_from is not None or not (has_acted(step, last) or unclear(last)):
+        if last is None or last.shared_from is not None or not (has_acted(step, last) or unclear(step, last)):
             continue
         if not all(one.id in progress.done for one in step.undo):
             found.append(step.id)

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from appliance.actions.contract import EffectClass
 from appliance.runs.domain import RunState
-from appliance.runs.effects import acts_inside
+from appliance.runs.effects import acts, acts_inside
 from appliance.runs.plan import Progress, has_acted, undoing
 from appliance.tasks.definition import TaskDefinition
 
@@ -37,7 +36,7 @@ def _left_standing(definition: TaskDefinition, progress: Progress) -> Iterator[s
         row = progress.latest.get(step.id)
         if row is None or not has_acted(step, row):
             continue
-        if row.effect is EffectClass.PURE and not acts_inside(step):
+        if not (acts(step) or acts_inside(step)):
             continue
         if step.safe_state:
             yield f"{step.id}: not undone, it is a safe state"

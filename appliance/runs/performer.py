@@ -157,7 +157,7 @@ class Performer:
             await self._settler.refuse(walk, following, now, None, str(error))
             return None
         effect = EffectClass(spec.effect) if spec.effect else kind.effect(spec.params)
-        closed = await self._renderer.plant_state(walk, effect, scope)
+        closed = await self._renderer.plant_state(walk, spec, scope)
         if closed:
             return Pause(Waiting.PLANT_STATE, closed, now + timedelta(seconds=PLANT_STATE_EVERY))
         reach("worker.before_intent")

@@ -12,7 +12,7 @@ from uuid import UUID
 from appliance.actions.contract import EffectClass
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.domain import ENDED_WITH_RUN, Recovery, StepState, recovery_of
-from appliance.runs.effects import acts_inside
+from appliance.runs.effects import acts, acts_inside
 from appliance.tasks.definition import StepSpec, TaskDefinition
 
 
@@ -192,9 +192,9 @@ def has_acted(spec: StepSpec, row: StepRow) -> bool:
     return row.state in (StepState.FAILED, StepState.WAITING, StepState.INTENT) and acts_inside(spec)
 
 
-def unclear(row: StepRow) -> bool:
+def unclear(spec: StepSpec, row: StepRow) -> bool:
     """Whether nobody knows if the step took effect: cut off, whatever a repetition would have meant."""
-    if row.effect is EffectClass.PURE:
+    if not acts(spec):
         return False
     cut_off = row.state is StepState.FAILED and row.error == ENDED_WITH_RUN
     return cut_off or row.state in (StepState.INTENT, StepState.AMBIGUOUS)
@@ -207,7 +207,7 @@ def _next_undo(definition: TaskDefinition, progress: Progress) -> Next | Ambiguo
         row = progress.latest.get(step.id)
         if row is None or row.shared_from is not None or not step.undo:
             continue
-        if unclear(row):
+        if unclear(step, row):
             return Ambiguous(step.id, row.attempt)
         for spec in step.undo if has_acted(step, row) else ():
             last = progress.latest.get(spec.id)

@@ -16,6 +16,7 @@ from appliance.lib.plain import plain
 from appliance.outbox.services import enqueue
 from appliance.runs import approving, sql
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
+from appliance.runs.effects import acts
 from appliance.runs.ending import ending_of
 from appliance.runs.intents import asking_of, intent_of, record_of, refusal_of, with_gate
 from appliance.runs.ledger import Ledger
@@ -51,19 +52,21 @@ class Recorder:
     async def intend(
         self, walk: Walk, following: Next, now: datetime, effect: EffectClass, arguments: JsonObject
     ) -> Verdict:
-        """Pass the gate; for anything but pure steps commit the intent and its audit record first (P3).
+        """Pass the gate; for a step that acts commit the intent and its audit record first (P3).
 
         Decided on what was seen last, and written only where that is still so: a stop engaged, or a policy applied,
         a moment ago counts. Where the gate asks, ``ask`` goes on with the states that the approval depends on.
         """
-        action = walk.action(following.spec, following.spec.type, effect, arguments)
+        action = walk.action(
+            following.spec, following.spec.type, effect, arguments, acts=acts(following.spec)
+        )
         look, fresh = walk.look, False
         while True:
             if look is None:
                 look, fresh = await self._look(action), True
             verdict = self._gate.decide(action, look.stop, look.role)
             writes, entries = [*walk.pending], list[AuditEntry]()
-            if verdict.outcome is Decision.ALLOW and effect is not EffectClass.PURE:
+            if verdict.outcome is Decision.ALLOW and action.acts:
                 writes.append(intent_of(following, now, effect, arguments, verdict))
                 entries.append(record_of(action, verdict, following.attempt, now))
             elif verdict.outcome is Decision.DENY:
@@ -94,7 +97,9 @@ class Recorder:
 
         The gate is asked once more, in the transaction that commits what follows.
         """
-        action = walk.action(following.spec, following.spec.type, effect, arguments)
+        action = walk.action(
+            following.spec, following.spec.type, effect, arguments, acts=acts(following.spec)
+        )
         async with self._ledger.transaction() as connection:
             verdict = await self._gate.pass_(connection, action)
             records: tuple[AuditEntry, ...] = ()
@@ -106,7 +111,7 @@ class Recorder:
             writes: list[StepWrite] = []
             if verdict.outcome is Decision.ASK:
                 writes = [asking_of(following, now, effect, arguments)]
-            elif verdict.outcome is Decision.ALLOW and effect is not EffectClass.PURE:
+            elif verdict.outcome is Decision.ALLOW and action.acts:
                 writes = [intent_of(following, now, effect, arguments, verdict)]
                 records = (*records, record_of(action, verdict, following.attempt, now))
             elif verdict.outcome is Decision.DENY:
@@ -124,9 +129,9 @@ class Recorder:
     ) -> None:
         """Pass the gate for what a step does beside its own kind. Raises ActionRefused, TargetAway while held.
 
-        Nobody can be asked about it: an approval is for the step itself.
+        Nobody can be asked about it: an approval is for the step itself. ``effect`` is the engine's word here.
         """
-        action = walk.action(spec, kind, effect, arguments)
+        action = walk.action(spec, kind, effect, arguments, acts=effect is not EffectClass.PURE)
         async with self._ledger.transaction() as connection:
             verdict = await self._gate.pass_(connection, action)
             if verdict.outcome in (Decision.DENY, Decision.ASK):

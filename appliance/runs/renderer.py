@@ -5,13 +5,13 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from appliance.actions.contract import EffectClass
 from appliance.bus.services import read_many, read_state
 from appliance.cache import services as cache
 from appliance.expressions import ExpressionError, StateNeeded, truth
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.runs.effects import acts
 from appliance.runs.ledger import Ledger
 from appliance.runs.scope import step_scope
 from appliance.runs.walk import Walk
@@ -37,13 +37,13 @@ class Renderer:
             values = await cache.read(connection, keys)
         return step_scope(walk.base, walk.progress, values, spec)
 
-    async def plant_state(self, walk: Walk, effect: EffectClass, scope: dict[str, Any]) -> str:
-        """Why the plant's state holds this effect back; empty when it does not.
+    async def plant_state(self, walk: Walk, spec: StepSpec, scope: dict[str, Any]) -> str:
+        """Why the plant's state holds this step back; empty when it does not, or the step does not act.
 
         A value that is stale or absent closes the gate, whatever the condition would make of it.
         """
         gate = walk.definition.gate
-        if gate is None or effect is EffectClass.PURE:
+        if gate is None or not acts(spec):
             return ""
         try:
             if truth(await self.render(gate.plant_state.render, scope, strict=True)):

@@ -37,7 +37,9 @@ class Walk:
     asked_until: datetime | None = None
     """When the approval expires that its step waits for."""
 
-    def action(self, spec: StepSpec, kind: str, effect: EffectClass, arguments: JsonObject) -> Action:
+    def action(
+        self, spec: StepSpec, kind: str, effect: EffectClass, arguments: JsonObject, *, acts: bool
+    ) -> Action:
         """What the gate decides on for this step."""
         return Action(
             kind=kind,
@@ -49,6 +51,7 @@ class Walk:
             step_id=spec.id,
             origin=self.row.origin,
             task=self.definition.name,
+            acts=acts,
         )
 
 

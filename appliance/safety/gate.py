@@ -76,7 +76,9 @@ _INSIDE = Verdict(Decision.ALLOW)
 class Action:
     """The typed action that is decided on: exactly what will be done, with its values filled in.
 
-    ``effect`` is the effect class; ``ceiling`` the most that its task may do; ``principal`` who asked.
+    ``effect`` is the effect class: how it may be repeated, in which its task's author has a word. ``acts`` is whether
+    it reaches anything, in which the author has none. ``ceiling`` is the most that its task may do; ``principal`` who
+    asked.
     """
 
     kind: str
@@ -88,10 +90,7 @@ class Action:
     step_id: str = ""
     origin: str = ""
     task: str = ""
-
-    @property
-    def pure(self) -> bool:
-        return self.effect == "pure"
+    acts: bool = True
 
     @property
     def username(self) -> str | None:
@@ -116,7 +115,10 @@ class Action:
 
 
 NEEDED_ROLE = {"container": Role.ENGINEER, "sql": Role.ENGINEER, "firmware": Role.ENGINEER}
-"""Kinds that need more than an operator; a pure step needs a viewer only."""
+"""Kinds that need more than an operator; a step that does not act needs a viewer only."""
+
+ALWAYS_NEEDED = frozenset({"container", "firmware"})
+"""Kinds of which that holds whatever the step is: nobody knows the programs of an image."""
 
 LOOK = """
 SELECT s.epoch, s.level, s.since, s.by, s.reason,
@@ -224,7 +226,7 @@ class Gate:
 
 
 def _all_stop(action: Action, stop: AllStop) -> Verdict | None:
-    if not stop.holds(pure=action.pure):
+    if not stop.holds(acts=action.acts):
         return None
     said = f": {stop.reason}" if stop.reason else ""
     return Verdict(Decision.HOLD, f"all-stop ({stop.level}) by {stop.by}{said}", f"allstop.{stop.level}")
@@ -236,7 +238,8 @@ def _ceiling(action: Action, role: Role | None) -> Verdict | None:
     ceiling = _effective(action, role)
     if ceiling is None:
         return Verdict(Decision.DENY, f"{action.principal} is nobody who may act here now", "role.unknown")
-    needed = Role.VIEWER if action.pure else NEEDED_ROLE.get(action.kind, Role.OPERATOR)
+    looks = not action.acts and action.kind not in ALWAYS_NEEDED
+    needed = Role.VIEWER if looks else NEEDED_ROLE.get(action.kind, Role.OPERATOR)
     if ceiling.covers(needed):
         return None
     return Verdict(

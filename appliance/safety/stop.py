@@ -50,9 +50,9 @@ class AllStop:
     def at_least(self, level: Level) -> bool:
         return self.level.rank >= level.rank
 
-    def holds(self, *, pure: bool) -> bool:
-        """Whether a new step must wait; a pure one changes nothing outside and goes on until READ_ONLY."""
-        return self.at_least(Level.READ_ONLY) if pure else self.engaged
+    def holds(self, *, acts: bool) -> bool:
+        """Whether a new step must wait; one that does not act goes on until READ_ONLY."""
+        return self.engaged if acts else self.at_least(Level.READ_ONLY)
 
     def raised_by_file(self, level: Level) -> "AllStop":
         """With the file's level where that is the stricter one."""

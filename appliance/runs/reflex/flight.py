@@ -1,7 +1,7 @@
 """One run of instant steps on its way through the reactor: decided here, committed by the committer.
 
 It is walked with the same plan, names and gate as a run of the worker lane; only the rows are collected
-instead of written, and pure steps are done at once.
+instead of written, and steps that do not act are done at once.
 """
 
 from collections.abc import Coroutine
@@ -20,6 +20,7 @@ from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain, plain_object, plain_text
 from appliance.outbox.ports import OutboxItem
 from appliance.runs.domain import RunState, StepState, Waiting
+from appliance.runs.effects import acts, effect_of
 from appliance.runs.intents import refusal_of, with_gate
 from appliance.runs.plan import Ambiguous, Next, Progress, attempts_allowed, next_step, settle_failure
 from appliance.runs.reflex.intent import Decide, End, Intent, at_once
@@ -68,7 +69,7 @@ class Flight:
         return "; ".join(self.progress.warnings)
 
     def advance(self, now: datetime, decide: Decide, state: StateReader, perform: "Perform") -> Intent | None:
-        """Do every pure step up to the next effect; its intent, or None when the run has come to its end."""
+        """Do every step that does not act, up to one that does; its intent, or None when the run has ended."""
         while self.end is None:
             following = next_step(self.definition, self.progress)
             if following is None or isinstance(following, Ambiguous):
@@ -83,7 +84,7 @@ class Flight:
                 continue
             if intent is None:
                 continue
-            if intent.effect is not EffectClass.PURE:
+            if intent.action.acts:
                 return intent
             self.settle(intent, at_once(perform(self, intent)), now)
         return None
@@ -99,8 +100,8 @@ class Flight:
             )
             return None
         arguments = plain_object(kind.arguments(spec.params, scope, state))
-        effect = EffectClass(spec.effect) if spec.effect else kind.effect(spec.params)
-        if effect is not EffectClass.PURE and self._plant_is_closed(scope, state):
+        effect = effect_of(spec)
+        if acts(spec) and self._plant_is_closed(scope, state):
             self.hand_over("the plant's state holds it back")
             return None
         action = self._action(spec, effect, arguments)
@@ -143,6 +144,7 @@ class Flight:
             step_id=spec.id,
             origin=self.run.origin,
             task=self.definition.name,
+            acts=acts(spec),
         )
 
     # --- what came of a step ------------------------------------------------------------------------

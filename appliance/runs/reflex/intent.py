@@ -41,11 +41,11 @@ class End:
 
 
 def at_once(work: Coroutine[Any, Any, StepResult]) -> StepResult:
-    """The result of a pure step, which has nothing to wait for."""
+    """The result of a step that does not act: it has nothing to wait for."""
     try:
         work.send(None)
     except StopIteration as done:
         result: StepResult = done.value
         return result
     work.close()
-    raise RuntimeError("a pure, instant step must not wait")
+    raise RuntimeError("an instant step that does not act must not wait")

@@ -147,3 +147,14 @@ def test_an_undo_sees_the_output_of_its_own_step(task: TaskDefinition) -> None:
     scope = step_scope({}, progress, {}, task.undo_steps[-1])
     assert task.undo_steps[-1].id == "a.undo"
     assert scope["output"] == "out-a"
+
+
+def test_a_step_that_acts_is_asked_about_however_it_may_be_repeated() -> None:
+    task = task_of(TASK.replace("topic: x/b\n", "topic: x/b\n      effect: pure\n"))
+    cut_off = [row("a"), row("b", StepState.INTENT, effect=EffectClass.PURE)]
+    progress = replay(task, cut_off)
+    again = next_step(task, progress)
+    assert isinstance(again, Next)
+    assert (again.spec.id, again.attempt) == ("b", 1)
+    progress.undo_requested = True
+    assert next_step(task, progress) == Ambiguous("b", 1)

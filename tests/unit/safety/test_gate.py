@@ -23,8 +23,10 @@ def action(
     arguments: JsonMapping | None = None,
     principal: str = "trigger:t/hot",
     ceiling: str = "operator",
+    *,
+    acts: bool = True,
 ) -> Action:
-    return Action(kind, effect, arguments or {}, principal, ceiling)
+    return Action(kind, effect, arguments or {}, principal, ceiling, acts=acts)
 
 
 def test_an_ordinary_effect_of_an_operators_task_is_allowed(tmp_path: Path) -> None:
@@ -41,9 +43,25 @@ def test_a_stop_holds_every_effect(tmp_path: Path, level: Level) -> None:
 
 
 def test_steps_without_effect_go_on_until_read_only(tmp_path: Path) -> None:
-    gate, pure = gate_of(tmp_path), action("set", "pure")
+    gate, pure = gate_of(tmp_path), action("set", "pure", acts=False)
     assert gate.decide(pure, AllStop(level=Level.CUT), None).outcome is Decision.ALLOW
     assert gate.decide(pure, AllStop(level=Level.READ_ONLY), None).outcome is Decision.HOLD
+
+
+@pytest.mark.parametrize("kind", ["container", "mqtt", "shell"])
+def test_how_a_step_may_be_repeated_opens_nothing(tmp_path: Path, kind: str) -> None:
+    gate = gate_of(tmp_path)
+    engineer, viewer = (action(kind, "pure", ceiling=ceiling) for ceiling in ("engineer", "viewer"))
+    assert gate.decide(engineer, CALM, None).outcome is Decision.ALLOW
+    assert gate.decide(engineer, AllStop(level=Level.KILL), None).rule == "allstop.kill"
+    assert gate.decide(viewer, CALM, None).rule == "role.ceiling"
+
+
+def test_a_viewer_may_ask_a_database_and_run_no_image(tmp_path: Path) -> None:
+    gate = gate_of(tmp_path)
+    query, image = (action(kind, "pure", ceiling="viewer", acts=False) for kind in ("sql", "container"))
+    assert gate.decide(query, CALM, None).outcome is Decision.ALLOW
+    assert gate.decide(image, CALM, None).rule == "role.ceiling"
 
 
 def test_the_file_alone_stops(tmp_path: Path) -> None:

@@ -53,8 +53,8 @@ def test_what_is_written_is_read_back_and_removed(tmp_path: Path) -> None:
 def test_each_level_holds_what_the_one_before_it_holds() -> None:
     for level in Level:
         stop = AllStop(level=level)
-        assert stop.holds(pure=False) is (level is not Level.NONE)
-        assert stop.holds(pure=True) is (level is Level.READ_ONLY)
+        assert stop.holds(acts=True) is (level is not Level.NONE)
+        assert stop.holds(acts=False) is (level is Level.READ_ONLY)
         assert [stop.at_least(other) for other in Level] == [other.rank <= level.rank for other in Level]
 
 
