@@ -14,7 +14,6 @@ from appliance.audit.services import AuditEntry
 from appliance.events import ApprovalChanged
 from appliance.events.services import record_many_async
 from appliance.lib.jsontypes import JsonObject
-from appliance.runs import sql
 from appliance.runs.approval_notices import tell
 from appliance.runs.plan import Next
 from appliance.runs.walk import Walk
@@ -69,8 +68,7 @@ def wish_of(walk: Walk, following: Next, action: Action, verdict: Verdict, state
 async def settle(
     connection: AsyncConnection[Any], wish: Wish, verdict: Verdict, now: datetime, *, unattended: bool
 ) -> Answer:
-    """Look at the approvals of this attempt, and ask, wait, pass or refuse."""
-    await connection.execute(sql.LOCK_RUN, {"id": wish.run_id})
+    """Look at the approvals of this attempt, and ask, wait, pass or refuse. The caller holds the run's row."""
     found = judge(await asking.rows_of(connection, wish.run_id, wish.step, wish.attempt), wish.subject, now)
     records = await _closed(connection, wish, found, now)
     match found.move:

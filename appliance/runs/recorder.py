@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Rollback
 
 from appliance.actions.contract import ActionRefused, EffectClass, Status, StepResult, TargetAway
 from appliance.audit.services import AuditEntry, append_async
@@ -95,13 +95,36 @@ class Recorder:
     ) -> Verdict:
         """Look at the step's approvals: it may pass with one, be refused, or wait (until ``walk.asked_until``).
 
-        The gate is asked once more, in the transaction that commits what follows.
+        The gate is asked once more, in the transaction that commits what follows. ``intend`` has written what was
+        kept back.
+        """
+        while True:
+            verdict = await self._ask(walk, following, now, effect, arguments, states)
+            if verdict is not None:
+                walk.decided[following.spec.id] = verdict.rule
+                return verdict
+
+    async def _ask(
+        self,
+        walk: Walk,
+        following: Next,
+        now: datetime,
+        effect: EffectClass,
+        arguments: JsonObject,
+        states: JsonObject,
+    ) -> Verdict | None:
+        """None, and nothing is written, where a stop or a policy was committed in between.
+
+        Looked at again when all is written: each of them goes on the audit record before its commit, whose head is
+        held here by then. What acts is on record too, so none can slip in between that and this commit.
         """
         action = walk.action(
             following.spec, following.spec.type, effect, arguments, acts=acts(following.spec)
         )
         async with self._ledger.transaction() as connection:
-            verdict = await self._gate.pass_(connection, action)
+            await connection.execute(sql.LOCK_RUN, {"id": walk.row.id})
+            look = await self._gate.look(connection, action)
+            verdict = self._gate.decide(action, look.stop, look.role)
             records: tuple[AuditEntry, ...] = ()
             if verdict.outcome is Decision.ASK:
                 wish = approving.wish_of(walk, following, action, verdict, states)
@@ -117,8 +140,10 @@ class Recorder:
             elif verdict.outcome is Decision.DENY:
                 records = (*records, refusal_of(action, verdict, following.attempt, now))
             await self._flush(walk, connection, writes, records)
-        walk.decided[following.spec.id] = verdict.rule
-        return verdict
+            if await self._gate.look(connection, action) != look:
+                raise Rollback
+            return verdict
+        return None
 
     async def _look(self, action: Action) -> Look:
         async with lent(self._ledger.pool) as connection:
