@@ -15,11 +15,12 @@ from appliance.events import ApprovalChanged
 from appliance.events.services import record_many_async
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.approval_notices import tell
+from appliance.runs.domain import StepState
 from appliance.runs.plan import Next
 from appliance.runs.walk import Walk
 from appliance.safety.approvals import asking
 from appliance.safety.approvals.asking import Opened, Wish
-from appliance.safety.approvals.domain import Asked, Judgement, Move, State, Subject, judge
+from appliance.safety.approvals.domain import Asked, Judgement, Move, Reached, State, Subject, judge
 from appliance.safety.approvals.shown import shown
 from appliance.safety.gate import Action, Decision, Verdict
 
@@ -62,14 +63,24 @@ def wish_of(walk: Walk, following: Next, action: Action, verdict: Verdict, state
         shown=shown(action.kind, action.arguments),
         reason=verdict.reason,
         rule=verdict.rule,
+        reached=_reached(walk, following),
     )
+
+
+def _reached(walk: Walk, following: Next) -> Reached:
+    if following.begun:
+        return Reached.BEGUN
+    last = walk.progress.latest.get(following.spec.id)
+    away = last is not None and last.state is StepState.WAITING and "away" in (last.checkpoint or {})
+    return Reached.NOTHING if away else Reached.UNCLEAR
 
 
 async def settle(
     connection: AsyncConnection[Any], wish: Wish, verdict: Verdict, now: datetime, *, unattended: bool
 ) -> Answer:
     """Look at the approvals of this attempt, and ask, wait, pass or refuse. The caller holds the run's row."""
-    found = judge(await asking.rows_of(connection, wish.run_id, wish.step, wish.attempt), wish.subject, now)
+    rows = await asking.rows_of(connection, wish.run_id, wish.step, wish.attempt)
+    found = judge(rows, wish.subject, now, wish.reached)
     records = await _closed(connection, wish, found, now)
     match found.move:
         case Move.PASS:

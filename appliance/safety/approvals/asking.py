@@ -22,7 +22,7 @@ from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_object, plain_text
 from appliance.safety.approvals import sql
-from appliance.safety.approvals.domain import Asked, Purpose, State, Subject, Terms
+from appliance.safety.approvals.domain import Asked, Purpose, Reached, State, Subject, Terms
 
 LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 """Of codes that people type on a phone: none that looks like another."""
@@ -43,6 +43,7 @@ class Wish:
     reason: str = ""
     rule: str = ""
     purpose: Purpose = Purpose.GATE
+    reached: Reached = Reached.UNCLEAR
 
     @property
     def requester(self) -> str:

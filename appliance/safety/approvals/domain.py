@@ -18,6 +18,8 @@ PATIENCE = timedelta(minutes=30)
 GRACE = timedelta(minutes=5)
 """How long after the decision one counts at least, where it was given in the last moment."""
 
+TOO_LATE = "the approval came too long ago"
+
 ASKED_AT_MOST = 2
 """How often the same step asks when what was asked about changes: once, and once anew."""
 
@@ -170,6 +172,14 @@ def _essence(state: object) -> object:
     return (state.get("value"), state.get("quality")) if isinstance(state, dict) else None
 
 
+class Reached(StrEnum):
+    """How far an attempt came with the approval that it used."""
+
+    NOTHING = "nothing"  # its target was away
+    UNCLEAR = "unclear"  # it was cut off
+    BEGUN = "begun"  # it waits for what it has begun, and only looks
+
+
 class Move(StrEnum):
     """What the engine does next for a step that must be allowed by a person."""
 
@@ -189,7 +199,9 @@ class Judgement:
     becomes: State | None = None
 
 
-def judge(rows: Sequence[Asked], subject: Subject, now: datetime) -> Judgement:
+def judge(
+    rows: Sequence[Asked], subject: Subject, now: datetime, reached: Reached = Reached.UNCLEAR
+) -> Judgement:
     """What the approvals of one attempt of a step (oldest first) mean for what it would do now."""
     if not rows:
         return Judgement(Move.ASK)
@@ -199,7 +211,9 @@ def judge(rows: Sequence[Asked], subject: Subject, now: datetime) -> Judgement:
             return Judgement(Move.REFUSE, denied(row), row)
         case State.EXPIRED:
             return Judgement(Move.REFUSE, nobody_decided(row), row)
-        case State.USED:
+        case State.USED if now >= good_until(row) and reached is not Reached.BEGUN:
+            return Judgement(Move.REFUSE, TOO_LATE, row)
+        case State.USED if reached is not Reached.NOTHING:
             # The same attempt goes on after a crash or a wait. Its own effect may have changed the states.
             same = (row.digest, row.policy) == (subject.digest, subject.policy)
             return Judgement(Move.PASS if same else Move.ASK, row=row)
@@ -208,13 +222,13 @@ def judge(rows: Sequence[Asked], subject: Subject, now: datetime) -> Judgement:
         case State.OPEN if now >= row.expires_at:
             return Judgement(Move.REFUSE, nobody_decided(row), row, State.EXPIRED)
         case State.APPROVED if now >= good_until(row):
-            return Judgement(Move.REFUSE, "the approval came too long ago", row, State.EXPIRED)
+            return Judgement(Move.REFUSE, TOO_LATE, row, State.EXPIRED)
     changed = drift(row, subject)
     if changed:
         return _anew(rows, changed, State.VOID)
     if row.state is State.OPEN:
         return Judgement(Move.WAIT, row=row)
-    return Judgement(Move.PASS, row=row, becomes=State.USED)
+    return Judgement(Move.PASS, row=row, becomes=None if row.state is State.USED else State.USED)
 
 
 def _anew(rows: Sequence[Asked], changed: str, becomes: State | None) -> Judgement:

@@ -14,6 +14,7 @@ from appliance.safety.approvals.domain import (
     GRACE,
     Asked,
     Move,
+    Reached,
     Refusal,
     State,
     Subject,
@@ -120,7 +121,9 @@ def test_the_same_value_said_again_is_no_drift() -> None:
         ([row(State.EXPIRED)], NOW, Move.REFUSE, None),
         ([row(State.VOID)], NOW, Move.ASK, None),
         ([row(State.VOID), row(State.VOID)], NOW, Move.REFUSE, None),
-        ([row(State.USED)], NOW + 60 * MINUTE, Move.PASS, None),
+        ([row(State.USED)], NOW + 29 * MINUTE, Move.PASS, None),
+        ([row(State.USED)], NOW + 30 * MINUTE, Move.REFUSE, None),
+        ([row(State.USED, decided_at=NOW + 29 * MINUTE)], NOW + 31 * MINUTE, Move.PASS, None),
         ([row(State.USED, digest="other")], NOW, Move.ASK, None),
         ([row(State.USED, policy="v0")], NOW, Move.ASK, None),
     ],
@@ -129,6 +132,25 @@ def test_what_the_engine_does_next(
     rows: list[Asked], at: datetime, move: Move, becomes: State | None
 ) -> None:
     found = judge(rows, SUBJECT, at)
+    assert (found.move, found.becomes) == (move, becomes)
+
+
+@pytest.mark.parametrize(
+    ("change", "reached", "at", "move", "becomes"),
+    [
+        ({}, Reached.NOTHING, NOW, Move.PASS, None),
+        ({}, Reached.NOTHING, NOW + 30 * MINUTE, Move.REFUSE, None),
+        ({"states": {}}, Reached.NOTHING, NOW, Move.ASK, State.VOID),
+        ({"policy": "v2"}, Reached.NOTHING, NOW, Move.ASK, State.VOID),
+        ({"states": {}}, Reached.UNCLEAR, NOW, Move.PASS, None),
+        ({"states": {}}, Reached.BEGUN, NOW + 60 * MINUTE, Move.PASS, None),
+        ({"policy": "v2"}, Reached.BEGUN, NOW, Move.ASK, None),
+    ],
+)
+def test_what_a_used_one_is_worth_depends_on_how_far_the_step_came(
+    change: dict[str, Any], reached: Reached, at: datetime, move: Move, becomes: State | None
+) -> None:
+    found = judge([row(State.USED)], replace(SUBJECT, **change), at, reached)
     assert (found.move, found.becomes) == (move, becomes)
 
 
