@@ -22,6 +22,15 @@ async def test_an_image_that_is_not_here_is_refused_and_never_fetched(inside: In
         assert "docker pull" in refusal.value.hint
 
 
+async def test_a_job_with_programs_of_this_machine_is_refused(inside: Inside) -> None:
+    for job in (
+        Job(("true",), pins={"/usr/bin/true": "0" * 64}),
+        Job(("true",), executable="/usr/bin/true"),
+    ):
+        with pytest.raises(JobRefused, match="cannot be pinned by themselves"):
+            await inside.guard.sandbox().run(job)
+
+
 async def test_an_image_without_a_shell_is_refused_with_the_reason(inside: Inside) -> None:
     with inside.guard.engine.client() as client:
         bare = import_image(client, busybox_image(shell=False))
