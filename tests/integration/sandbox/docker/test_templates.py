@@ -38,6 +38,16 @@ async def test_an_image_without_a_shell_is_refused_with_the_reason(inside: Insid
         await inside.guard.sandbox(image=bare).run(TRUE)
 
 
+async def test_a_link_of_the_image_on_the_way_to_a_mount_is_its_own_affair(inside: Inside) -> None:
+    """The path of the machine's folder leads, in the image, by way of a link that means something else here."""
+    with inside.guard.engine.client() as client:
+        linked = import_image(client, busybox_image(links={"var/tmp": "/data"}))
+    read = str(inside.readable)
+    job = Job(("/bin/sh", "-c", 'cat "$1/note"; readlink /var/tmp', "mw", read), reads=(read,))
+    outcome = await inside.guard.sandbox(image=linked).run(job)
+    assert outcome.stdout.text == "readable by all\n/data\n"
+
+
 async def test_what_an_image_asks_for_itself_does_not_weaken_anything(inside: Inside) -> None:
     wishes = (
         "USER root",
