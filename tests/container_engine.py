@@ -11,10 +11,11 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import docker
 
@@ -110,14 +111,19 @@ def import_image(client: docker.APIClient, content: bytes, *changes: str) -> str
     return str(json.loads(said.strip().splitlines()[-1])["status"])
 
 
-def busybox_image(*, shell: bool = True) -> bytes:
-    """A tar of busybox under all of its names, in /bin and /usr/bin, with a setuid copy; or of nothing that runs."""
+def busybox_image(*, shell: bool = True, links: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """A tar of busybox under all of its names, in /bin and /usr/bin, with a setuid copy; or of nothing that runs.
+
+    ``links``: paths (without the first slash) of symbolic links, and where they lead.
+    """
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
         for name in _FOLDERS:
             tar.addfile(_entry(name, tarfile.DIRTYPE, _MODES.get(name, 0o755)))
         _file(tar, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\n", 0o644)
         _file(tar, "etc/secret", b"of the image's root\n", 0o600)
+        for name, target in links.items():
+            _link(tar, name, target)
         if shell:
             binary = Path(shutil.which(BUSYBOX) or "").read_bytes()
             _file(tar, "bin/busybox", binary, 0o755)
@@ -125,9 +131,7 @@ def busybox_image(*, shell: bool = True) -> bytes:
             for name in subprocess.check_output([BUSYBOX, "--list"], text=True).split():
                 for folder in ("bin", "usr/bin"):
                     if f"{folder}/{name}" != "bin/busybox":
-                        link = _entry(f"{folder}/{name}", tarfile.SYMTYPE, 0o777)
-                        link.linkname = "/bin/busybox"
-                        tar.addfile(link)
+                        _link(tar, f"{folder}/{name}", "/bin/busybox")
     return content.getvalue()
 
 
@@ -135,6 +139,12 @@ def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.type, entry.mode = kind, mode
     return entry
+
+
+def _link(tar: tarfile.TarFile, name: str, target: str) -> None:
+    entry = _entry(name, tarfile.SYMTYPE, 0o777)
+    entry.linkname = target
+    tar.addfile(entry)
 
 
 def _file(tar: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:

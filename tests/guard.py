@@ -9,6 +9,8 @@ from pathlib import Path
 
 from appliance.lib.config import ROOT
 from appliance.lib.home import Home
+from appliance.processes.launch import start_time
+from appliance.processes.layout import pid_folder
 from appliance.sandbox.docker.client import DockerSandbox, GuardClient, Where
 from appliance.sandbox.docker.request import TemplateName
 from tests.container_engine import PrivateEngine
@@ -49,6 +51,11 @@ class RunningGuard:
         self.process.wait(timeout=15)
 
 
+def note_spawner(home: Home, pid: int) -> None:
+    """Note a process as the spawner whose jobs guard turns away. There is none here: one that has no children."""
+    (pid_folder(home) / "spawner").write_text(f"{pid} {start_time(pid)}\n")
+
+
 def start_guard(folder: Path, engine: PrivateEngine, **settings: str) -> RunningGuard:
     """Start guard with its home under ``folder``; gives it when it listens. ``settings`` are MILLWRIGHT_…"""
     home = Home.at(folder / "home")
@@ -63,6 +70,7 @@ def start_guard(folder: Path, engine: PrivateEngine, **settings: str) -> Running
         **settings,
     }
     log = folder / "guard.log"
+    pid_folder(home).mkdir(mode=0o700, exist_ok=True)
     with log.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "manage.py"), "guard"],
@@ -71,6 +79,7 @@ def start_guard(folder: Path, engine: PrivateEngine, **settings: str) -> Running
             stdout=out,
             stderr=out,
         )
+    note_spawner(home, process.pid)
     deadline = time.monotonic() + START_SECONDS
     while not home.guard_socket.exists():
         if process.poll() is not None or time.monotonic() > deadline:

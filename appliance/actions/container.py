@@ -4,13 +4,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from appliance.actions.contract import EffectClass, StepContext
+from appliance.actions.contract import Connect, EffectClass, StepContext
 from appliance.actions.shell import ShellAction, ShellParams
 from appliance.lib.jsontypes import JsonObject
 from appliance.sandbox.docker.client import Where
 from appliance.sandbox.docker.request import TemplateName
 from appliance.sandbox.docker.templates import TEMPLATES
-from appliance.sandbox.errors import ImageRefused, JobRefused
 from appliance.sandbox.images import REFERENCE, digest_of
 from appliance.sandbox.ports import Job, Outcome
 
@@ -42,12 +41,12 @@ class ContainerAction(ShellAction):
         pure = super().effect(params) is EffectClass.PURE
         return EffectClass.IDEMPOTENT if pure else EffectClass.UNSAFE
 
+    async def pinned(self, arguments: JsonObject, connect: Connect) -> JsonObject:
+        """With the image's ``digest``: a name that is pinned anew between approval and effect is another action."""
+        async with connect() as connection:
+            return {**arguments, "digest": await digest_of(connection, str(arguments["image"]))}
+
     async def run(self, job: Job, arguments: JsonObject, context: StepContext) -> Outcome:
-        async with context.connect() as connection:
-            try:
-                image = await digest_of(connection, str(arguments["image"]))
-            except ImageRefused as error:
-                raise JobRefused(error.message, hint=error.hint) from error
         template: TemplateName = next(t for t in TEMPLATES if t == arguments["template"])
-        where = Where(image, template, str(context.run_id), context.step_id)
+        where = Where(str(arguments["digest"]), template, str(context.run_id), context.step_id)
         return await context.services.run_contained(job, where, context.on_output)

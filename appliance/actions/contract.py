@@ -23,6 +23,7 @@ from appliance.sandbox.docker.client import Where
 from appliance.sandbox.ports import Job, Outcome
 
 P = TypeVar("P", bound="Params")
+Connect = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 StateReader = Callable[[str, timedelta | None], JsonValue]
 
 
@@ -157,7 +158,7 @@ class StepContext:
     timeout: float
     ok_exit: tuple[int, ...]
     services: Services
-    connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]]
+    connect: Connect
     on_output: Callable[[str, bytes], None] | None = None
     resumed_from: JsonObject | None = None
     checkpoints: Checkpoints | None = None
@@ -233,6 +234,13 @@ class StepKind(ABC, Generic[P]):
     ) -> JsonObject:
         """The typed action as it will be decided on, shown and performed."""
         return render_fields(params, scope, state)
+
+    async def pinned(self, arguments: JsonObject, connect: Connect) -> JsonObject:
+        """The rendered arguments, with each name that may come to mean something else beside what it means now.
+
+        What is decided on, approved, recorded and performed is this. Raises MillwrightError.
+        """
+        return arguments
 
 
 class ActionKind(StepKind[P]):

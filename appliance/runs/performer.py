@@ -150,9 +150,7 @@ class Performer:
             ):
                 await self._recorder.record(walk, following, StepState.SKIPPED, now, EffectClass.PURE)
                 return None
-            arguments: JsonObject = kept_input(following) or await self._renderer.render(
-                lambda scope, state=None: kind.arguments(spec.params, scope, state), scope
-            )
+            arguments = kept_input(following) or await self._renderer.arguments(kind, spec.params, scope)
         except MillwrightError as error:
             await self._settler.refuse(walk, following, now, None, str(error))
             return None

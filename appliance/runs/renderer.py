@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from appliance.actions.contract import Kind, Params
 from appliance.bus.services import read_many, read_state
 from appliance.cache import services as cache
 from appliance.expressions import ExpressionError, StateNeeded, truth
@@ -51,6 +53,11 @@ class Renderer:
         except MillwrightError as error:
             return f"the plant's state is not known: {error}"
         return f"the plant's state does not allow it: {gate.plant_state.source}"
+
+    async def arguments(self, kind: Kind, params: Params, scope: dict[str, Any]) -> JsonObject:
+        """The action as it will be decided on and performed."""
+        rendered = await self.render(partial(kind.arguments, params), scope)
+        return await kind.pinned(rendered, self._ledger.transaction)
 
     async def states(self, walk: Walk, arguments: Callable[..., Any], scope: dict[str, Any]) -> JsonObject:
         """What an approval is bound to: the last values of all topics that the action's arguments and the

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from appliance.lib.clock import SystemClock
 from appliance.processes.guard.options import Options
+from appliance.processes.launch import start_time
 from appliance.sandbox.docker.engine import Engine, Facts
 from appliance.sandbox.docker.pool import Pool
 from appliance.sandbox.docker.request import (
@@ -154,12 +155,18 @@ class Server:
 
     def _check_peer(self, connection: socket.socket) -> None:
         """Only the box's own services, root, and guard's own user; and no job of the process sandbox."""
-        spawner = _recorded(self._options)
+        shared = self._options.peer_uid == os.geteuid()
+        spawner = _recorded(self._options) if shared else None
+        if shared and spawner is None:
+            raise SandboxUnavailable(
+                "Guard cannot tell the box's services from a job, since the spawner does not run.",
+                hint="Try again when it does.",
+            )
         peer.check(
             connection,
             spawner or os.getpid(),
             peer_uid=self._options.peer_uid,
-            jobs_share_user=self._options.peer_uid == os.geteuid(),
+            jobs_share_user=shared,
         )
 
     def _jobs(self) -> list[dict[str, object]]:
@@ -204,12 +211,12 @@ def _told(kind: bytes, message: str, hint: str | None) -> bytes:
 
 
 def _recorded(options: Options) -> int | None:
-    """The spawner's process, as the process manager's starter has noted it."""
+    """The spawner's process, as the process manager's starter has noted it; None when it does not run."""
     try:
-        text = options.spawner_pid.read_text().split()
+        pid, _, started = options.spawner_pid.read_text().strip().partition(" ")
     except OSError:
         return None
-    return int(text[0]) if text and text[0].isdigit() else None
+    return int(pid) if pid.isdigit() and started and start_time(int(pid)) == started else None
 
 
 @contextlib.contextmanager

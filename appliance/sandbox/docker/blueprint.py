@@ -130,10 +130,11 @@ def _folders(blueprint: Blueprint) -> dict[str, str]:
 
 
 def _mount(mount: Mount) -> dict[str, object]:
+    """Just this folder: what is mounted below it was not checked, and would not be read-only with it."""
     return {
         "Type": "bind",
         "Source": mount.source,
         "Target": mount.path,
         "ReadOnly": not mount.writable,
-        "BindOptions": {"Propagation": "rprivate"},
+        "BindOptions": {"Propagation": "rprivate", "NonRecursive": True},
     }

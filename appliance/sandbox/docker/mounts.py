@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.sandbox.docker.beneath import open_in_root
 from appliance.sandbox.process.request import Refused
 
 _RESERVED = ("/proc", "/sys", "/dev", "/job", "/tmp", "/sbin/docker-init")  # noqa: S108 - inside the container
@@ -25,7 +26,7 @@ class Mount:
         """Whether the container of that process has just what was checked: its path may lead elsewhere since."""
         checked = os.fstat(self.fd)
         try:
-            mounted = Path(f"/proc/{pid}/root{self.path}").stat()
+            mounted = _seen_by(pid, self.path)
         except OSError:
             return False
         return (mounted.st_dev, mounted.st_ino) == (checked.st_dev, checked.st_ino)
@@ -71,6 +72,19 @@ class Allowed:
             os.close(fd)
             raise Refused(f"{path} lies in, or holds, what belongs to the appliance or the container engine.")
         return Mount(path, real, fd, writable)
+
+
+def _seen_by(pid: int, path: str) -> os.stat_result:
+    """What lies there for a process with a root of its own: the links of its image lead where they lead for it."""
+    root = os.open(f"/proc/{pid}/root", _OPEN | os.O_DIRECTORY)
+    try:
+        fd = open_in_root(root, path)
+    finally:
+        os.close(root)
+    try:
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
 
 
 def close(mounts: Sequence[Mount]) -> None:

@@ -44,6 +44,7 @@ class Running:
     cancelled: bool = False
     _gone: bool = False
     _timed_out: bool = False
+    _outlived: bool = False
     _outgoing: bytes | memoryview = b""
     _started: float = field(default_factory=time.monotonic)
     _started_at: float = field(default_factory=time.time)
@@ -96,6 +97,7 @@ class Running:
                 now = time.monotonic()
                 self._show(now)
                 if self.cancelled or now >= min(self._kill_at, linger_until):
+                    self._outlived = now >= self._kill_at and not self._ended
                     return
                 if self._ended and linger_until == math.inf:
                     if all(stream.ending.left <= ALONE for stream in self._streams.values()):
@@ -104,6 +106,8 @@ class Running:
                     linger_until = min(now + _LINGER, self._kill_at)
                 if now >= self._deadline and not self._timed_out and not self._ended:
                     self._timed_out, self._kill_at = True, now + _GRACE
+                    if self.checkpoint:
+                        self._outgoing = memoryview(bytes(self._outgoing) + self.checkpoint.ending(now))
                     await self.engine.signal(self.container.id, "SIGTERM")
         finally:
             await _given_up(output, left)
@@ -174,7 +178,8 @@ class Running:
         used, status = ending.used, ending.status if self._ended else code
         exit_status, number = _read_status(status)
         if self.checkpoint and not self.cancelled:
-            frames += self.checkpoint.last(by_itself=self._ended and number is None)
+            by_itself = self._ended and number is None
+            frames += self.checkpoint.last(by_itself=by_itself, outlived=self._outlived)
         description: dict[str, object] = {
             "exit_status": exit_status,
             "signal": number,

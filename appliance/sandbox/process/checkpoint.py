@@ -1,7 +1,9 @@
 """The file in which a job keeps its state: put back before it begins, and looked at while it runs.
 
 A file is taken when it is whole: two looks found the same file with the same size and time, or the job ended by
-itself and nobody can write there any more. What a killed job was just writing is left alone.
+itself and nobody can write there any more. What a killed job was just writing is left alone: a file stands still
+also because its writer is dead. So from the moment when the job is asked to end, a file that stands still counts
+only once it is known that the job was still there.
 """
 
 import math
@@ -42,7 +44,10 @@ class CheckpointWatch:
     job that writes a new one all the time is kept too.
     """
 
-    __slots__ = ("_every", "_folder", "_held", "_keep_at", "_kept", "_limit", "_noted", "_seen", "due")
+    __slots__ = (
+        "_asked_to_end", "_every", "_folder", "_growing", "_held", "_keep_at", "_kept", "_limit", "_noted", "_seen",
+        "_whole", "due",
+    )  # fmt: skip
 
     def __init__(self, folder: int, asked: Checkpoint, now: float) -> None:
         self._folder, self._limit, self._every = folder, asked.limit, asked.every
@@ -51,6 +56,7 @@ class CheckpointWatch:
         self._kept: _Identity | None = None
         self._noted: set[str] = set()
         self._keep_at = now
+        self._asked_to_end = self._whole = self._growing = False
         self.due = now + self._every / _LOOKS
         if asked.initial:
             self._hold()
@@ -59,21 +65,37 @@ class CheckpointWatch:
     def look(self, now: float) -> bytes:
         """What is new and whole, at most once in the time that was asked for."""
         self.due = now + self._every / _LOOKS
-        frames = b""
-        if now >= self._keep_at:
+        before, frames = self._seen, b""
+        if now >= self._keep_at and not self._asked_to_end:
             frames = self._take_held()
             if frames:
                 self._keep_at = now + self._every
-        return frames + self._hold()
+        trouble = self._hold()
+        self._whole = self._seen is not None and self._seen == before
+        self._growing = _is_another_of(before, self._seen)
+        return frames + trouble
 
-    def last(self, *, by_itself: bool) -> bytes:
-        """The job is over, and nothing of it is left that could write."""
+    def ending(self, now: float) -> bytes:
+        """To be called just before the job is asked to end: what is whole until now, and not kept yet."""
+        frames = self._take_held() if self._whole or now >= self.due else b""
+        self._asked_to_end = True
+        return frames
+
+    def last(self, *, by_itself: bool, outlived: bool = False) -> bytes:
+        """The job is over, and nothing of it is left that could write.
+
+        ``outlived``: it was asked to end, did not, and was killed a good while later.
+        """
         self.due = math.inf
         if by_itself:
             return self._hold() + self._take_held()
-        before, frames = self._seen, self._take_held()
+        before, frames = self._seen, b""
+        if self._whole and (outlived or not self._asked_to_end):
+            frames = self._take_held()
         trouble = self._hold()
-        if before and self._seen and self._seen[0] == before[0] and self._seen != before:
+        if _is_another_of(before, self._seen) or (
+            self._growing and self._seen == before and self._seen != self._kept
+        ):
             return frames + self._note(
                 "the checkpoint was being written when the command was ended: not kept, the one before stays"
             )
@@ -133,6 +155,11 @@ class CheckpointWatch:
             return b""
         self._noted.add(text)
         return wire.frame(wire.NOTE, text.encode())
+
+
+def _is_another_of(before: _Identity | None, after: _Identity | None) -> bool:
+    """Whether somebody wrote to the file between the two."""
+    return before is not None and after is not None and before[0] == after[0] and before != after
 
 
 def _identity(found: os.stat_result) -> _Identity:

@@ -31,8 +31,8 @@ class Watch:
     """The life of one job as its supervisor sees it."""
 
     __slots__ = (
-        "_cancelled", "_checkpoint", "_cpu", "_deadline", "_handle", "_kill_at", "_live", "_open", "_outgoing", "_pid",
-        "_poll", "_rss", "_socket", "_started", "_status", "_streams", "_timed_out", "_wakeup",
+        "_cancelled", "_checkpoint", "_cpu", "_deadline", "_handle", "_kill_at", "_live", "_open", "_outgoing",
+        "_outlived", "_pid", "_poll", "_rss", "_socket", "_started", "_status", "_streams", "_timed_out", "_wakeup",
     )  # fmt: skip
 
     def __init__(
@@ -55,7 +55,7 @@ class Watch:
         self._live = LiveFeed() if request.live else None
         self._outgoing: bytes | memoryview = b""
         self._status: int | None = None
-        self._timed_out = self._cancelled = False
+        self._timed_out = self._cancelled = self._outlived = False
         self._cpu, self._rss = [0.0, 0.0], 0
         self._started = time.monotonic()
         self._deadline = self._started + request.timeout
@@ -86,9 +86,13 @@ class Watch:
                 if now >= linger_until:
                     return
             elif now >= self._kill_at:
+                self._outlived = True
                 return
             elif now >= self._deadline and not self._timed_out:
                 self._timed_out, self._kill_at = True, now + _GRACE
+                if self._checkpoint:
+                    self._outgoing = memoryview(bytes(self._outgoing) + self._checkpoint.ending(now))
+                    self._show(now)
                 self._terminate()
 
     def reap(self) -> bool:
@@ -119,7 +123,9 @@ class Watch:
             frames += self._live.take(time.monotonic())
         code = None if self._status is None else os.waitstatus_to_exitcode(self._status)
         if self._checkpoint and not self._cancelled:
-            frames += self._checkpoint.last(by_itself=ended and code is not None and code >= 0)
+            frames += self._checkpoint.last(
+                by_itself=ended and code is not None and code >= 0, outlived=self._outlived
+            )
         description = {
             "exit_status": code if code is not None and code >= 0 else None,
             # Without a status it was killed, but hangs in the kernel: it will end by that signal.

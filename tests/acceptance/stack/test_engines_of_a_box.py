@@ -1,5 +1,6 @@
 """The embedded engines under the real process manager: start, crash, kill -9, stop, side by side."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -174,6 +175,12 @@ def test_nothing_listens_beyond_loopback_and_sockets_are_private(running_box: Bo
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
 
 
+def test_a_process_that_ended_meanwhile_has_no_listeners() -> None:
+    with socket.create_server(("127.0.0.1", 0)), subprocess.Popen(["/bin/true"]) as ended:
+        ended.wait()
+        assert listeners({ended.pid, os.getpid()}) == {"127.0.0.1"}
+
+
 def test_no_secret_is_on_a_command_line(running_box: Box) -> None:
     box = running_box
     home = box.config.home
@@ -245,16 +252,15 @@ def test_ctrl_c_during_the_start_leaves_nothing_behind(box: Box) -> None:
 
 
 def listeners(pids: set[int]) -> set[str]:
-    """Addresses of the TCP listeners of these processes."""
+    """Addresses of the TCP listeners of these processes; one that ends meanwhile listens no more."""
     inodes = set()
     for pid in pids:
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                target = str(entry.readlink())
-            except OSError:
-                continue
-            if target.startswith("socket:["):
-                inodes.add(target[8:-1])
+        with contextlib.suppress(OSError):
+            for entry in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    target = str(entry.readlink())
+                    if target.startswith("socket:["):
+                        inodes.add(target[8:-1])
     found = set()
     for table, family, width in (("tcp", socket.AF_INET, 4), ("tcp6", socket.AF_INET6, 16)):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:

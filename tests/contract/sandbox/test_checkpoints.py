@@ -83,7 +83,7 @@ async def test_a_command_that_renames_a_new_one_all_the_time_is_kept_too(
 async def test_a_file_that_is_being_written_is_left_alone_and_the_version_before_stays(
     sandbox: Sandbox, kept: Kept, shell: Callable[..., Job]
 ) -> None:
-    script = "printf whole > $file; sleep 0.6; while :; do printf half >> $file; sleep 0.01; done"
+    script = "printf whole > $file; sleep 0.6; while :; do printf half 1<> $file; done"  # writes all the time
     outcome = await sandbox.run(shell(script, timeout=1.2, limit=1 << 20))
     assert outcome.signal is not None
     assert kept.versions == [b"whole"]
@@ -98,6 +98,15 @@ async def test_a_command_that_hears_its_time_limit_can_still_keep_its_state(
     )
     assert outcome.timed_out
     assert kept.versions == [b"late"]
+
+
+async def test_what_one_wrote_that_outlived_its_time_limit_by_far_is_kept(
+    sandbox: Sandbox, kept: Kept, shell: Callable[..., Job]
+) -> None:
+    script = "trap 'printf late > $file.new; mv $file.new $file' TERM; while :; do sleep 0.05; done"
+    outcome = await sandbox.run(shell(script, timeout=0.5))
+    assert outcome.timed_out
+    assert (kept.versions, kept.notes) == ([b"late"], [])
 
 
 async def test_one_that_is_too_large_is_refused_and_the_version_before_stays(

@@ -1,4 +1,7 @@
-"""The programs that were looked at are those that run, or nothing runs."""
+"""The programs that were looked at are those that run, or nothing runs.
+
+For jobs on this machine: a container's programs are its image's, which the digest of the image pins.
+"""
 
 import hashlib
 import os
@@ -11,6 +14,8 @@ import pytest
 from appliance.safety.commands import plan, understand, understand_argv
 from appliance.sandbox.errors import JobRefused
 from appliance.sandbox.ports import Job, Sandbox
+
+pytestmark = pytest.mark.parametrize("sandbox", ["process"], indirect=True, scope="module")
 
 
 @pytest.fixture

@@ -33,15 +33,18 @@ from appliance.safety.approvals.errors import ApprovalRefused
 from appliance.safety.approvals.models import Approval
 from appliance.safety.approvals.services import Word
 from appliance.safety.gate import Action, Decision, Gate, Verdict
-from tests.integration.runs.conftest import Engine, Pool, task
+from appliance.sandbox.images import pin
+from appliance.sandbox.ports import Job, Outcome
+from tests.integration.runs.conftest import Engine, Pool, outcome, task
 from tests.wait import wait_for_async
 
 VALVE = """    - {id: open, type: mqtt, topic: plant/valve, payload: "{{ state('plant/mode') }}"}\n"""
+CONTAINED = "    - {id: act, type: container, image: tools, args: [work]}\n"
 PLAIN = "    - {id: open, type: mqtt, topic: plant/valve, payload: '1'}\n"
 
 
 class AskingGate(Gate):
-    """A gate whose policy says: a publish needs an approval. The terms and the version are the test's."""
+    """A gate whose policy says: a publish, or a container, needs one. The terms and the version are the test's."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
@@ -50,7 +53,7 @@ class AskingGate(Gate):
 
     def decide(self, action: Action, stop: AllStop, role: Role | None) -> Verdict:
         verdict = super().decide(action, stop, role)
-        if verdict.outcome is not Decision.ALLOW or action.kind != "mqtt":
+        if verdict.outcome is not Decision.ALLOW or action.kind not in ("mqtt", "container"):
             return verdict
         return replace(
             verdict,
@@ -325,6 +328,37 @@ async def test_drift_of_an_argument_voids(desk: Desk) -> None:
     void = (await desk.audit("approval.void"))[-1]
     assert void["detail"]["because"] == "the action is not the one that was asked about"
     assert desk.world.published == []
+
+
+async def test_an_image_that_is_pinned_anew_voids_and_what_was_approved_is_what_runs(desk: Desk) -> None:
+    first, second = (f"sha256:{digit * 64}" for digit in "ab")
+
+    async def repin(digest: str) -> None:
+        await sync_to_async(pin)("tools", digest, CONSOLE, desk.clock.now())
+
+    await repin(first)
+    run_id = await desk.asked(CONTAINED, principal="engineer")
+    assert f"digest: {first}" in (await desk.rows())[0].shown
+    await desk.say(Choice.APPROVE)
+    await repin(second)
+    await desk.perform(run_id)
+    assert await desk.state(run_id) == "waiting:approval"
+    assert ([row.state for row in await desk.rows()], desk.world.places) == (["void", "open"], [])
+    await desk.say(Choice.APPROVE)
+
+    async def repinned_meanwhile(job: Job) -> Outcome:
+        await repin(first)
+        return outcome()
+
+    desk.world.working = repinned_meanwhile
+    assert (await desk.perform(run_id))["state"] == "succeeded"
+    (where,) = desk.world.places
+    assert where.image == second
+    (intent,) = [one for one in await desk.audit("step.intent") if str(run_id) in one["subject"]]
+    assert (intent["detail"]["arguments"]["image"], intent["detail"]["arguments"]["digest"]) == (
+        "tools",
+        second,
+    )
 
 
 async def test_another_policy_voids(desk: Desk) -> None:

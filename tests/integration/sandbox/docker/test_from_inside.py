@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,39 @@ async def test_a_mounted_folder_is_as_it_was_declared_and_leads_nowhere(inside: 
     assert (inside.writable / "new").read_text() == "new\n"
     owner = (inside.writable / "suid").stat()
     assert owner.st_uid == inside.guard.home.sandbox_uid
+
+
+async def test_what_is_mounted_below_a_folder_is_not_mounted_with_it(inside: Inside) -> None:
+    below, read = inside.readable / "below", str(inside.readable)
+    below.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(below)], check=True)
+    try:
+        (below / "other").write_text("of another file system\n")
+        outcome = await inside.attempt(
+            'ls "$1/below"; grep -c " $1" /proc/mounts; echo x > "$1/below/x"', read, reads=(read,)
+        )
+    finally:
+        subprocess.run(["umount", str(below)], check=True)
+    assert outcome.stdout.text == "1\n"
+    assert "Read-only file system" in outcome.stderr.text
+
+
+async def test_the_engine_gets_mounts_without_what_lies_mounted_below_or_comes_later(inside: Inside) -> None:
+    read, write = str(inside.readable), str(inside.writable)
+    job = asyncio.create_task(inside.attempt("sleep 100", reads=(read,), writes=(write,)))
+    try:
+        while not (jobs := (await inside.guard.client.ask("list"))["jobs"]):
+            await asyncio.sleep(0.05)
+        with inside.guard.engine.client() as client:
+            found = client.inspect_container(jobs[0]["container"])["HostConfig"]["Mounts"]
+    finally:
+        job.cancel()
+        await asyncio.gather(job, return_exceptions=True)
+    options = {"Propagation": "rprivate", "NonRecursive": True}
+    assert [(one["Source"], one.get("ReadOnly", False), one["BindOptions"]) for one in found] == [
+        (read, True, options),
+        (write, False, options),
+    ]
 
 
 async def test_each_container_serves_one_step(inside: Inside) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from appliance.processes.layout import pid_folder
 from appliance.sandbox.process import wire
+from tests.guard import note_spawner
 from tests.integration.sandbox.docker.conftest import Inside
 from tests.spawner import JOB_UID
 
@@ -28,7 +30,8 @@ def ask(inside: Inside, raw: bytes) -> tuple[bytes, dict[str, Any]]:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(15)
         connection.connect(str(inside.guard.home.guard_socket))
-        connection.sendall(raw)
+        if raw:
+            connection.sendall(raw)
         heard = b""
         while piece := connection.recv(65536):
             heard += piece
@@ -115,6 +118,36 @@ def test_nonsense_and_oversized_frames_are_refused(inside: Inside, raw: bytes) -
 def test_none_of_it_made_a_container(inside: Inside) -> None:
     kind, said = ask(inside, wire.frame(wire.REQUEST, b'{"verb": "list"}'))
     assert (kind, said["jobs"]) == (wire.FACTS, [])
+
+
+@pytest.mark.parametrize("noted", [None, "", "1", "{pid} 0", "{gone} 1"], ids=range(5))
+def test_while_the_spawner_is_not_known_nobody_gets_in_where_jobs_are_the_same_user(
+    inside: Inside, noted: str | None
+) -> None:
+    """Whoever asks could be one of its jobs. (This home is root's, and so is its guard.)"""
+    file = pid_folder(inside.guard.home) / "spawner"
+    before = file.read_text()
+    with subprocess.Popen(["/bin/true"]) as ended:
+        ended.wait()
+    try:
+        if noted is None:
+            file.unlink()
+        else:
+            file.write_text(noted.format(pid=inside.guard.process.pid, gone=ended.pid))
+        kind, said = ask(inside, b"")  # who asks is looked at before what
+    finally:
+        file.write_text(before)
+    assert (kind, "the spawner does not run" in said["message"]) == (wire.UNAVAILABLE, True)
+    assert ask(inside, wire.frame(wire.REQUEST, b'{"verb": "list"}'))[0] == wire.FACTS
+
+
+def test_a_job_of_the_spawner_does_not_get_in(inside: Inside) -> None:
+    try:
+        note_spawner(inside.guard.home, os.getpid())
+        kind, said = ask(inside, b"")  # who asks is looked at before what
+    finally:
+        note_spawner(inside.guard.home, inside.guard.process.pid)
+    assert (kind, said["message"]) == (wire.REFUSED, "A job cannot have another job run.")
 
 
 def test_the_door_is_for_its_owner_alone(inside: Inside) -> None:

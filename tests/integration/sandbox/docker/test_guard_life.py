@@ -160,7 +160,9 @@ async def test_what_nobody_wants_any_more_is_taken_away(start: Start) -> None:
 async def test_a_pooled_container_that_died_is_not_used(start: Start) -> None:
     guard = start()
     await guard.sandbox().run(Job(("true",)))
-    await wait_for_async(lambda: len(guard.containers()) == 1, 30)
+    while (await guard.client.ask("list"))["ready"] != 1:
+        await asyncio.sleep(0.05)
+    await wait_for_async(lambda: len(guard.containers()) == 1, 30)  # the first one is gone too
     with guard.engine.client() as client:
         client.kill(str(guard.containers()[0]["Id"]), signal.SIGKILL.value)
     assert (await guard.sandbox().run(Job(("true",)))).exit_status == 0

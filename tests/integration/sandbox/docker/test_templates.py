@@ -22,11 +22,30 @@ async def test_an_image_that_is_not_here_is_refused_and_never_fetched(inside: In
         assert "docker pull" in refusal.value.hint
 
 
+async def test_a_job_with_programs_of_this_machine_is_refused(inside: Inside) -> None:
+    for job in (
+        Job(("true",), pins={"/usr/bin/true": "0" * 64}),
+        Job(("true",), executable="/usr/bin/true"),
+    ):
+        with pytest.raises(JobRefused, match="cannot be pinned by themselves"):
+            await inside.guard.sandbox().run(job)
+
+
 async def test_an_image_without_a_shell_is_refused_with_the_reason(inside: Inside) -> None:
     with inside.guard.engine.client() as client:
         bare = import_image(client, busybox_image(shell=False))
     with pytest.raises(JobRefused, match="no /bin/sh"):
         await inside.guard.sandbox(image=bare).run(TRUE)
+
+
+async def test_a_link_of_the_image_on_the_way_to_a_mount_is_its_own_affair(inside: Inside) -> None:
+    """The path of the machine's folder leads, in the image, by way of a link that means something else here."""
+    with inside.guard.engine.client() as client:
+        linked = import_image(client, busybox_image(links={"var/tmp": "/data"}))
+    read = str(inside.readable)
+    job = Job(("/bin/sh", "-c", 'cat "$1/note"; readlink /var/tmp', "mw", read), reads=(read,))
+    outcome = await inside.guard.sandbox(image=linked).run(job)
+    assert outcome.stdout.text == "readable by all\n/data\n"
 
 
 async def test_what_an_image_asks_for_itself_does_not_weaken_anything(inside: Inside) -> None:

@@ -65,6 +65,13 @@ def test_the_class_of_an_action_counts_its_programs_and_its_environment(tmp_path
     assert understand_action("mqtt", {"topic": "a"}) is None
 
 
+def test_the_programs_of_a_container_are_not_looked_for_on_this_machine() -> None:
+    for arguments in ({"args": ["ls", "/"]}, {"command": {"script": "ls /", "arguments": []}}):
+        found = understand_action("container", arguments)  # type: ignore[arg-type]
+        assert found is not None
+        assert found.plan is None
+
+
 @pytest.mark.parametrize(
     "arguments", [{}, {"args": None}, {"command": None}, {"command": {}}, {"args": [1, None]}]
 )
