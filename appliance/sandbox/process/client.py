@@ -103,6 +103,9 @@ class ProcessSandbox:
         try:
             return await conversation.hear(self._start_seconds)
         except OSError as error:
+            # STARTED may come just now. After the last word it cannot: then no job is begun.
+            if answer := conversation.last_word():
+                return answer
             raise self._unavailable("gave no answer") from error
 
     async def _follow(
