@@ -107,10 +107,9 @@ class Conversation:
 
     async def _readable(self) -> None:
         """Wait until there is something to read. Not sock_recv: cancelled late, it forgets what it has read."""
-        loop = asyncio.get_running_loop()
-        ready = loop.create_future()
-        loop.add_reader(self._connection, lambda: ready.done() or ready.set_result(None))
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._connection, ready.set)
         try:
-            await ready
+            await ready.wait()
         finally:
             loop.remove_reader(self._connection)
