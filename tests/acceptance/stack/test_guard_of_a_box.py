@@ -125,6 +125,8 @@ def test_when_one_is_killed_the_container_goes_and_the_step_is_for_a_person(
 
     def reason() -> bool:
         rows = json.loads(box.manage("runs", "list", "--json").stdout)
-        return any(row["task"] == "long" and "ambiguous" in json.dumps(row) for row in rows)
+        return any(
+            row["task"] == "long" and "whether it took effect is not known" in row["reason"] for row in rows
+        )
 
     wait_for(reason, 90, "the step is ambiguous")
