@@ -4,27 +4,42 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from appliance.lib.jsontypes import JsonMapping, JsonObject, JsonValue
-from appliance.safety.commands import CommandClass, Plan, Understanding, plan, understand, understand_argv
+from appliance.safety.commands import (
+    CommandClass,
+    Plan,
+    Understanding,
+    plan,
+    strictest,
+    understand,
+    understand_argv,
+)
 from appliance.safety.commands.binaries import PATH_FOLDERS, combined
 from appliance.safety.commands.domain import SCRIPTED
+
+_ELSEWHERE = "it runs in a container, whose programs are those of its image and not checked"
 
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """``plan`` is None where the programs are not those of this machine."""
+    """``plan`` is None where the programs are not those of this machine: then it is at least a change."""
 
     understanding: Understanding
     plan: Plan | None = None
+    elsewhere: bool = False
 
     @property
     def kind(self) -> CommandClass:
         """The class that rules of the policy see as ``command.class``."""
-        return combined(self.understanding, self.plan) if self.plan else self.understanding.kind
+        floor = CommandClass.CHANGE if self.elsewhere else CommandClass.READ
+        kind = combined(self.understanding, self.plan) if self.plan else self.understanding.kind
+        return strictest((floor, kind))
 
     @property
     def reasons(self) -> tuple[str, ...]:
         if self.plan and self.plan.untrusted and self.kind is CommandClass.UNKNOWN:
             return (*self.plan.untrusted, *self.understanding.reasons)
+        if self.kind is not self.understanding.kind:
+            return (_ELSEWHERE, *self.understanding.reasons)
         return self.understanding.reasons
 
     def as_json(self) -> JsonObject:
@@ -45,9 +60,9 @@ def understand_action(kind: str, arguments: JsonMapping) -> Understood | None:
     if kind not in SCRIPTED:
         return None
     variables = _environment(arguments)
-    understanding = _understanding(arguments, variables)
+    understanding = _understanding(kind, arguments, variables)
     if kind != "shell":
-        return Understood(understanding)
+        return Understood(understanding, elsewhere=True)
     path = variables.get("PATH")
     folders = path.split(":") if isinstance(path, str) else PATH_FOLDERS
     return Understood(understanding, plan(understanding, folders))
@@ -57,7 +72,8 @@ def classify(kind: str, arguments: JsonMapping) -> tuple[CommandClass, tuple[str
     """As ``in_brief`` of the action's command, whatever programs this machine has: the same answer everywhere."""
     if kind not in SCRIPTED:
         return CommandClass.UNKNOWN, ()
-    return in_brief(Understood(_understanding(arguments, _environment(arguments))))
+    understanding = _understanding(kind, arguments, _environment(arguments))
+    return in_brief(Understood(understanding, elsewhere=kind != "shell"))
 
 
 def in_brief(found: Understood | None) -> tuple[CommandClass, tuple[str, ...]]:
@@ -68,13 +84,14 @@ def in_brief(found: Understood | None) -> tuple[CommandClass, tuple[str, ...]]:
     return found.kind, tuple(dict.fromkeys(name.rpartition("/")[2] for name in names))
 
 
-def _understanding(arguments: JsonMapping, environment: Iterable[str]) -> Understanding:
-    command, args = arguments.get("command"), arguments.get("args")
+def _understanding(kind: str, arguments: JsonMapping, environment: Iterable[str]) -> Understanding:
+    command, args, here = arguments.get("command"), arguments.get("args"), kind == "shell"
     if isinstance(command, dict):
-        return understand(str(command.get("script", "")), _texts(command.get("arguments")), environment)
+        script, values = str(command.get("script", "")), _texts(command.get("arguments"))
+        return understand(script, values, environment, here=here)
     if isinstance(command, str):
-        return understand(command, [], environment)
-    return understand_argv(_texts(command if isinstance(command, list) else args), environment)
+        return understand(command, [], environment, here=here)
+    return understand_argv(_texts(command if isinstance(command, list) else args), environment, here=here)
 
 
 def _texts(value: JsonValue) -> list[str]:

@@ -31,6 +31,8 @@ def read_arguments(schema: Schema, words: Sequence[Word]) -> Arguments:
         if word.known and word.text == "--":
             found.operands += words[at:]
             break
+        if word.split:
+            raise Problem("has a value without quotes, which may become further words")
         if not word.may_be_option or (word.known and word.text == "-"):
             found.operands.append(word)
             if not schema.permute:

@@ -6,6 +6,7 @@ import stat
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from appliance.lib.jsontypes import JsonObject
@@ -14,6 +15,8 @@ from appliance.safety.commands.domain import CommandClass, Understanding, strict
 PATH_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where a sandbox looks for programs, in this order."""
 
+SHELL = "/bin/sh"
+_PLAIN_SHELLS = frozenset({"dash", "busybox"})
 _LARGEST = 512 << 20
 _MOST_KEPT = 4096
 
@@ -79,6 +82,12 @@ def plan(understanding: Understanding, path_folders: Sequence[str] = PATH_FOLDER
 def combined(understanding: Understanding, made: Plan) -> CommandClass:
     """The class of the commands and of the programs together."""
     return strictest([understanding.kind, made.kind])
+
+
+@lru_cache(maxsize=1)
+def sh_dialect() -> str:
+    """``sh`` where ``/bin/sh`` of this machine is one that calculates with plain numbers only; else ``bash``."""
+    return "sh" if os.path.basename(os.path.realpath(SHELL)) in _PLAIN_SHELLS else "bash"  # noqa: PTH119
 
 
 def _found(name: str, folders: Sequence[str]) -> str:

@@ -39,12 +39,14 @@ class Word:
 
     ``text`` is the whole word where ``known``, else its certain beginning. ``many``: it may become any number of
     words. ``globbed``: it is unknown only because ``sh`` puts the names of matching files in its place.
+    ``split``: only its first part begins like that; what follows is any word.
     """
 
     text: str
     known: bool = True
     many: bool = False
     globbed: bool = False
+    split: bool = False
 
     @property
     def may_be_option(self) -> bool:

@@ -5,11 +5,20 @@ from dataclasses import dataclass, replace
 
 from appliance.safety.commands.around import Around
 from appliance.safety.commands.domain import UNKNOWN_WORD, CommandClass, Leaf, Word, strictest
-from appliance.safety.commands.environment import dangerous
+from appliance.safety.commands.environment import dangerous, harmless
 from appliance.safety.commands.expansion import Values, expand, expand_whole
 from appliance.safety.commands.judge import judge
 from appliance.safety.commands.places import is_device, is_secret, moved, written
-from appliance.safety.commands.script import Loop, Node, Pattern, Redirect, Refused, Sequence, Simple
+from appliance.safety.commands.script import (
+    Calculation,
+    Loop,
+    Node,
+    Pattern,
+    Redirect,
+    Refused,
+    Sequence,
+    Simple,
+)
 
 MOST_LEAVES = 64
 _MOST_ROUNDS = 16
@@ -44,6 +53,9 @@ class _Walk:
     def visit(self, node: Node) -> None:
         if isinstance(node, Refused):
             self._add(unknown((), node.reason))
+        elif isinstance(node, Calculation):
+            if self.around.dialect == "bash":
+                self._add(unknown((), node.reason))
         elif isinstance(node, Sequence):
             self._sequence(node)
         elif isinstance(node, Loop):
@@ -95,9 +107,10 @@ class _Walk:
             self._inner(pattern)
         for pattern in node.words:
             self._inner(pattern)
-        bad = next((name for name, _ in node.assignments if dangerous(name)), None)
+        kept = dangerous if not node.words else _not_harmless
+        bad = next((name for name, _ in node.assignments if kept(name)), None)
         if bad:
-            self._add(unknown((), f"sets {bad}, which decides what programs load"))
+            self._add(unknown((), f"sets {bad}, which may decide what programs load"))
         words = self._words(node)
         kind, reasons, files, repeatable = self._opened(node.redirects)
         if node.words:
@@ -150,6 +163,11 @@ class _Walk:
             files.append(word.shown)
             reasons.append(f"`{redirect.operator} {word.shown}` writes {said}")
         return strictest(kinds), reasons, tuple(files), repeatable
+
+
+def _not_harmless(name: str) -> bool:
+    """A program gets it: only variables that are known to do nothing to it may be set."""
+    return not harmless(name)
 
 
 def _with_files(

@@ -47,7 +47,7 @@ def expand(pattern: Pattern, values: Values) -> list[Word]:
     every = _every_value(pattern, values)
     if every is not None:
         return every
-    text, known, many, globbed, quoted = "", True, False, True, False
+    text, known, many, globbed, quoted, split = "", True, False, True, False, False
     for part in pattern.parts:
         if isinstance(part, Text):
             quoted = quoted or part.quoted
@@ -70,16 +70,16 @@ def expand(pattern: Pattern, values: Values) -> list[Word]:
                 globbed and value.known,
             )
         elif not value.known:
-            known, many, globbed = False, True, False
+            known, many, globbed, split = False, True, False, True
         elif len(pattern.parts) == 1:
             return _fields(value.text)
         elif _GLOB.search(value.text) or any(blank in value.text for blank in _BLANKS):
-            known, many, globbed = False, True, False
+            known, many, globbed, split = False, True, False, True
         else:
             text += value.text if known else ""
     if known and not text and not quoted:
         return []
-    return [Word(text, known, many, globbed and not known)]
+    return [Word(text, known, many, globbed and not known, split)]
 
 
 def expand_whole(pattern: Pattern, values: Values) -> Word:
@@ -123,4 +123,4 @@ def _every_value(pattern: Pattern, values: Values) -> list[Word] | None:
     if alone and found[0].name == "@" and found[0].quoted and values.positional is not None:
         return [Word(value) for value in values.positional]
     first = pattern.parts[0]
-    return [Word(first.text if isinstance(first, Text) and first.quoted else "", False, True)]
+    return [Word(first.text if isinstance(first, Text) and first.quoted else "", False, True, split=True)]

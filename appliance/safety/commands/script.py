@@ -93,4 +93,14 @@ class Loop:
     assigned: frozenset[str]
 
 
-Node = Simple | Refused | Sequence | Loop
+@dataclass(frozen=True, slots=True)
+class Calculation:
+    """``$(( … ))`` with a name in it: bash takes the name's value for a calculation again, and runs what is in it.
+
+    ``reason`` says so and where, for a script that bash reads.
+    """
+
+    reason: str
+
+
+Node = Simple | Refused | Sequence | Loop | Calculation

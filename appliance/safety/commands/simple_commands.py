@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from appliance.safety.commands.environment import harmless
 from appliance.safety.commands.reading import Reading
 from appliance.safety.commands.script import Pattern, Redirect, Simple
 from appliance.safety.commands.word_parts import WORDS, ReadInner, read_word
@@ -65,6 +66,9 @@ def read_declaration(reading: Reading, node: Any, inner: ReadInner) -> Simple:
     names = tuple((reading.name(c), Pattern(())) for c in node.children[1:] if c.type == "variable_name")
     if names:
         raise reading.refused(node, "exports a variable whose value is not followed")
+    handed = node.children[0].type == "export"
+    if bad := next((name for name, _ in made if handed and not harmless(name)), None):
+        raise reading.refused(node, f"exports {bad}, which may decide what programs load")
     return Simple(tuple(made), ())
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from appliance.safety.commands.around import Around
+from appliance.safety.commands.binaries import SHELL, sh_dialect
 from appliance.safety.commands.domain import CommandClass, Leaf, Understanding, Word
 from appliance.safety.commands.environment import dangerous
 from appliance.safety.commands.evaluate import leaves_of
@@ -10,26 +11,29 @@ from appliance.safety.commands.expansion import Values
 from appliance.safety.commands.grammar import read_script
 from appliance.safety.commands.judge import judge
 
-SHELL = "/bin/sh"
 _MOST_ARGUMENTS = 4096
 
 
 def understand(
-    script: str, arguments: Sequence[str] | None, environment: Iterable[str] = ()
+    script: str, arguments: Sequence[str] | None, environment: Iterable[str] = (), *, here: bool = True
 ) -> Understanding:
     """What ``/bin/sh -c script mw arguments…`` will do. Never raises.
 
     ``arguments``: the values of ``$1``, ``$2``, …; None while they are not known. ``environment``: the names of the
-    variables that are added. What is not understood is a leaf of class UNKNOWN with the reason and the place.
+    variables that are added. ``here``: the shell is that of this machine; another one may be bash.
+    What is not understood is a leaf of class UNKNOWN with the reason and the place.
     """
-    leaves = leaves_of(read_script(script), Values(arguments), Around(dialect="sh"))
+    dialect = sh_dialect() if here else "bash"
+    leaves = leaves_of(read_script(script), Values(arguments), Around(dialect=dialect, local=here))
     return Understanding((*_surroundings(environment), *leaves), SHELL)
 
 
-def understand_argv(argv: Sequence[str] | Sequence[Word], environment: Iterable[str] = ()) -> Understanding:
-    """What ``argv`` will do when it is executed without a shell. Never raises."""
+def understand_argv(
+    argv: Sequence[str] | Sequence[Word], environment: Iterable[str] = (), *, here: bool = True
+) -> Understanding:
+    """What ``argv`` will do when it is executed without a shell, ``here`` on this machine. Never raises."""
     words = [word if isinstance(word, Word) else Word(word) for word in argv]
-    around = Around()
+    around = Around(local=here)
     if len(words) > _MOST_ARGUMENTS:
         found = around.unknown(words[:1], f"has more than {_MOST_ARGUMENTS} words: nobody can review it")
     else:

@@ -5,7 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance.safety.commands.reading import Reading
-from appliance.safety.commands.script import Node, Parameter, Part, Pattern, Substitution, Text, Tilde
+from appliance.safety.commands.script import (
+    Calculation,
+    Node,
+    Parameter,
+    Part,
+    Pattern,
+    Substitution,
+    Text,
+    Tilde,
+)
 
 ReadInner = Callable[[Reading, Any], Node]
 WORDS = frozenset(
@@ -19,6 +28,7 @@ _BRACES = re.compile(r"\{[^{}]*(?:,|\.\.)[^{}]*\}")
 _ONE_DIGIT = re.compile(r"[0-9]")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _CHANGED = frozenset({":-", "-", ":+", "+", ":?", "?", "%", "%%", "#", "##"})
+_NAMED = re.compile(rb"[A-Za-z_]|(?<!^)\$")
 _AFTER_DOLLAR = re.compile(rb"[A-Za-z0-9_{('\"@*#?$!-]|\\\\\n")
 
 
@@ -195,3 +205,6 @@ class _Word:
             raise self.reading.refused(node, "has a calculation that is not followed")
         if re.search(rb"(?<![<>=!])=(?!=)|\+\+|--|\$\{[^}]*[^\w}]", node.text):
             raise self.reading.refused(node, "has a calculation that assigns")
+        if _NAMED.search(node.text):
+            place = self.reading.place(node)
+            self.inner.append(Calculation(f"calculates with a name, whose value bash may run ({place})"))

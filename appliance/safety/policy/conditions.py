@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from appliance.lib.topic_filters import covers as topic_covers
+from appliance.safety.commands.domain import CommandClass
 from appliance.safety.policy.facts import Facts, Static
 from appliance.safety.policy.glob import Glob, matcher
 from appliance.safety.policy.model import CommandIs, Rule, TimeIs
@@ -167,18 +168,40 @@ def _command(wanted: CommandIs, *, every: bool) -> list[Condition[Facts]]:
             )
         )
     if wanted.program:
-        fits = any_of(wanted.program)
-        quantifier = _every if every else _some
-
-        def runs(facts: Facts) -> bool:
-            return quantifier(facts.command[1] if facts.command else (), fits)
-
-        found.append(
-            Condition(
-                "command.program",
-                _words(wanted.program),
-                runs,
-                lambda f: _words(f.command[1]) if f.command else "none",
-            )
-        )
+        runs = _allowed(wanted, wanted.program) if every else _running(wanted.program)
+        found.append(Condition("command.program", _words(wanted.program), runs, _programs))
     return found
+
+
+def _allowed(wanted: CommandIs, programs: Sequence[str]) -> Test[Facts]:
+    """Every program fits. Of a command that is not understood the programs are not all that it does.
+
+    A rule that names classes has chosen among them itself.
+    """
+    fits, any_class = any_of(programs), wanted.class_ is not None
+
+    def test(facts: Facts) -> bool:
+        kind, names = facts.command or (CommandClass.UNKNOWN, ())
+        return (any_class or kind is not CommandClass.UNKNOWN) and _every(names, fits)
+
+    return test
+
+
+def _running(programs: Sequence[str]) -> Test[Facts]:
+    """One program fits, or the command is not understood: then it may run any."""
+    fits = any_of(programs)
+
+    def test(facts: Facts) -> bool:
+        command = facts.command
+        return command is not None and (command[0] is CommandClass.UNKNOWN or _some(command[1], fits))
+
+    return test
+
+
+def _programs(facts: Facts) -> str:
+    if not facts.command:
+        return "none"
+    kind, names = facts.command
+    if kind is not CommandClass.UNKNOWN:
+        return _words(names)
+    return f"{_words(names)} (not understood)" if names else "not understood"

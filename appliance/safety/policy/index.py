@@ -8,9 +8,10 @@ first rule of the file is still the first that decides.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from appliance.safety.commands.domain import SCRIPTED
+from appliance.safety.commands.domain import SCRIPTED, CommandClass
 from appliance.safety.policy.facts import Facts, Static
 from appliance.safety.policy.model import Rule
+from appliance.safety.policy.vocabulary import Answer
 
 Places = list[int]
 Values = Callable[[Static, Facts], Sequence[str]]
@@ -52,8 +53,14 @@ def dynamic_keys(rule: Rule) -> Iterable[Key]:
     yield from _text_key("device", rule.device)
     for path, patterns in (rule.arguments or {}).items():
         yield from _text_key(f"arguments.{path}", patterns)
-    if rule.command:
+    if rule.command and not _takes_any_program(rule):
         yield from _text_key("program", rule.command.program)
+
+
+def _takes_any_program(rule: Rule) -> bool:
+    """A rule that asks or denies matches what is not understood, whatever programs are seen in it."""
+    classes = rule.command.class_ if rule.command else None
+    return rule.decide is not Answer.ALLOW and (classes is None or CommandClass.UNKNOWN in classes)
 
 
 def _text_key(dimension: str, patterns: Sequence[str] | None) -> Iterable[Key]:

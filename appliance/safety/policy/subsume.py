@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from appliance.accounts.domain import Role
 from appliance.lib.topic_filters import covers as topic_covers
+from appliance.safety.commands.domain import CommandClass
 from appliance.safety.policy.glob import covers as glob_covers
 from appliance.safety.policy.model import Rule, TimeIs
 from appliance.safety.policy.vocabulary import Answer, Day
@@ -72,6 +73,12 @@ def _command(earlier: Rule, later: Rule) -> bool:
         return False
     if mine.program is None:
         return True
+    if (
+        earlier.decide is Answer.ALLOW
+        and mine.class_ is None
+        and CommandClass.UNKNOWN in (theirs.class_ or ())
+    ):
+        return False  # a rule that allows programs takes nothing that is not understood
     return _reads_alike(earlier, later) and _present(mine.program, theirs.program, glob_covers)
 
 

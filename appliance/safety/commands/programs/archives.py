@@ -21,6 +21,9 @@ _MODES = {
     "-A": "create", "-x": "extract", "--extract": "extract", "--get": "extract", "-t": "list", "--list": "list",
     "-d": "list", "--diff": "list", "--compare": "list",
 }  # fmt: skip
+_RECORD = frozenset({"-g", "--listed-incremental"})
+_ARCHIVE = frozenset({"-f", "--file"})
+_FOLDER = frozenset({"-C", "--directory"})
 _OPTIONS = Schema(
     options={
         **{
@@ -51,12 +54,26 @@ def tar(name: str, words: Sequence[Word], around: Around) -> Judgement:
     for option in ("--transform", "--xform"):
         if (value := values.get(option)) and "e" in value.text.rpartition(value.text[1:2])[2]:
             raise Problem("changes names by running a program")
-    if (values.keys() & {"-g", "--listed-incremental"}) and modes == {"list"}:
+    if (asked & _RECORD) and modes == {"list"}:
         raise Problem("writes a record of what it lists")
+    counted = (_RECORD, _ARCHIVE, _FOLDER) if modes == {"extract"} else (_RECORD, _ARCHIVE)
+    if any(sum(option in names for option, _, _ in found.options) > 1 for names in counted):
+        raise Problem("is given the same option twice, of which more than the last counts")
     archive = values.get("-f") or values.get("--file") or Word("-")
     if not archive.known or ":" in archive.text:
         raise Problem("uses an archive on another machine, or one that is only known when it runs")
-    return _by_mode(name, modes.pop(), archive, asked, values, around)
+    made = _by_mode(name, modes.pop(), archive, asked, values, around)
+    return _with_record(name, made, values, around)
+
+
+def _with_record(name: str, made: Judgement, values: dict[str, Word], around: Around) -> Judgement:
+    """The record of an incremental archive is written beside it."""
+    record = values.get("-g") or values.get("--listed-incremental")
+    if record is None:
+        return made
+    kind, where = written(record, around.folders)
+    reason = made.reason if made.kind.rank > kind.rank else f"`{name}` writes its record: {where}"
+    return Judgement(strictest([made.kind, kind]), reason, False, (*made.writes, record.shown))
 
 
 def _in_order(letters: str) -> bool:

@@ -1,5 +1,6 @@
 """The shell's own commands: what ``dash`` has, and those of bash that it does not have and that are never followed."""
 
+import re
 from collections.abc import Sequence
 
 from appliance.safety.commands.arguments import Problem
@@ -8,6 +9,9 @@ from appliance.safety.commands.domain import Judgement, Word
 from appliance.safety.commands.environment import dangerous, is_name
 from appliance.safety.commands.programs.shape import Check, reads
 from appliance.safety.commands.programs.signals import kill
+
+_COUNT = re.compile(r"%[^A-Za-z%]*n")
+"""Of the text that ``printf`` of bash fills: the number of characters so far is put into a variable."""
 
 
 def _plain(says: str) -> Check:
@@ -27,9 +31,18 @@ def _evaluates(says: str) -> Check:
                     raise Problem("may set or read any variable in bash")
                 if "[" in word.text and name != "printf":
                     raise Problem("may run what stands between brackets in bash")
+            if name == "printf" and any(not word.known or _COUNT.search(word.text) for word in words[:1]):
+                raise Problem("may set any variable in bash")
         return reads(name, says)
 
     return check
+
+
+def _wait(name: str, words: Sequence[Word], around: Around) -> Judgement:
+    """``-p`` of bash sets a variable, and with it runs what stands between its brackets."""
+    if around.dialect == "bash" and any(word.may_be_option for word in words):
+        raise Problem("may set any variable in bash")
+    return reads(name, "waits")
 
 
 def _read(name: str, words: Sequence[Word], around: Around) -> Judgement:
@@ -81,7 +94,7 @@ BUILTINS: dict[str, Check] = {
     "echo": _plain("prints its words"),
     "pwd": _plain("prints the folder"),
     **dict.fromkeys(("exit", "return", "break", "continue"), _plain("ends a part of the script")),
-    "wait": _plain("waits"),
+    "wait": _wait,
     "times": _plain("prints the time used"),
     "type": _plain("says what a name is"),
     "umask": _plain("sets the rights of new files"),

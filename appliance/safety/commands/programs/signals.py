@@ -12,12 +12,15 @@ from appliance.safety.commands.schema import Option, Schema
 _SIGNAL = re.compile(r"-(?:[A-Za-z]{2,12}\d*|\d{1,2})")
 
 
+_SERVICE = re.compile(r"[A-Za-z0-9@_][A-Za-z0-9@_.-]*")
 _ACTIONS = frozenset(["start", "stop", "restart", "reload", "force-reload", "try-restart", "condrestart"])
 
 
 def service(name: str, words: Sequence[Word], around: Around) -> Judgement:
     """``service NAME ACTION``."""
     texts = [word.text for word in words if word.known]
+    if len(words) > 1 and not _SERVICE.fullmatch(words[0].text):
+        raise Problem("is given a name that may lead to any program")
     if texts == ["--status-all"] or (len(texts) == len(words) == 2 and texts[1] == "status"):
         return reads(name, "shows a service", repeatable=False)
     if len(texts) == len(words) == 2 and texts[1] in _ACTIONS:

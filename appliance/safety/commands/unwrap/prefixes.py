@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from appliance.safety.commands.arguments import Problem
 from appliance.safety.commands.around import Around
 from appliance.safety.commands.domain import CommandClass, Judgement, Leaf, Word
-from appliance.safety.commands.environment import dangerous, is_name
+from appliance.safety.commands.environment import dangerous, harmless
 from appliance.safety.commands.places import written
 from appliance.safety.commands.schema import Schema
 from appliance.safety.commands.unwrap.shape import Judge, Unwrap, front, given, options, value_of
@@ -30,8 +30,8 @@ def _env(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
     found, rest = front(_ENV, words)
     while rest and "=" in rest[0].text:
         name = rest[0].text.partition("=")[0]
-        if dangerous(name) or not is_name(name):
-            raise Problem(f"sets {name}, which decides what programs load")
+        if not harmless(name):
+            raise Problem(f"sets {name}, which may decide what programs load")
         rest = rest[1:]
     if rest and not rest[0].known:
         raise Problem("starts what is only known when it runs")
@@ -54,18 +54,22 @@ def _time(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
 
 
 def _xargs(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
-    """The words that it reads are appended, or put where ``-I`` says: none of them is known."""
+    """The words that it reads are appended, or put where ``-I`` says: none of them is known.
+
+    With ``-n`` or ``-L`` beside ``-I`` the last one counts for some, so that the place of the words is not known.
+    """
     found, inner = front(_XARGS, words)
     if given(found, "-a", "--arg-file", "-p", "--interactive", "-o", "--open-tty"):
         raise Problem("takes its words from a file or asks at a terminal")
     inner = inner or [Word("echo")]
-    mark = value_of(found, "-I", "-i", "--replace")
-    if mark is None and not given(found, "-i", "--replace"):
+    if not given(found, *_REPLACES):
         return judge([*inner, Word("", known=False, many=True)], around.inside(words[0].text))
-    text = mark.text if mark and mark.text else "{}"
-    if mark is not None and not mark.known:
-        raise Problem("replaces a mark that is only known when it runs")
-    return judge([_replaced(word, text) for word in inner], around.inside(words[0].text))
+    if given(found, *_COUNTS):
+        raise Problem("is told both where its words belong and how many of them to take")
+    mark = value_of(found, *_REPLACES) or Word("{}")
+    if not mark.known or not mark.text:
+        raise Problem("replaces a mark that is empty or only known when it runs")
+    return judge([_replaced(word, mark.text) for word in inner], around.inside(words[0].text))
 
 
 def _replaced(word: Word, mark: str) -> Word:
@@ -74,7 +78,7 @@ def _replaced(word: Word, mark: str) -> Word:
 
 
 def _flock(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
-    from appliance.safety.commands.unwrap.shells import script_leaves
+    from appliance.safety.commands.unwrap.shells import sh_leaves
 
     found, rest = front(_FLOCK, words, skip=1)
     if given(found, "-c", "--command"):
@@ -82,7 +86,7 @@ def _flock(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
     kind, where = written(found.operands[0], around.folders)
     inside = around.inside(words[0].text, floor=kind, reason=f"`flock` makes {where} where it is not there")
     if len(rest) == 2 and rest[0].text in ("-c", "--command") and rest[0].known:
-        return script_leaves(rest[1], [], inside, dialect="sh", binary="/bin/sh")
+        return sh_leaves(rest[1], inside)
     if not rest or rest[0].may_be_option:
         raise Problem("is given no command")
     return judge(rest, inside)
@@ -90,7 +94,7 @@ def _flock(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
 
 def _watch(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
     """It never ends by itself; without ``-x`` its words are joined and read by ``sh``."""
-    from appliance.safety.commands.unwrap.shells import script_leaves
+    from appliance.safety.commands.unwrap.shells import sh_leaves
 
     found, inner = front(_WATCH, words)
     if not inner:
@@ -100,9 +104,7 @@ def _watch(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
         return judge(inner, inside)
     if not all(word.known for word in inner):
         raise Problem("is given a script that is only known when it runs")
-    return script_leaves(
-        Word(" ".join(word.text for word in inner)), [], inside, dialect="sh", binary="/bin/sh"
-    )
+    return sh_leaves(Word(" ".join(word.text for word in inner)), inside)
 
 
 def _command(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
@@ -117,12 +119,14 @@ def _command(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
     return judge(inner, around)
 
 
+_REPLACES = ("-I", "-i", "--replace")
+_COUNTS = ("-n", "--max-args", "-L", "-l", "--max-lines")
 _ENV = options("-i --ignore-environment -0 --null -v --debug", "-u --unset")
 _TIME = options("-p -v -a --portability --verbose --append", "-o --output -f --format")
 _XARGS = options(
     "-0 --null -r --no-run-if-empty -t --verbose -x --exit -p --interactive -o --open-tty",
-    "-n --max-args -L --max-lines -P --max-procs -d --delimiter -s --max-chars -E -I -a --arg-file",
-    "-i --replace -l -e",
+    "-n --max-args -L -P --max-procs -d --delimiter -s --max-chars -E -I -a --arg-file",
+    "-i --replace -l --max-lines -e",
 )
 _FLOCK = options(
     "-s --shared -x -e --exclusive -u --unlock -n --nb --nonblock -o --close -F --no-fork -v --verbose -c --command",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from appliance.safety.commands.arguments import Problem
 from appliance.safety.commands.around import Around
 from appliance.safety.commands.domain import CommandClass, Leaf, Word
-from appliance.safety.commands.environment import dangerous
+from appliance.safety.commands.environment import harmless
 from appliance.safety.commands.unwrap.shape import Judge, Unwrap, front, options, value_of
 from appliance.safety.commands.unwrap.shells import script_leaves
 
@@ -23,8 +23,8 @@ def _as(words: Sequence[Word], around: Around) -> Around:
 def _sudo(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
     _, inner = front(_SUDO, words)
     while inner and "=" in inner[0].text:
-        if dangerous(inner[0].text.partition("=")[0]) or not inner[0].known:
-            raise Problem(f"sets {inner[0].shown}, which decides what programs load")
+        if not harmless(inner[0].text.partition("=")[0]) or not inner[0].known:
+            raise Problem(f"sets {inner[0].shown}, which may decide what programs load")
         inner = inner[1:]
     if not inner:
         raise Problem("is given no command")

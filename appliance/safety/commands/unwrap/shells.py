@@ -5,11 +5,17 @@ from dataclasses import replace
 
 from appliance.safety.commands.arguments import Problem, read_arguments
 from appliance.safety.commands.around import DEEPEST, Around
+from appliance.safety.commands.binaries import SHELL, sh_dialect
 from appliance.safety.commands.domain import Leaf, Word
 from appliance.safety.commands.expansion import Values
 from appliance.safety.commands.unwrap.shape import Judge, Unwrap, given, options
 
 _SHELL = options("-c -e -u -x -f")
+
+
+def sh_leaves(script: Word, around: Around) -> list[Leaf]:
+    """The leaves of a script that a program hands to ``/bin/sh``."""
+    return script_leaves(script, [], around, dialect=_dialect("sh", around), binary=SHELL)
 
 
 def script_leaves(
@@ -41,7 +47,14 @@ def _shell(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:
     name = words[0].text.rpartition("/")[2]
     inside = around.inside(words[0].text)
     script, rest = found.operands[0], found.operands[1:]
-    return script_leaves(script, rest, inside, dialect="bash" if name == "bash" else "sh", binary=None)
+    return script_leaves(script, rest, inside, dialect=_dialect(name, around), binary=None)
+
+
+def _dialect(name: str, around: Around) -> str:
+    """Elsewhere ``sh`` may be bash, as it is where this machine has it so."""
+    if name in ("dash", "ash"):
+        return "sh"
+    return sh_dialect() if name == "sh" and around.local else "bash"
 
 
 def _box(words: Sequence[Word], around: Around, judge: Judge) -> list[Leaf]:

@@ -1,12 +1,13 @@
 """What is said of a command: leaves, reasons, values, limits; and that no text makes it fail."""
 
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.safety.commands import CommandClass, outline, strictest, understand, understand_argv
+from appliance.safety.commands import CommandClass, binaries, outline, strictest, understand, understand_argv
 from appliance.safety.commands.schema import tables
 
 
@@ -81,6 +82,24 @@ def test_what_nobody_could_review_is_not_understood_and_says_so(script: str, why
     found = understand(script, [])
     assert found.kind is CommandClass.UNKNOWN
     assert why in " ".join(found.reasons)
+
+
+def test_where_sh_is_no_plain_shell_it_is_taken_for_bash(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "echo $((x))"
+    for link, dialect in (
+        ("/bin/dash", "sh"),
+        ("/bin/busybox", "sh"),
+        ("/bin/bash", "bash"),
+        ("/bin/ksh", "bash"),
+    ):
+        binaries.sh_dialect.cache_clear()
+        monkeypatch.setattr(os.path, "realpath", lambda path, link=link: link)
+        assert binaries.sh_dialect() == dialect
+        kind = CommandClass.READ if dialect == "sh" else CommandClass.UNKNOWN
+        assert understand(script, []).kind is kind
+        assert understand_argv(["sh", "-c", script]).kind is kind
+        assert understand("watch 'echo $((x))'", []).kind is kind
+    binaries.sh_dialect.cache_clear()
 
 
 def test_the_order_of_classes() -> None:

@@ -124,6 +124,51 @@ def test_hours_that_begin_in_the_evening_end_on_the_next_day(at: str, answer: st
     assert decide(text, MQTT, {}, datetime.fromisoformat(at)) == answer
 
 
+SHELL = Static("shell", "manual", "t", "user:ana")
+
+
+def program_rule(answer: str, program: str, **more: object) -> dict[str, object]:
+    """A policy of one rule on a program, that answers the other way where it does not match."""
+    otherwise = "deny" if answer == "allow" else "allow"
+    rule = {"id": "r", "command": {"program": [program], **more}, "decide": answer}
+    return {"default": otherwise, "rules": [rule]}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "LD_PRELOAD=/job/x ls",
+        "ls > $f",
+        "ls; export LD_PRELOAD=/job/x; ls",
+        "ls $(ls > $f)",
+        "ls; for PATH in /tmp; do ls; done",
+        "ls; [[ -v x ]]",
+    ],
+)
+def test_a_rule_that_allows_programs_takes_nothing_that_is_not_understood(script: str) -> None:
+    assert decide(program_rule("allow", "ls"), SHELL, {"command": script}) == "deny"
+    assert decide(program_rule("allow", "*"), SHELL, {"command": script}) == "deny"
+    both = program_rule("allow", "ls", **{"class": ["read", "unknown"]})
+    assert decide(both, SHELL, {"command": "ls > $f"}) == "allow", "it says so itself"
+
+
+def test_a_rule_that_allows_programs_takes_what_is_understood() -> None:
+    assert decide(program_rule("allow", "ls"), SHELL, {"command": "ls /srv"}) == "allow"
+    assert decide(program_rule("allow", "ls"), SHELL, {"command": "cat /srv/x"}) == "deny"
+
+
+@pytest.mark.parametrize("script", ["rm x", "((", "x=rm; $y a", "eval $y", "LD_PRELOAD=/job/x ls", "ls > $f"])
+@pytest.mark.parametrize("answer", ["deny", "ask"])
+def test_what_is_not_understood_may_run_any_program_that_is_denied_or_asked_for(
+    answer: str, script: str
+) -> None:
+    assert decide(program_rule(answer, "rm"), SHELL, {"command": script}) == answer
+    assert decide(program_rule(answer, "r?"), SHELL, {"command": script}) == answer
+    assert decide(program_rule(answer, "rm"), SHELL, {"command": "ls"}) == "allow"
+    only = program_rule(answer, "rm", **{"class": ["destroy"]})
+    assert decide(only, SHELL, {"command": "(("}) == "allow", "it names its classes"
+
+
 def test_a_topic_is_that_of_publishing_only() -> None:
     text = {"rules": [{"id": "r", "topic": "plant/+/cmd", "decide": "deny"}]}
     assert decide(text, MQTT, {"topic": "plant/a/cmd"}) == "deny"
