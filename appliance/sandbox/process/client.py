@@ -129,8 +129,10 @@ class ProcessSandbox:
             if kind in (wire.CHECKPOINT, wire.NOTE) and job.checkpoint:
                 await _take_checkpoint(job.checkpoint, kind, payload)
                 continue
-            if kind not in _STREAM_NAMES:
+            if kind == wire.REFUSED:
                 raise_answer(kind, payload)
+            if kind not in _STREAM_NAMES:
+                raise JobLost(_lost(kind, payload), hint="It may have done its work or not.")
             if on_output:
                 on_output(_STREAM_NAMES[kind], payload)
 
@@ -179,6 +181,13 @@ def _checkpoint(file: CheckpointFile | None) -> dict[str, int | float] | None:
     if file is None:
         return None
     return {"limit": file.limit, "every": file.every, "initial": len(file.initial or b"")}
+
+
+def _lost(kind: bytes, payload: bytes) -> str:
+    """Why a job that has begun has no result. That its sandbox is away then does not say that nothing ran."""
+    if kind == wire.UNAVAILABLE:
+        return str(json.loads(payload)["message"])
+    return "The sandbox gave an answer that this client does not know."
 
 
 def raise_answer(kind: bytes, payload: bytes) -> NoReturn:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from appliance.sandbox.errors import JobLost, SandboxUnavailable
+from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
 from appliance.sandbox.ports import Job, Outcome
 from appliance.sandbox.process import tree, wire
 from appliance.sandbox.process.client import ProcessSandbox
@@ -108,3 +108,20 @@ async def test_a_start_told_at_the_last_moment_is_not_overheard(tmp_path: Path) 
         assert said
         with pytest.raises(BrokenPipeError):
             connection.send(b"more")
+
+
+@pytest.mark.parametrize(
+    ("said", "becomes"),
+    [(wire.UNAVAILABLE, JobLost), (b"?", JobLost), (wire.REFUSED, JobRefused)],
+    ids=["away", "unknown", "refused"],
+)
+async def test_a_sandbox_that_goes_away_behind_the_start_may_have_run_the_job(
+    tmp_path: Path, said: bytes, becomes: type[Exception]
+) -> None:
+    ours, connection = socket.socketpair(socket.AF_UNIX)
+    with ours, connection:
+        ours.setblocking(False)
+        answer = b'{"message": "the engine went away", "hint": ""}'
+        connection.send(wire.frame(wire.STARTED) + wire.frame(said, answer))
+        with pytest.raises(becomes):
+            await Hasty(tmp_path)._follow(Conversation(ours), Job(("true",)), None)
