@@ -1,5 +1,6 @@
 """What is put to the gate, and what is put on record before a step acts: pure."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from appliance.actions.contract import EffectClass
@@ -25,23 +26,19 @@ def intent_of(
     arguments: JsonObject,
     verdict: Verdict,
 ) -> StepWrite:
-    return StepWrite(
-        step=following.spec.id,
-        attempt=following.attempt,
-        position=following.position,
-        phase=following.phase,
-        kind=following.spec.type,
-        effect=effect,
-        state=StepState.INTENT,
-        started_at=now,
-        input=arguments,
-        detail=_command(verdict, short=True) or None,
-        checkpoint=following.resumed_from,
-    )
+    """A step that is about to act."""
+    write = _begun(following, now, effect, arguments, StepState.INTENT)
+    return replace(write, detail=_command(verdict, short=True) or None)
 
 
 def asking_of(following: Next, now: datetime, effect: EffectClass, arguments: JsonObject) -> StepWrite:
     """A step that waits for a person: it has not begun, so a crash leaves nothing unclear."""
+    return _begun(following, now, effect, arguments, StepState.WAITING)
+
+
+def _begun(
+    following: Next, now: datetime, effect: EffectClass, arguments: JsonObject, state: StepState
+) -> StepWrite:
     return StepWrite(
         step=following.spec.id,
         attempt=following.attempt,
@@ -49,7 +46,7 @@ def asking_of(following: Next, now: datetime, effect: EffectClass, arguments: Js
         phase=following.phase,
         kind=following.spec.type,
         effect=effect,
-        state=StepState.WAITING,
+        state=state,
         started_at=now,
         input=arguments,
         checkpoint=following.resumed_from,
