@@ -10,8 +10,9 @@ from appliance.accounts.domain import Ability
 from appliance.runs import approvals as door
 from appliance.safety.approvals.domain import Way
 from appliance.safety.approvals.services import Word, closed_ones, open_ones
+from webadmin.api.approval_schemas import ApprovalOut, ApprovalsOut, DecisionIn
 from webadmin.api.auth import caller
-from webadmin.api.schemas import ApprovalOut, ApprovalsOut, DecisionIn, Limit
+from webadmin.api.schemas import Limit
 
 router = Router(tags=["approvals"])
 

@@ -12,8 +12,7 @@ from appliance.safety.policy import services
 from appliance.safety.policy.errors import PolicyRefused
 from appliance.safety.policy.vocabulary import Layer
 from webadmin.api.auth import caller
-from webadmin.api.schemas import (
-    Limit,
+from webadmin.api.policy_schemas import (
     PolicyAppliedOut,
     PolicyBackIn,
     PolicyCaseOut,
@@ -22,9 +21,8 @@ from webadmin.api.schemas import (
     PolicyInForceOut,
     PolicyTextOut,
     PolicyVersionOut,
-    ProblemOut,
-    TextIn,
 )
+from webadmin.api.schemas import Limit, ProblemOut, TextIn
 
 router = Router(tags=["policy"])
 

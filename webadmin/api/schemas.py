@@ -9,7 +9,6 @@ from pydantic import Field
 
 from appliance.lib.config import Durability
 from appliance.safety.allstop import Level
-from appliance.safety.approvals.domain import Choice
 
 Limit = Annotated[int, Field(ge=1, le=200)]
 """Rows of one page."""
@@ -349,99 +348,3 @@ class NetworkOut(Schema):
     default_route: bool
     names_found: bool | None
     targets: list[TargetOut]
-
-
-class PolicyIn(TextIn):
-    """A policy file. ``expected``: the version that must still be in force, 0 for none."""
-
-    expected: int | None = None
-
-
-class PolicyBackIn(Schema):
-    version: int
-    expected: int | None = None
-
-
-class PolicyAppliedOut(Schema):
-    """``changed`` is false where exactly this was in force already."""
-
-    layer: str
-    version: int
-    changed: bool
-
-
-class PolicyVersionOut(Schema):
-    layer: str
-    version: int
-    name: str
-    digest: str
-    author: str
-    created_at: datetime
-
-
-class PolicyTextOut(PolicyVersionOut):
-    text: str
-
-
-class PolicyInForceOut(PolicyTextOut):
-    """``by`` put it in force at ``since``; ``author`` wrote it."""
-
-    since: datetime
-    by: str
-
-
-class PolicyCaseOut(Schema):
-    name: str
-    decision: str
-    rule: str
-
-
-class PolicyCheckOut(Schema):
-    """``cases`` are those of a file without problems: all of them come out as expected."""
-
-    problems: list[ProblemOut]
-    cases: list[PolicyCaseOut]
-
-
-class ApprovalOut(Schema):
-    """Something that waits for a person's word, or had it. ``shown`` is exactly what would be done."""
-
-    id: UUID
-    code: str
-    state: str
-    purpose: str
-    run_id: UUID
-    task: str
-    step: str
-    attempt: int
-    kind: str
-    shown: str
-    reason: str
-    rule: str
-    policy: str
-    digest: str
-    states: dict[str, Any]
-    requested_by: str
-    approvers: str
-    names: list[str]
-    needed: int
-    given: int
-    created_at: datetime
-    expires_at: datetime
-    decided_at: datetime | None
-    decided_by: str
-    way: str
-    decision_reason: str
-    closed_because: str
-
-
-class ApprovalsOut(Schema):
-    items: list[ApprovalOut]
-    next: UUID | None
-
-
-class DecisionIn(Schema):
-    """``approve`` or ``deny``, and why."""
-
-    decision: Choice
-    reason: str = Field("", max_length=500)
