@@ -38,7 +38,12 @@ def test_every_platform_configuration_of_a_page_is_read(page: Path) -> None:
 def test_every_policy_of_a_page_is_taken_with_its_cases(page: Path) -> None:
     for text in blocks(page, "yaml"):
         if text.startswith("policy:"):
-            load_policy(text, title(page), kinds=known_kinds())
+            loaded = load_policy(text, title(page), kinds=known_kinds())
+            assert len(loaded.outcomes) == len(loaded.file.cases)
+
+
+def test_some_page_shows_a_policy() -> None:
+    assert any(text.startswith("policy:") for page in PAGES for text in blocks(page, "yaml"))
 
 
 def test_the_policy_that_is_shipped_is_taken_with_its_cases() -> None:

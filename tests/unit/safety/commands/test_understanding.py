@@ -121,7 +121,7 @@ def test_the_tables_hold_the_programs_people_use() -> None:
 @given(st.text(max_size=200), st.none() | st.lists(st.text(max_size=20), max_size=3))
 def test_no_text_makes_it_fail(script: str, values: list[str] | None) -> None:
     found = understand(script, values)
-    json.dumps(found.as_json())
+    assert json.loads(json.dumps(found.as_json()))["class"] == found.kind.value
     outline(script)
 
 
@@ -133,4 +133,5 @@ def test_no_text_makes_it_fail(script: str, values: list[str] | None) -> None:
     )
 )
 def test_no_arguments_make_it_fail(argv: list[str]) -> None:
-    json.dumps(understand_argv(argv).as_json())
+    found = understand_argv(argv)
+    assert json.loads(json.dumps(found.as_json()))["class"] == found.kind.value

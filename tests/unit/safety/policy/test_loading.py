@@ -152,7 +152,7 @@ def test_a_rule_that_nothing_reaches_is_refused_with_what_takes_its_cases(earlie
 )
 def test_a_rule_that_something_may_reach_is_taken(earlier: str, later: str) -> None:
     text = f"{HEAD}rules:\n  - {{id: one, decide: allow, {earlier[1:]}\n  - {{id: two, decide: deny, {later[1:]}\n"
-    load_policy(text, "p.yaml", kinds=KINDS)
+    assert [rule.id for rule in load_policy(text, "p.yaml", kinds=KINDS).file.rules] == ["one", "two"]
 
 
 def test_a_policy_that_locks_everybody_out_is_refused_with_the_case_that_shows_it() -> None:
