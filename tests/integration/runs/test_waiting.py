@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from appliance.bus.errors import BusAway, TopicRefused
 from tests.integration.runs.conftest import Engine, answering, outcome, task
 
@@ -151,3 +153,17 @@ async def test_a_run_does_not_outlive_its_own_time_limit_not_even_asleep(engine:
     row = await engine.perform(run_id)
     assert row["state"] == "failed"
     assert "time limit" in row["reason"]
+
+
+async def test_many_that_are_due_at_once_are_woken_some_at_a_time(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each commit is short, whatever has come together while the box was off."""
+    monkeypatch.setattr("appliance.runs.reconciler.MOST_WOKEN", 2)
+    sleeps = task("    - {id: pause, type: wait, duration: 1h}\n")
+    ids = [await engine.begin(sleeps) for _ in range(5)]
+    for run_id in ids:
+        await engine.perform(run_id)
+        await engine.pass_time(run_id, timedelta(hours=2))
+    assert set(await engine.reconciler.wake_due()) == set(ids)
+    assert {await engine.state(run_id) for run_id in ids} == {"queued"}
