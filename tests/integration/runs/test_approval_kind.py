@@ -6,7 +6,7 @@ import pytest
 
 from appliance.safety.approvals.domain import Choice
 from tests.integration.runs.conftest import task
-from tests.integration.runs.test_approvals import Desk, desk
+from tests.integration.runs.desk import Desk, desk
 
 __all__ = ["desk"]
 

@@ -6,11 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -27,102 +24,16 @@ from appliance.lib.config import ROOT
 from appliance.runs import approvals, services
 from appliance.runs.recorder import Recorder
 from appliance.safety import allstop
-from appliance.safety.allstop import AllStop, Level
+from appliance.safety.allstop import Level
 from appliance.safety.approvals.domain import Choice, Terms, Way
 from appliance.safety.approvals.errors import ApprovalRefused
 from appliance.safety.approvals.models import Approval
 from appliance.safety.approvals.services import Word
-from appliance.safety.gate import Action, Decision, Gate, Verdict
-from appliance.sandbox.images import pin
-from appliance.sandbox.ports import Job, Outcome
-from tests.integration.runs.conftest import Engine, Pool, outcome, task
+from tests.integration.runs.conftest import task
+from tests.integration.runs.desk import PLAIN, Desk, desk
 from tests.wait import wait_for_async
 
-VALVE = """    - {id: open, type: mqtt, topic: plant/valve, payload: "{{ state('plant/mode') }}"}\n"""
-CONTAINED = "    - {id: act, type: container, image: tools, args: [work]}\n"
-PLAIN = "    - {id: open, type: mqtt, topic: plant/valve, payload: '1'}\n"
-
-
-class AskingGate(Gate):
-    """A gate whose policy says: a publish, or a container, needs one. The terms and the version are the test's."""
-
-    def __init__(self, home: Path) -> None:
-        super().__init__(home)
-        self.policy = "v1"
-        self.terms = Terms(approvers=Role.ENGINEER)
-
-    def decide(self, action: Action, stop: AllStop, role: Role | None) -> Verdict:
-        verdict = super().decide(action, stop, role)
-        if verdict.outcome is not Decision.ALLOW or action.kind not in ("mqtt", "container"):
-            return verdict
-        return replace(
-            verdict,
-            outcome=Decision.ASK,
-            rule="valves.ask",
-            reason="valves are dear",
-            in_force=self.policy,
-            terms=self.terms,
-        )
-
-
-class Desk(Engine):
-    """The engine with a gate that asks, and people."""
-
-    asking: AskingGate
-
-    def gate(self) -> Gate:
-        return self.asking
-
-    async def asked(self, text: str = PLAIN, **keys: str) -> UUID:
-        """A run that waits for an approval now."""
-        run_id = await self.begin(task(text, **keys))
-        await self.perform(run_id)
-        assert await self.state(run_id) == "waiting:approval"
-        return run_id
-
-    async def rows(self) -> list[Approval]:
-        return [row async for row in Approval.objects.order_by("id")]
-
-    async def say(self, choice: Choice, who: str = "anna", ref: str | None = None, **more: Any) -> Approval:
-        row = (await self.rows())[-1]
-        by = await sync_to_async(lambda: User.objects.get(username=who).principal)()
-        word = Word(choice, by, Way.WEB, self.clock.now(), **more)
-        return await sync_to_async(approvals.decide)(ref or str(row.pk), word)
-
-    async def mode(self, value: str) -> None:
-        await self.sql(
-            "INSERT INTO bus_topicvalue (topic, payload, size, retained, value, quality, at, count, rate) "
-            "VALUES ('plant/mode', 'x', 1, false, to_jsonb(%s::text), 'good', now(), 1, 0) "
-            "ON CONFLICT (topic) DO UPDATE SET value = excluded.value, at = excluded.at",
-            value,
-        )
-
-    async def audit(self, kind: str) -> list[dict[str, Any]]:
-        return await self.sql(
-            "SELECT principal, subject, body::jsonb -> 'detail' AS detail FROM audit_record "
-            "WHERE kind = %s ORDER BY seq",
-            kind,
-        )
-
-
-@pytest.fixture
-async def desk(pool: Pool, tmp_path: Path, silent_hints: None) -> AsyncIterator[Desk]:
-    made = Desk(pool, tmp_path)
-    made.asking = AskingGate(tmp_path)
-    await made.sql("TRUNCATE outbox_item")
-
-    def people() -> None:
-        for name, role in (
-            ("anna", "engineer"),
-            ("ben", "engineer"),
-            ("olga", "operator"),
-            ("vic", "viewer"),
-        ):
-            User.objects.create(username=name, role=role)
-
-    await sync_to_async(people)()
-    yield made
-    await sync_to_async(connections.close_all)()
+__all__ = ["desk"]
 
 
 async def test_the_run_waits_with_its_row_and_says_what_exactly(desk: Desk) -> None:
@@ -290,87 +201,6 @@ async def test_the_token_of_the_buttons_decides_and_is_in_no_row(desk: Desk) -> 
     assert (await desk.say(Choice.APPROVE, ref=token)).state == "approved"
 
 
-async def test_drift_of_a_state_voids_asks_anew_once_and_then_fails(desk: Desk) -> None:
-    await desk.mode("auto")
-    text = "    - {id: open, type: mqtt, topic: plant/valve, payload: '1'}\n"
-    gate = """{plant_state: "{{ state('plant/mode') != 'maintenance' }}"}"""
-    run_id = await desk.asked(text, gate=gate)
-    assert (await desk.rows())[0].states["plant/mode"]["value"] == "auto"
-    await desk.say(Choice.APPROVE)
-    await desk.mode("manual")
-    await desk.perform(run_id)
-    assert await desk.state(run_id) == "waiting:approval"
-    assert [row.state for row in await desk.rows()] == ["void", "open"]
-    await desk.say(Choice.APPROVE)
-    await desk.mode("auto")
-    row = await desk.perform(run_id)
-    assert row["state"] == "failed"
-    assert row["reason"] == "step open: the approval is void, for the second time: plant/mode has changed"
-    assert desk.world.published == []
-    assert [row.state for row in await desk.rows()] == ["void", "void"]
-
-
-async def test_a_state_that_said_the_same_again_is_no_drift(desk: Desk) -> None:
-    await desk.mode("auto")
-    run_id = await desk.asked(VALVE)
-    await desk.say(Choice.APPROVE)
-    await desk.mode("auto")
-    assert (await desk.perform(run_id))["state"] == "succeeded"
-
-
-async def test_drift_of_an_argument_voids(desk: Desk) -> None:
-    await desk.mode("auto")
-    run_id = await desk.asked(VALVE)
-    await desk.say(Choice.APPROVE)
-    await desk.sql("UPDATE bus_topicvalue SET value = '\"full\"'")
-    await desk.perform(run_id)
-    assert [row.state for row in await desk.rows()] == ["void", "open"]
-    void = (await desk.audit("approval.void"))[-1]
-    assert void["detail"]["because"] == "the action is not the one that was asked about"
-    assert desk.world.published == []
-
-
-async def test_an_image_that_is_pinned_anew_voids_and_what_was_approved_is_what_runs(desk: Desk) -> None:
-    first, second = (f"sha256:{digit * 64}" for digit in "ab")
-
-    async def repin(digest: str) -> None:
-        await sync_to_async(pin)("tools", digest, CONSOLE, desk.clock.now())
-
-    await repin(first)
-    run_id = await desk.asked(CONTAINED, principal="engineer")
-    assert f"digest: {first}" in (await desk.rows())[0].shown
-    await desk.say(Choice.APPROVE)
-    await repin(second)
-    await desk.perform(run_id)
-    assert await desk.state(run_id) == "waiting:approval"
-    assert ([row.state for row in await desk.rows()], desk.world.places) == (["void", "open"], [])
-    await desk.say(Choice.APPROVE)
-
-    async def repinned_meanwhile(job: Job) -> Outcome:
-        await repin(first)
-        return outcome()
-
-    desk.world.working = repinned_meanwhile
-    assert (await desk.perform(run_id))["state"] == "succeeded"
-    (where,) = desk.world.places
-    assert where.image == second
-    (intent,) = [one for one in await desk.audit("step.intent") if str(run_id) in one["subject"]]
-    assert (intent["detail"]["arguments"]["image"], intent["detail"]["arguments"]["digest"]) == (
-        "tools",
-        second,
-    )
-
-
-async def test_another_policy_voids(desk: Desk) -> None:
-    run_id = await desk.asked()
-    await desk.say(Choice.APPROVE)
-    desk.asking.policy = "v2"
-    await desk.perform(run_id)
-    assert [(row.state, row.policy) for row in await desk.rows()] == [("void", "v1"), ("open", "v2")]
-    await desk.say(Choice.APPROVE)
-    assert (await desk.perform(run_id))["state"] == "succeeded"
-
-
 async def test_an_approval_serves_one_attempt(desk: Desk) -> None:
     async def fails(topic: str, payload: bytes) -> None:
         raise ActionRefused("no")
@@ -525,49 +355,3 @@ async def test_nobody_is_asked_about_a_run_that_was_cancelled(desk: Desk) -> Non
         await desk.say(Choice.APPROVE)
     assert await desk.reconciler.asked_for_nothing() == 1
     assert [row.state for row in await desk.rows()] == ["void"]
-
-
-async def test_a_code_carries_the_word_of_who_minted_it(desk: Desk) -> None:
-    run_id = await desk.asked()
-    (row,) = await desk.rows()
-    anna, vic = Principal("user:anna", Role.ENGINEER), Principal("user:vic", Role.VIEWER)
-    code = await sync_to_async(approvals.mint_code)(row.code, anna, desk.clock.now())
-    assert len(code) == 8
-    assert code.isdigit()
-    with pytest.raises(ApprovalRefused):
-        await sync_to_async(approvals.by_code)(row.code, "00000000", vic, desk.clock.now())
-    done = await sync_to_async(approvals.by_code)(row.code, code, vic, desk.clock.now())
-    assert (done.state, done.decided_by, done.way) == ("approved", "user:anna", "code")
-    (said,) = [one for one in await desk.audit("approval.decided") if one["subject"] == str(row.pk)]
-    assert said["detail"]["entered_by"] == "user:vic"
-    assert (await desk.perform(run_id))["state"] == "succeeded"
-
-
-async def test_a_code_lives_ten_minutes_and_five_tries_and_is_minted_by_approvers_only(desk: Desk) -> None:
-    await desk.asked()
-    (row,) = await desk.rows()
-    anna, vic = Principal("user:anna", Role.ENGINEER), Principal("user:vic", Role.VIEWER)
-    with pytest.raises(ApprovalRefused):
-        await sync_to_async(approvals.mint_code)(
-            row.code, Principal("user:olga", Role.OPERATOR), desk.clock.now()
-        )
-    code = await sync_to_async(approvals.mint_code)(row.code, anna, desk.clock.now())
-    late = desk.clock.now() + timedelta(minutes=10)
-    with pytest.raises(ApprovalRefused):
-        await sync_to_async(approvals.by_code)(row.code, code, vic, late)
-    for _ in range(5):
-        with pytest.raises(ApprovalRefused):
-            await sync_to_async(approvals.by_code)(row.code, "12", vic, desk.clock.now())
-    with pytest.raises(ApprovalRefused):
-        await sync_to_async(approvals.by_code)(row.code, code, vic, desk.clock.now())
-    assert [one.state for one in await desk.rows()] == ["open"]
-
-
-async def test_a_code_of_somebody_who_may_not_any_more_is_worth_nothing(desk: Desk) -> None:
-    await desk.asked()
-    (row,) = await desk.rows()
-    anna, vic = Principal("user:anna", Role.ENGINEER), Principal("user:vic", Role.VIEWER)
-    code = await sync_to_async(approvals.mint_code)(row.code, anna, desk.clock.now())
-    await User.objects.filter(username="anna").aupdate(role="operator")
-    with pytest.raises(ApprovalRefused):
-        await sync_to_async(approvals.by_code)(row.code, code, vic, desk.clock.now())

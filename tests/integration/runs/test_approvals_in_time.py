@@ -12,7 +12,7 @@ from appliance.runs import approving
 from appliance.safety import allstop
 from appliance.safety.allstop import Level
 from appliance.safety.approvals.domain import Choice
-from tests.integration.runs.test_approvals import PLAIN, Desk, desk
+from tests.integration.runs.desk import PLAIN, Desk, desk
 from tests.integration.runs.test_policy import put
 
 __all__ = ["desk"]
