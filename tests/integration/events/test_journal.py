@@ -155,9 +155,9 @@ def test_transactions_are_read_in_their_order_also_where_their_numbers_grow_long
 @pytest.mark.parametrize("statement", [sql.READ_AFTER, sql.READ_TYPES_AFTER], ids=["all", "types"])
 def test_a_page_is_read_along_the_index_and_not_sorted(statement: str) -> None:
     """Else each page costs as much as all that is still unread."""
-    values: tuple[object, ...] = ("7", 0, 101)
+    values: list[str | int | list[str]] = ["7", 0, 101]
     if statement == sql.READ_TYPES_AFTER:
-        values = ("7", 0, "1000000", ["run.changed"], 101)
+        values = ["7", 0, "1000000", ["run.changed"], 101]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {statement}", values)
