@@ -86,6 +86,12 @@ class Gate:
         await self._keeper.follow(connection, look.stop.epoch)
         return look
 
+    def seen(self, action: Action, stop: AllStop) -> Look | None:
+        """What ``look`` gives, where the caller has read the switch already; None where more has to be asked: the
+        present role of a person, or a policy that was applied since."""
+        known = self._keeper.policy is not None and stop.epoch <= self._keeper.epoch
+        return Look(stop) if known and not action.has_person else None
+
     async def follow(self, connection: AsyncConnection[Any]) -> None:
         """Have the policy in force, for callers of ``decide``. One small statement where nothing has changed."""
         cursor = await connection.cursor(row_factory=tuple_row).execute(READ)
