@@ -9,7 +9,7 @@ makes a new paho client, so nothing is ever sent again behind our back.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from paho.mqtt.client import Client
 from paho.mqtt.reasoncodes import ReasonCode
@@ -19,24 +19,11 @@ from appliance.bus.address import BusAddress
 from appliance.bus.answers import Answers
 from appliance.bus.errors import BusAway, ConnectionLost
 from appliance.bus.flow import Flow
+from appliance.bus.owner import Owner
 from appliance.bus.ports import Will
 from appliance.bus.wire import BufferedClient, make_client
 
 log = logging.getLogger(__name__)
-
-
-class Owner(Protocol):
-    """Who is told what comes in. An exception of its methods is logged and counted, never more."""
-
-    def accepted(self, connection: "Connection", session_present: bool) -> None:
-        """Logged in. Messages of the session may follow before `Connection.open` returns."""
-        ...
-
-    def received(self, connection: "Connection", message: packets.Incoming) -> None: ...
-
-    def failed(self, what: str) -> None: ...
-
-    def ended(self) -> None: ...
 
 
 class Connection:
