@@ -81,12 +81,12 @@ async def test_who_was_called_is_found_by_the_index_that_holds_no_shards(
     engine: Engine, query: str, values: dict[str, Any]
 ) -> None:
     """Its condition must follow from the query's own, else a split of a million rows is read for each run's end."""
-    children = await engine.sql(
-        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'runs_run_called'::regclass"
-    )
-    async with engine.pool.connection() as connection, connection.transaction():
+    (wanted,) = await engine.sql("SELECT pg_get_indexdef('runs_run_called'::regclass) AS made")
+    async with engine.pool.connection() as connection, connection.transaction(force_rollback=True):
+        # Alone on an empty table of the same name: the planner has no other index that it could like better.
+        await connection.execute("CREATE TEMP TABLE runs_run (LIKE public.runs_run) ON COMMIT DROP")
+        await connection.execute(re.sub(r" ON (ONLY )?(public\.)?runs_run ", " ON pg_temp.runs_run ", wanted["made"]))
         await connection.execute("SET LOCAL enable_seqscan = off")
         cursor = await connection.execute(f"EXPLAIN (FORMAT JSON) {query}", values)
         (plan,) = await cursor.fetchone() or (None,)
-    used = set(re.findall(r'"Index Name": "([^"]+)"', json.dumps(plan)))
-    assert {row["name"] for row in children} <= used
+    assert "runs_run_called" in re.findall(r'"Index Name": "([^"]+)"', json.dumps(plan))
