@@ -99,6 +99,7 @@ class Reactor:
         every(DEVICES_EVERY, self._watch_devices)
         every(STOP_FILE_EVERY, self._adopt_stop)
         every(engine.follower.EVERY, engine.follower.follow)
+        every(around.notices.EVERY, around.notices.follow)
         every(around.sharing.EVERY, around.sharing.tick)
 
     async def _look_back(self) -> None:
@@ -167,6 +168,7 @@ class Reactor:
         self._revision = revision
 
     async def _follow_brokers(self) -> None:
+        await self._bus.others.obey_stop()
         if self._listening and self._engine.intake.table is not None:
             await self._bus.brokers.sync(self._engine.intake.table)
 

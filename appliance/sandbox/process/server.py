@@ -14,6 +14,7 @@ import struct
 import sys
 import time
 
+from appliance.lib import stop_file
 from appliance.sandbox.process import kernel, seccomp, tree, wire, workfolder
 from appliance.sandbox.process.options import Options
 from appliance.sandbox.process.places import Places
@@ -25,6 +26,8 @@ _STRAY_SECONDS = 5.0
 _IDLE = 2
 _FORK_PAUSE = 0.1
 _REST = 0.01  # seconds before a supervisor that was taken is replaced, while another one waits: its job goes first
+_STOP_LOOK = 0.1  # seconds between two looks for the all-stop, while jobs run
+_STOP_GRACE = 0.3  # seconds that whoever asked for a job has, to end it himself and say so
 _PID = struct.Struct("=i")
 
 
@@ -37,7 +40,7 @@ class Server:
 
     __slots__ = (
         "_filters", "_idle", "_jobs", "_listener", "_locks", "_options", "_pid", "_places", "_refill_at", "_stop",
-        "_taken", "_wakeup",
+        "_stop_file", "_stopped_at", "_taken", "_wakeup",
     )  # fmt: skip
 
     def __init__(self, options: Options) -> None:
@@ -60,6 +63,8 @@ class Server:
         self._places = Places([options.home, os.path.dirname(options.socket), options.spool])
         self._filters = seccomp.filters()
         self._refill_at = 0.0
+        self._stop_file = stop_file.path_in(options.home)
+        self._stopped_at: float | None = None
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; then end every job first."""
@@ -87,13 +92,28 @@ class Server:
                 self._turn_away()
             if not self._idle or time.monotonic() >= self._refill_at:
                 self._keep_ready()
+            if self._jobs:
+                self._obey_all_stop()
         self._shut_down()
 
     def _rest(self) -> float | None:
-        """How long until a supervisor is to be made, in milliseconds; None when enough of them wait."""
+        """How long until something is to be done, in milliseconds; None when all that can come is a client."""
+        look = _STOP_LOOK * 1000 if self._jobs else None
         if len(self._idle) >= self._wanted_idle():
-            return None
-        return max(1.0, (self._refill_at - time.monotonic()) * 1000)
+            return look
+        refill = max(1.0, (self._refill_at - time.monotonic()) * 1000)
+        return min(refill, look) if look else refill
+
+    def _obey_all_stop(self) -> None:
+        """End the jobs that still run a moment after the all-stop says so: also those whose worker stands still."""
+        now = time.monotonic()
+        if not stop_file.kills(self._stop_file):
+            self._stopped_at = None
+        elif self._stopped_at is None:
+            self._stopped_at = now
+        elif now - self._stopped_at >= _STOP_GRACE:
+            for pid in self._jobs:
+                os.kill(pid, signal.SIGTERM)
 
     def _wanted_idle(self) -> int:
         return min(_IDLE, self._options.max_jobs - len(self._jobs))

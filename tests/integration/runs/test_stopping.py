@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
-from appliance.accounts.principal import BOX
+from appliance.accounts.domain import Role
+from appliance.accounts.principal import BOX, Principal
 from appliance.lib.clock import Moment
 from appliance.processes.parts import DefinitionCache
 from appliance.runs import services
@@ -102,7 +103,7 @@ async def test_the_all_stop_holds_effects_and_lets_them_go_when_released(engine:
     await engine.reconciler.wake_due()
     await engine.perform(run_id)
     assert await engine.state(run_id) == "waiting:all_stop"
-    await sync_to_async(allstop.release)("over", BOX, engine.clock.now())
+    await sync_to_async(allstop.release)("over", Principal("user:ana", Role.ADMIN), engine.clock.now())
     await engine.pass_time(run_id, timedelta(minutes=1))
     await engine.reconciler.wake_due()
     assert (await engine.perform(run_id))["state"] == "succeeded"

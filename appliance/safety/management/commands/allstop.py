@@ -6,7 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from appliance.accounts.principal import CONSOLE
+from appliance.accounts.models import User
+from appliance.accounts.principal import CONSOLE, Principal
+from appliance.lib.errors import MillwrightError
 from appliance.lib.config import get_config
 from appliance.safety import allstop
 from appliance.safety.errors import SwitchAway
@@ -28,8 +30,9 @@ class Command(BaseCommand):
         )
         release = verbs.add_parser("release", help="end the stop")
         status = verbs.add_parser("status", help="exit status 0 either way")
-        for verb in (engage, release):
-            verb.add_argument("--reason", default="")
+        engage.add_argument("--reason", default="")
+        release.add_argument("--reason", required=True, help="why the box may act again; it goes on the record")
+        release.add_argument("--as", dest="person", required=True, metavar="NAME", help="who releases it")
         for verb in (engage, release, status):
             verb.add_argument("--json", action="store_true")
 
@@ -40,7 +43,7 @@ class Command(BaseCommand):
                 case "engage":
                     stop = allstop.engage(Level(options["level"]), options["reason"], CONSOLE, now)
                 case "release":
-                    stop = allstop.release(options["reason"], CONSOLE, now)
+                    stop = allstop.release(options["reason"], _person(options["person"]), now)
                 case _:
                     stop = allstop.current()
         except SwitchAway as error:
@@ -49,10 +52,22 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from error
             self.stderr.write(str(error))
             stop = AllStop().raised_by_file(level)
-        except DatabaseError:
+        except MillwrightError as error:
+            raise CommandError(f"{error} {error.hint or ''}".strip()) from error
+        except DatabaseError as error:
+            if options["verb"] == "release":
+                raise CommandError("the database is away; a stop cannot be released without it") from error
             self.stderr.write("The database is away; this is what the file says.")
             stop = AllStop().raised_by_file(StopFile(home).level())
         self.stdout.write(_shown(stop, as_json=options["json"]))
+
+
+def _person(name: str) -> Principal:
+    """The account of that name, as it may act now."""
+    user = User.objects.filter(username=name, is_active=True).first()
+    if user is None:
+        raise CommandError(f"there is no account {name} that is switched on; manage.py users list shows them")
+    return user.principal
 
 
 def _shown(stop: AllStop, *, as_json: bool) -> str:
