@@ -38,7 +38,9 @@ _LEVELS = {
     "readonly": Level.READ_ONLY,
     "只读": Level.READ_ONLY,
 }
-_STOP_WORD = re.compile(r"[\s,:，：]*((?:freeze|kill|cut|read[ _-]?only)(?!\w)|冻结|终止|断网|只读)[\s,:，：]*", re.IGNORECASE)
+_STOP_WORD = re.compile(
+    r"[\s,:，：]*((?:freeze|kill|cut|read[ _-]?only)(?!\w)|冻结|终止|断网|只读)[\s,:，：]*", re.IGNORECASE
+)
 _COMMAND = re.compile(r"\s*/?([^\s@:：]+)(?:@\w+)?[\s:：]*(.*)", re.DOTALL)
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 LONGEST = 2000

@@ -14,7 +14,7 @@ WORDS = ("none", "freeze", "kill", "cut", "read_only")
 
 
 def read_word(path: str) -> str:
-    """The level that the file names; ``none`` without a file, ``freeze`` for one that says nothing or cannot be read."""
+    """The level that the file names: ``none`` without one, ``freeze`` where it says nothing or cannot be read."""
     try:
         status = os.stat(path)  # on the path of every effect: 2 µs
     except FileNotFoundError:

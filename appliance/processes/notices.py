@@ -1,7 +1,7 @@
 """Tells people what concerns everybody at the box: the all-stop, and a budget that is used up.
 
 Written into the outbox, so the levels of the all-stop hold for these too: from ``cut`` on they reach the web admin's
-feed and the box's own broker at once, and the platforms outside when the stop is released. Nothing is cut only a little.
+feed and the box's own broker at once, and the platforms outside when the stop is released.
 """
 
 from typing import Any
@@ -73,4 +73,7 @@ def text_of(entry: Entry, language: str) -> str:
         who = {"at": at, "by": data.get("principal", ""), "reason": data.get("reason", "")}
         if data.get("level") == "none":
             return gettext("%(at)s: the all-stop was released by %(by)s: %(reason)s") % who
-        return gettext("%(at)s: ALL-STOP (%(level)s) by %(by)s: %(reason)s") % {**who, "level": data.get("level", "")}
+        return gettext("%(at)s: ALL-STOP (%(level)s) by %(by)s: %(reason)s") % {
+            **who,
+            "level": data.get("level", ""),
+        }

@@ -1,12 +1,16 @@
 """The gate: the one place that every effect passes, whoever asked for it.
 
-In order: all-stop, refused kinds, the principal's role, the net of patterns, the policy. Each is one function
-that yields a verdict or nothing; the policy always yields one. What a command will do is understood once, for the
-policy and for the record.
+In order: all-stop, refused kinds, the principal's role, the net of patterns, the policy, the plant's state (lock-outs,
+maintenance windows, last values), budgets. Each yields a verdict or nothing; the policy always yields one. What a
+command will do is understood once, for the policy and for the record.
+
+What an effect costs is named here (``Verdict.charges``) and paid in the statement that commits its intent: only there
+can it be known that there is room.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -22,8 +26,14 @@ from appliance.lib.clock import Clock, SystemClock
 from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.allstop import READ, of_row
 from appliance.safety.approvals.domain import PATIENCE, Terms
+from appliance.safety.budgets.domain import RULE as BUDGET
+from appliance.safety.budgets.domain import Charge, Over, Purse, strictest
+from appliance.safety.budgets.model import Amounts, Each, Then
 from appliance.safety.commands.domain import SCRIPTED
 from appliance.safety.patterns import LONGEST, refused
+from appliance.safety.plant_state.domain import Closed, stricter
+from appliance.safety.plant_state.keeper import RestraintKeeper
+from appliance.safety.policy.decision import Conditioned, Narrowed
 from appliance.safety.policy.facts import Facts, Static
 from appliance.safety.policy.keeper import PolicyKeeper
 from appliance.safety.policy.verdict import ASKED, PolicyVerdict
@@ -60,6 +70,20 @@ class Verdict:
     """What the action's command will do, for kinds that have one."""
     in_force: str = ""
     terms: Terms = DEFAULT_TERMS
+    charges: tuple[Charge, ...] = ()
+    """Of ALLOW and ASK: what the effect costs, to be paid with its intent."""
+    until: datetime | None = None
+    """Of HOLD: when it may end, where that is known."""
+
+    @property
+    def waits_for_plant(self) -> bool:
+        """Whether this hold is the plant's: its state, a maintenance window, somebody's lock-out."""
+        return self.rule.startswith(_PLANT)
+
+    @property
+    def waits_for_budget(self) -> bool:
+        """Whether this hold ends when there is room in a budget again."""
+        return self.rule.startswith(BUDGET)
 
     @property
     def waits_for_policy(self) -> bool:
@@ -67,6 +91,7 @@ class Verdict:
         return self.rule in (UNREADABLE, CHANGED)
 
 
+_PLANT = ("plant_state.", "window.", "lockout.")
 UNREADABLE = "policy.unreadable"
 CHANGED = "policy.changed"
 _INSIDE = Verdict(Decision.ALLOW)
@@ -91,6 +116,14 @@ class Action:
     origin: str = ""
     task: str = ""
     acts: bool = True
+    plant: Closed | None = None
+    """Where the task's or the step's own condition on the plant, or one of the policy's, closes the gate now."""
+    budget: Amounts | None = None
+    """The task's own."""
+
+    @property
+    def static(self) -> Static:
+        return Static(self.kind, self.origin, self.task, self.principal)
 
     @property
     def username(self) -> str | None:
@@ -155,11 +188,13 @@ class Gate:
         denied_kinds: frozenset[str] = frozenset(),
         *,
         keeper: PolicyKeeper | None = None,
+        restraints: RestraintKeeper | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._file = StopFile(home)
         self._denied_kinds = denied_kinds
         self._keeper = keeper or PolicyKeeper()
+        self._restraints = restraints or RestraintKeeper()
         self._clock = clock or SystemClock()
 
     async def pass_(self, connection: AsyncConnection[Any], action: Action) -> Verdict:
@@ -171,13 +206,24 @@ class Gate:
         """Read what to decide on. Who writes on the strength of it must find it unchanged (``LOOK``) at that moment."""
         cursor = await connection.cursor(row_factory=tuple_row).execute(LOOK, action.who)
         look = Look.of_row(await cursor.fetchone())
-        await self._keeper.follow(connection, look.stop.epoch)
+        await self._follow(connection, look.stop.epoch)
         return look
 
     async def follow(self, connection: AsyncConnection[Any]) -> None:
         """Have the policy in force, for callers of ``decide``. One small statement where nothing has changed."""
         cursor = await connection.cursor(row_factory=tuple_row).execute(READ)
-        await self._keeper.follow(connection, of_row(await cursor.fetchone()).epoch)
+        await self._follow(connection, of_row(await cursor.fetchone()).epoch)
+
+    async def _follow(self, connection: AsyncConnection[Any], epoch: int) -> None:
+        await self._keeper.follow(connection, epoch)
+        await self._restraints.follow(connection, epoch)
+
+    def conditions(self, action: Action) -> Sequence[Conditioned]:
+        """What the policy asks of the plant for this action; whoever can look at last values answers in
+        ``Action.plant``."""
+        policy = self._keeper.policy
+        asked = policy.narrow(action.static).plant if policy is not None and action.acts else ()
+        return [one for one in asked if one.selected.takes(self._facts(action, None))] if asked else ()
 
     def decide(self, action: Action, stop: AllStop, role: Role | None) -> Verdict:
         """The verdict for a switch that the caller has read already; ``role`` is the person's present one.
@@ -207,15 +253,28 @@ class Gate:
             return Verdict(Decision.HOLD, f"the policy cannot be read: {self._keeper.why}", UNREADABLE)
         if epoch > self._keeper.epoch:
             return Verdict(Decision.HOLD, "the policy may have changed, and is read again", CHANGED)
-        narrowed = policy.narrow(Static(action.kind, action.origin, action.task, action.principal))
-        facts = Facts(
+        narrowed = policy.narrow(action.static)
+        facts = self._facts(action, role, understood)
+        verdict = _of_policy(narrowed.decide(facts))
+        if verdict.outcome is not Decision.DENY and action.acts:
+            closed = stricter(
+                one for one in (self._restraints.restraints.closed(facts, action.task), action.plant) if one
+            )
+            if closed is not None:
+                return replace(of_closed(closed), policy=verdict.policy, in_force=policy.in_force)
+            verdict = replace(verdict, charges=_charges(action, narrowed, facts))
+        return replace(verdict, in_force=policy.in_force)
+
+    def _facts(
+        self, action: Action, role: Role | None, understood: Callable[[], Understood | None] = lambda: None
+    ) -> Facts:
+        return Facts(
             action.kind,
             action.arguments,
             _effective(action, role) or Role.VIEWER,
             self._clock.now(),
             lambda _kind, _arguments: in_brief(understood()),
         )
-        return replace(_of_policy(narrowed.decide(facts)), in_force=policy.in_force)
 
     def _refused_kind(self, action: Action) -> Verdict | None:
         if action.kind not in self._denied_kinds:
@@ -223,6 +282,30 @@ class Gate:
         return Verdict(
             Decision.DENY, f"actions of kind {action.kind} are switched off on this box", "kind.denied"
         )
+
+
+def of_closed(closed: Closed) -> Verdict:
+    """What the gate makes of a plant that lets an effect not happen."""
+    outcome = Decision.DENY if closed.then is Then.DENY else Decision.HOLD
+    return Verdict(outcome, closed.reason, closed.rule, until=closed.until)
+
+
+def of_over(verdict: Verdict, over: Sequence[Over]) -> Verdict:
+    """What becomes of an effect that was allowed, where a budget has no room for it."""
+    found = strictest(over)
+    outcome = Decision.DENY if found.charge.then is Then.DENY else Decision.HOLD
+    reason, rule = found.charge.sentence, found.charge.rule
+    return replace(verdict, outcome=outcome, reason=reason, rule=rule, charges=(), until=found.free_at)
+
+
+def _charges(action: Action, narrowed: Narrowed, facts: Facts) -> tuple[Charge, ...]:
+    if not narrowed.budgets and action.budget is None:
+        return ()
+    purses = [one.purse for one in narrowed.budgets if one.selected.takes(facts)]
+    if action.budget is not None:
+        purses.append(Purse("task", action.budget, Each.TASK))
+    of = (action.kind, action.arguments, action.task, action.principal)
+    return tuple(charge for purse in purses for charge in purse.charges(*of))
 
 
 def _all_stop(action: Action, stop: AllStop) -> Verdict | None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from appliance.lib.clock import SystemClock
 from appliance.processes.guard.options import Options
 from appliance.processes.launch import start_time
+from appliance.safety.stop import Level
 from appliance.sandbox.docker.engine import Engine, Facts
 from appliance.sandbox.docker.pool import Pool
 from appliance.sandbox.docker.request import (
@@ -23,7 +24,6 @@ from appliance.sandbox.docker.request import (
     parse_request,
 )
 from appliance.sandbox.docker.runner import Runner
-from appliance.safety.stop import Level
 from appliance.sandbox.egress import Egress
 from appliance.sandbox.errors import SandboxUnavailable
 from appliance.sandbox.process import peer, wire

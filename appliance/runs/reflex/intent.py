@@ -9,6 +9,7 @@ from appliance.actions.contract import EffectClass, StepResult
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.domain import RunState, Waiting
 from appliance.runs.plan import Next
+from appliance.safety.budgets.domain import Charge
 from appliance.safety.gate import Action, Verdict
 
 
@@ -28,6 +29,7 @@ class Intent:
     action: Action
     rule: str
     at: datetime
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

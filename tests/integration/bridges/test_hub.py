@@ -1,7 +1,7 @@
 """The hub keeps bridges alive by the configuration, and messages wait until they can go."""
 
-from appliance.accounts.models import User
 from appliance.accounts.domain import Role
+from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE, Principal
 from appliance.bridges import identities, services
 from appliance.bridges.models import ChatIdentity

@@ -106,7 +106,9 @@ def test_a_stop_works_with_the_disk_away(tmp_path: Path, monkeypatch: pytest.Mon
     assert engage(Level.CUT, "fire", ANA, NOW, tmp_path).level is Level.CUT
 
 
-@pytest.mark.parametrize("by", [BOX, CONSOLE, Principal("mqtt", Role.ADMIN), Principal("mqtt:plc", Role.ADMIN), FILE])
+@pytest.mark.parametrize(
+    "by", [BOX, CONSOLE, Principal("mqtt", Role.ADMIN), Principal("mqtt:plc", Role.ADMIN), FILE]
+)
 def test_only_a_person_releases(tmp_path: Path, by: Principal) -> None:
     engage(Level.FREEZE, "r", ANA, NOW, tmp_path)
     with pytest.raises(ReleaseRefused, match="no person"):

@@ -8,8 +8,8 @@ from django.db import DatabaseError
 
 from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE, Principal
-from appliance.lib.errors import MillwrightError
 from appliance.lib.config import get_config
+from appliance.lib.errors import MillwrightError
 from appliance.safety import allstop
 from appliance.safety.errors import SwitchAway
 from appliance.safety.stop import AllStop, Level, StopFile
@@ -31,7 +31,9 @@ class Command(BaseCommand):
         release = verbs.add_parser("release", help="end the stop")
         status = verbs.add_parser("status", help="exit status 0 either way")
         engage.add_argument("--reason", default="")
-        release.add_argument("--reason", required=True, help="why the box may act again; it goes on the record")
+        release.add_argument(
+            "--reason", required=True, help="why the box may act again; it goes on the record"
+        )
         release.add_argument("--as", dest="person", required=True, metavar="NAME", help="who releases it")
         for verb in (engage, release, status):
             verb.add_argument("--json", action="store_true")
