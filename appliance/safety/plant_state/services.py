@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import IntegrityError, connection, transaction
 from pydantic import ValidationError
@@ -57,6 +58,20 @@ class Hours:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "hours"
             raise Refused(f"{where}: {first['msg']}", hint="as days mon tue, from 22:00, to 06:00") from None
+
+    @classmethod
+    def once(cls, begin: str, end: str, zone: str) -> "Hours":
+        """From one moment to another, in the time of a zone. Raises Refused."""
+        try:
+            where = ZoneInfo(zone)
+            begins, ends = (datetime.fromisoformat(one.strip()) for one in (begin, end))
+        except (ValueError, ZoneInfoNotFoundError, OSError):
+            raise Refused(
+                "when is it?",
+                hint="days and times as 22:00, or dates as 2026-12-24 18:00, and a zone as Europe/Paris",
+            ) from None
+        at = [one if one.tzinfo else one.replace(tzinfo=where) for one in (begins, ends)]
+        return cls(begins=at[0], ends=at[1])
 
 
 def lock_out(

@@ -157,7 +157,7 @@ def test_the_command_engages_shows_and_releases(
 ) -> None:
     config = get_config()
     moved = config.model_copy(update={"home": type(config.home)(tmp_path, config.home.id)})
-    for module in ("appliance.safety.allstop", "appliance.safety.management.commands.allstop"):
+    for module in ("appliance.safety.allstop", "appliance.processes.management.commands.allstop"):
         monkeypatch.setattr(f"{module}.get_config", lambda: moved)
 
     def told(*arguments: str) -> str:

@@ -1,5 +1,6 @@
 import json
 from argparse import ArgumentParser
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,13 +11,14 @@ from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE, Principal
 from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
+from appliance.processes import drill as drills
 from appliance.safety import allstop
 from appliance.safety.errors import SwitchAway
 from appliance.safety.stop import AllStop, Level, StopFile
 
 
 class Command(BaseCommand):
-    help = "Stop the box, end a stop, or show whether it is stopped. Engaging works with the database away."
+    help = "Stop the box, end a stop, drill it, or show whether it is stopped. Engaging works with the database away."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,6 +31,16 @@ class Command(BaseCommand):
             help="freeze new effects; kill running sandboxes too; cut all that leaves the box; read_only",
         )
         release = verbs.add_parser("release", help="end the stop")
+        drill = verbs.add_parser(
+            "drill", help="stop something harmless, measure how long it takes, and release"
+        )
+        drill.add_argument(
+            "--as", dest="person", required=True, metavar="NAME", help="who drills, and releases"
+        )
+        drill.add_argument(
+            "--anyway", action="store_true", help="also while runs are under way: they stop too"
+        )
+        drill.add_argument("--json", action="store_true")
         status = verbs.add_parser("status", help="exit status 0 either way")
         engage.add_argument("--reason", default="")
         release.add_argument(
@@ -39,6 +51,9 @@ class Command(BaseCommand):
             verb.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["verb"] == "drill":
+            self._drill(options)
+            return
         now, home = datetime.now(UTC), get_config().home.path
         try:
             match options["verb"]:
@@ -62,6 +77,23 @@ class Command(BaseCommand):
             self.stderr.write("The database is away; this is what the file says.")
             stop = AllStop().raised_by_file(StopFile(home).level())
         self.stdout.write(_shown(stop, as_json=options["json"]))
+
+    def _drill(self, options: dict[str, Any]) -> None:
+        try:
+            found = drills.drill(_person(options["person"]), drills.clock, anyway=options["anyway"])
+        except MillwrightError as error:
+            raise CommandError(f"{error} {error.hint or ''}".strip()) from error
+        if options["json"]:
+            self.stdout.write(
+                json.dumps({name: value for name, value in asdict(found).items() if name not in ("by", "at")})
+            )
+        else:
+            self.stdout.write(
+                f"last effect {found.last_effect_ms:g} ms after the order, last command dead after "
+                f"{found.sandbox_ms:g} ms: {'met' if found.met else 'too slow'} (bar {drills.BAR_MS:g} ms)"
+            )
+        if not found.met:
+            raise SystemExit(1)
 
 
 def _person(name: str) -> Principal:
