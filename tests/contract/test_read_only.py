@@ -56,6 +56,14 @@ COMMANDS: dict[str, list[list[str]]] = {
     ],
     "policy": [["apply", "docs/examples/policy.yaml"], ["rollback", "1"]],
     "approvals": [["approve", "K7Q2M"], ["deny", "K7Q2M"], ["code", "K7Q2M"]],
+    "lockouts": [
+        ["add", "device", "pump-1", "--as", "ada", "--reason", "r"],
+        ["end", "1", "--as", "ada", "--reason", "r"],
+    ],
+    "maintenance": [
+        ["plan", "w", "box", "--days", "mon", "--from", "22:00", "--to", "23:00"],
+        ["remove", "w"],
+    ],
     "images": [["pin", "tools", f"sha256:{'0' * 64}"], ["unpin", "tools"]],
     "secrets": [["set", "name", "--file", "pyproject.toml"], ["remove", "name"], ["rotate"]],
 }
