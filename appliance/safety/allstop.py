@@ -110,7 +110,10 @@ def release(reason: str, by: Principal, now: datetime, home: Path | None = None)
     except DatabaseError as error:
         raise SwitchAway("the database is away; a stop cannot be released without it") from error
     except OSError as error:
-        raise SwitchAway(f"the file {file.path} cannot be removed: {error.strerror}") from error
+        raise SwitchAway(
+            f"the file {file.path} cannot be removed: {error.strerror}",
+            hint="it belongs to somebody else: run manage.py allstop release as that user, or as root",
+        ) from error
     return current(home)
 
 
