@@ -28,6 +28,7 @@ from appliance.processes.signs import BROKER_PART, sign
 from appliance.runs.hints import send as send_hint
 from appliance.safety.allstop import adopt_file
 from appliance.safety.approvals.services import forget
+from appliance.safety.budgets.services import forget as forget_spent
 from appliance.tasks.arming import load_table
 from appliance.tasks.doors import look_at_all
 from appliance.tasks.sql import READ_REVISION
@@ -206,6 +207,8 @@ class Reactor:
         await self._engine.reconciler.answered()
         await self._engine.reconciler.asked_for_nothing()
         await in_django(forget, self._clock.now())
+        async with self._pool.connection() as connection:
+            await forget_spent(connection, self._clock.now())
         await self._engine.reconciler.overdue_messages()
         silent = await self._engine.reconciler.silent_triggers()
         if silent:

@@ -1,7 +1,6 @@
 """Writes what happens to a run: the intent before an effect, the result after it, and the run's new state."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +8,6 @@ from psycopg import AsyncConnection, Rollback
 
 from appliance.actions.contract import ActionRefused, EffectClass, Status, StepResult, TargetAway
 from appliance.audit.services import AuditEntry, append_async
-from appliance.bus.services import read_state
 from appliance.cache import services as cache
 from appliance.lib.clock import Clock, Moment
 from appliance.lib.crashpoints import reach
@@ -25,6 +23,7 @@ from appliance.runs.intents import asking_of, intent_of, over_records, record_of
 from appliance.runs.ledger import Ledger
 from appliance.runs.lending import lent
 from appliance.runs.plan import Ambiguous, Next, StepRow
+from appliance.runs.plant import PlantAnswers
 from appliance.runs.release import Release
 from appliance.runs.rows import StepWrite, as_row
 from appliance.runs.steps import write_steps
@@ -32,7 +31,6 @@ from appliance.runs.walk import Pause, Walk
 from appliance.safety.budgets import services as budgets
 from appliance.safety.budgets.domain import What, afterwards
 from appliance.safety.gate import Action, Decision, Gate, Look, Verdict, of_over
-from appliance.safety.plant_state.domain import stricter, unfulfilled
 from appliance.tasks.definition import StepSpec
 
 _DEFERRABLE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
@@ -51,6 +49,7 @@ class Recorder:
     ) -> None:
         self._ledger = ledger
         self._gate = gate
+        self._plant = PlantAnswers(ledger, gate, clock)
         self._clock = clock
         self._after_outbox = after_outbox
         self._after_commit = after_commit
@@ -72,7 +71,7 @@ class Recorder:
         while True:
             if look is None:
                 look, fresh = await self._look(action), True
-            verdict = refused or self._gate.decide(await self._with_plant(action), look.stop, look.role)
+            verdict = refused or self._gate.decide(await self._plant.answered(action), look.stop, look.role)
             writes, entries = [*walk.pending], [*told]
             if verdict.outcome is Decision.ALLOW and action.acts:
                 writes.append(intent_of(following, now, effect, arguments, verdict))
@@ -99,20 +98,6 @@ class Recorder:
                 walk.decided[following.spec.id] = verdict.rule
                 return verdict
             look, refused, told = None, None, []
-
-    async def _with_plant(self, action: Action) -> Action:
-        """The action with the policy's own conditions on the plant answered, beside the task's and the step's."""
-        asked = self._gate.conditions(action)
-        if not asked:
-            return action
-        now = self._clock.now()
-        async with lent(self._ledger.pool) as connection:
-            found = [action.plant] if action.plant else []
-            for one in asked:
-                value = await read_state(connection, one.rule.state, one.rule.max_age, now)
-                closed = unfulfilled(one.rule, one.name, value)
-                found += [closed] if closed else []
-        return replace(action, plant=stricter(found))
 
     async def ask(
         self,
@@ -154,7 +139,7 @@ class Recorder:
         async with self._ledger.transaction() as connection:
             await connection.execute(sql.LOCK_RUN, {"id": walk.row.id})
             look = await self._gate.look(connection, action)
-            verdict = self._gate.decide(await self._with_plant(action), look.stop, look.role)
+            verdict = self._gate.decide(await self._plant.answered(action), look.stop, look.role)
             records: tuple[AuditEntry, ...] = ()
             charges = verdict.charges
             if verdict.outcome is Decision.ASK and (over := await budgets.look(connection, charges, now)):
@@ -197,7 +182,7 @@ class Recorder:
         action = walk.action(spec, kind, effect, arguments, acts=effect is not EffectClass.PURE)
         async with self._ledger.transaction() as connection:
             look = await self._gate.look(connection, action)
-            verdict = self._gate.decide(await self._with_plant(action), look.stop, look.role)
+            verdict = self._gate.decide(await self._plant.answered(action), look.stop, look.role)
             if verdict.outcome is Decision.ALLOW and action.acts:
                 over = await budgets.charge(connection, verdict.charges, self._clock.now(), walk.row.id)
                 verdict = of_over(verdict, over) if over else verdict

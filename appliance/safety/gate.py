@@ -10,142 +10,36 @@ can it be known that there is room.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from appliance.accounts.domain import Role, lower
-from appliance.accounts.principal import person_of
 from appliance.lib.clock import Clock, SystemClock
 from appliance.lib.jsontypes import JsonMapping
+from appliance.safety.action import CHANGED, UNREADABLE, Action, Decision, Verdict, of_closed, of_over
 from appliance.safety.allstop import READ, of_row
 from appliance.safety.approvals.domain import PATIENCE, Terms
-from appliance.safety.budgets.domain import RULE as BUDGET
-from appliance.safety.budgets.domain import Charge, Over, Purse, strictest
-from appliance.safety.budgets.model import Amounts, Each, Then
+from appliance.safety.budgets.domain import Charge, Purse
+from appliance.safety.budgets.model import Each
 from appliance.safety.commands.domain import SCRIPTED
 from appliance.safety.patterns import LONGEST, refused
-from appliance.safety.plant_state.domain import Closed, stricter
+from appliance.safety.plant_state.domain import stricter
 from appliance.safety.plant_state.keeper import RestraintKeeper
 from appliance.safety.policy.decision import Conditioned, Narrowed
-from appliance.safety.policy.facts import Facts, Static
+from appliance.safety.policy.facts import Facts
 from appliance.safety.policy.keeper import PolicyKeeper
 from appliance.safety.policy.verdict import ASKED, PolicyVerdict
 from appliance.safety.policy.vocabulary import INSIDE, Answer
 from appliance.safety.stop import AllStop, StopFile
 from appliance.safety.understood import Understood, in_brief, understand_action
 
-DEFAULT_TERMS = Terms()
+__all__ = ["Action", "Decision", "Gate", "Look", "Verdict", "of_closed", "of_over"]
 
-
-class Decision(StrEnum):
-    ALLOW = "allow"
-    HOLD = "hold"
-    """Not now: the run waits and asks again."""
-    ASK = "ask"
-    """Only with a person's approval, on the verdict's terms: the run waits for it."""
-    DENY = "deny"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gate says, why, and by which rule; ``epoch`` is the all-stop's at that moment.
-
-    ``policy`` is what the policy answered, where it came to that; ``rule`` is then ``layer/rule@version``, and
-    ``in_force`` names the versions of all layers. ``terms`` belong to ASK: who is asked, and for how long.
-    """
-
-    outcome: Decision
-    reason: str = ""
-    rule: str = ""
-    epoch: int = 0
-    policy: PolicyVerdict | None = None
-    command: Understood | None = None
-    """What the action's command will do, for kinds that have one."""
-    in_force: str = ""
-    terms: Terms = DEFAULT_TERMS
-    charges: tuple[Charge, ...] = ()
-    """Of ALLOW and ASK: what the effect costs, to be paid with its intent."""
-    until: datetime | None = None
-    """Of HOLD: when it may end, where that is known."""
-
-    @property
-    def waits_for_plant(self) -> bool:
-        """Whether this hold is the plant's: its state, a maintenance window, somebody's lock-out."""
-        return self.rule.startswith(_PLANT)
-
-    @property
-    def waits_for_budget(self) -> bool:
-        """Whether this hold ends when there is room in a budget again."""
-        return self.rule.startswith(BUDGET)
-
-    @property
-    def waits_for_policy(self) -> bool:
-        """Whether this hold ends when the policy can be read again, and not with the all-stop."""
-        return self.rule in (UNREADABLE, CHANGED)
-
-
-_PLANT = ("plant_state.", "window.", "lockout.")
-UNREADABLE = "policy.unreadable"
-CHANGED = "policy.changed"
 _INSIDE = Verdict(Decision.ALLOW)
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """The typed action that is decided on: exactly what will be done, with its values filled in.
-
-    ``effect`` is the effect class: how it may be repeated, in which its task's author has a word. ``acts`` is whether
-    it reaches anything, in which the author has none. ``ceiling`` is the most that its task may do; ``principal`` who
-    asked.
-    """
-
-    kind: str
-    effect: str
-    arguments: JsonMapping
-    principal: str
-    ceiling: str = Role.OPERATOR.value
-    run_id: UUID | None = None
-    step_id: str = ""
-    origin: str = ""
-    task: str = ""
-    acts: bool = True
-    plant: Closed | None = None
-    """Where the task's or the step's own condition on the plant, or one of the policy's, closes the gate now."""
-    budget: Amounts | None = None
-    """The task's own."""
-
-    @property
-    def static(self) -> Static:
-        return Static(self.kind, self.origin, self.task, self.principal)
-
-    @property
-    def username(self) -> str | None:
-        """The person behind the principal, whose present role counts; None for triggers and the box."""
-        return person_of(self.principal)
-
-    @property
-    def mqtt_account(self) -> str | None:
-        """The MQTT account that gave the command, whose present grant counts; ``*`` is any granted one."""
-        kind, _, rest = self.principal.partition(":")
-        return rest if kind == "mqtt" and rest else None
-
-    @property
-    def who(self) -> dict[str, str | None]:
-        """The parameters of ``LOOK``."""
-        return {"username": self.username, "account": self.mqtt_account}
-
-    @property
-    def has_person(self) -> bool:
-        """Whether somebody stands behind it whose present role counts."""
-        return self.username is not None or self.mqtt_account is not None
-
 
 NEEDED_ROLE = {"container": Role.ENGINEER, "sql": Role.ENGINEER, "firmware": Role.ENGINEER}
 """Kinds that need more than an operator; a step that does not act needs a viewer only."""
@@ -256,14 +150,13 @@ class Gate:
         narrowed = policy.narrow(action.static)
         facts = self._facts(action, role, understood)
         verdict = _of_policy(narrowed.decide(facts))
-        if verdict.outcome is not Decision.DENY and action.acts:
-            closed = stricter(
-                one for one in (self._restraints.restraints.closed(facts, action.task), action.plant) if one
-            )
-            if closed is not None:
-                return replace(of_closed(closed), policy=verdict.policy, in_force=policy.in_force)
-            verdict = replace(verdict, charges=_charges(action, narrowed, facts))
-        return replace(verdict, in_force=policy.in_force)
+        if verdict.outcome is Decision.DENY or not action.acts:
+            return replace(verdict, in_force=policy.in_force)
+        found = (self._restraints.restraints.closed(facts, action.task), action.plant)
+        closed = stricter(one for one in found if one is not None)
+        if closed is not None:
+            return replace(of_closed(closed), policy=verdict.policy, in_force=policy.in_force)
+        return replace(verdict, charges=_charges(action, narrowed, facts), in_force=policy.in_force)
 
     def _facts(
         self, action: Action, role: Role | None, understood: Callable[[], Understood | None] = lambda: None
@@ -282,20 +175,6 @@ class Gate:
         return Verdict(
             Decision.DENY, f"actions of kind {action.kind} are switched off on this box", "kind.denied"
         )
-
-
-def of_closed(closed: Closed) -> Verdict:
-    """What the gate makes of a plant that lets an effect not happen."""
-    outcome = Decision.DENY if closed.then is Then.DENY else Decision.HOLD
-    return Verdict(outcome, closed.reason, closed.rule, until=closed.until)
-
-
-def of_over(verdict: Verdict, over: Sequence[Over]) -> Verdict:
-    """What becomes of an effect that was allowed, where a budget has no room for it."""
-    found = strictest(over)
-    outcome = Decision.DENY if found.charge.then is Then.DENY else Decision.HOLD
-    reason, rule = found.charge.sentence, found.charge.rule
-    return replace(verdict, outcome=outcome, reason=reason, rule=rule, charges=(), until=found.free_at)
 
 
 def _charges(action: Action, narrowed: Narrowed, facts: Facts) -> tuple[Charge, ...]:

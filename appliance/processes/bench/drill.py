@@ -18,7 +18,9 @@ def drill(box: Box) -> list[Row]:
     who = f"drill-{secrets.token_hex(3)}"
     box.manage("users", "add", who, "--role", "engineer", "--password-file", str(password))
     password.unlink()
-    found = [json.loads(box.manage("allstop", "drill", "--as", who, "--anyway", "--json")) for _ in range(TIMES)]
+    found = [
+        json.loads(box.manage("allstop", "drill", "--as", who, "--anyway", "--json")) for _ in range(TIMES)
+    ]
     return [
         Row("allstop_last_effect_ms", max(one["last_effect_ms"] for one in found), "ms", "lower", BAR),
         Row("allstop_sandbox_ms", max(one["sandbox_ms"] for one in found), "ms", "lower", BAR),

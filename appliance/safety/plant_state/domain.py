@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from appliance.lib.jsontypes import JsonValue
 from appliance.lib.topic_filters import covers as topic_covers
@@ -13,6 +14,10 @@ from appliance.safety.policy.conditions import time_of
 from appliance.safety.policy.facts import Facts
 from appliance.safety.policy.glob import Glob
 from appliance.safety.policy.model import TimeIs
+
+_glob = lru_cache(2000)(Glob)
+_hours = lru_cache(2000)(time_of)
+"""Compiled once: these are asked about at every effect."""
 
 
 class Scope(StrEnum):
@@ -50,11 +55,11 @@ class Target:
             case Scope.BOX:
                 return True
             case Scope.TASK:
-                return Glob(self.pattern).matches(task)
+                return _glob(self.pattern).matches(task)
             case Scope.TOPIC:
                 return facts.topic is not None and topic_covers(self.pattern, facts.topic)
             case Scope.DEVICE:
-                wanted = Glob(self.pattern)
+                wanted = _glob(self.pattern)
                 levels = facts.topic.split("/") if facts.topic is not None else []
                 return any(
                     wanted.matches(one) for one in (*levels, *([facts.device] if facts.device else []))
@@ -99,11 +104,11 @@ class Window:
 
     def is_on(self, at: datetime) -> bool:
         if self.weekly is not None:
-            return time_of(self.weekly)(at)
+            return _hours(self.weekly)(at)
         return self.begins is not None and self.ends is not None and self.begins <= at < self.ends
 
     def closed(self, facts: Facts, task: str) -> Closed | None:
-        if not (self.is_on(facts.at) and self.target.takes(facts, task)):
+        if not (self.target.takes(facts, task) and self.is_on(facts.at)):
             return None
         said = f": {self.reason}" if self.reason else ""
         until = self.ends if self.weekly is None else None
