@@ -33,11 +33,11 @@ LONGEST_REASON = 500
 class Refused(MillwrightError):
     """A lock-out or a window that cannot be as it is asked for."""
 
-    code = "safety.restraint_refused"
+    code = "restraint.refused"
 
 
 class NotFound(MillwrightError):
-    code = "safety.restraint_not_found"
+    code = "restraint.not_found"
 
 
 @dataclass(frozen=True, slots=True)

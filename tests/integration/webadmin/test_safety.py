@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,8 +11,9 @@ from django.test import Client
 from appliance.accounts.domain import Ability, Role
 from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE, Principal
-from appliance.accounts.services import issue_api_token
+from appliance.accounts.tokens import issue_api_token
 from appliance.audit.services import append_here
+from appliance.lib.jsontypes import JsonObject
 from appliance.safety.plant_state import services
 from appliance.safety.plant_state.domain import Scope
 from appliance.safety.policy.services import apply
@@ -66,7 +68,12 @@ def test_what_makes_no_sense_is_said_in_the_form(browser: Browsers) -> None:
     assert answer.status_code == 422
     assert services.lockouts() == []
     engineer = browser(Role.ENGINEER)
-    for wrong in ({"window-zone": "Mars/Olympus"}, {"window-begin": "25:00"}, {"window-days": []}):
+    changes: list[dict[str, Any]] = [
+        {"window-zone": "Mars/Olympus"},
+        {"window-begin": "25:00"},
+        {"window-days": []},
+    ]
+    for wrong in changes:
         answer = engineer.post("/safety/windows/add/", {**WINDOW, **wrong})
         assert answer.status_code == 422
         assert 'class="message error"' in answer.content.decode()
@@ -92,7 +99,13 @@ def test_a_window_is_planned_shown_and_removed(browser: Browsers) -> None:
 def test_the_last_drill_and_the_budgets_are_shown(browser: Browsers, greet: Task) -> None:
     viewer = browser(Role.VIEWER)
     assert "manage.py allstop drill" in text(viewer)
-    detail = {"level": "kill", "effects": 3, "last_effect_ms": 12.5, "sandbox_ms": 260.0, "met": True}
+    detail: JsonObject = {
+        "level": "kill",
+        "effects": 3,
+        "last_effect_ms": 12.5,
+        "sandbox_ms": 260.0,
+        "met": True,
+    }
     append_here("allstop.drill", "user:ana", "allstop", detail)
     budgets = "policy: 1\nname: t\nlayer: box\nbudgets: [{id: pub, kinds: mqtt, effects: 20, then: deny}]\n"
     apply(budgets, "p.yaml", CONSOLE, datetime.now(UTC), kinds=["mqtt"])
