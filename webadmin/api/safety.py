@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Router, Schema, Status
 from pydantic import Field
 
 from appliance.accounts.domain import Ability
@@ -118,9 +118,9 @@ def plan(request: HttpRequest, body: WindowIn) -> list[WindowOut]:
 
 
 @router.delete("/windows/{name}", response={204: None}, summary="Remove a window")
-def remove(request: HttpRequest, name: str) -> tuple[int, None]:
+def remove(request: HttpRequest, name: str) -> Status[None]:
     services.remove(name, caller(request, Ability.EDIT_TASKS).principal, datetime.now(UTC))
-    return 204, None
+    return Status(204, None)
 
 
 @router.get("/budgets", response=list[BudgetOut], summary="Budgets, and what is spent of them")
