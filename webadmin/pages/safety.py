@@ -23,6 +23,7 @@ from appliance.safety.plant_state.domain import Scope
 from appliance.safety.plant_state.services import Hours
 from appliance.safety.policy.vocabulary import Day
 from webadmin.pages.access import needs, person
+from webadmin.words import WORDS
 
 SCOPES = [
     (Scope.DEVICE.value, gettext_lazy("a device")),
@@ -66,7 +67,7 @@ class WindowForm(Scoped):
     days = forms.MultipleChoiceField(
         label=gettext_lazy("Every week on"),
         required=False,
-        choices=[(one.value, one.value) for one in Day],
+        choices=[(one.value, WORDS[one.value].text) for one in Day],
         widget=forms.CheckboxSelectMultiple,
         help_text=gettext_lazy("No day: once, from the beginning to the end below."),
     )
