@@ -34,7 +34,7 @@ from appliance.safety.policy.facts import Facts
 from appliance.safety.policy.keeper import PolicyKeeper
 from appliance.safety.policy.verdict import ASKED, PolicyVerdict
 from appliance.safety.policy.vocabulary import INSIDE, Answer
-from appliance.safety.stop import AllStop, StopFile
+from appliance.safety.stop import AllStop, Level, StopFile
 from appliance.safety.understood import Understood, in_brief, understand_action
 
 __all__ = ["Action", "Decision", "Gate", "Look", "Verdict", "of_closed", "of_over"]
@@ -188,7 +188,10 @@ def _charges(action: Action, narrowed: Narrowed, facts: Facts) -> tuple[Charge, 
 
 
 def _all_stop(action: Action, stop: AllStop) -> Verdict | None:
-    if not stop.holds(acts=action.acts):
+    # A command that only reads would be killed at once, and a query that only reads would leave the box.
+    killed = action.kind in SCRIPTED and stop.at_least(Level.KILL)
+    leaves = action.kind not in INSIDE and stop.cuts
+    if not stop.holds(acts=action.acts or killed or leaves):
         return None
     said = f": {stop.reason}" if stop.reason else ""
     return Verdict(Decision.HOLD, f"all-stop ({stop.level}) by {stop.by}{said}", f"allstop.{stop.level}")
