@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
+from appliance.audit.checking import verify_database
 from appliance.audit.models import AuditRecord
-from appliance.audit.services import verify_database
-from appliance.audit.verify import Report
+from appliance.audit.report import Report
 from appliance.lib.errors import MillwrightError
 from webadmin.pages.access import needs
 from webadmin.pages.paging import PAGE, cut, number_key
