@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from django.db import connection as django_connection
 from django.db import transaction
 from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
 
 from appliance.audit import sql, sql_kept
 from appliance.audit.chain import BEGINNING, AuditEntry, Head, Record, columns
@@ -52,6 +53,18 @@ async def append_async(connection: AsyncConnection[Any], entries: Sequence[Audit
     """As ``append``, on an asynchronous connection."""
     if entries:
         await connection.execute(sql.APPEND, columns(entries))
+
+
+async def append_waiting(connection: AsyncConnection[Any]) -> int:
+    """Put on record what other transactions left for it (``sql_kept.LATER``), once; give how many there were."""
+    cursor = connection.cursor(row_factory=tuple_row)
+    if await (await cursor.execute(sql_kept.WAITING)).fetchone() is None:
+        return 0
+    async with connection.transaction():
+        await cursor.execute(sql_kept.TAKE_WAITING)
+        rows = sorted(await cursor.fetchall())
+        await append_async(connection, [AuditEntry(*row[2:5], row[5], row[1]) for row in rows])
+    return len(rows)
 
 
 def append_here(kind: str, principal: str, subject: str, detail: JsonMapping) -> None:

@@ -35,6 +35,15 @@ ALTER TABLE audit_signature
     ADD COLUMN at text COLLATE "C" GENERATED ALWAYS AS ((body::jsonb) ->> 'at') STORED;
 CREATE INDEX audit_signature_seq ON audit_signature (seq);
 
+CREATE TABLE audit_later (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL,
+    kind text NOT NULL,
+    principal text NOT NULL,
+    subject text NOT NULL,
+    detail jsonb NOT NULL
+);
+
 DROP INDEX audit_record_kind, audit_record_subject, audit_record_principal;
 CREATE INDEX audit_record_kind ON audit_record (kind text_pattern_ops, seq);
 CREATE INDEX audit_record_subject ON audit_record (subject text_pattern_ops, seq);
@@ -53,7 +62,21 @@ DROP TRIGGER audit_record_append_only ON audit_record;
 CREATE TRIGGER audit_record_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_record
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
 DROP FUNCTION audit_kept();
-DROP TABLE audit_anchor;
+DROP TABLE audit_anchor, audit_later;
+"""
+
+# For a transaction that has other rows to lock after it: the chain's head may only be locked at the very end.
+LATER = """
+INSERT INTO audit_later (at, kind, principal, subject, detail)
+VALUES (clock_timestamp(), %(kind)s, %(principal)s, %(subject)s, %(detail)s)
+"""
+
+WAITING = "SELECT 1 FROM audit_later LIMIT 1"
+
+TAKE_WAITING = """
+DELETE FROM audit_later WHERE id IN (
+    SELECT id FROM audit_later ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED)
+RETURNING id, at, kind, principal, subject, detail
 """
 
 ANCHORS = "SELECT seq, after, number, hash, file, sha256, at FROM audit_anchor ORDER BY seq"

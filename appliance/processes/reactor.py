@@ -100,6 +100,7 @@ class Reactor:
         every(STOP_FILE_EVERY, self._adopt_stop)
         every(engine.follower.EVERY, engine.follower.follow)
         every(around.sharing.EVERY, around.sharing.tick)
+        every(around.alerts.EVERY, around.alerts.follow)
 
     async def _look_back(self) -> None:
         """What was when this process was not there."""
