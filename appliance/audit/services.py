@@ -63,8 +63,14 @@ async def append_waiting(connection: AsyncConnection[Any]) -> int:
     async with connection.transaction():
         await cursor.execute(sql_kept.TAKE_WAITING)
         rows = sorted(await cursor.fetchall())
-        await append_async(connection, [AuditEntry(*row[2:5], row[5], row[1]) for row in rows])
+        await append_async(connection, [_waiting(*row) for row in rows])
     return len(rows)
+
+
+def _waiting(
+    number: int, at: datetime, kind: str, principal: str, subject: str, detail: JsonMapping
+) -> AuditEntry:
+    return AuditEntry(kind, principal, subject, detail, at)
 
 
 def append_here(kind: str, principal: str, subject: str, detail: JsonMapping) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from appliance.accounts.principal import CONSOLE
+from appliance.alerts.errors import RulesRefused
 from appliance.audit.bundle.sealed import is_bundle, verify_bundle
 from appliance.audit.checking import verify_database, verify_files
 from appliance.audit.export import write_export
@@ -24,6 +25,7 @@ from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.evidence.services import export_run
+from appliance.runs.rules_console import add_rules, alerts_text, perform
 
 
 class Command(BaseCommand):
@@ -48,12 +50,25 @@ class Command(BaseCommand):
         export.add_argument("-o", "--output", type=Path, metavar="FILE")
         look = verbs.add_parser("search", help="what was asked, allowed and done, newest first")
         _add_search(look)
-        for verb in (verify, export, look):
+        told = verbs.add_parser("alerts", help="what made an alert, newest first")
+        told.add_argument("--rule", default="", metavar="ID")
+        told.add_argument("--before", type=int, metavar="NUMBER", help="alerts before this one")
+        told.add_argument("--limit", type=int, default=50, metavar="N")
+        add_rules(
+            verbs.add_parser(
+                "rules", help="which records make an alert: test, apply, show, history, rollback"
+            )
+        )
+        for verb in (verify, export, look, told):
             verb.add_argument("--json", action="store_true", dest="as_json")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             getattr(self, f"_{options['verb']}")(options)
+        except RulesRefused as error:
+            for problem in error.problems:
+                self.stderr.write(str(problem))
+            raise CommandError(f"{len(error.problems)} problem(s); nothing was changed") from error
         except MillwrightError as error:
             raise CommandError(f"{error}" + (f" ({error.hint})" if error.hint else "")) from error
 
@@ -130,6 +145,15 @@ class Command(BaseCommand):
             self.stdout.write(f"more: --before {found.next}")
         elif not found.records:
             self.stdout.write("Nothing on record fits.")
+
+    def _alerts(self, options: dict[str, Any]) -> None:
+        self.stdout.write(alerts_text(options))
+
+    def _rules(self, options: dict[str, Any]) -> None:
+        said, fine = perform(options)
+        self.stdout.write(said)
+        if not fine:
+            raise CommandError("refused")
 
     def _say(self, options: dict[str, Any], said: str, data: JsonObject) -> None:
         self.stdout.write(json.dumps(data) if options["as_json"] else said)
