@@ -82,37 +82,34 @@ def search(wanted: Search, before: int | None = None, limit: int = 50) -> Found:
         return Found()
     run = _run_in(wanted.about)
     if run is not None:
-        statement, values["seqs"] = sql.CHOSEN, [seq for seq in seqs_of_run(run) if low < seq < high]
+        statements = sql.CHOSEN
+        values["seqs"] = [seq for seq in seqs_of_run(run) if low < seq < high]
     elif wanted.about:
-        statement, values["subjects"], values["said"] = (
-            sql.ABOUT,
-            _subjects(wanted.about),
-            _said(wanted.about),
-        )
+        statements = sql.ABOUT
+        values |= {"subjects": _subjects(wanted.about), "said": _said(wanted.about)}
     else:
-        statement = _narrowest(values)
-    rows = list(AuditRecord.objects.raw(statement, values))
-    return _page(statement, values, rows, limit)
+        statements = _narrowest(values)
+    rows = list(AuditRecord.objects.raw(statements.found, values))
+    return _page(statements, values, rows, limit)
 
 
-def _narrowest(values: dict[str, Any]) -> str:
+def _narrowest(values: dict[str, Any]) -> sql.Statements:
     """By the index of fewest names, all of which together look at one window of rows."""
-    by = {sql.BY_PRINCIPAL: values["principals"], sql.BY_KIND: values["kinds"]}
-    fitting = {statement: names for statement, names in by.items() if names and len(names) <= MOST_WALKS}
+    names: dict[str, list[str]] = {"principal": values["principals"], "kind": values["kinds"]}
+    fitting = [column for column, found in names.items() if found and len(found) <= MOST_WALKS]
     if not fitting:
         return sql.ALL
-    statement = min(fitting, key=lambda one: len(fitting[one]))
-    values["window"] = WINDOW // len(fitting[statement])
-    return statement
+    column = min(fitting, key=lambda one: len(names[one]))
+    values |= {f"{column}_{n}": name for n, name in enumerate(names[column])}
+    values["window"] = max(1, WINDOW // len(names[column]))
+    return sql.by(column, len(names[column]))
 
 
-def _page(statement: str, values: dict[str, Any], rows: list[AuditRecord], limit: int) -> Found:
+def _page(statements: sql.Statements, values: dict[str, Any], rows: list[AuditRecord], limit: int) -> Found:
     if len(rows) > limit:
         return Found(rows[:limit], rows[limit - 1].seq)
-    if statement is sql.CHOSEN:
-        return Found(rows)
     with connection.cursor() as cursor:
-        cursor.execute(sql.LOOKED[statement], values)
+        cursor.execute(statements.looked, values)
         row = cursor.fetchone()
     looked = row[0] if row else None
     return Found(rows, looked, looked)
