@@ -129,10 +129,11 @@ def seqs_of_run(run_id: UUID, ended: datetime | None = None) -> list[int]:
         "needle": f"%{run_id}%",
         "low": low,
         "soon": soon,
-        "kinds": [kind for kind in _names("kind", "*") or [] if kind not in _OF_ITSELF],
     }
+    kinds = [kind for kind in _names("kind", "*") or [] if kind not in _OF_ITSELF]
+    values |= {f"kind_{n}": kind for n, kind in enumerate(kinds)}
     with connection.cursor() as cursor:
-        cursor.execute(sql.OF_RUN, values)
+        cursor.execute(sql.of_run(len(kinds)), values)
         return [row[0] for row in cursor.fetchall()]
 
 

@@ -98,13 +98,20 @@ CHOSEN = _statements(f"""
 SELECT '' AS name, {_COLUMNS} FROM audit_record r WHERE r.seq = ANY(%(seqs)s::bigint[]) AND {_RANGE}
 """)
 
-OF_RUN = """
+
+@cache
+def of_run(count: int) -> str:
+    """The numbers of the records about a run: by their subject, and those of other kinds that name it."""
+    named = " UNION ".join(
+        f"""
+(SELECT r.seq FROM audit_record r WHERE r.kind = %(kind_{n})s AND r.seq > %(low)s
+    AND (%(kind_{n})s <> 'steps.intent' OR r.seq < %(soon)s) AND r.body LIKE %(needle)s)"""
+        for n in range(count)
+    )
+    return f"""
 SELECT r.seq FROM audit_record r WHERE r.subject = %(run)s
 UNION
 SELECT r.seq FROM audit_record r WHERE r.subject LIKE %(steps)s
-UNION
-SELECT m.seq FROM unnest(%(kinds)s::text[]) AS name, LATERAL (
-    SELECT r.seq FROM audit_record r WHERE r.kind = name AND r.seq > %(low)s
-        AND (name <> 'steps.intent' OR r.seq < %(soon)s) AND r.body LIKE %(needle)s) m
+{"UNION" if named else ""} {named}
 ORDER BY 1
 """

@@ -195,6 +195,6 @@ def test_what_is_rare_is_found_without_reading_the_rest() -> None:
         "needle": f"%{run}%",
         "low": 0,
         "soon": 10,
-        "kinds": ["rare.kind"],
+        "kind_0": "rare.kind",
     }
-    assert rows_touched(sql_search.OF_RUN, of_run) < 1000
+    assert rows_touched(sql_search.of_run(1), of_run) < 1000
