@@ -42,7 +42,8 @@ api.add_router("", box.router)
 def refused_file(request: HttpRequest, error: FileRefused) -> HttpResponse:
     names: dict[type[FileRefused], str] = {TaskFileError: "task file", RulesRefused: "alert rules"}
     what = names.get(type(error), "policy")
-    body = ErrorOut(code=error.code, message=f"the {what} was refused").model_dump()
+    verb = "were" if what.endswith("s") else "was"
+    body = ErrorOut(code=error.code, message=f"the {what} {verb} refused").model_dump()
     problems = [ProblemOut.model_validate(one.to_json()).model_dump() for one in error.problems]
     return api.create_response(request, {**body, "problems": problems}, status=422)
 

@@ -16,10 +16,11 @@ TOO_MANY = 429
 
 def answer(request: HttpRequest, original: HttpResponse | None, credentials: Any = None) -> HttpResponse:
     """Called by django-axes for every try while a name is locked at an address."""
-    name = str((credentials or {}).get("username") or request.POST.get("username", ""))
+    told = credentials or getattr(request, "axes_credentials", None) or {}
+    name = str(told.get("username") or request.POST.get("username", ""))
     address = str(get_client_ip_address(request) or "")
-    told = f"login.locked:{address}:{name[:150]}"
-    if cache.add(told, True, timeout=int(settings.AXES_COOLOFF_TIME * 3600)):
+    once = f"login.locked:{address}:{name[:150]}"
+    if cache.add(once, True, timeout=int(settings.AXES_COOLOFF_TIME * 3600)):
         # Not what was typed: that may be a password in the wrong field.
         known = User.objects.filter(username=name[:150]).first()
         subject = known.principal.name if known else "user:?"
