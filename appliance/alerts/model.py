@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from appliance.accounts.domain import Role
+from appliance.lib.duration import format_duration
 from appliance.lib.located.fields import Duration, Model, Pause, refuse
 from appliance.lib.located.issues import suggestion
 from appliance.lib.located.patterns import LISTED, Patterns
@@ -75,6 +76,11 @@ class RateIs(Model):
     """In which time, as 10m."""
     per: Per | None = None
     """Counted for each principal, subject or kind by itself; without it for all together."""
+
+    @property
+    def length(self) -> str:
+        """``within`` as its author would write it."""
+        return format_duration(self.within)
 
 
 class AlertRule(Model):
