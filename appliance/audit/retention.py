@@ -117,6 +117,7 @@ def _archived(home: Path, start: Head, cut: SignedHead, heads: list[SignedHead],
     file = folder / f"{start.seq + 1:012d}-{cut.seq:012d}.jsonl.gz"
     records = records_after(start.seq, cut.seq)
     write_export(file, records, heads, Signer.of_home(home, box), box, now, start)
+    file.chmod(0o640)
     belongs_to_home(home, folder, file)
     return file
 
