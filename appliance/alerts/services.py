@@ -106,6 +106,8 @@ def apply(
 
 def rollback(number: int, by: Principal, now: datetime, *, expected: int | None = None) -> Applied:
     """Put an earlier text in force again, as a new version. Raises as ``apply``, RulesNotFound."""
+    by.require(Ability.MANAGE_POLICY)
+    refuse_changes(by)
     wanted = version(number)
     return apply(wanted.text, f"version {number}", by, now, expected=expected, of=number)
 
