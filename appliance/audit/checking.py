@@ -41,7 +41,9 @@ def verify_database(home: Path, public_key: bytes | None = None) -> Report:
     for anchor in found:
         _check_segment(home, anchor, key, report)
     if report.archived:
-        report.notes.append(f"{report.archived} older records are in archived segments, which were checked too")
+        report.notes.append(
+            f"{report.archived} older records are in archived segments, which were checked too"
+        )
     return report
 
 

@@ -97,12 +97,16 @@ def _narrowest(values: dict[str, Any]) -> sql.Statements:
     """By the index of fewest names, all of which together look at one window of rows."""
     names: dict[str, list[str]] = {"principal": values["principals"], "kind": values["kinds"]}
     fitting = [column for column, found in names.items() if found and len(found) <= MOST_WALKS]
-    if not fitting:
+    column = min(fitting, key=lambda one: len(names[one]), default="")
+    more = [name for name in ("since", "until", "needle", "principals", "kinds") if values[name] is not None]
+    walks = len(names[column]) if column else 1
+    # Where the index knows everything that was asked, no row is looked at in vain.
+    exact = set(more) <= {f"{column}s"}
+    values["window"] = values["limit"] if exact else max(1, WINDOW // walks)
+    if not column:
         return sql.ALL
-    column = min(fitting, key=lambda one: len(names[one]))
     values |= {f"{column}_{n}": name for n, name in enumerate(names[column])}
-    values["window"] = max(1, WINDOW // len(names[column]))
-    return sql.by(column, len(names[column]))
+    return sql.by(column, walks)
 
 
 def _page(statements: sql.Statements, values: dict[str, Any], rows: list[AuditRecord], limit: int) -> Found:
