@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "appliance.sandbox",
     "appliance.bus",
     "appliance.bridges",
+    "appliance.alerts",
     "appliance.devices",
     "appliance.tasks",
     "appliance.runs",
@@ -122,7 +123,7 @@ AXES_FAILURE_LIMIT = 8
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_TEMPLATE = "429.html"
+AXES_LOCKOUT_CALLABLE = "webadmin.login.locked.answer"
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code", "oldpassword", "password1", "password2"]
 
 ACCOUNT_ADAPTER = "webadmin.login.adapters.AccountAdapter"

@@ -80,6 +80,14 @@ VARIABLES = (
     Variable("MILLWRIGHT_KEEP_DAYS", "30", "Days of runs, occurrences and events to keep"),
     Variable("MILLWRIGHT_KEEP_BYTES", "10000000000", "Bytes of runs, occurrences and events to keep"),
     Variable(
+        "MILLWRIGHT_AUDIT_KEEP_DAYS", "365", "Days of the audit record to keep in the database; 0: for ever"
+    ),
+    Variable(
+        "MILLWRIGHT_AUDIT_OLD",
+        "archive",
+        "What becomes of older records: archive (signed files in audit/segments/ of the home), or drop",
+    ),
+    Variable(
         "MILLWRIGHT_DISK_FREE",
         "500000000",
         "Bytes that must be free on the disk of the home; with less the part `disk` is low",
@@ -147,6 +155,10 @@ class Config(BaseModel):
     """Whether what the embedded broker acknowledged survives a power cut, and not only a crash."""
     keep_days: int
     keep_bytes: int
+    audit_keep_days: int
+    """0: for ever."""
+    audit_archive: bool
+    """Whether records that are older go into signed files, rather than nowhere."""
     disk_free: int
     watched_filters: frozenset[str]
     mqtt_events: bool
@@ -251,6 +263,11 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         power_safe=settings.flag("MILLWRIGHT_POWER_SAFE", True),
         keep_days=settings.number("MILLWRIGHT_KEEP_DAYS", 30, least=1),
         keep_bytes=settings.number("MILLWRIGHT_KEEP_BYTES", 10_000_000_000, least=1),
+        audit_keep_days=settings.number("MILLWRIGHT_AUDIT_KEEP_DAYS", 365, least=0),
+        audit_archive=settings.choice(
+            "MILLWRIGHT_AUDIT_OLD", "archive", ("archive", "drop"), "archive or drop"
+        )
+        == "archive",
         disk_free=settings.number("MILLWRIGHT_DISK_FREE", 500_000_000, least=0),
         watched_filters=frozenset(settings.items("MILLWRIGHT_WATCH") or ["#"]),
         mqtt_events=settings.flag("MILLWRIGHT_MQTT_EVENTS", True),

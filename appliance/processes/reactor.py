@@ -102,6 +102,7 @@ class Reactor:
         every(engine.follower.EVERY, engine.follower.follow)
         every(around.notices.EVERY, around.notices.follow)
         every(around.sharing.EVERY, around.sharing.tick)
+        every(around.alerts.EVERY, around.alerts.follow)
 
     async def _look_back(self) -> None:
         """What was when this process was not there."""

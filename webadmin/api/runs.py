@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from pydantic import Field
 
 from appliance.accounts.domain import Ability
 from appliance.runs import ended, services
 from appliance.runs.domain import RunState
+from appliance.runs.evidence.services import export_run
 from appliance.runs.models import Checkpoint, Run, Step
 from appliance.runs.shards.reading import Kind, progress_of, shards_of
 from appliance.runs.shards.sources import MOST_SHARDS
@@ -31,6 +32,7 @@ from webadmin.api.schemas import (
     SplitOut,
     StepOut,
 )
+from webadmin.pages.audit import attached
 
 router = Router(tags=["runs"])
 
@@ -138,6 +140,19 @@ def resume(request: HttpRequest, run_id: UUID, body: ResumeIn) -> RunStartedOut:
 @router.post("/{run_id}/undo", response={202: None}, summary="Take back what an ended run did")
 def undo(request: HttpRequest, run_id: UUID) -> None:
     ended.undo(run_id, caller(request, Ability.RUN_TASKS).principal)
+
+
+@router.post(
+    "/{run_id}/evidence",
+    summary="The signed bundle of evidence of a run (application/zip)",
+    openapi_extra={
+        "responses": {200: {"description": "The bundle", "content": {"application/zip": {}}}},
+    },
+)
+def run_evidence(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Everything known of the run, with the records of the audit that prove it. That it was taken is on record."""
+    bundle = export_run(run_id, caller(request, Ability.VIEW_AUDIT).principal, datetime.now(UTC))
+    return attached(bundle.name, bundle.content)
 
 
 @router.get("/{run_id}/checkpoints", response=list[CheckpointOut], summary="Kept checkpoints, oldest first")
