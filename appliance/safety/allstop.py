@@ -9,6 +9,7 @@ from django.db import DatabaseError, connection, transaction
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import BOX, Principal
 from appliance.audit.services import append_here
 from appliance.events import AllStopChanged
@@ -70,8 +71,9 @@ def engage(level: Level, reason: str, by: Principal, now: datetime, home: Path |
     """Stop. First by file, so that it holds even if the database is away; then in the database.
 
     Never lowers a stricter stop. Raises SwitchAway when only the file could be written, and OSError never:
-    a full or read-only disk does not keep the database from being told.
+    a full or read-only disk does not keep the database from being told. Raises NotAllowed.
     """
+    by.require(Ability.STOP_ALL)
     if level is Level.NONE:
         raise ValueError("a stop needs a level; release() ends it")
     file = _file(home)
@@ -91,7 +93,8 @@ def engage(level: Level, reason: str, by: Principal, now: datetime, home: Path |
 
 
 def release(reason: str, by: Principal, now: datetime, home: Path | None = None) -> AllStop:
-    """End the stop, in the database and in the file. Raises SwitchAway."""
+    """End the stop, in the database and in the file. Raises SwitchAway, NotAllowed."""
+    by.require(Ability.RELEASE_STOP)
     file = _file(home)
     try:
         with transaction.atomic():

@@ -16,6 +16,7 @@ from django.db import transaction
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import append_here
 from appliance.lib.atomic import write_atomically
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "is_reference",
+    "keep_secret",
     "list_secrets",
     "redact",
     "remove_secret",
@@ -54,9 +56,18 @@ def is_reference(text: str) -> bool:
     return text.startswith(PREFIX)
 
 
-@transaction.atomic
 def set_secret(name: str, value: str, by: Principal, now: datetime, home: Path | None = None) -> None:
-    """Keep ``value`` under ``name``, replacing what was there. Raises SecretRefused, ReadOnlyNow."""
+    """Keep ``value`` under ``name``, replacing what was there. Raises NotAllowed, SecretRefused, ReadOnlyNow."""
+    by.require(Ability.MANAGE_SECRETS)
+    keep_secret(name, value, by, now, home)
+
+
+@transaction.atomic
+def keep_secret(name: str, value: str, by: Principal, now: datetime, home: Path | None = None) -> None:
+    """As ``set_secret``, for the area whose own setting it is: who may change that may change its password.
+
+    Raises SecretRefused, ReadOnlyNow.
+    """
     refuse_changes(by, home)
     if not _NAME.fullmatch(name):
         raise SecretRefused(
@@ -73,7 +84,8 @@ def set_secret(name: str, value: str, by: Principal, now: datetime, home: Path |
 
 @transaction.atomic
 def remove_secret(name: str, by: Principal) -> None:
-    """Raises SecretMissing, ReadOnlyNow."""
+    """Raises NotAllowed, SecretMissing, ReadOnlyNow."""
+    by.require(Ability.MANAGE_SECRETS)
     refuse_changes(by)
     if not Secret.objects.filter(name=name).delete()[0]:
         raise _missing(name)
@@ -116,10 +128,11 @@ async def resolve_async(connection: AsyncConnection[Any], text: str, home: Path 
 def rotate(by: Principal, home: Path | None = None) -> int:
     """Make a new root key and seal every secret with it; the old keys stay in the file for backups.
 
-    Raises ReadOnlyNow.
+    Raises NotAllowed, ReadOnlyNow.
     """
     from cryptography.fernet import Fernet
 
+    by.require(Ability.MANAGE_SECRETS)
     refuse_changes(by, home)
     file = _key_file(home)
     older = _keys(file)
