@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "appliance.devices",
     "appliance.tasks",
     "appliance.runs",
+    "appliance.ops",
     "appliance.processes",
     "webadmin",
 ]
@@ -220,9 +221,14 @@ LOGGING: dict[str, Any] = {
             "callback": lambda record: "/readyz" not in record.getMessage(),
         },
         "brief": {"()": "webadmin.logs.BriefWhenAway"},
+        "without_secrets": {"()": "webadmin.logs.WithoutSecrets"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["brief"]},
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["brief", "without_secrets"],
+        },
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {

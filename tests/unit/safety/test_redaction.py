@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from appliance.safety.redaction import MASK, redact
+from appliance.lib.masking import MASK, redact
 
 SECRET = 's3cr&t/"+ö=='
 
