@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
+from appliance.lib.jsontypes import JsonValue
 from appliance.lib.masking import MASK, Mask, redact
 
 SECRET = 's3cr&t/"+ö=='
@@ -35,7 +36,7 @@ def test_a_mask_takes_every_known_secret_out_of_whatever_it_is_given() -> None:
     assert mask.value({"a": ["pass word"]}) == {"a": ["pass word"]}
     mask.know(["pass word"])
     mask.learn("another one")
-    given = {"pass word": ["x pass+word y", 7, None, {"b": "another one"}]}
+    given: JsonValue = {"pass word": ["x pass+word y", 7, None, {"b": "another one"}]}
     assert mask.value(given) == {MASK: [f"x {MASK} y", 7, None, {"b": MASK}]}
     mask.know([])
     assert mask.text("pass word, another one") == f"pass word, {MASK}"
