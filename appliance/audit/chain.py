@@ -59,8 +59,11 @@ def link(previous: bytes, seq: int, body: str) -> bytes:
 
 def body_of(entry: AuditEntry) -> str:
     """The text of a record. Oversize details are kept as their digest, size and beginning."""
-    detail: JsonObject = KNOWN.object(plain_object(entry.detail))
+    detail: JsonObject = plain_object(entry.detail)
     text = canonical_json(detail)
+    if KNOWN.stands_in(text.decode()):
+        detail = KNOWN.object(detail)
+        text = canonical_json(detail)
     if len(text) > LONGEST_DETAIL:
         detail = {
             "oversize": True,

@@ -53,6 +53,10 @@ class Mask:
     def knows_any(self) -> bool:
         return bool(self._forms)
 
+    def stands_in(self, text: str) -> bool:
+        """Whether there is something to mask in a text, JSON or not: the quick question before the slow answer."""
+        return any(form in text for form in self._forms)
+
     def text(self, text: str) -> str:
         return _replaced(text, self._forms) if self._forms else text
 
