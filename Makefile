@@ -62,6 +62,7 @@ bench: setup ## measure, and write bench-latest.json
 
 docs: setup ## write the generated reference pages
 	$(BIN)/python manage.py reference --write
+	$(BIN)/python manage.py doctor --write
 
 clean: ## remove the virtual environment and caches (never var/)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

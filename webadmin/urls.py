@@ -19,6 +19,7 @@ from webadmin.pages import (
     devices,
     editor,
     ended,
+    grants,
     manual,
     outbox,
     overview,
@@ -59,6 +60,7 @@ urlpatterns = [
     path(
         "account/recovery-codes/new/", security.NewRecoveryCodes.as_view(), name="mfa_generate_recovery_codes"
     ),
+    path("account/log-out/", security.log_out, name="account-log-out"),
     path("people/", people.people, name="people"),
     path("people/add/", people.add, name="people-add"),
     path("person/<str:name>/", people.one, name="people-one"),
@@ -66,6 +68,9 @@ urlpatterns = [
     path("person/<str:name>/switch/", people.switch, name="people-switch"),
     path("person/<str:name>/password/", people.password, name="people-password"),
     path("person/<str:name>/two-step/", people.reset, name="people-two-step"),
+    path("person/<str:name>/grant/", grants.add, name="people-grant"),
+    path("person/<str:name>/withdraw/", grants.withdraw, name="people-withdraw"),
+    path("person/<str:name>/log-out/", grants.log_out, name="people-log-out"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/add/", tokens.add, name="token-add"),
     path("tokens/<int:token_id>/revoke/", tokens.revoke, name="token-revoke"),

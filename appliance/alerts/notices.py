@@ -65,7 +65,7 @@ async def _chats(connection: AsyncConnection[Any], receivers: Sequence[str]) -> 
     found = {chat[:2]: chat[2] for chat in await chats_of_async(connection, covering)}
     if names:
         everybody = [role.value for role in Role]
-        found |= {chat[:2]: chat[2] for chat in await chats_of_async(connection, everybody, names)}
+        found |= {chat[:2]: chat[2] for chat in await chats_of_async(connection, everybody, names=names)}
     for one in receivers:
         platform, _, conversation = one.partition("/")
         if ":" not in platform:

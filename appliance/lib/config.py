@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -62,6 +63,21 @@ VARIABLES = (
     Variable("MILLWRIGHT_TLS_KEY", "made at start", "PEM file of its private key"),
     Variable("MILLWRIGHT_PUBLIC_URL", "http(s)://<MILLWRIGHT_LISTEN>", "The address that people type"),
     Variable("MILLWRIGHT_ALLOWED_HOSTS", "", "More host names under which the box answers, by comma"),
+    Variable(
+        "MILLWRIGHT_TRUSTED_PROXIES",
+        "",
+        "Addresses or networks of your reverse proxies, by comma; only they are believed about who calls",
+    ),
+    Variable(
+        "MILLWRIGHT_HSTS_SECONDS",
+        "auto",
+        "How long browsers insist on TLS for this name; auto: a year, unless the box signed its own certificate",
+    ),
+    Variable(
+        "MILLWRIGHT_ROOT_KEY_FILE",
+        "secrets/root_key in the home",
+        "File of the key that seals secrets; by systemd it may be the credential millwright_root_key",
+    ),
     Variable(
         "MILLWRIGHT_ADMIN_PASSWORD_FILE", "", "File with the first admin's password, for set-up by a program"
     ),
@@ -146,6 +162,12 @@ class Config(BaseModel):
     public_url: str
     allowed_hosts: list[str]
     trusted_origins: list[str]
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    hsts_seconds: int
+    root_key: Path
+    """File of the keys that seal secrets, the newest first."""
+    root_key_own: bool
+    """Whether the box made that file and may write it."""
     admin_password_file: Path | None
     two_step_roles: frozenset[str]
     """Roles (appliance/accounts/domain.py) whose people must have a second step."""
@@ -240,6 +262,7 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
     certificate, key = own or home.path / "tls/box.crt", settings.path("MILLWRIGHT_TLS_KEY")
     if (own is None) != (key is None):
         raise ConfigInvalid("MILLWRIGHT_TLS_CERTIFICATE and MILLWRIGHT_TLS_KEY go together", hint="set both")
+    root_key = settings.path("MILLWRIGHT_ROOT_KEY_FILE") or _credential(environ)
     database = settings.url("DATABASE_URL", ("postgresql", "postgres"))
     redis = settings.url("REDIS_URL", ("redis", "rediss", "unix"))
     broker = settings.url("MQTT_URL", ("mqtt", "mqtts"))
@@ -256,6 +279,10 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         public_url=public,
         allowed_hosts=sorted(hosts | set(settings.items("MILLWRIGHT_ALLOWED_HOSTS"))),
         trusted_origins=[public] if public.startswith("https://") else [],
+        trusted_proxies=settings.networks("MILLWRIGHT_TRUSTED_PROXIES"),
+        hsts_seconds=_hsts(settings, public, self_signed=http_tls and own is None),
+        root_key=root_key or home.path / "secrets" / "root_key",
+        root_key_own=root_key is None,
         admin_password_file=settings.file_of("MILLWRIGHT_ADMIN_PASSWORD"),
         two_step_roles=settings.some("MILLWRIGHT_TWO_STEP_ROLES", ROLES),
         secret_key=settings.find("MILLWRIGHT_SECRET_KEY") or home.secret("secret_key"),
@@ -297,12 +324,28 @@ def plain_environment(environ: Mapping[str, str]) -> dict[str, str]:
     # The admin's password is for the command that makes the admin, never for a service.
     names = (v.name for v in VARIABLES if v.name != "MILLWRIGHT_ADMIN_PASSWORD_FILE")
     found = {name: value for name in names if (value := settings.find(name))}
+    if credential := _credential(environ):
+        found.setdefault("MILLWRIGHT_ROOT_KEY_FILE", str(credential))
     return {**found, "MILLWRIGHT_ENV_FILE": os.devnull}
 
 
 def _settings(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     named = Settings(environ).path("MILLWRIGHT_ENV_FILE")
     return Settings(environ, read_env_file(named or env_file or ROOT / ".env"))
+
+
+def _credential(environ: Mapping[str, str]) -> Path | None:
+    """The root key that systemd handed over (``LoadCredential=millwright_root_key:…``), where it did."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    found = Path(folder) / "millwright_root_key" if folder else None
+    return found if found is not None and found.exists() else None
+
+
+def _hsts(settings: Settings, public: str, *, self_signed: bool) -> int:
+    """A browser that insists lets nobody pass its warning: not with a certificate that it cannot know."""
+    if settings.text("MILLWRIGHT_HSTS_SECONDS", "auto") != "auto":
+        return settings.number("MILLWRIGHT_HSTS_SECONDS", 0, least=0)
+    return 365 * 24 * 3600 if public.startswith("https://") and not self_signed else 0
 
 
 def _engine_url(settings: Settings) -> str:

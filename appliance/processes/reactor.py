@@ -19,6 +19,7 @@ from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
 from appliance.outbox.network.domain import Edge
 from appliance.processes.in_django import in_django
+from appliance.processes.masks import Masks
 from appliance.processes.network import recovered_platforms
 from appliance.processes.part_watch import STOPPED
 from appliance.processes.parts import open_pool
@@ -63,6 +64,9 @@ class Reactor:
 
     async def start(self) -> None:
         self._pool = await open_pool(self._config)
+        masks = Masks(self._pool)
+        await masks.look()
+        self._jobs.every(masks.EVERY, masks.look)
         self._build()
         await self._bus.outbound.start()
         self._begin_jobs()

@@ -10,6 +10,7 @@ from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
 from appliance.processes.kept_output import OutputShelf
 from appliance.processes.live_output import LiveOutput
+from appliance.processes.masks import Masks
 from appliance.processes.outgoing import OutgoingBrokers
 from appliance.processes.parts import BoxServices, DefinitionCache, open_pool, owner
 from appliance.processes.signs import sign
@@ -72,6 +73,9 @@ class WorkerParts:
         executor = Executor(
             ledger, performer, clock, concurrency=CONCURRENCY, stop_file=StopFile(config.home.path)
         )
+        masks = Masks(self.pool)
+        await masks.look()
+        self._masking = asyncio.create_task(masks.follow())
         await self._take_over(ledger, Reconciler(self.pool, clock))
         await executor.start()
         self._ears = asyncio.create_task(hear(config, executor.look_at))
@@ -102,6 +106,7 @@ class WorkerParts:
 
     async def close(self) -> None:
         self._signs.cancel()
+        self._masking.cancel()
         self._ears.cancel()
         await self.live.close()
         await self.shelf.close()

@@ -28,6 +28,7 @@ from appliance.runs.release import Release
 from appliance.runs.rows import StepWrite, as_row
 from appliance.runs.steps import write_steps
 from appliance.runs.walk import Pause, Walk
+from appliance.runs.without_secrets import without_secrets
 from appliance.safety.budgets import services as budgets
 from appliance.safety.budgets.domain import What, afterwards
 from appliance.safety.gate import Action, Decision, Gate, Look, Verdict, of_over
@@ -213,10 +214,11 @@ class Recorder:
         """Commit the result, its cache value and its outbox rows in one transaction.
 
         A plain success waits for the next transaction, which is at most one expression away: a crash before it
-        is a crash before this one, and what is unsafe is asked about (P3).
+        is a crash before this one, and what is unsafe is asked about (P3). Secrets that the step gave are masked
+        here, before anything is kept of them: no later step, value, message or event has them.
         """
         spec, now = following.spec, self._clock.now()
-        result = result or StepResult(Status.SUCCEEDED)
+        result = without_secrets(result) if result else StepResult(Status.SUCCEEDED)
         write = StepWrite(
             step=spec.id,
             attempt=following.attempt,

@@ -17,7 +17,7 @@ from appliance.safety.stop import AllStop
 LOOK = """
 SELECT s.epoch, s.level, s.since, s.by, s.reason,
     CASE WHEN %(account)s::text IS NULL
-    THEN (SELECT u.role FROM accounts_user u WHERE u.username = %(username)s AND u.is_active)
+    THEN (SELECT accounts_role_on(%(username)s, %(on_task)s) WHERE %(username)s::text IS NOT NULL)
     ELSE (SELECT g.role FROM accounts_mqttgrant g WHERE g.account = %(account)s OR %(account)s = '*'
         ORDER BY array_position(ARRAY['viewer', 'operator', 'engineer', 'admin'], g.role::text) LIMIT 1) END AS role
 FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1
@@ -66,7 +66,7 @@ class Action:
     @property
     def who(self) -> dict[str, str | None]:
         """The parameters of ``LOOK``."""
-        return {"username": self.username, "account": self.mqtt_account}
+        return {"username": self.username, "account": self.mqtt_account, "on_task": self.task}
 
     @property
     def has_person(self) -> bool:

@@ -71,8 +71,9 @@ def engage(level: Level, reason: str, by: Principal, now: datetime, home: Path |
     """Stop. First by file, so that it holds even if the database is away; then in the database.
 
     Never lowers a stricter stop. Raises SwitchAway when only the file could be written, and OSError never:
-    a full or read-only disk does not keep the database from being told.
+    a full or read-only disk does not keep the database from being told. Raises NotAllowed.
     """
+    by.require(Ability.STOP_ALL)
     if level is Level.NONE:
         raise ValueError("a stop needs a level; release() ends it")
     file = _file(home)

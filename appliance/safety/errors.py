@@ -35,3 +35,7 @@ class SecretUnreadable(MillwrightError):
 
 class SecretRefused(MillwrightError):
     code = "safety.secret_refused"
+
+
+class NotOpened(Exception):
+    """No key opens a sealed text, or it was sealed for something else; it says which key it names."""

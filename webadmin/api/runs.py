@@ -118,14 +118,14 @@ def _shard(row: Run) -> ShardOut:
 
 @router.post("/{run_id}/cancel", response={202: None}, summary="End a run")
 def cancel(request: HttpRequest, run_id: UUID) -> None:
-    services.cancel(run_id, caller(request, Ability.CANCEL_RUNS).principal)
+    services.cancel(run_id, caller(request, Ability.CANCEL_RUNS, somewhere=True).principal)
 
 
 @router.post(
     "/{run_id}/again", response={202: RunStartedOut}, summary="Run the same version with the same inputs"
 )
 def again(request: HttpRequest, run_id: UUID) -> RunStartedOut:
-    who = caller(request, Ability.RUN_TASKS)
+    who = caller(request, Ability.RUN_TASKS, somewhere=True)
     return RunStartedOut(run_id=services.start_again(run_id, who.principal, datetime.now(UTC)))
 
 
@@ -133,13 +133,13 @@ def again(request: HttpRequest, run_id: UUID) -> RunStartedOut:
     "/{run_id}/resume", response={202: RunStartedOut}, summary="Go on from a step or checkpoint, as a new run"
 )
 def resume(request: HttpRequest, run_id: UUID, body: ResumeIn) -> RunStartedOut:
-    by = caller(request, Ability.RUN_TASKS).principal
+    by = caller(request, Ability.RUN_TASKS, somewhere=True).principal
     return RunStartedOut(run_id=ended.resume(run_id, by, ended.Resume(**body.dict())))
 
 
 @router.post("/{run_id}/undo", response={202: None}, summary="Take back what an ended run did")
 def undo(request: HttpRequest, run_id: UUID) -> None:
-    ended.undo(run_id, caller(request, Ability.RUN_TASKS).principal)
+    ended.undo(run_id, caller(request, Ability.RUN_TASKS, somewhere=True).principal)
 
 
 @router.post(

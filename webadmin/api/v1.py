@@ -14,7 +14,20 @@ from appliance.safety.approvals.errors import ApprovalRefused
 from appliance.safety.errors import ReadOnlyNow
 from appliance.safety.policy.errors import PolicyMoved
 from appliance.tasks.loader import TaskFileError
-from webadmin.api import approvals, audit, box, brokers, calendar, outbox, policy, runs, safety, sync, tasks
+from webadmin.api import (
+    approvals,
+    audit,
+    box,
+    brokers,
+    calendar,
+    outbox,
+    people,
+    policy,
+    runs,
+    safety,
+    sync,
+    tasks,
+)
 from webadmin.api.auth import EITHER
 from webadmin.api.schemas import ErrorOut, ProblemOut
 
@@ -33,6 +46,7 @@ api.add_router("/audit", audit.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
 api.add_router("/outbox", outbox.router)
+api.add_router("/people", people.router)
 api.add_router("/policy", policy.router)
 api.add_router("/safety", safety.router)
 api.add_router("/sync", sync.router)
@@ -56,7 +70,7 @@ def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
 
 
 def _status(error: MillwrightError) -> int:
-    if error.code.endswith(".not_found"):
+    if error.code.endswith(".not_found") or error.code == "accounts.no_such_user":
         return 404
     if error.code == "accounts.not_allowed" or isinstance(error, ApprovalRefused):
         return 403

@@ -20,7 +20,7 @@ from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.models import Run, Step
 from appliance.safety.approvals.services import open_ones
 from appliance.tasks.models import Task, TaskVersion
-from webadmin.pages.access import needs, person
+from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.approvals import ApprovalView, views_of
 from webadmin.pages.ended import context_of
 from webadmin.pages.paging import PAGE, cut, uuid_key
@@ -72,11 +72,13 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         raise Http404(str(error)) from error
     steps = list(Step.objects.filter(run_id=run_id).order_by("started_at", "position", "attempt"))
     version = TaskVersion.objects.filter(pk=run.version_id).select_related("task").first()
+    name = version.task.name if version else services.task_name(run)
+    by = person(request).principal
     drawn, scale = bars(steps, datetime.now(UTC))
     context = {
         "cursor": cursor,
         "run": run,
-        "name": version.task.name if version else services.task_name(run),
+        "name": name,
         "version": version,
         "steps": steps,
         "bars": drawn if len(drawn) > 1 else [],
@@ -88,9 +90,9 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "views": split_views(run, request.GET),
         "shard": run.inputs.get("shard") if run.split_id else None,
         "live": f"run/{run.pk} run/{run.parent_run_id}" if run.split_id else f"run/{run.pk}",
-        "approvals": _approvals(run, person(request).principal),
-        "may_act": person(request).can(Ability.CANCEL_RUNS),
-        "may_run": person(request).can(Ability.RUN_TASKS),
+        "approvals": _approvals(run, by),
+        "may_act": by.can(Ability.CANCEL_RUNS, task=name),
+        "may_run": by.can(Ability.RUN_TASKS, task=name),
         **context_of(run, version, request.GET.get("from", "")),
     }
     return render(request, "runs/page.html", context)
@@ -147,7 +149,7 @@ def _why(run: Run) -> str:
 
 
 @require_POST
-@needs(Ability.CANCEL_RUNS)
+@needs_somewhere(Ability.CANCEL_RUNS)
 def act(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Cancel, run again, or settle what is unclear."""
     by, now = person(request).principal, datetime.now(UTC)

@@ -20,11 +20,11 @@ from appliance.audit.search import seqs_of_run
 from appliance.audit.services import append_here, hashes_between, records_at, sign_head, signed_heads
 from appliance.lib.config import get_config
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.masking import redact
 from appliance.runs.evidence.collecting import files_of, masked
 from appliance.runs.evidence.readme import README
 from appliance.runs.models import Run
 from appliance.runs.services import get, task_name
-from appliance.safety.redaction import redact
 from appliance.safety.secrets import list_secrets, resolve
 
 EXPORTED = "audit.exported"
