@@ -68,6 +68,8 @@ EXEMPT_COMMANDS = {
     "audit": "reads the record; an export is a copy",
     "simulate": "plays devices outside the box, which an all-stop does not stop either",
     "reference": "writes documentation into the source tree",
+    "doctor": "looks, and writes documentation into the source tree",
+    "tls": "shows a certificate, or makes one that counts from the next start",
     "bench": "measures a box of its own",
     **dict.fromkeys(("up", "down", "status", "install"), "starts, stops and shows the processes"),
     **dict.fromkeys(("web", "worker", "beat", "reactor", "guard"), "is one of the box's own processes"),

@@ -24,7 +24,7 @@ from tests.wait import wait_for
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-ANA = Principal("user:ana", Role.OPERATOR)
+ANA = Principal("user:ana", Role.ENGINEER)
 
 
 def test_a_stop_holds_until_it_is_released(tmp_path: Path) -> None:
