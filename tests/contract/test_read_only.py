@@ -76,6 +76,8 @@ EXEMPT_COMMANDS = {
     "network": "shows what the box sees of the network",
     "simulate": "plays devices outside the box, which an all-stop does not stop either",
     "reference": "writes documentation into the source tree",
+    "doctor": "looks, and writes documentation into the source tree",
+    "tls": "shows a certificate, or makes one that counts from the next start",
     "bench": "measures a box of its own",
     **dict.fromkeys(("up", "down", "status", "install"), "starts, stops and shows the processes"),
     **dict.fromkeys(("web", "worker", "beat", "reactor", "guard"), "is one of the box's own processes"),
