@@ -45,7 +45,7 @@ class DockerSandbox(ProcessSandbox):
         where = self._where
         place = {"image": where.image, "template": where.template, "run": where.run, "step": where.step}
         described = describe(job, live=live)
-        for name in ("workdir", "pins", "executable"):
+        for name in ("workdir", "pins", "executable", "cgroup"):
             del described[name]
         return within_limit({"verb": "run", **described, **place})
 

@@ -163,6 +163,7 @@ def describe(job: Job, *, live: bool) -> dict[str, object]:
         "checkpoint": _checkpoint(job.checkpoint),
         "pins": {path: [digest, list(job.seen.get(path, ()))] for path, digest in job.pins.items()},
         "executable": job.executable,
+        "cgroup": job.cgroup,
     }
 
 
