@@ -51,6 +51,11 @@ class RunningGuard:
         self.process.wait(timeout=15)
 
 
+def no_engine(folder: Path) -> PrivateEngine:
+    """Of a machine without one."""
+    return PrivateEngine(f"unix://{folder}/no-engine.sock", 0, "")
+
+
 def note_spawner(home: Home, pid: int) -> None:
     """Note a process as the spawner whose jobs guard turns away. There is none here: one that has no children."""
     (pid_folder(home) / "spawner").write_text(f"{pid} {start_time(pid)}\n")

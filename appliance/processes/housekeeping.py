@@ -16,6 +16,7 @@ from appliance.lib.clock import Clock
 from appliance.lib.config import Config
 from appliance.lib.partitions import Key, create_day, day_of, days_from
 from appliance.processes.in_django import in_django
+from appliance.sandbox import findings
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ class Housekeeping:
             await self.prepare_partitions(now.date())
             await self.drop_old(now.date())
             await self._forget_repeats()
+            async with self._pool.connection() as connection:
+                await findings.forget(connection, now, self._config.keep_days)
             await in_django(prune, now - timedelta(days=self._config.keep_days))
             self._partitions_done = now.date()
         # By a clock that nobody sets back: signing would rest as long.

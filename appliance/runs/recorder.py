@@ -27,6 +27,7 @@ from appliance.runs.rows import StepWrite, as_row
 from appliance.runs.steps import write_steps
 from appliance.runs.walk import Pause, Walk
 from appliance.safety.gate import Action, Decision, Gate, Look, Verdict
+from appliance.sandbox.findings import audit_entry, note
 from appliance.tasks.definition import StepSpec
 
 _DEFERRABLE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
@@ -210,11 +211,16 @@ class Recorder:
         )
         walk.progress.take(as_row(write))
         walk.recorded += 1
-        if state in _DEFERRABLE and not (spec.cache_key or result.outbox or walk.row.recoveries):
+        apart = spec.cache_key or result.outbox or walk.row.recoveries or result.undeclared
+        if state in _DEFERRABLE and not apart:
             walk.pending.append(write)
             return
         async with self._ledger.transaction() as connection:
-            await self._flush(walk, connection, [write])
+            found = walk.undeclared(spec.id, following.attempt, result.undeclared, now)
+            if found:
+                await note(connection, found)
+            records = [audit_entry(found, walk.row.principal)] if found else []
+            await self._flush(walk, connection, [write], records)
             if walk.row.recoveries and walk.recorded == 1:
                 await connection.execute(sql.HAD_PROGRESS, {"id": walk.row.id, "epoch": walk.lease.epoch})
             if spec.cache_key and state in (StepState.SUCCEEDED, StepState.HANDED_OVER):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from appliance.sandbox.ebpf.record import Observed
+from appliance.sandbox.ebpf.watched import Watched
 
 OutputListener = Callable[[str, bytes], None]
 """Called with ``"stdout"`` or ``"stderr"`` and a piece of live output. Best effort: a flood is thinned."""
@@ -122,7 +122,7 @@ class Outcome:
     127 stands for a command that was not found, 126 for one that could not be executed, as in a shell.
     A job that ended by itself after its time limit's SIGTERM has both an exit status and ``timed_out``.
     ``cancelled`` means that it was killed from outside: the sandbox was stopped under it.
-    ``watched`` is the kernel's record of it, or why there is none; None where nobody was to watch.
+    ``watched`` is the kernel's record of it; None where nobody was to watch.
     """
 
     exit_status: int | None
@@ -134,7 +134,7 @@ class Outcome:
     started_at: datetime
     duration: timedelta
     usage: Usage
-    watched: Observed | str | None = None
+    watched: Watched | None = None
 
 
 class Sandbox(Protocol):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from appliance.lib.clock import SystemClock
 from appliance.processes.guard.options import Options
+from appliance.processes.guard.watching import Watching
 from appliance.processes.launch import start_time
 from appliance.sandbox.docker.engine import Engine, Facts
 from appliance.sandbox.docker.pool import Pool
@@ -20,6 +21,7 @@ from appliance.sandbox.docker.request import (
     CleanupRequest,
     ListRequest,
     RunRequest,
+    WatchRequest,
     parse_request,
 )
 from appliance.sandbox.docker.runner import Runner
@@ -49,7 +51,8 @@ class Server:
         self._options = options
         self._engine = Engine(options.engine, options.home_id)
         self._pool = Pool(self._engine, SystemClock(), size=options.pool, idle=options.idle)
-        self._runner = Runner(self._engine, self._pool, options.rules)
+        self._watching = Watching(options.home_id, options.kernel_rules)
+        self._runner = Runner(self._engine, self._pool, options.rules, watcher=self._watching)
         self._facts: tuple[float, Facts] | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._clean = False
@@ -61,6 +64,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         with _lock(self._options), _listen(self._options) as listener:
+            self._watching.open()
             tidying = asyncio.create_task(self._tidy())
             accepting = asyncio.create_task(self._accept(listener))
             log.info("listening on %s", self._options.socket)
@@ -70,11 +74,13 @@ class Server:
         await asyncio.gather(accepting, tidying, return_exceptions=True)
         with contextlib.suppress(SandboxUnavailable):
             await self._runner.cancel("")
+        self._watching.let_go()
         if self._serving:
             await asyncio.wait(self._serving, timeout=_SEND_SECONDS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SEND_SECONDS):
                 await self._pool.close()
+        self._watching.close()
         self._engine.close()
         self._options.socket.unlink(missing_ok=True)
 
@@ -93,10 +99,12 @@ class Server:
     async def _tidy(self) -> None:
         """Remove what an earlier guard left, as soon as the engine is there, and what nobody wants any more."""
         while True:
+            self._watching.tidy()
             try:
                 if not self._clean:
                     left = await self._runner.cleanup()
                     self._clean = True
+                    self._watching.sweep()
                     log.info("removed %d container(s) of an earlier guard", left)
                 await self._pool.tidy()
             except SandboxUnavailable as error:
@@ -132,6 +140,8 @@ class Server:
         request = parse_request(payload)
         if isinstance(request, RunRequest):
             return await self._run(request, conversation, connection)
+        if isinstance(request, WatchRequest):
+            return await self._watching.serve(request, conversation)
         if isinstance(request, CancelRequest):
             return _facts({"cancelled": await self._runner.cancel(request.run)})
         if isinstance(request, CleanupRequest):
@@ -192,6 +202,7 @@ class Server:
             "engine": facts.version,
             "ready": self._pool.ready,
             "running": len(self._runner.jobs),
+            "rules": self._watching.state(),
         }
 
     async def _engine_facts(self) -> Facts:

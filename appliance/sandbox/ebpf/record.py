@@ -9,7 +9,7 @@ from appliance.sandbox.ebpf.events import Event, Hook, Kind
 
 K = TypeVar("K")
 
-MOST = 200
+MOST = 100
 """Distinct programs, and distinct addresses, that are kept of one job."""
 
 
@@ -109,4 +109,3 @@ def _socket(event: Event) -> str:
     kinds = {1: "stream", 2: "datagram", 3: "raw", 5: "packet"}
     kind = kinds.get(event.code, f"type {event.code}")
     return f"{kind} socket" + (f" for {event.protocol_name}" if event.protocol else "")
-

@@ -18,7 +18,15 @@ TYPES = Path("/sys/kernel/btf/vmlinux")
 LINGER = 30.0
 """Seconds for which the rules of a job stay after its end: what it has sent last may still be on its way."""
 
-ON_CGROUPS = ("on_connect4", "on_connect6", "on_sendmsg4", "on_sendmsg6", "on_socket", "on_egress", "on_device")
+ON_CGROUPS = (
+    "on_connect4",
+    "on_connect6",
+    "on_sendmsg4",
+    "on_sendmsg6",
+    "on_socket",
+    "on_egress",
+    "on_device",
+)
 ON_EVENTS = ("on_exec", "on_exit")
 
 
@@ -38,6 +46,7 @@ class Watch:
     number: int
     record: Record = field(default_factory=Record)
     links: Path | None = None
+    rows: list[tuple[int, bytes]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -58,7 +67,7 @@ class KernelRules:
         self.tree = cgroups.tree_of(self._mount, home_id)
         self._pins = _folder(mounts.bpffs() / f"millwright-{home_id}")
         cgroups.make_tree(self.tree)
-        self._object = _load(file, self._pins)
+        self._object = _load(file, self._pins, self.tree)
         self._jobs, self._allowed, self._devices = (
             self._object.map(name) for name in ("jobs", "allowed", "devices")
         )
@@ -83,7 +92,7 @@ class KernelRules:
         try:
             self._admit(watch, wanted)
         except NoKernelRules:
-            self._forget(watch.number)
+            self._drop(watch)
             cgroups.remove(folder)
             raise
         return watch
@@ -96,8 +105,7 @@ class KernelRules:
             self._admit(watch, wanted)
             self._attach_to(folder, watch.links or self._pins)
         except NoKernelRules:
-            self._unpin(watch)
-            self._forget(watch.number)
+            self._drop(watch)
             raise
         return watch
 
@@ -107,10 +115,10 @@ class KernelRules:
             cgroups.kill(watch.folder)
         self._ring.consume()
         row = libbpf.get(self._jobs, tables.cgroup(watch.number), tables.JOB_SIZE)
-        self._over.append((self._clock() + LINGER, watch))
-        if watch.links is None:
-            cgroups.remove(watch.folder)
-        self._watches.pop(watch.number, None)
+        if self._watches.pop(watch.number, None) is not None:
+            self._over.append((self._clock() + LINGER, watch))
+            if watch.links is None:
+                cgroups.remove(watch.folder)
         return watch.record.observed(tables.lost(row) if row else 0)
 
     def tidy(self) -> None:
@@ -121,8 +129,7 @@ class KernelRules:
             if now < until or (watch.links is None and not cgroups.remove(watch.folder)):
                 later.append((until, watch))
             else:
-                self._unpin(watch)
-                self._forget(watch.number)
+                self._drop(watch)
         self._over = later
 
     def sweep(self) -> int:
@@ -174,17 +181,25 @@ class KernelRules:
         number, flags = watch.number, 0
         if wanted.network is not None:
             flags |= tables.LIMIT_NETWORK
-            for destination in wanted.network:
-                libbpf.put(self._allowed, tables.destination(number, destination), tables.PRESENT)
+            watch.rows += [(self._allowed, tables.destination(number, to)) for to in wanted.network]
         if wanted.devices is not None and (found := _numbers(wanted.devices)) is not None:
             flags |= tables.LIMIT_DEVICES
-            for major, minor in found:
-                libbpf.put(self._devices, tables.device(number, major, minor), tables.PRESENT)
+            watch.rows += [(self._devices, tables.device(number, *device)) for device in found]
+        for table, key in watch.rows:
+            libbpf.put(table, key, tables.PRESENT)
         self._watches[number] = watch
         libbpf.put(self._jobs, tables.cgroup(number), tables.job(flags))
 
+    def _drop(self, watch: Watch) -> None:
+        if watch.links is not None:
+            shutil.rmtree(watch.links, ignore_errors=True)
+        self._watches.pop(watch.number, None)
+        libbpf.remove(self._jobs, tables.cgroup(watch.number))
+        for table, key in watch.rows:
+            libbpf.remove(table, key)
+
     def _forget(self, number: int) -> None:
-        self._watches.pop(number, None)
+        """As ``_drop``, of a job of an earlier guard: what it had is looked for."""
         libbpf.remove(self._jobs, tables.cgroup(number))
         for table, size, of in (
             (self._allowed, tables.DESTINATION_SIZE, tables.cgroup_of_destination),
@@ -193,10 +208,6 @@ class KernelRules:
             for key in libbpf.keys(table, size):
                 if of(key) == number:
                     libbpf.remove(table, key)
-
-    def _unpin(self, watch: Watch) -> None:
-        if watch.links is not None:
-            shutil.rmtree(watch.links, ignore_errors=True)
 
     def _take(self, data: bytes) -> None:
         event = parse(data)
@@ -218,13 +229,16 @@ def check(file: Path = OBJECT) -> None:
         raise NoKernelRules("the kernel's rules are not compiled", GET)
 
 
-def _load(file: Path, pins: Path) -> libbpf.Object:
-    """With the tables of an earlier guard; where they are another version's, without: nothing runs under those."""
+def _load(file: Path, pins: Path, tree: Path) -> libbpf.Object:
+    """With the tables of an earlier guard. Where they are another version's, its jobs are ended first: nobody could
+    keep them to their rules."""
     try:
         return libbpf.Object(file, pins)
     except NoKernelRules:
         if not any(pins.iterdir()):
             raise
+    for folder in cgroups.present(tree):
+        cgroups.kill(folder)
     shutil.rmtree(pins, ignore_errors=True)
     return libbpf.Object(file, _folder(pins))
 

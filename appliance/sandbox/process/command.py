@@ -24,7 +24,14 @@ def spawner_argv(
     """
     script = Path(appliance.sandbox.process.__file__).with_name("spawner.py")
     argv = [python, "-I", "-S", str(script), "--socket", str(socket), "--home", str(home)]
-    options = {"--uid": uid, "--gid": gid, "--peer-uid": peer_uid, "--spool": spool, "--max-jobs": max_jobs, "--cgroups": cgroups}
+    options = {
+        "--uid": uid,
+        "--gid": gid,
+        "--peer-uid": peer_uid,
+        "--spool": spool,
+        "--max-jobs": max_jobs,
+        "--cgroups": cgroups,
+    }
     for name, value in options.items():
         if value is not None:
             argv += [name, str(value)]

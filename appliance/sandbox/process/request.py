@@ -52,8 +52,8 @@ class Request:
     """A job that passed the door."""
 
     __slots__ = (
-        "argv", "cgroup", "checkpoint", "cpu_seconds", "env", "executable", "file_bytes", "live", "memory", "open_files",
-        "output_limit", "pins", "processes", "reads", "timeout", "workdir", "writes",
+        "argv", "cgroup", "checkpoint", "cpu_seconds", "env", "executable", "file_bytes", "live", "memory",
+        "open_files", "output_limit", "pins", "processes", "reads", "timeout", "workdir", "writes",
     )  # fmt: skip
 
     def __init__(self, given: dict[str, object]) -> None:
