@@ -9,7 +9,7 @@ from pathlib import Path
 from appliance.lib.config import Config, KernelRulesMode
 from appliance.processes.part_checks import PartState, listens_on
 from appliance.sandbox.ebpf.errors import NoKernelRules
-from appliance.sandbox.ebpf.rules import check
+from appliance.sandbox.ebpf.loading import check
 from appliance.sandbox.process import wire
 
 _ANSWER_SECONDS = 1.0

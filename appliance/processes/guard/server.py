@@ -98,6 +98,7 @@ class Server:
 
     async def _tidy(self) -> None:
         """Remove what an earlier guard left, as soon as the engine is there, and what nobody wants any more."""
+        said = ""
         while True:
             self._watching.tidy()
             try:
@@ -107,8 +108,11 @@ class Server:
                     self._watching.sweep()
                     log.info("removed %d container(s) of an earlier guard", left)
                 await self._pool.tidy()
+                said = ""
             except SandboxUnavailable as error:
-                log.warning("%s", error)
+                if said != error.message:  # once, not for as long as it is away
+                    log.warning("%s", error)
+                said = error.message
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _converse(self, connection: socket.socket) -> None:

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from appliance.sandbox.ebpf.tables import Address
 
-_EVENT = struct.Struct("=QIBBBB2sHI16s256s")
+_EVENT = struct.Struct("=QIBBBB2sHI16s")
 _PROTOCOLS = {0: "", 1: "icmp", 6: "tcp", 17: "udp", 58: "icmp", 132: "sctp", 255: "raw", 262: "mptcp"}
 
 
@@ -50,8 +50,9 @@ class Event:
 
 
 def parse(data: bytes) -> Event:
-    # The kernel gives the size in whole eights.
-    cgroup, pid, kind, hook, denied, protocol, port, family, code, address, name = _EVENT.unpack_from(data)
+    cgroup, pid, kind, hook, denied, protocol, port, family, code, address = _EVENT.unpack_from(data)
+    # Only an execution has a name, and the rest of its bytes mean nothing.
+    name = data[_EVENT.size :] if kind == Kind.EXEC else b""
     return Event(
         cgroup,
         pid,

@@ -66,6 +66,7 @@ class Record:
     _executed: dict[str, int] = field(default_factory=dict)
     _contacts: dict[tuple[str, int, str, str, bool], int] = field(default_factory=dict)
     _refusals: dict[str, int] = field(default_factory=dict)
+    _told: set[tuple[str, int, str, bool]] = field(default_factory=set)
     _ended: int = 0
     _more: int = 0
 
@@ -75,9 +76,7 @@ class Record:
         elif event.kind is Kind.EXIT:
             self._ended += 1
         elif event.kind is Kind.CONTACT:
-            by = Hook(event.hook).name.lower()
-            found = (str(event.address), event.port, event.protocol_name, by, event.denied)
-            self._count(self._contacts, found)
+            self._contact(event)
         elif event.kind is Kind.SOCKET:
             self._count(self._refusals, _socket(event))
         else:
@@ -95,6 +94,16 @@ class Record:
             more=self._more,
             lost=lost,
         )
+
+    def _contact(self, event: Event) -> None:
+        """The first packet of what was connected, or sent, is no contact of its own."""
+        place = (str(event.address), event.port, event.protocol_name, event.denied)
+        if event.hook == Hook.EGRESS and place in self._told:
+            return
+        if event.hook != Hook.EGRESS and len(self._told) < MOST:
+            self._told.add(place)
+        address, port, protocol, denied = place
+        self._count(self._contacts, (address, port, protocol, Hook(event.hook).name.lower(), denied))
 
     def _count(self, table: dict[K, int], key: K) -> None:
         if key in table:

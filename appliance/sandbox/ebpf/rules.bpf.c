@@ -3,6 +3,7 @@
 // CO-RE: the few kernel structures used are declared here with the members used, and relocated when loaded.
 
 #include <linux/bpf.h>
+#include <stddef.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -18,6 +19,8 @@
 #define IPPROTO_ICMPV6 58
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86DD
+#define TCP_SYN 0x02
+#define TCP_ACK 0x10
 #define DENY 0
 #define ALLOW 1
 
@@ -61,8 +64,9 @@ struct event {
 	__u16 family;
 	__u32 code;	 // exit status; socket type; device major and minor
 	__u8 address[16];
-	char name[NAME_LENGTH];
+	char name[NAME_LENGTH];	// of an execution only
 };
+#define WITHOUT_NAME offsetof(struct event, name)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -93,7 +97,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
+	__uint(max_entries, 1 << 22);	// what one job may cause fits in many times
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } events SEC(".maps");
 
@@ -107,7 +111,7 @@ struct task_struct {
 	int exit_code;
 } __attribute__((preserve_access_index));
 
-static __always_inline struct event *begin(struct job *job, __u64 cgroup, __u8 kind)
+static __always_inline struct event *begin(struct job *job, __u64 cgroup, __u8 kind, int size)
 {
 	struct event *event;
 
@@ -116,14 +120,13 @@ static __always_inline struct event *begin(struct job *job, __u64 cgroup, __u8 k
 		__sync_fetch_and_add(&job->lost, 1);
 		return 0;
 	}
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	event = bpf_ringbuf_reserve(&events, size, 0);
 	if (!event) {
 		__sync_fetch_and_add(&job->lost, 1);
 		return 0;
 	}
 	job->room -= 1;
-	__builtin_memset(event, 0, sizeof(*event) - NAME_LENGTH);
-	event->name[0] = 0;
+	__builtin_memset(event, 0, WITHOUT_NAME);
 	event->cgroup = cgroup;
 	event->kind = kind;
 	event->pid = bpf_get_current_pid_tgid() >> 32;
@@ -147,7 +150,8 @@ static __always_inline int listed(struct destination *to)
 }
 
 // Where the programs are attached each cgroup is a job's: one without a row has no rights any more, or not yet.
-static __always_inline int judge(struct destination *to, __u8 hook, __u8 protocol)
+// `first`: whether this is a packet, or call, that begins something.
+static __always_inline int judge(struct destination *to, __u8 hook, __u8 protocol, int first)
 {
 	struct job *job = bpf_map_lookup_elem(&jobs, &to->cgroup);
 	__u16 port = to->port;
@@ -157,9 +161,9 @@ static __always_inline int judge(struct destination *to, __u8 hook, __u8 protoco
 	if (!job)
 		return DENY;
 	verdict = !(job->flags & LIMIT_NETWORK) || listed(to) ? ALLOW : DENY;
-	if (hook == HOOK_EGRESS && verdict == ALLOW)
-		return ALLOW;	// told when it was connected, or sent
-	event = begin(job, to->cgroup, KIND_CONTACT);
+	if (verdict == ALLOW && !first)
+		return ALLOW;
+	event = begin(job, to->cgroup, KIND_CONTACT, WITHOUT_NAME);
 	if (event) {
 		event->hook = hook;
 		event->denied = verdict == DENY;
@@ -176,7 +180,7 @@ static __always_inline int four(struct bpf_sock_addr *ctx, __u8 hook)
 	struct destination to = {.cgroup = bpf_get_current_cgroup_id(), .port = ctx->user_port};
 
 	map_four(to.address, ctx->user_ip4);
-	return judge(&to, hook, ctx->protocol);
+	return judge(&to, hook, ctx->protocol, 1);
 }
 
 static __always_inline int six(struct bpf_sock_addr *ctx, __u8 hook)
@@ -185,7 +189,7 @@ static __always_inline int six(struct bpf_sock_addr *ctx, __u8 hook)
 	__u32 part[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
 
 	__builtin_memcpy(to.address, part, 16);
-	return judge(&to, hook, ctx->protocol);
+	return judge(&to, hook, ctx->protocol, 1);
 }
 
 SEC("cgroup/connect4")
@@ -230,7 +234,7 @@ int on_socket(struct bpf_sock *ctx)
 	if (ctx->type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP || protocol == IPPROTO_ICMP ||
 					protocol == IPPROTO_ICMPV6))
 		return ALLOW;
-	event = begin(job, cgroup, KIND_SOCKET);
+	event = begin(job, cgroup, KIND_SOCKET, WITHOUT_NAME);
 	if (event) {
 		event->denied = 1;
 		event->protocol = protocol;
@@ -246,7 +250,8 @@ SEC("cgroup_skb/egress")
 int on_egress(struct __sk_buff *skb)
 {
 	struct destination to = {.cgroup = bpf_skb_cgroup_id(skb)};
-	__u8 protocol = 0, first = 0, fragment[2] = {};
+	__u8 protocol = 0, first = 0, flags = 0, fragment[2] = {};
+	int begins;
 	__u32 ports = 0, address;
 
 	if (bpf_skb_load_bytes(skb, 0, &first, 1))
@@ -267,7 +272,12 @@ int on_egress(struct __sk_buff *skb)
 	}
 	if (ports && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP))
 		bpf_skb_load_bytes(skb, ports + 2, &to.port, 2);
-	return judge(&to, HOOK_EGRESS, protocol);
+	// Of TCP the first packet: some connect where no other hook looks. What is sent by UDP is told when it is sent.
+	if (ports && protocol == IPPROTO_TCP && !bpf_skb_load_bytes(skb, ports + 13, &flags, 1))
+		begins = (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	else
+		begins = protocol != IPPROTO_UDP && protocol != IPPROTO_TCP;
+	return judge(&to, HOOK_EGRESS, protocol, begins);
 }
 
 SEC("cgroup/dev")
@@ -293,7 +303,7 @@ int on_device(struct bpf_cgroup_dev_ctx *ctx)
 		if (bpf_map_lookup_elem(&devices, &device))
 			return ALLOW;
 	}
-	event = begin(job, cgroup, KIND_DEVICE);
+	event = begin(job, cgroup, KIND_DEVICE, WITHOUT_NAME);
 	if (event) {
 		event->denied = 1;
 		event->protocol = device.type;
@@ -314,7 +324,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!job)
 		return 0;
-	event = begin(job, cgroup, KIND_EXEC);
+	event = begin(job, cgroup, KIND_EXEC, sizeof(*event));
 	if (!event)
 		return 0;
 	bpf_probe_read_kernel_str(event->name, NAME_LENGTH, BPF_CORE_READ(program, filename));
@@ -332,7 +342,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!job || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
 		return 0;
-	event = begin(job, cgroup, KIND_EXIT);
+	event = begin(job, cgroup, KIND_EXIT, WITHOUT_NAME);
 	if (!event)
 		return 0;
 	event->code = BPF_CORE_READ(task, exit_code);

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.sandbox.ebpf import cgroups, libbpf, mounts, tables
-from appliance.sandbox.ebpf.build import GET, OBJECT
+from appliance.sandbox.ebpf.build import OBJECT
 from appliance.sandbox.ebpf.errors import NoKernelRules
 from appliance.sandbox.ebpf.events import parse
+from appliance.sandbox.ebpf.loading import check, load, private_folder
 from appliance.sandbox.ebpf.record import Observed, Record
 from appliance.sandbox.ebpf.tables import Destination
 
-TYPES = Path("/sys/kernel/btf/vmlinux")
 LINGER = 30.0
 """Seconds for which the rules of a job stay after its end: what it has sent last may still be on its way."""
 
@@ -65,9 +65,9 @@ class KernelRules:
         self._clock = clock
         self._mount = mounts.cgroup2()
         self.tree = cgroups.tree_of(self._mount, home_id)
-        self._pins = _folder(mounts.bpffs() / f"millwright-{home_id}")
+        self._pins = private_folder(mounts.bpffs() / f"millwright-{home_id}")
         cgroups.make_tree(self.tree)
-        self._object = _load(file, self._pins, self.tree)
+        self._object = load(file, self._pins, self.tree)
         self._jobs, self._allowed, self._devices = (
             self._object.map(name) for name in ("jobs", "allowed", "devices")
         )
@@ -100,7 +100,9 @@ class KernelRules:
     def begin_container(self, pid: int, container: str, wanted: Wanted) -> Watch:
         """The rules on the cgroup of a container whose job is yet to be started."""
         folder = cgroups.of_container(self._mount, pid, container)
-        watch = Watch(folder, cgroups.number_of(folder), links=_folder(self._pins / f"container-{container}"))
+        watch = Watch(
+            folder, cgroups.number_of(folder), links=private_folder(self._pins / f"container-{container}")
+        )
         try:
             self._admit(watch, wanted)
             self._attach_to(folder, watch.links or self._pins)
@@ -155,13 +157,14 @@ class KernelRules:
         """Give back what this process holds. The programs stay in force while a job is in the tree."""
         self._ring.close()
         self._object.close()
-        if not self._watches and not self._over and not cgroups.present(self.tree):
+        gone = [cgroups.remove(watch.folder) for _, watch in self._over if watch.links is None]
+        if all(gone) and not self._watches and not cgroups.present(self.tree):
             shutil.rmtree(self._pins, ignore_errors=True)
             cgroups.remove(self.tree)
 
     def _attach(self) -> None:
         """New links first, then the old ones go: in between both decide, and what one denies is denied."""
-        links = _folder(self._pins / self._life)
+        links = private_folder(self._pins / self._life)
         self._attach_to(self.tree, links)
         for program in ON_EVENTS:
             self._object.attach(program, links / program)
@@ -214,41 +217,6 @@ class KernelRules:
         watch = self._watches.get(event.cgroup)
         if watch is not None:
             watch.record.take(event)
-
-
-def check(file: Path = OBJECT) -> None:
-    """Raises NoKernelRules with the first thing that is missing, and how to get it."""
-    if os.geteuid() != 0:
-        raise NoKernelRules("guard does not run as root", "start the box as root")
-    if not TYPES.exists():
-        raise NoKernelRules(f"the kernel has no {TYPES}", "use a kernel built with CONFIG_DEBUG_INFO_BTF")
-    mounts.cgroup2()
-    mounts.bpffs()
-    libbpf.check_library()
-    if not file.exists():
-        raise NoKernelRules("the kernel's rules are not compiled", GET)
-
-
-def _load(file: Path, pins: Path, tree: Path) -> libbpf.Object:
-    """With the tables of an earlier guard. Where they are another version's, its jobs are ended first: nobody could
-    keep them to their rules."""
-    try:
-        return libbpf.Object(file, pins)
-    except NoKernelRules:
-        if not any(pins.iterdir()):
-            raise
-    for folder in cgroups.present(tree):
-        cgroups.kill(folder)
-    shutil.rmtree(pins, ignore_errors=True)
-    return libbpf.Object(file, _folder(pins))
-
-
-def _folder(path: Path) -> Path:
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise NoKernelRules(f"{path} cannot be made: {error.strerror}") from error
-    return path
 
 
 def _numbers(paths: Sequence[str]) -> list[tuple[int, int]] | None:
