@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from appliance.sandbox.ebpf.record import Observed
 
 _OWN_SHELL = "/bin/sh"
+_SYSTEM = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
 
 class Undeclared(StrEnum):
@@ -62,7 +63,9 @@ def _contacts(observed: Observed, *, everything: bool) -> Iterator[str]:
 
 
 def _unknown(observed: Observed, known: set[str]) -> Iterator[str]:
-    """An absolute path must be just that one; a name is every program of that name."""
+    """An absolute path must be just that one; a name is the program of that name in a folder of the system, which no
+    job can write: one that a job made itself under such a name is another."""
     for one in observed.executed:
-        if one.path not in known and PurePosixPath(one.path).name not in known:
+        path = PurePosixPath(one.path)
+        if one.path not in known and not (path.name in known and str(path.parent) in _SYSTEM):
             yield one.path

@@ -179,6 +179,10 @@ def test_a_program_is_declared_by_name_or_by_path() -> None:
     assert findings(quiet, None, ("/opt/curl",), COMMAND) == ("executed /usr/bin/curl",)
     for declared in ("curl", "/usr/bin/curl"):
         assert findings(quiet, None, (declared,), COMMAND) == ()
+    disguised = Observed(
+        executed=(Executed(path="/tmp/work/curl", count=1), Executed(path="./curl", count=1))
+    )
+    assert findings(disguised, None, ("curl",), COMMAND) == ("executed /tmp/work/curl", "executed ./curl")
 
 
 def test_the_settings_can_have_every_address_of_the_silent_marked() -> None:
