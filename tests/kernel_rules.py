@@ -1,11 +1,12 @@
 """Whether the kernel's rules can be had here, for tests."""
 
 import functools
+import shutil
 
+from appliance.sandbox.ebpf import cgroups, mounts
 from appliance.sandbox.ebpf.build import OBJECT, SOURCE, compile_rules
 from appliance.sandbox.ebpf.errors import NoKernelRules
 from appliance.sandbox.ebpf.loading import check
-from appliance.sandbox.ebpf.mounts import mount_bpffs
 
 
 @functools.cache
@@ -14,8 +15,20 @@ def why_no_rules() -> str:
     try:
         if not OBJECT.exists() or OBJECT.stat().st_mtime < SOURCE.stat().st_mtime:
             compile_rules()
-        mount_bpffs()
+        mounts.mount_bpffs()
         check()
     except NoKernelRules as error:
         return error.said
     return ""
+
+
+def clear(name: str) -> None:
+    """End and take away whatever there is for the home of that id."""
+    if why_no_rules():
+        return
+    tree = cgroups.tree_of(mounts.cgroup2(), name)
+    shutil.rmtree(mounts.bpffs() / f"millwright-{name}", ignore_errors=True)
+    for folder in cgroups.present(tree):
+        cgroups.kill(folder)
+        cgroups.remove(folder)
+    cgroups.remove(tree)

@@ -105,7 +105,7 @@ class Server:
                 if not self._clean:
                     left = await self._runner.cleanup()
                     self._clean = True
-                    self._watching.sweep()
+                    self._watching.forget_containers()
                     log.info("removed %d container(s) of an earlier guard", left)
                 await self._pool.tidy()
                 said = ""

@@ -92,10 +92,10 @@ class Watching:
         if self._rules:
             self._rules.tidy()
 
-    def sweep(self) -> None:
+    def forget_containers(self) -> None:
         """The containers of an earlier guard are gone."""
         if self._rules:
-            self._rules.sweep()
+            self._rules.forget_containers()
 
     def let_go(self) -> None:
         """Follow no job any more; their rules stay."""

@@ -125,36 +125,47 @@ class KernelRules:
 
     def tidy(self) -> None:
         """Forget jobs that ended a while ago. Called every few seconds."""
-        now = self._clock()
-        later = []
+        now, later = self._clock(), []
         for until, watch in self._over:
             if now < until or (watch.links is None and not cgroups.remove(watch.folder)):
                 later.append((until, watch))
             else:
                 self._drop(watch)
         self._over = later
+        self.forget_left()
 
-    def sweep(self) -> int:
-        """Remove what an earlier guard has left of jobs that are over; how many cgroups that were.
+    def forget_left(self) -> int:
+        """Remove what an earlier guard has left of jobs of the process sandbox that are over; how many those were.
 
-        Its containers must be gone. A job of the process sandbox that still runs keeps its rules.
+        One that still runs keeps its rules.
         """
-        own = {watch.folder for watch in self._watches.values()} | {w.folder for _, w in self._over}
-        left = [folder for folder in cgroups.present(self.tree) if folder not in own]
-        removed = sum(cgroups.remove(folder) for folder in left)
-        alive = {folder.stat().st_ino for folder in cgroups.present(self.tree)}
-        alive |= set(self._watches) | {watch.number for _, watch in self._over}
+        own = {watch.folder for watch in self._all()}
+        removed = 0
+        for folder in cgroups.present(self.tree):
+            number = cgroups.number_of(folder)
+            if folder not in own and cgroups.remove(folder):
+                self._forget(number)
+                removed += 1
+        return removed
+
+    def forget_containers(self) -> None:
+        """Remove what an earlier guard has left of its containers, which must be gone."""
+        alive = {cgroups.number_of(folder) for folder in cgroups.present(self.tree)}
+        alive |= {watch.number for watch in self._all()}
         for key in libbpf.keys(self._jobs, tables.CGROUP_SIZE):
             if tables.cgroup_of(key) not in alive:
                 self._forget(tables.cgroup_of(key))
-        links = {watch.links for watch in (*self._watches.values(), *(w for _, w in self._over))}
+        links = {watch.links for watch in self._all()}
         for folder in self._pins.glob("container-*"):
             if folder not in links:
                 shutil.rmtree(folder, ignore_errors=True)
-        return removed
+
+    def _all(self) -> list[Watch]:
+        return [*self._watches.values(), *(watch for _, watch in self._over)]
 
     def close(self) -> None:
         """Give back what this process holds. The programs stay in force while a job is in the tree."""
+        self.forget_left()
         self._ring.close()
         self._object.close()
         gone = [cgroups.remove(watch.folder) for _, watch in self._over if watch.links is None]

@@ -1,7 +1,6 @@
 """The kernel's rules, loaded for a home of the test's own."""
 
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from appliance.sandbox.ebpf import cgroups, mounts
 from appliance.sandbox.ebpf.client import Manner, WatchedSandbox
 from appliance.sandbox.ebpf.rules import KernelRules
 from tests.guard import RunningGuard, no_engine, start_guard
-from tests.kernel_rules import why_no_rules
+from tests.kernel_rules import clear, why_no_rules
 from tests.spawner import RunningSpawner, start_spawner
 
 
@@ -28,15 +27,6 @@ def home_id() -> Iterator[str]:
     name = f"test{secrets.token_hex(4)}"
     yield name
     clear(name)
-
-
-def clear(name: str) -> None:
-    tree = cgroups.tree_of(mounts.cgroup2(), name)
-    shutil.rmtree(mounts.bpffs() / f"millwright-{name}", ignore_errors=True)
-    for folder in cgroups.present(tree):
-        cgroups.kill(folder)
-        cgroups.remove(folder)
-    cgroups.remove(tree)
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from appliance.sandbox.ebpf import cgroups, loading, mounts
+from appliance.sandbox.ebpf.build import OBJECT
 from appliance.sandbox.ebpf.errors import NoKernelRules
 from appliance.sandbox.ebpf.rules import KernelRules, Wanted
-from tests.integration.sandbox.ebpf.conftest import clear
+from tests.kernel_rules import clear
 from tests.wait import wait_for
 
 CONNECT = """
@@ -51,7 +52,7 @@ def test_what_is_pinned_denies_also_when_its_loader_was_killed(home_id: str) -> 
     rules = KernelRules(home_id, time.monotonic)
     try:
         assert from_inside(folder, CONNECT, "9") == "EPERM"
-        assert rules.sweep() == 1
+        assert rules.forget_left() == 1
         assert not folder.exists()
     finally:
         rules.close()
@@ -65,7 +66,7 @@ def test_a_job_of_an_earlier_guard_that_still_runs_keeps_its_rules(home_id: str)
     earlier.close()
     later = KernelRules(home_id, time.monotonic)
     try:
-        assert later.sweep() == 0
+        assert later.forget_left() == 0
         assert from_inside(watch.folder, CONNECT, "9") == "EPERM"
     finally:
         later.close()
@@ -158,7 +159,7 @@ def test_what_is_missing_is_said(
     table.write_text("")
     if missing == "cgroup2":
         monkeypatch.setattr(mounts.cgroup2, "__defaults__", (table,))
-    file = tmp_path / "rules.bpf.o" if missing == "object" else loading.OBJECT
+    file = tmp_path / "rules.bpf.o" if missing == "object" else OBJECT
     with pytest.raises(NoKernelRules, match=reason):
         loading.check(file)
 

@@ -15,7 +15,7 @@ from appliance.sandbox.ebpf.watched import Undeclared
 from appliance.sandbox.errors import JobRefused, SandboxUnavailable
 from appliance.sandbox.ports import Declared, Job, Outcome
 from tests.guard import RunningGuard, no_engine, start_guard
-from tests.integration.sandbox.ebpf.conftest import clear
+from tests.kernel_rules import clear
 from tests.spawner import RunningSpawner, start_spawner
 from tests.wait import wait_for_async
 
