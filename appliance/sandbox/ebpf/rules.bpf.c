@@ -30,6 +30,7 @@ enum hook { HOOK_CONNECT = 1, HOOK_SEND = 2, HOOK_EGRESS = 3 };
 #define LIMIT_NETWORK 1
 #define LIMIT_DEVICES 2
 #define NAME_LENGTH 256
+#define RING (1 << 22)
 
 struct job {
 	__u32 flags;
@@ -97,7 +98,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 22);	// what one job may cause fits in many times
+	__uint(max_entries, RING);	// what one job may cause fits in several times
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } events SEC(".maps");
 
@@ -131,6 +132,14 @@ static __always_inline struct event *begin(struct job *job, __u64 cgroup, __u8 k
 	event->kind = kind;
 	event->pid = bpf_get_current_pid_tgid() >> 32;
 	return event;
+}
+
+// Guard looks when a job ends, and every few seconds: it is woken only where much waits.
+static __always_inline void submit(struct event *event)
+{
+	__u64 waits = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
+	bpf_ringbuf_submit(event, waits > RING / 8 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 static __always_inline void map_four(__u8 *address, __u32 four)
@@ -170,7 +179,7 @@ static __always_inline int judge(struct destination *to, __u8 hook, __u8 protoco
 		event->protocol = protocol;
 		event->port = port;
 		__builtin_memcpy(event->address, to->address, 16);
-		bpf_ringbuf_submit(event, 0);
+		submit(event);
 	}
 	return verdict;
 }
@@ -240,7 +249,7 @@ int on_socket(struct bpf_sock *ctx)
 		event->protocol = protocol;
 		event->family = ctx->family;
 		event->code = ctx->type;
-		bpf_ringbuf_submit(event, 0);
+		submit(event);
 	}
 	return DENY;
 }
@@ -309,7 +318,7 @@ int on_device(struct bpf_cgroup_dev_ctx *ctx)
 		event->protocol = device.type;
 		event->family = device.major;
 		event->code = device.minor;
-		bpf_ringbuf_submit(event, 0);
+		submit(event);
 	}
 	return DENY;
 }
@@ -328,7 +337,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	if (!event)
 		return 0;
 	bpf_probe_read_kernel_str(event->name, NAME_LENGTH, BPF_CORE_READ(program, filename));
-	bpf_ringbuf_submit(event, 0);
+	submit(event);
 	return 0;
 }
 
@@ -346,7 +355,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!event)
 		return 0;
 	event->code = BPF_CORE_READ(task, exit_code);
-	bpf_ringbuf_submit(event, 0);
+	submit(event);
 	return 0;
 }
 

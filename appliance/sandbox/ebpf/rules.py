@@ -124,7 +124,8 @@ class KernelRules:
         return watch.record.observed(tables.lost(row) if row else 0)
 
     def tidy(self) -> None:
-        """Forget jobs that ended a while ago. Called every few seconds."""
+        """Take what has come, and forget jobs that ended a while ago. Called every few seconds."""
+        self.consume()
         now, later = self._clock(), []
         for until, watch in self._over:
             if now < until or (watch.links is None and not cgroups.remove(watch.folder)):
