@@ -18,6 +18,8 @@ def why_no_rules() -> str:
         mounts.mount_bpffs()
         check()
     except NoKernelRules as error:
+        if "clang cannot compile" in error.reason and "file not found" not in error.reason:
+            raise  # the headers are here: it is the source that is wrong
         return error.said
     return ""
 

@@ -124,7 +124,8 @@ def manner_of(config: Config) -> Manner:
     """How this box has commands watched."""
     off = config.kernel_rules is KernelRulesMode.OFF
     return Manner(
-        config.kernel_rules is KernelRulesMode.REQUIRED,
-        Undeclared(config.undeclared_network),
-        "MILLWRIGHT_KERNEL_RULES is off" if off else "",
+        expected=config.home.path.stat().st_uid == 0,
+        required=config.kernel_rules is KernelRulesMode.REQUIRED,
+        undeclared=Undeclared(config.undeclared_network),
+        absent="MILLWRIGHT_KERNEL_RULES is off" if off else "",
     )

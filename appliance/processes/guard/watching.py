@@ -54,7 +54,9 @@ class Watching:
 
         Raises SandboxUnavailable.
         """
-        rules = self._needed()
+        if self._rules is None:
+            return wire.frame(wire.FACTS, json.dumps({"absent": self._lacking}).encode())
+        rules = self._rules
         try:
             watch = rules.begin(Wanted(_destinations(request.network), request.devices))
         except NoKernelRules as error:
@@ -76,17 +78,17 @@ class Watching:
 
     def contained(self, pid: int, container: str, request: RunRequest) -> Callable[[], dict[str, object]]:
         """See ``runner.Watcher``."""
-        try:
-            rules = self._needed()
-            watch = rules.begin_container(pid, container, Wanted(_destinations(request.network)))
-        except (SandboxUnavailable, NoKernelRules) as error:
-            reason = error.message if isinstance(error, SandboxUnavailable) else error.said
-            if request.must_limit:
-                raise SandboxUnavailable(
-                    f"The network that the step declares cannot be enforced: {reason}."
-                ) from error
-            return lambda: {"unwatched": reason}
-        return lambda: _told(rules, watch)
+        rules, reason = self._rules, self._lacking
+        if rules is not None:
+            try:
+                watch = rules.begin_container(pid, container, Wanted(_destinations(request.network)))
+            except NoKernelRules as error:
+                reason = error.said
+            else:
+                return lambda: _told(rules, watch)
+        if request.must_limit:
+            raise SandboxUnavailable(f"The network that the step declares cannot be enforced: {reason}.")
+        return lambda: {"unwatched": reason}
 
     def tidy(self) -> None:
         if self._rules:
@@ -106,11 +108,6 @@ class Watching:
         if self._rules:
             asyncio.get_running_loop().remove_reader(self._rules.descriptor)
             self._rules.close()
-
-    def _needed(self) -> KernelRules:
-        if self._rules is None:
-            raise SandboxUnavailable(self._lacking)
-        return self._rules
 
 
 async def _until_shut(conversation: Conversation) -> None:

@@ -12,7 +12,7 @@ from appliance.sandbox.docker.client import DockerSandbox, Where
 from appliance.sandbox.ebpf.reach import Place, places
 from appliance.sandbox.ebpf.record import Observed
 from appliance.sandbox.ebpf.watched import Undeclared, Watched, findings
-from appliance.sandbox.errors import SandboxUnavailable
+from appliance.sandbox.errors import JobRefused, SandboxUnavailable
 from appliance.sandbox.ports import Declared, Job, Outcome, OutputListener
 from appliance.sandbox.process import wire
 from appliance.sandbox.process.client import ProcessSandbox
@@ -20,15 +20,18 @@ from appliance.sandbox.process.conversation import Conversation
 
 _ANSWER_SECONDS = 5.0
 _DEVICES = "/dev"
+_SILENT = b'{"message": "guard does not answer"}'
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
     """The box's settings for it. ``required``: a job that declares its network is not run where nobody enforces it.
 
-    ``absent`` is why nobody watches at all; empty where somebody may.
+    ``expected``: the box has a guard, so that one that does not answer will come back. ``absent`` is why nobody watches
+    at all; empty where somebody may.
     """
 
+    expected: bool = False
     required: bool = False
     undeclared: Undeclared = Undeclared.ALLOW
     absent: str = ""
@@ -48,24 +51,36 @@ class WatchedSandbox(ProcessSandbox):
     async def run(self, job: Job, *, on_output: OutputListener | None = None) -> Outcome:
         """As ``Sandbox.run``."""
         network = await self._network(job.declared)
-        reason = self._manner.absent
+        absent = self._manner.absent
         async with AsyncExitStack() as stack:
-            if not reason:
+            if not absent:
                 try:
                     conversation = await stack.enter_async_context(
                         self._asked(wire.REQUEST, _request(job, network))
                     )
                     kind, payload = await conversation.hear(_ANSWER_SECONDS)
                 except (SandboxUnavailable, OSError):
-                    reason = "guard does not answer"
-                else:
-                    answer = json.loads(payload)
-                    if kind == wire.FACTS:
-                        watched = replace(job, cgroup=str(answer["cgroup"]))
-                        outcome = await self._sandbox.run(watched, on_output=on_output)
-                        return self._judged(job, replace(outcome, watched=await _record(conversation)))
-                    reason = str(answer["message"])
-        return await self._unwatched(job, on_output, reason)
+                    kind, payload = wire.UNAVAILABLE, _SILENT
+                answer = json.loads(payload)
+                if "cgroup" in answer:
+                    watched = replace(job, cgroup=str(answer["cgroup"]))
+                    outcome = await self._sandbox.run(watched, on_output=on_output)
+                    return self._judged(job, replace(outcome, watched=await _record(conversation)))
+                absent = str(answer.get("absent", ""))
+                if not absent:
+                    self._failed(kind, answer, limited=network is not None)
+                    absent = str(answer["message"])
+        return await self._unwatched(job, on_output, absent)
+
+    def _failed(self, kind: bytes, answer: dict[str, object], *, limited: bool) -> None:
+        """No answer, or a refusal, says nothing of this machine: what is to be limited waits until it can be."""
+        if limited and kind == wire.REFUSED:
+            raise JobRefused(str(answer["message"]))
+        if limited and self._manner.expected:
+            raise SandboxUnavailable(
+                f"The network of the step cannot be limited now: {answer['message']}.",
+                hint="It goes on when guard is back; its log says more.",
+            )
 
     async def run_contained(self, job: Job, where: Where, on_output: OutputListener | None) -> Outcome:
         """The same in a container."""

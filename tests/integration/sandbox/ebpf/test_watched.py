@@ -181,6 +181,26 @@ async def test_without_guard_a_job_runs_and_says_that_nobody_watched(
     assert (outcome.watched.observed, outcome.watched.reason) == (None, "guard does not answer")
 
 
+async def test_where_guard_is_expected_back_what_is_to_be_limited_waits_for_it(
+    spawner: RunningSpawner, tmp_path: Path
+) -> None:
+    sandbox = WatchedSandbox(tmp_path / "no.sock", spawner.sandbox, Manner(expected=True))
+    with pytest.raises(SandboxUnavailable, match="cannot be limited now"):
+        await sandbox.run(Job(argv=("true",), declared=Declared(network=())))
+    assert (await sandbox.run(Job(argv=("true",)))).exit_status == 0
+    silent = WatchedSandbox(
+        tmp_path / "no.sock", spawner.sandbox, Manner(expected=True, undeclared=Undeclared.DENY)
+    )
+    with pytest.raises(SandboxUnavailable, match="cannot be limited now"):
+        await silent.run(Job(argv=("true",)))
+
+
+async def test_a_limit_that_guard_does_not_take_is_no_limit_to_run_without(watched: WatchedSandbox) -> None:
+    many = tuple(f"10.{n // 250}.{n % 250}.0/24" for n in range(1025))
+    with pytest.raises(JobRefused, match="network"):
+        await watched.run(Job(argv=("true",), declared=Declared(network=many)))
+
+
 async def test_where_it_is_required_what_declares_its_network_does_not_run_without(
     spawner: RunningSpawner, tmp_path: Path
 ) -> None:
@@ -194,11 +214,15 @@ async def test_guard_says_that_the_rules_are_in_force(guard: RunningGuard) -> No
     assert (await guard.client.ask("probe"))["rules"] == {"healthy": True, "message": ""}
 
 
-async def test_guard_says_that_they_are_switched_off(tmp_path: Path) -> None:
+async def test_guard_says_that_they_are_switched_off(spawner: RunningSpawner, tmp_path: Path) -> None:
     guard = start_guard(tmp_path, no_engine(tmp_path), MILLWRIGHT_KERNEL_RULES="off")
     try:
         answer = await guard.client.ask("probe")
         assert answer["rules"] == {"healthy": True, "message": "MILLWRIGHT_KERNEL_RULES is off"}
+        sandbox = WatchedSandbox(guard.home.guard_socket, spawner.sandbox, Manner(expected=True))
+        outcome = await sandbox.run(Job(argv=("true",), declared=Declared(network=())))
+        assert outcome.watched
+        assert outcome.watched.reason == "MILLWRIGHT_KERNEL_RULES is off"
     finally:
         guard.stop()
 
