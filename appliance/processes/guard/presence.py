@@ -19,15 +19,20 @@ _MOST_ANSWER = 1 << 16
 def absence(config: Config) -> str:
     """Why whoever runs us can have no guard; empty when they can."""
     path = Path(config.container_engine.removeprefix("unix://"))
+    if missing := engine_missing(path):
+        return missing
+    if not os.access(path, os.R_OK | os.W_OK):
+        return f"user {os.geteuid()} may not use the Docker engine at {path}"
+    return ""
+
+
+def engine_missing(path: Path) -> str:
+    """That there is no socket of an engine, as far as whoever runs us can see; empty when there is."""
     try:
         found = stat.S_ISSOCK(path.stat().st_mode)
     except OSError:
         found = False
-    if not found:
-        return f"no Docker engine at {path}"
-    if not os.access(path, os.R_OK | os.W_OK):
-        return f"user {os.geteuid()} may not use the Docker engine at {path}"
-    return ""
+    return "" if found else f"no Docker engine at {path}"
 
 
 def rules_absence(config: Config) -> str:
@@ -47,11 +52,6 @@ def guard_states(config: Config) -> dict[str, PartState]:
     The box is ready without either; their messages say what of it there is.
     """
     door = config.home.guard_socket
-    no_engine = absence(config)
-    # On a box that root started, the services may not use the engine, but guard may.
-    if config.home.path.stat().st_uid == 0 and no_engine.startswith("user"):
-        no_engine = ""
-    absent = PartState(True, f"absent: {no_engine}; steps of kind container wait", required=False)
     answer: dict[str, object] = {}
     silence = "it does not answer; its log says why, or start the box again"
     if listens_on(door).healthy:
@@ -59,8 +59,15 @@ def guard_states(config: Config) -> dict[str, PartState]:
             answer, silence = _ask(door), ""
         except (OSError, ValueError) as error:
             silence = f"no answer: {error}"
-    guard = absent if no_engine else _state(answer, silence)
-    return {"guard": guard, "rules": _rules(config, answer, silence)}
+    absent = str(answer.get("absent") or "") if answer else absence(config)
+    # On a box that root started, the services may not use the engine, but guard may.
+    if not answer and config.home.path.stat().st_uid == 0 and absent.startswith("user"):
+        absent = ""
+    guard = PartState(True, f"absent: {absent}; steps of kind container wait", required=False)
+    return {
+        "guard": guard if absent else _state(answer, silence),
+        "rules": _rules(config, answer, silence),
+    }
 
 
 def _rules(config: Config, answer: dict[str, object], silence: str) -> PartState:
