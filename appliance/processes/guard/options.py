@@ -7,6 +7,7 @@ from pathlib import Path
 from appliance.lib.config import Config, KernelRulesMode
 from appliance.lib.home import Home, owner_of
 from appliance.processes.layout import pid_folder
+from appliance.safety.stop import StopFile
 from appliance.sandbox.docker.mounts import Allowed
 from appliance.sandbox.docker.runner import Rules
 
@@ -25,6 +26,7 @@ class Options:
     pool: int
     idle: float
     kernel_rules: KernelRulesMode
+    stop_file: StopFile
 
 
 def options_of(config: Config) -> Options:
@@ -48,6 +50,7 @@ def options_of(config: Config) -> Options:
         pool=config.container_pool,
         idle=float(config.container_idle),
         kernel_rules=config.kernel_rules,
+        stop_file=StopFile(home.path),
     )
 
 

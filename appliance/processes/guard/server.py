@@ -16,6 +16,7 @@ from appliance.processes.guard.options import Options
 from appliance.processes.guard.presence import engine_missing
 from appliance.processes.guard.watching import Watching
 from appliance.processes.launch import start_time
+from appliance.safety.stop import Level
 from appliance.sandbox.docker.engine import Engine, Facts
 from appliance.sandbox.docker.pool import Pool
 from appliance.sandbox.docker.request import (
@@ -27,6 +28,7 @@ from appliance.sandbox.docker.request import (
     parse_request,
 )
 from appliance.sandbox.docker.runner import Runner
+from appliance.sandbox.egress import Egress
 from appliance.sandbox.errors import SandboxUnavailable
 from appliance.sandbox.process import peer, wire
 from appliance.sandbox.process.conversation import Conversation, TooLarge
@@ -40,6 +42,9 @@ _LOOK_SECONDS = 5.0
 _FACTS_SECONDS = 5.0
 _MOST_JOBS = 64
 _MOST_ASKING = 256
+_STOP_LOOK = 0.1
+_STOP_GRACE = 0.3
+"""Seconds that whoever asked for a job has to end it himself, when the all-stop stands."""
 
 
 class AlreadyServed(Exception):
@@ -55,6 +60,7 @@ class Server:
         self._pool = Pool(self._engine, SystemClock(), size=options.pool, idle=options.idle)
         self._watching = Watching(options.home_id, options.kernel_rules)
         self._runner = Runner(self._engine, self._pool, options.rules, watcher=self._watching)
+        self._egress = Egress()
         self._facts: tuple[float, Facts] | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._clean = False
@@ -68,12 +74,14 @@ class Server:
         with _lock(self._options), _listen(self._options) as listener:
             self._watching.open()
             tidying = asyncio.create_task(self._tidy())
+            obeying = asyncio.create_task(self._obey_all_stop())
             accepting = asyncio.create_task(self._accept(listener))
             log.info("listening on %s", self._options.socket)
             await stop.wait()
             accepting.cancel()
             tidying.cancel()
-        await asyncio.gather(accepting, tidying, return_exceptions=True)
+            obeying.cancel()
+        await asyncio.gather(accepting, tidying, obeying, return_exceptions=True)
         with contextlib.suppress(SandboxUnavailable):
             await self._runner.cancel("")
         self._watching.let_go()
@@ -116,6 +124,22 @@ class Server:
                     log.warning("%s", error)
                 said = error.message
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _obey_all_stop(self) -> None:
+        """Kill the jobs that still run a moment after the all-stop says so, and keep egress cut while it stands.
+
+        Containers that wait in the pool have run nothing, and stay.
+        """
+        stopped: float | None = None
+        while True:
+            level = self._options.stop_file.level()
+            now = asyncio.get_running_loop().time()
+            stopped = (stopped or now) if level.rank >= Level.KILL.rank else None
+            if stopped and self._runner.jobs and now - stopped >= _STOP_GRACE:
+                with contextlib.suppress(SandboxUnavailable):
+                    log.warning("all-stop: %d job(s) killed", await self._runner.cancel(""))
+            self._egress.set_cut(level.rank >= Level.CUT.rank)
+            await asyncio.sleep(_STOP_LOOK)
 
     async def _converse(self, connection: socket.socket) -> None:
         with connection:
