@@ -172,6 +172,7 @@ PARTS: dict[str, Text] = {
     "beat": _("Clock"),
     "spawner": _("Sandbox"),
     "guard": _("Containers"),
+    "rules": _("Rules of the kernel"),
     "disk": _("Disk"),
 }
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from appliance.actions.contract import Connect, EffectClass, StepContext
 from appliance.actions.shell import ShellAction, ShellParams
@@ -24,6 +24,14 @@ class ContainerParams(ShellParams):
     """Absolute paths of this machine that it may read, below what MILLWRIGHT_CONTAINER_READS names."""
     writes: tuple[str, ...] = ()
     """Absolute paths that it may write, below what MILLWRIGHT_CONTAINER_WRITES names."""
+
+    @model_validator(mode="after")
+    def _needs_a_network(self) -> "ContainerParams":
+        if self.network and TEMPLATES[self.template].network == "none":
+            raise ValueError(
+                f"the template {self.template} has no network: take net or trusted, or network: none"
+            )
+        return self
 
 
 class ContainerAction(ShellAction):

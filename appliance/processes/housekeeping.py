@@ -19,6 +19,7 @@ from appliance.lib.config import Config
 from appliance.lib.errors import MillwrightError
 from appliance.lib.partitions import Key, create_day, day_of, days_from
 from appliance.processes.in_django import in_django
+from appliance.sandbox import findings
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ class Housekeeping:
             await self.prepare_partitions(now.date())
             await self.drop_old(now.date())
             await self._forget_repeats()
+            async with self._pool.connection() as connection:
+                await findings.forget(connection, now, self._config.keep_days)
             await in_django(prune, now - timedelta(days=self._config.keep_days))
             await in_django(forget, now - timedelta(days=self._config.keep_days))
             await self._shorten_record(now)

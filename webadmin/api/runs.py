@@ -16,11 +16,13 @@ from appliance.runs.evidence.services import export_run
 from appliance.runs.models import Checkpoint, Run, Step
 from appliance.runs.shards.reading import Kind, progress_of, shards_of
 from appliance.runs.shards.sources import MOST_SHARDS
+from appliance.sandbox.findings import amber, of_run
 from appliance.tasks.models import TaskVersion
 from appliance.tasks.services import find
 from webadmin.api.auth import caller
 from webadmin.api.schemas import (
     CheckpointOut,
+    FindingOut,
     Limit,
     ResumeIn,
     RunDetailOut,
@@ -67,6 +69,7 @@ def get_run(request: HttpRequest, run_id: UUID) -> RunDetailOut:
     return RunDetailOut(
         **_values([run])[0],
         inputs=run.inputs,
+        findings=[FindingOut.from_orm(found) for found in of_run(run.pk)],
         recoveries=run.recoveries,
         forked_from=run.forked_from,
         forked_at_step=run.forked_at_step,
@@ -166,9 +169,17 @@ def _values(runs: list[Run]) -> list[dict[str, Any]]:
     """The fields of RunOut; names and version numbers of all runs in one query."""
     wanted = TaskVersion.objects.filter(pk__in={run.version_id for run in runs})
     known = {pk: (name, number) for pk, name, number in wanted.values_list("pk", "task__name", "number")}
-    own = [name for name in RunOut.model_fields if name not in ("task", "version")]
+    own = [name for name in RunOut.model_fields if name not in ("task", "version", "amber")]
+    marked = amber([run.pk for run in runs])
     found = []
     for run in runs:
         name, number = known.get(run.version_id, ("", None))
-        found.append({**{key: getattr(run, key) for key in own}, "task": name, "version": number})
+        found.append(
+            {
+                **{key: getattr(run, key) for key in own},
+                "task": name,
+                "version": number,
+                "amber": run.pk in marked,
+            }
+        )
     return found
