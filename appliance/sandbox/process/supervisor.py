@@ -123,7 +123,13 @@ class Supervisor:
 
     def _converse(self, connection: socket.socket) -> None:
         shared = self._options.uid is None
-        peer.check(connection, self._spawner, peer_uid=self._options.peer_uid, jobs_share_user=shared)
+        peer.check(
+            connection,
+            self._spawner,
+            peer_uid=self._options.peer_uid,
+            jobs_share_user=shared,
+            jobs_have_numbers=True,
+        )
         kind, payload = read_frame(connection)
         if kind == wire.PROBE:
             self._reply(wire.FACTS, self._facts())
