@@ -89,7 +89,8 @@ def test_that_list_is_the_one_of_containers() -> None:
 
 
 def test_database_and_hints_cannot_be_reached_from_outside() -> None:
-    assert BASE["networks"]["inside"] == {"internal": True}
+    assert BASE["networks"]["inside"]["internal"] is True
+    assert BASE["networks"]["inside"]["driver_opts"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
     inside_only = {name for name in BASE["services"] if SERVICES[name]["networks"] == ["inside"]}
     assert inside_only == {"database", "redis", "beat", "migrate"}
     published = {name for name in SERVICES if "ports" in SERVICES[name]}
