@@ -1,13 +1,14 @@
 """``container``: a command in a container of its own, made in one of a few fixed ways. Needs an engineer."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from appliance.actions.contract import Connect, EffectClass, StepContext
 from appliance.actions.shell import ShellAction, ShellParams
-from appliance.lib.jsontypes import JsonObject
+from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.sandbox.docker.client import Where
+from appliance.sandbox.docker.egress import DESTINATION
 from appliance.sandbox.docker.request import TemplateName
 from appliance.sandbox.docker.templates import TEMPLATES
 from appliance.sandbox.images import REFERENCE, digest_of
@@ -20,10 +21,18 @@ class ContainerParams(ShellParams):
     template: TemplateName = "strict"
     """``strict``: no network. ``net``: a network of the box's own that leads nowhere else. ``device``: the device
     files that the settings name. ``trusted``: the engine's network, for images that the settings name."""
+    egress: tuple[Annotated[str, Field(pattern=rf"^{DESTINATION}$")], ...] = ()
+    """With ``template: net``, what else it may reach: ``host:port`` each. Refused where it cannot be kept to them."""
     reads: tuple[str, ...] = ()
     """Absolute paths of this machine that it may read, below what MILLWRIGHT_CONTAINER_READS names."""
     writes: tuple[str, ...] = ()
     """Absolute paths that it may write, below what MILLWRIGHT_CONTAINER_WRITES names."""
+
+    @model_validator(mode="after")
+    def _egress_of_net(self) -> "ContainerParams":
+        if self.egress and self.template != "net":
+            raise ValueError("egress: goes with template: net")
+        return self
 
 
 class ContainerAction(ShellAction):
@@ -48,5 +57,6 @@ class ContainerAction(ShellAction):
 
     async def run(self, job: Job, arguments: JsonObject, context: StepContext) -> Outcome:
         template: TemplateName = next(t for t in TEMPLATES if t == arguments["template"])
-        where = Where(str(arguments["digest"]), template, str(context.run_id), context.step_id)
+        egress = tuple(str(one) for one in cast("list[JsonValue]", arguments["egress"]))
+        where = Where(str(arguments["digest"]), template, str(context.run_id), context.step_id, egress)
         return await context.services.run_contained(job, where, context.on_output)

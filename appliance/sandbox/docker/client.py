@@ -23,6 +23,8 @@ class Where:
     template: TemplateName = "strict"
     run: str = ""
     step: str = ""
+    egress: tuple[str, ...] = ()
+    """What it may reach beyond the box's own network (``egress.DESTINATION``); for the template net."""
 
 
 class DockerSandbox(ProcessSandbox):
@@ -44,7 +46,7 @@ class DockerSandbox(ProcessSandbox):
             )
         where = self._where
         place = {"image": where.image, "template": where.template, "run": where.run, "step": where.step}
-        described = describe(job, live=live)
+        described = describe(job, live=live) | {"egress": where.egress}
         for name in ("workdir", "pins", "executable"):
             del described[name]
         return within_limit({"verb": "run", **described, **place})

@@ -12,6 +12,7 @@ from pydantic import (
     ValidationError,
 )
 
+from appliance.sandbox.docker.egress import DESTINATION
 from appliance.sandbox.ports import Limits
 from appliance.sandbox.process.request import Refused
 
@@ -67,6 +68,9 @@ class RunRequest(_Closed):
 
     verb: Literal["run"]
     template: TemplateName
+    egress: tuple[Annotated[str, StringConstraints(pattern=rf"^{DESTINATION}$")], ...] = Field(
+        (), max_length=64
+    )
     image: Annotated[str, StringConstraints(pattern=IMAGE)]
     argv: tuple[Text, ...] = Field(min_length=1, max_length=4096)
     env: dict[EnvName, Text] = Field(max_length=1024)
@@ -119,6 +123,8 @@ def parse_request(raw: bytes) -> Request:
     if isinstance(request, RunRequest):
         if not request.argv[0]:
             raise Refused("The job has no command.")
+        if request.egress and request.template != "net":
+            raise Refused("Only the template net takes addresses that may be reached.")
         if request.checkpoint and request.checkpoint.initial > request.checkpoint.limit:
             raise Refused("The earlier checkpoint is larger than one may be.")
     return request

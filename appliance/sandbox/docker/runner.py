@@ -20,11 +20,11 @@ from appliance.sandbox.docker.blueprint import (
     Device,
     Image,
 )
+from appliance.sandbox.docker.egress import EgressRules, NoRules
 from appliance.sandbox.docker.engine import Container, Engine
 from appliance.sandbox.docker.entry import script
 from appliance.sandbox.docker.pool import Pool
 from appliance.sandbox.docker.request import RunRequest
-from appliance.sandbox.docker.routes import leads_out
 from appliance.sandbox.docker.running import Running
 from appliance.sandbox.docker.templates import TEMPLATES, Template
 from appliance.sandbox.errors import SandboxUnavailable
@@ -58,6 +58,7 @@ class Runner:
     engine: Engine
     pool: Pool
     rules: Rules
+    egress: EgressRules = field(default_factory=NoRules)
     jobs: dict[str, Running] = field(default_factory=dict)
 
     async def run(self, request: RunRequest, earlier: bytes, client: socket.socket) -> bytes:
@@ -77,11 +78,8 @@ class Runner:
         try:
             if not mounted:  # nothing of the job has run yet
                 raise Refused("A folder that was to be mounted was exchanged for another meanwhile.")
-            if TEMPLATES[request.template].network == "internal" and leads_out(container.pid):
-                raise Refused(
-                    "The network of the template net has a way out on this engine.",
-                    "Older engines give every network one. Use strict, or a newer engine.",
-                )
+            if request.egress:
+                await self.egress.confine(container.pid, request.egress)
             running = await self._hand_over(job, request, earlier, client, container)
             if made_ahead:
                 self.pool.later(self.engine.rename(container.id, self._name(request, job)))
@@ -129,7 +127,14 @@ class Runner:
         template = TEMPLATES[request.template]
         image = await self.engine.image(request.image)
         network: str = template.network
-        if template.network == "internal":
+        if request.egress:
+            if lacking := self.egress.lacking():
+                raise Refused(
+                    f"The addresses of egress cannot be kept to: {lacking}.",
+                    "Without egress the step reaches the containers of the box's own network.",
+                )
+            network = "bridge"
+        elif template.network == "internal":
             network = self.rules.network
             await self.engine.own_network(network)
         if template.trusted:

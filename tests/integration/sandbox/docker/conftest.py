@@ -61,6 +61,9 @@ def inside(container_engine: PrivateEngine) -> Iterator[Inside]:
     yield Inside(guard, readable, writable)
     guard.stop()
     assert guard.containers() == []
+    with container_engine.client() as client:
+        for network in client.networks(filters={"label": f"millwright.home={guard.home.id}"}):
+            client.remove_network(network["Id"])  # else its bridge stays on this machine
     shutil.rmtree(folder)
 
 
