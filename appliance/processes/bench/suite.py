@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from appliance.processes.bench.box import Box, pss_mib
+from appliance.processes.bench.confined import confined
 from appliance.processes.bench.containers import containers
 from appliance.processes.bench.crash import crash
 from appliance.processes.bench.events import load_task, measure, run_load, shell_rate
@@ -114,6 +115,7 @@ SUITE: dict[str, Measurement] = {
     "reflex_1000": Measurement(reflex_1000),
     "sustained": Measurement(sustained),
     "shell": Measurement(shell),
+    "confined": Measurement(confined),
     "containers": Measurement(containers),
     "waiting": Measurement(waiting),
     "live": Measurement(live),
