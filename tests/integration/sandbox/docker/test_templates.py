@@ -11,7 +11,7 @@ from appliance.sandbox.errors import JobRefused, SandboxUnavailable
 from appliance.sandbox.ports import Job
 from tests.container_engine import PrivateEngine, busybox_image, import_image
 from tests.guard import RunningGuard, start_guard
-from tests.integration.sandbox.docker.conftest import Inside
+from tests.integration.sandbox.docker.conftest import DEVICE_GROUP, Inside
 
 TRUE = Job(("true",))
 
@@ -71,10 +71,24 @@ async def test_what_an_image_asks_for_itself_does_not_weaken_anything(inside: In
 
 
 async def test_a_device_is_given_only_by_its_template(inside: Inside) -> None:
-    script = "head -c 1 /dev/full | wc -c; echo x > /dev/full"
+    script = 'head -c 3 "$1" | od -An -tx1; echo x > "$1" && echo written'
+    outcome = await inside.attempt(script, inside.device, template="device")
+    assert outcome.stdout.text == " 00 00 00\nwritten\n", outcome.stderr.text
+    assert (await inside.attempt(script, inside.device)).stdout.text == ""
+
+
+async def test_with_a_device_comes_nothing_else(inside: Inside) -> None:
+    script = (
+        "for d in $(find /dev -type b -o -type c); do echo ${d#/dev/}; done; echo --; id -G; ls /sys/class/net;"
+        " grep -c '^Cap...:.0*$' /proc/self/status; mknod /job/d c 1 5; mknod /job/e b 8 0; ls /job; echo x > /etc/x"
+    )
     outcome = await inside.attempt(script, template="device")
-    assert outcome.stdout.text == "1\n"
-    assert "No space left" in outcome.stderr.text
+    devices, _, rest = outcome.stdout.text.partition("--\n")
+    harmless = {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts/ptmx"}
+    assert set(devices.split()) - harmless == {inside.device.name}
+    groups, *others = rest.splitlines()
+    assert set(groups.split()) == {str(inside.guard.home.sandbox_uid), str(DEVICE_GROUP)}
+    assert others == ["lo", "5"]
 
 
 async def test_trusted_is_for_named_images_only(inside: Inside) -> None:
