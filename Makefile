@@ -7,8 +7,8 @@ PYTHON ?= $(shell for p in /usr/bin/python3.13 /usr/bin/python3.12 /usr/bin/pyth
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Processes that run tests, each with engines of its own; the tests of a file stay together.
-WORKERS ?= 1
+# Processes that run tests, each with engines of its own; the tests of a file stay together. WORKERS=1: one after another.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); echo $$((n < 4 ? n : 4)))
 SIDE_BY_SIDE = $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 
 .PHONY: help setup up down status test test-full lint format bench docs clean

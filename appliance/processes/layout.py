@@ -45,6 +45,10 @@ def lock_file(home: Home) -> Path:
     return home.path / "up.lock"
 
 
+def place_file(home: Home, number: int) -> Path:
+    return home.path / f"worker-{number}.lock"
+
+
 def service_folder(path: Path, privilege: Privilege) -> Path:
     """A folder that belongs to the services."""
     path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from appliance.runs import sql
 from appliance.runs.asking import Ask, Asking, Tell
 from appliance.runs.called import end_living
 from appliance.runs.changes import run_changed
-from appliance.runs.domain import RunState, Waiting
+from appliance.runs.domain import RunState
 from appliance.tasks.definition import OverlapPolicy, TaskDefinition
 from appliance.tasks.matching import event_scope
 from appliance.tasks.models import OccurrenceState
@@ -151,7 +151,7 @@ def _supersede(new: NewRun, line: list[_Place]) -> Asking[None]:
         if living:
             yield from end_living(place.run_id, living, reason)
         if ended[0][2] is not None:
-            yield Tell(sql.WAKE_ONE, {"id": ended[0][2], "waiting_for": Waiting.TIMER.value})
+            yield Tell(sql.WAKE_CALLER, {"id": ended[0][2]})
         yield Tell(sql.END_STEPS, {"ids": [place.run_id]})
         yield Tell(lines.STAND_BACK, {"run_id": place.run_id})
         yield Tell(RECORD, columns([_cancelled(new, place.run_id, reason)]))

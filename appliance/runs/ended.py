@@ -194,7 +194,7 @@ def _end_waiting(old: Run, new_id: UUID, by: Principal) -> None:
         if ended is None:
             raise NotNow(f"run {old.pk} changed meanwhile")
         if ended[2] is not None:
-            cursor.execute(sql.WAKE_ONE, {"id": ended[2], "waiting_for": Waiting.TIMER.value})
+            cursor.execute(sql.WAKE_CALLER, {"id": ended[2]})
         record(cursor, run_changed(old.pk, task_name(old), RunState.CANCELLED, None, reason, by.name))
 
 

@@ -46,8 +46,12 @@ MOST_WOKEN = 1000
 
 _ASKED_FOR_NOTHING = """
 UPDATE safety_approval a SET state = 'void', closed_at = now(), closed_because = 'its run has ended'
-WHERE (a.state = 'open' OR (a.state = 'approved' AND a.purpose = 'gate'))
-    AND NOT EXISTS (SELECT 1 FROM runs_run r WHERE r.id = a.run_id AND r.state IN ('queued', 'running', 'waiting'))
+WHERE a.id IN (
+    SELECT o.id FROM safety_approval o
+    WHERE (o.state = 'open' OR (o.state = 'approved' AND o.purpose = 'gate'))
+        AND NOT EXISTS (
+            SELECT 1 FROM runs_run r WHERE r.id = o.run_id AND r.state IN ('queued', 'running', 'waiting'))
+    ORDER BY o.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING a.id, a.run_id, a.task, a.step
 """
 
@@ -199,9 +203,9 @@ class Reconciler:
         return repairs
 
     async def asked_for_nothing(self) -> int:
-        """Nobody is asked about a run that has ended: its approvals are void. Gives how many were."""
+        """Nobody is asked about a run that has ended: its approvals are void, some at a time. Gives how many were."""
         async with self._pool.connection() as connection, connection.transaction():
-            rows = await (await connection.execute(_ASKED_FOR_NOTHING)).fetchall()
+            rows = await (await connection.execute(_ASKED_FOR_NOTHING, {"limit": MOST_WOKEN})).fetchall()
             events = [
                 ApprovalChanged(str(row[0]), str(row[1]), row[2], row[3], "void", "box") for row in rows
             ]

@@ -62,8 +62,8 @@ async def release(connection: AsyncConnection[Any], lease: Lease, task: str, wan
     if becomes.state is RunState.CANCELLED:
         await connection.execute(sql.END_STEPS, {"ids": [lease.run_id]})
     if parent is not None and becomes.state in FINAL:
-        await connection.execute(sql.WAKE_ONE, {"id": parent, "waiting_for": Waiting.TIMER.value})
-    if becomes.state is RunState.QUEUED and wanted.waiting_for in (Waiting.SHARDS, Waiting.APPROVAL):
+        await connection.execute(sql.WAKE_CALLER, {"id": parent})
+    if becomes.state is RunState.QUEUED and wanted.waiting_for is not None:
         queued = [lease.run_id]
     return Released(becomes.state, becomes.reason, queued)
 
@@ -123,6 +123,9 @@ async def _is_over(connection: AsyncConnection[Any], lease: Lease, waiting: Wait
         return row is not None and row[0] == 0
     if waiting is Waiting.APPROVAL:
         row = await (await connection.execute(WITHOUT_OPEN, {"id": lease.run_id})).fetchone()
+        return row is not None and bool(row[0])
+    if waiting is Waiting.TIMER:
+        row = await (await connection.execute(sql.CALLED_HAS_ENDED, {"id": lease.run_id})).fetchone()
         return row is not None and bool(row[0])
     return False
 

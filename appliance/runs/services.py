@@ -214,7 +214,7 @@ def cancel(run_id: UUID, by: Principal) -> None:
         ended = cursor.fetchone()
         if ended is not None:
             if ended[2] is not None:
-                cursor.execute(sql.WAKE_ONE, {"id": ended[2], "waiting_for": Waiting.TIMER.value})
+                cursor.execute(sql.WAKE_CALLER, {"id": ended[2]})
             cursor.execute(sql.END_STEPS, {"ids": [run_id]})
             record(cursor, run_changed(run_id, name, RunState.CANCELLED, None, reason, by.name))
         else:

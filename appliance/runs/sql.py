@@ -194,6 +194,21 @@ WHERE id = %(id)s AND state = 'waiting' AND waiting_for = %(waiting_for)s
 RETURNING id, task_id
 """
 
+# A caller that is about to wait still reads "running" here; its row is locked all the same, so that it either looks for
+# this run's end after this commit or has its wait seen.
+WAKE_CALLER = """
+WITH caller AS MATERIALIZED (SELECT id, state, waiting_for FROM runs_run WHERE id = %(id)s FOR UPDATE)
+UPDATE runs_run r SET state = 'queued', waiting_for = '', wake_at = NULL, version = version + 1
+FROM caller WHERE r.id = caller.id AND caller.state = 'waiting' AND caller.waiting_for = 'timer'
+RETURNING r.id, r.task_id
+"""
+CALLED_HAS_ENDED = """
+SELECT EXISTS (
+    SELECT 1 FROM runs_step s JOIN runs_run c ON c.id = (s.checkpoint ->> 'child')::uuid
+    WHERE s.run_id = %(id)s AND s.state = 'waiting' AND s.kind = 'task'
+        AND c.state NOT IN ('queued', 'running', 'waiting'))
+"""
+
 QUEUED = """
 SELECT id FROM runs_run WHERE state = 'queued' AND NOT id = ANY(%(known)s)
 ORDER BY priority DESC, id LIMIT %(limit)s

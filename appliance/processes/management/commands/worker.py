@@ -1,18 +1,23 @@
 """``manage.py worker``: executes runs."""
 
 import logging
+import os
+from argparse import ArgumentTypeError
 from importlib import import_module
 from typing import Any
 
 from celery import current_app
 from celery.signals import worker_ready, worker_shutting_down
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from appliance.lib.config import get_config
 from appliance.processes import go_ahead
+from appliance.processes.lock import PlaceTaken, take_place
 from appliance.processes.worker import DRAIN_SECONDS, make_lane
 
 log = logging.getLogger(__name__)
+
+MOST_WORKERS = 64
 
 
 class Command(BaseCommand):
@@ -21,7 +26,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--number",
-            type=int,
+            type=_place,
             default=0,
             help="its place among several workers of one box; each has its own",
         )
@@ -32,7 +37,12 @@ class Command(BaseCommand):
         import_module("kombu.transport.redis")
         current_app.loader.import_default_modules()
         go_ahead.wait()
-        lane = make_lane(get_config(), number)
+        config = get_config()
+        try:
+            place = take_place(config.home, number)
+        except PlaceTaken as error:
+            raise CommandError(str(error)) from None
+        lane = make_lane(config, number)
         lane.start()
         worker_ready.connect(lambda **_: log.info("worker ready"), weak=False)
         worker_shutting_down.connect(lambda **_: log.info("worker stops"), weak=False)
@@ -51,3 +61,10 @@ class Command(BaseCommand):
             )
         finally:
             lane.stop(DRAIN_SECONDS)
+            os.close(place)
+
+
+def _place(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) < MOST_WORKERS:
+        return int(text)
+    raise ArgumentTypeError(f"{text!r} is no place: a whole number from 0 to {MOST_WORKERS - 1}")
