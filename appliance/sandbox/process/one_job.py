@@ -89,7 +89,13 @@ class OneJob:
     def _converse(self) -> bool:
         connection, post = self._connection, self._post
         shared = post.options.uid is None
-        peer.check(connection, post.spawner, peer_uid=post.options.peer_uid, jobs_share_user=shared)
+        peer.check(
+            connection,
+            post.spawner,
+            peer_uid=post.options.peer_uid,
+            jobs_share_user=shared,
+            jobs_have_numbers=True,
+        )
         kind, payload = read_frame(connection)
         if kind == wire.PROBE:
             self._reply(wire.FACTS, self._facts())
