@@ -27,6 +27,7 @@ from appliance.processes.events_out import EventsOut
 from appliance.processes.follow import JournalFollower
 from appliance.processes.housekeeping import Housekeeping
 from appliance.processes.network import network_monitor
+from appliance.processes.notices import Notices
 from appliance.processes.outgoing import OutgoingBrokers
 from appliance.processes.own_topics import OwnTopics
 from appliance.processes.part_watch import PartWatch, checks_of
@@ -100,6 +101,7 @@ class Surroundings:
     housekeeping: Housekeeping
     alerts: AlertFollower
     sharing: Sharing
+    notices: Notices
 
 
 class Builder:
@@ -185,6 +187,7 @@ class Builder:
             housekeeping=Housekeeping(pool, clock, config, alerts),
             alerts=alerts,
             sharing=Sharing(pool, clock),
+            notices=Notices(pool),
         )
 
     def _client_id(self, role: str) -> str:

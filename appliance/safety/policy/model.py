@@ -4,7 +4,6 @@ from datetime import time, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     StringConstraints,
@@ -16,14 +15,15 @@ from pydantic import (
 from appliance.accounts.domain import Role
 from appliance.lib.located.fields import Duration, Model, Zone, refuse
 from appliance.lib.located.patterns import LISTED, Patterns
-from appliance.lib.topic_filters import filter_fault
+from appliance.safety.budgets.model import BudgetRule
 from appliance.safety.commands.domain import CommandClass
+from appliance.safety.plant_state.model import PlantRule
 from appliance.safety.policy.case_model import Case
+from appliance.safety.policy.fields import RULE_ID, Filters, RuleId
 from appliance.safety.policy.vocabulary import Answer, Day, Layer, Origin
 
 MOST_RULES = 2000
 MOST_CASES = 1000
-RULE_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 CLOCK = r"^(?:[01][0-9]|2[0-4]):[0-5][0-9]$"
 PATH = r"^[^.\s]+(?:\.[^.\s]+)*$"
 
@@ -35,14 +35,6 @@ WORDS = {
 """What each pattern asks for, in words."""
 
 
-def _checked_filter(text: str) -> str:
-    fault = filter_fault(text)
-    if fault is not None:
-        raise refuse(*fault)
-    return text
-
-
-Filters = Annotated[tuple[Annotated[str, AfterValidator(_checked_filter)], ...], *LISTED]
 Clock = Annotated[str, StringConstraints(pattern=CLOCK)]
 
 
@@ -97,7 +89,6 @@ class TimeIs(Model):
         return None if self.to == "24:00" else time.fromisoformat(self.to)
 
 
-RuleId = Annotated[str, StringConstraints(pattern=RULE_ID, max_length=60)]
 ArgumentPath = Annotated[str, StringConstraints(pattern=PATH, max_length=200)]
 
 
@@ -187,5 +178,9 @@ class PolicyFile(Model):
     """Where no rule matches."""
     rules: Annotated[tuple[Rule, ...], Field(max_length=MOST_RULES)] = ()
     """From the top: the first one that matches decides."""
+    plant: Annotated[tuple[PlantRule, ...], Field(max_length=MOST_RULES)] = ()
+    """What the plant must be like at the moment of an effect."""
+    budgets: Annotated[tuple[BudgetRule, ...], Field(max_length=MOST_RULES)] = ()
+    """How much may be done in a stretch of time."""
     cases: Annotated[tuple[Case, ...], Field(max_length=MOST_CASES)] = ()
     """Tries of this file."""
