@@ -152,8 +152,9 @@ class Gate:
         verdict = _of_policy(narrowed.decide(facts))
         if verdict.outcome is Decision.DENY or not action.acts:
             return replace(verdict, in_force=policy.in_force)
-        found = (self._restraints.restraints.closed(facts, action.task), action.plant)
-        closed = stricter(one for one in found if one is not None)
+        closed = self._restraints.restraints.closed(facts, action.task)
+        if action.plant is not None:
+            closed = stricter([closed, action.plant]) if closed is not None else action.plant
         if closed is not None:
             return replace(of_closed(closed), policy=verdict.policy, in_force=policy.in_force)
         return replace(verdict, charges=_charges(action, narrowed, facts), in_force=policy.in_force)
