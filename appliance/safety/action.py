@@ -1,76 +1,26 @@
-"""What the gate is asked, and what it answers."""
+"""What the gate decides on: the action, and what it looks at besides."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from enum import StrEnum
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from appliance.accounts.domain import Role
 from appliance.accounts.principal import person_of
 from appliance.lib.jsontypes import JsonMapping
-from appliance.safety.approvals.domain import Terms
-from appliance.safety.budgets.domain import RULE as BUDGET
-from appliance.safety.budgets.domain import Charge, Over, strictest
-from appliance.safety.budgets.model import Amounts, Then
+from appliance.safety.allstop import of_row
+from appliance.safety.budgets.model import Amounts
 from appliance.safety.plant_state.domain import Closed
-from appliance.safety.policy.facts import Static
-from appliance.safety.policy.verdict import PolicyVerdict
-from appliance.safety.understood import Understood
+from appliance.safety.stop import AllStop
 
-DEFAULT_TERMS = Terms()
-
-
-class Decision(StrEnum):
-    ALLOW = "allow"
-    HOLD = "hold"
-    """Not now: the run waits and asks again."""
-    ASK = "ask"
-    """Only with a person's approval, on the verdict's terms: the run waits for it."""
-    DENY = "deny"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gate says, why, and by which rule; ``epoch`` is the all-stop's at that moment.
-
-    ``policy`` is what the policy answered, where it came to that; ``rule`` is then ``layer/rule@version``, and
-    ``in_force`` names the versions of all layers. ``terms`` belong to ASK: who is asked, and for how long.
-    """
-
-    outcome: Decision
-    reason: str = ""
-    rule: str = ""
-    epoch: int = 0
-    policy: PolicyVerdict | None = None
-    command: Understood | None = None
-    """What the action's command will do, for kinds that have one."""
-    in_force: str = ""
-    terms: Terms = DEFAULT_TERMS
-    charges: tuple[Charge, ...] = ()
-    """Of ALLOW and ASK: what the effect costs, to be paid with its intent."""
-    until: datetime | None = None
-    """Of HOLD: when it may end, where that is known."""
-
-    @property
-    def waits_for_plant(self) -> bool:
-        """Whether this hold is the plant's: its state, a maintenance window, somebody's lock-out."""
-        return self.rule.startswith(_PLANT)
-
-    @property
-    def waits_for_budget(self) -> bool:
-        """Whether this hold ends when there is room in a budget again."""
-        return self.rule.startswith(BUDGET)
-
-    @property
-    def waits_for_policy(self) -> bool:
-        """Whether this hold ends when the policy can be read again, and not with the all-stop."""
-        return self.rule in (UNREADABLE, CHANGED)
-
-
-_PLANT = ("plant_state.", "window.", "lockout.")
-UNREADABLE = "policy.unreadable"
-CHANGED = "policy.changed"
+LOOK = """
+SELECT s.epoch, s.level, s.since, s.by, s.reason,
+    CASE WHEN %(account)s::text IS NULL
+    THEN (SELECT u.role FROM accounts_user u WHERE u.username = %(username)s AND u.is_active)
+    ELSE (SELECT g.role FROM accounts_mqttgrant g WHERE g.account = %(account)s OR %(account)s = '*'
+        ORDER BY array_position(ARRAY['viewer', 'operator', 'engineer', 'admin'], g.role::text) LIMIT 1) END AS role
+FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +48,6 @@ class Action:
     """The task's own."""
 
     @property
-    def static(self) -> Static:
-        return Static(self.kind, self.origin, self.task, self.principal)
-
-    @property
     def username(self) -> str | None:
         """The person behind the principal, whose present role counts; None for triggers and the box."""
         return person_of(self.principal)
@@ -123,15 +69,14 @@ class Action:
         return self.username is not None or self.mqtt_account is not None
 
 
-def of_closed(closed: Closed) -> Verdict:
-    """What the gate makes of a plant that lets an effect not happen."""
-    outcome = Decision.DENY if closed.then is Then.DENY else Decision.HOLD
-    return Verdict(outcome, closed.reason, closed.rule, until=closed.until)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the gate decides on besides the action: the switch, and the present role of the person behind it."""
 
+    stop: AllStop = field(default_factory=AllStop)
+    role: Role | None = None
 
-def of_over(verdict: Verdict, over: Sequence[Over]) -> Verdict:
-    """What becomes of an effect that was allowed, where a budget has no room for it."""
-    found = strictest(over)
-    outcome = Decision.DENY if found.charge.then is Then.DENY else Decision.HOLD
-    reason, rule = found.charge.sentence, found.charge.rule
-    return replace(verdict, outcome=outcome, reason=reason, rule=rule, charges=(), until=found.free_at)
+    @classmethod
+    def of_row(cls, row: Sequence[Any] | None) -> "Look":
+        """Of a row of ``LOOK``."""
+        return cls(of_row(row[:5] if row else None), Role(row[5]) if row and row[5] else None)

@@ -9,7 +9,7 @@ can it be known that there is room.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from psycopg.rows import tuple_row
 from appliance.accounts.domain import Role, lower
 from appliance.lib.clock import Clock, SystemClock
 from appliance.lib.jsontypes import JsonMapping
-from appliance.safety.action import CHANGED, UNREADABLE, Action, Decision, Verdict, of_closed, of_over
+from appliance.safety.action import LOOK, Action, Look
 from appliance.safety.allstop import READ, of_row
 from appliance.safety.approvals.domain import PATIENCE, Terms
 from appliance.safety.budgets.domain import Charge, Purse
@@ -30,14 +30,30 @@ from appliance.safety.patterns import LONGEST, refused
 from appliance.safety.plant_state.domain import stricter
 from appliance.safety.plant_state.keeper import RestraintKeeper
 from appliance.safety.policy.decision import Conditioned, Narrowed
-from appliance.safety.policy.facts import Facts
+from appliance.safety.policy.facts import Facts, Static
 from appliance.safety.policy.keeper import PolicyKeeper
 from appliance.safety.policy.verdict import ASKED, PolicyVerdict
 from appliance.safety.policy.vocabulary import INSIDE, Answer
+from appliance.safety.standing import Standing
 from appliance.safety.stop import AllStop, Level, StopFile
 from appliance.safety.understood import Understood, in_brief, understand_action
+from appliance.safety.verdict import CHANGED, DEFAULT_TERMS, UNREADABLE, Decision, Verdict, of_closed, of_over
 
-__all__ = ["Action", "Decision", "Gate", "Look", "Verdict", "of_closed", "of_over"]
+__all__ = [
+    "ALWAYS_NEEDED",
+    "CHANGED",
+    "DEFAULT_TERMS",
+    "LOOK",
+    "NEEDED_ROLE",
+    "UNREADABLE",
+    "Action",
+    "Decision",
+    "Gate",
+    "Look",
+    "Verdict",
+    "of_closed",
+    "of_over",
+]
 
 _INSIDE = Verdict(Decision.ALLOW)
 
@@ -46,28 +62,6 @@ NEEDED_ROLE = {"container": Role.ENGINEER, "sql": Role.ENGINEER, "firmware": Rol
 
 ALWAYS_NEEDED = frozenset({"container", "firmware"})
 """Kinds of which that holds whatever the step is: nobody knows the programs of an image."""
-
-LOOK = """
-SELECT s.epoch, s.level, s.since, s.by, s.reason,
-    CASE WHEN %(account)s::text IS NULL
-    THEN (SELECT u.role FROM accounts_user u WHERE u.username = %(username)s AND u.is_active)
-    ELSE (SELECT g.role FROM accounts_mqttgrant g WHERE g.account = %(account)s OR %(account)s = '*'
-        ORDER BY array_position(ARRAY['viewer', 'operator', 'engineer', 'admin'], g.role::text) LIMIT 1) END AS role
-FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What the gate decides on besides the action: the switch, and the present role of the person behind it."""
-
-    stop: AllStop = field(default_factory=AllStop)
-    role: Role | None = None
-
-    @classmethod
-    def of_row(cls, row: Sequence[Any] | None) -> "Look":
-        """Of a row of ``LOOK``."""
-        return cls(of_row(row[:5] if row else None), Role(row[5]) if row and row[5] else None)
 
 
 class Gate:
@@ -90,6 +84,7 @@ class Gate:
         self._keeper = keeper or PolicyKeeper()
         self._restraints = restraints or RestraintKeeper()
         self._clock = clock or SystemClock()
+        self._standing = Standing()
 
     async def pass_(self, connection: AsyncConnection[Any], action: Action) -> Verdict:
         """The verdict on ``action``, read in the caller's transaction, which also commits its intent."""
@@ -103,20 +98,27 @@ class Gate:
         await self._follow(connection, look.stop.epoch)
         return look
 
+    def seen(self, action: Action, stop: AllStop) -> Look | None:
+        """What ``look`` gives, where the caller has read the switch already; None where more has to be asked: the
+        present role of a person, or a policy that was applied since."""
+        known = self._keeper.policy is not None and stop.epoch <= self._keeper.epoch
+        return Look(stop) if known and not action.has_person else None
+
     async def follow(self, connection: AsyncConnection[Any]) -> None:
         """Have the policy in force, for callers of ``decide``. One small statement where nothing has changed."""
         cursor = await connection.cursor(row_factory=tuple_row).execute(READ)
         await self._follow(connection, of_row(await cursor.fetchone()).epoch)
 
     async def _follow(self, connection: AsyncConnection[Any], epoch: int) -> None:
-        await self._keeper.follow(connection, epoch)
+        """The policy last: its epoch says to ``decide`` that all of it has been read."""
         await self._restraints.follow(connection, epoch)
+        await self._keeper.follow(connection, epoch)
 
     def conditions(self, action: Action) -> Sequence[Conditioned]:
         """What the policy asks of the plant for this action; whoever can look at last values answers in
         ``Action.plant``."""
         policy = self._keeper.policy
-        asked = policy.narrow(action.static).plant if policy is not None and action.acts else ()
+        asked = policy.narrow(_static(action)).plant if policy is not None and action.acts else ()
         return [one for one in asked if one.selected.takes(self._facts(action, None))] if asked else ()
 
     def decide(self, action: Action, stop: AllStop, role: Role | None) -> Verdict:
@@ -126,6 +128,11 @@ class Gate:
         ``stop`` is of a later epoch than the policy held here, what acts waits. The file is looked at here.
         """
         stop = stop.raised_by_file(self._file.level())
+        basis = (stop, self._keeper.policy, self._keeper.epoch)
+        own = action.plant is not None or action.budget is not None
+        known = None if own else self._standing.find(action, role, basis)
+        if known is not None:
+            return known
         understood = cache(lambda: understand_action(action.kind, action.arguments))
         verdict = (
             _all_stop(action, stop)
@@ -135,7 +142,27 @@ class Gate:
             or self._by_policy(action, stop.epoch, role, understood)
         )
         command = None if verdict.outcome is Decision.HOLD else understood()
-        return replace(verdict, epoch=stop.epoch, command=command)
+        verdict = replace(verdict, epoch=stop.epoch, command=command, stop=stop)
+        if not own and self._holds_for_all(action):
+            self._standing.keep(action, role, basis, verdict)
+        return verdict
+
+    def holds_still(self, before: AllStop, now: AllStop) -> bool:
+        """Whether what was allowed when the switch stood at ``before`` is so at ``now``; the file is looked at here.
+
+        A policy that is applied moves the switch on too.
+        """
+        return now == before and self._file.level() is Level.NONE
+
+    def _holds_for_all(self, action: Action) -> bool:
+        """Whether neither the action's arguments nor the hour nor the plant have a say in the verdict."""
+        if action.kind in SCRIPTED:
+            return False
+        policy = self._keeper.policy
+        if action.kind in INSIDE or policy is None or self._restraints.restraints.some:
+            return action.kind in INSIDE
+        narrowed = policy.narrow(_static(action))
+        return narrowed.is_constant and not (narrowed.budgets or narrowed.plant)
 
     def _by_policy(
         self, action: Action, epoch: int, role: Role | None, understood: Callable[[], Understood | None]
@@ -147,7 +174,7 @@ class Gate:
             return Verdict(Decision.HOLD, f"the policy cannot be read: {self._keeper.why}", UNREADABLE)
         if epoch > self._keeper.epoch:
             return Verdict(Decision.HOLD, "the policy may have changed, and is read again", CHANGED)
-        narrowed = policy.narrow(action.static)
+        narrowed = policy.narrow(_static(action))
         facts = self._facts(action, role, understood)
         verdict = _of_policy(narrowed.decide(facts))
         if verdict.outcome is Decision.DENY or not action.acts:
@@ -176,6 +203,10 @@ class Gate:
         return Verdict(
             Decision.DENY, f"actions of kind {action.kind} are switched off on this box", "kind.denied"
         )
+
+
+def _static(action: Action) -> Static:
+    return Static(action.kind, action.origin, action.task, action.principal)
 
 
 def _charges(action: Action, narrowed: Narrowed, facts: Facts) -> tuple[Charge, ...]:

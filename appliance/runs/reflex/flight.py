@@ -116,7 +116,7 @@ class Flight:
             self.refused.append(refusal_of(action, verdict, following.attempt, now))
             self.failed(following, effect, arguments, refused, now, rule=verdict.rule)
             return None
-        return Intent(following, effect, arguments, action, verdict.rule, now, verdict.charges)
+        return Intent(following, effect, arguments, action, verdict.rule, now, verdict.stop, verdict.charges)
 
     def _action(self, spec: StepSpec, effect: EffectClass, arguments: JsonObject) -> Action:
         return Action(

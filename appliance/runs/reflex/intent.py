@@ -11,6 +11,7 @@ from appliance.runs.domain import RunState, Waiting
 from appliance.runs.plan import Next
 from appliance.safety.budgets.domain import Charge
 from appliance.safety.gate import Action, Verdict
+from appliance.safety.stop import AllStop
 
 
 class Decide(Protocol):
@@ -29,7 +30,10 @@ class Intent:
     action: Action
     rule: str
     at: datetime
+    stop: AllStop
+    """The switch as it stood when the step was allowed."""
     charges: tuple[Charge, ...] = ()
+    """What it costs, to be paid with the commit that puts it on record."""
 
 
 @dataclass(frozen=True, slots=True)

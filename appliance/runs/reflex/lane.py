@@ -177,10 +177,14 @@ class ReflexLane:
 
     def _intended(self, flight: Flight, intent: Intent) -> None:
         """The intent is on record: look at the switch as that commit saw it, then act."""
-        verdict = self._judge(intent.action)
-        paid = not intent.charges or self._committer.purse.take(intent.charges)
-        if verdict.outcome is not Decision.ALLOW or not paid:
-            flight.hand_over(verdict.reason if paid else "a budget is used up")
+        held = (
+            "" if not intent.charges or self._committer.purse.take(intent.charges) else "a budget is used up"
+        )
+        if not held and not self._gate.holds_still(intent.stop, self._committer.stop):
+            verdict = self._judge(intent.action)
+            held = "" if verdict.outcome is Decision.ALLOW else verdict.reason
+        if held:
+            flight.hand_over(held)
             self._committer.land(flight)
             return
         task = asyncio.create_task(self._act(flight, intent))

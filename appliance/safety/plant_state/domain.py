@@ -124,9 +124,14 @@ class Restraints:
     lockouts: Sequence[LockOut] = ()
     windows: Sequence[Window] = field(default=())
 
+    @property
+    def some(self) -> bool:
+        """Whether there is any."""
+        return bool(self.lockouts or self.windows)
+
     def closed(self, facts: Facts, task: str) -> Closed | None:
         """Lock-outs first, since a person stands there; a denial before a hold."""
-        if not (self.lockouts or self.windows):
+        if not self.some:
             return None
         found = [
             *(one.closed(facts, task) for one in self.lockouts),
