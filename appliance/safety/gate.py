@@ -30,14 +30,22 @@ from appliance.safety.patterns import LONGEST, refused
 from appliance.safety.plant_state.domain import stricter
 from appliance.safety.plant_state.keeper import RestraintKeeper
 from appliance.safety.policy.decision import Conditioned, Narrowed
-from appliance.safety.policy.facts import Facts, Static
+from appliance.safety.policy.facts import Facts
 from appliance.safety.policy.keeper import PolicyKeeper
 from appliance.safety.policy.verdict import ASKED, PolicyVerdict
 from appliance.safety.policy.vocabulary import INSIDE, Answer
 from appliance.safety.standing import Standing
 from appliance.safety.stop import AllStop, Level, StopFile
 from appliance.safety.understood import Understood, in_brief, understand_action
-from appliance.safety.verdict import CHANGED, DEFAULT_TERMS, UNREADABLE, Decision, Verdict, of_closed, of_over
+from appliance.safety.verdict import (
+    CHANGED,
+    DEFAULT_TERMS,
+    UNREADABLE,
+    Decision,
+    Verdict,
+    of_closed,
+    of_over,
+)
 
 __all__ = [
     "ALWAYS_NEEDED",
@@ -100,8 +108,10 @@ class Gate:
 
     def seen(self, action: Action, stop: AllStop) -> Look | None:
         """What ``look`` gives, where the caller has read the switch already; None where more has to be asked: the
-        present role of a person, or a policy that was applied since."""
-        known = self._keeper.policy is not None and stop.epoch <= self._keeper.epoch
+        present role of a person, or what was applied since."""
+        known = self._keeper.policy is not None and stop.epoch <= min(
+            self._keeper.epoch, self._restraints.epoch
+        )
         return Look(stop) if known and not action.has_person else None
 
     async def follow(self, connection: AsyncConnection[Any]) -> None:
@@ -110,7 +120,7 @@ class Gate:
         await self._follow(connection, of_row(await cursor.fetchone()).epoch)
 
     async def _follow(self, connection: AsyncConnection[Any], epoch: int) -> None:
-        """The policy last: its epoch says to ``decide`` that all of it has been read."""
+        """The policy last: its epoch says to ``decide`` that all has been read, also to a run that decides in between."""
         await self._restraints.follow(connection, epoch)
         await self._keeper.follow(connection, epoch)
 
@@ -118,7 +128,7 @@ class Gate:
         """What the policy asks of the plant for this action; whoever can look at last values answers in
         ``Action.plant``."""
         policy = self._keeper.policy
-        asked = policy.narrow(_static(action)).plant if policy is not None and action.acts else ()
+        asked = policy.narrow(action.static).plant if policy is not None and action.acts else ()
         return [one for one in asked if one.selected.takes(self._facts(action, None))] if asked else ()
 
     def decide(self, action: Action, stop: AllStop, role: Role | None) -> Verdict:
@@ -128,9 +138,8 @@ class Gate:
         ``stop`` is of a later epoch than the policy held here, what acts waits. The file is looked at here.
         """
         stop = stop.raised_by_file(self._file.level())
-        basis = (stop, self._keeper.policy, self._keeper.epoch)
-        own = action.plant is not None or action.budget is not None
-        known = None if own else self._standing.find(action, role, basis)
+        basis = (stop, self._keeper.policy, self._keeper.epoch, self._restraints.epoch)
+        known = self._standing.find(action, role, basis)
         if known is not None:
             return known
         understood = cache(lambda: understand_action(action.kind, action.arguments))
@@ -143,26 +152,28 @@ class Gate:
         )
         command = None if verdict.outcome is Decision.HOLD else understood()
         verdict = replace(verdict, epoch=stop.epoch, command=command, stop=stop)
-        if not own and self._holds_for_all(action):
+        if self._holds_for_all(action):
             self._standing.keep(action, role, basis, verdict)
         return verdict
 
     def holds_still(self, before: AllStop, now: AllStop) -> bool:
         """Whether what was allowed when the switch stood at ``before`` is so at ``now``; the file is looked at here.
 
-        A policy that is applied moves the switch on too.
+        A policy that is applied, a lock-out or a maintenance window moves the switch on too.
         """
         return now == before and self._file.level() is Level.NONE
 
     def _holds_for_all(self, action: Action) -> bool:
-        """Whether neither the action's arguments nor the hour nor the plant have a say in the verdict."""
-        if action.kind in SCRIPTED:
+        """Whether neither the action's arguments, the plant, a clock nor a budget has a say in the verdict."""
+        if action.kind in SCRIPTED or action.plant is not None or action.budget is not None:
             return False
+        if action.kind in INSIDE:
+            return True
         policy = self._keeper.policy
-        if action.kind in INSIDE or policy is None or self._restraints.restraints.some:
-            return action.kind in INSIDE
-        narrowed = policy.narrow(_static(action))
-        return narrowed.is_constant and not (narrowed.budgets or narrowed.plant)
+        if policy is None or self._restraints.restraints.any:
+            return False
+        narrowed = policy.narrow(action.static)
+        return narrowed.is_constant and not narrowed.budgets
 
     def _by_policy(
         self, action: Action, epoch: int, role: Role | None, understood: Callable[[], Understood | None]
@@ -174,7 +185,7 @@ class Gate:
             return Verdict(Decision.HOLD, f"the policy cannot be read: {self._keeper.why}", UNREADABLE)
         if epoch > self._keeper.epoch:
             return Verdict(Decision.HOLD, "the policy may have changed, and is read again", CHANGED)
-        narrowed = policy.narrow(_static(action))
+        narrowed = policy.narrow(action.static)
         facts = self._facts(action, role, understood)
         verdict = _of_policy(narrowed.decide(facts))
         if verdict.outcome is Decision.DENY or not action.acts:
@@ -203,10 +214,6 @@ class Gate:
         return Verdict(
             Decision.DENY, f"actions of kind {action.kind} are switched off on this box", "kind.denied"
         )
-
-
-def _static(action: Action) -> Static:
-    return Static(action.kind, action.origin, action.task, action.principal)
 
 
 def _charges(action: Action, narrowed: Narrowed, facts: Facts) -> tuple[Charge, ...]:

@@ -15,10 +15,10 @@ from appliance.safety.stop import AllStop
 from appliance.safety.understood import Understood
 
 DEFAULT_TERMS = Terms()
-_PLANT = ("plant_state.", "window.", "lockout.")
 NO_STOP = AllStop()
 UNREADABLE = "policy.unreadable"
 CHANGED = "policy.changed"
+_PLANT = ("plant_state.", "window.", "lockout.")
 
 
 class Decision(StrEnum):
@@ -49,6 +49,7 @@ class Verdict:
     terms: Terms = DEFAULT_TERMS
     stop: AllStop = NO_STOP
     """The switch that it was decided at."""
+
     charges: tuple[Charge, ...] = ()
     """Of ALLOW and ASK: what the effect costs, to be paid with its intent."""
     until: datetime | None = None

@@ -33,7 +33,6 @@ class Intent:
     stop: AllStop
     """The switch as it stood when the step was allowed."""
     charges: tuple[Charge, ...] = ()
-    """What it costs, to be paid with the commit that puts it on record."""
 
 
 @dataclass(frozen=True, slots=True)

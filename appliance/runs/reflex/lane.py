@@ -177,14 +177,11 @@ class ReflexLane:
 
     def _intended(self, flight: Flight, intent: Intent) -> None:
         """The intent is on record: look at the switch as that commit saw it, then act."""
-        held = (
-            "" if not intent.charges or self._committer.purse.take(intent.charges) else "a budget is used up"
-        )
-        if not held and not self._gate.holds_still(intent.stop, self._committer.stop):
-            verdict = self._judge(intent.action)
-            held = "" if verdict.outcome is Decision.ALLOW else verdict.reason
-        if held:
-            flight.hand_over(held)
+        paid = not intent.charges or self._committer.purse.take(intent.charges)
+        still = self._gate.holds_still(intent.stop, self._committer.stop)
+        verdict = None if still else self._judge(intent.action)
+        if not paid or (verdict is not None and verdict.outcome is not Decision.ALLOW):
+            flight.hand_over("a budget is used up" if verdict is None or not paid else verdict.reason)
             self._committer.land(flight)
             return
         task = asyncio.create_task(self._act(flight, intent))

@@ -125,13 +125,12 @@ class Restraints:
     windows: Sequence[Window] = field(default=())
 
     @property
-    def some(self) -> bool:
-        """Whether there is any."""
+    def any(self) -> bool:
         return bool(self.lockouts or self.windows)
 
     def closed(self, facts: Facts, task: str) -> Closed | None:
         """Lock-outs first, since a person stands there; a denial before a hold."""
-        if not self.some:
+        if not self.any:
             return None
         found = [
             *(one.closed(facts, task) for one in self.lockouts),

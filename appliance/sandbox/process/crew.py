@@ -54,13 +54,9 @@ class Crew:
         return bool(self._idle)
 
     @property
-    def has_busy(self) -> bool:
-        return bool(self._busy)
-
-    @property
-    def busy(self) -> tuple[Member, ...]:
-        """Those at work."""
-        return tuple(self._busy.values())
+    def busy(self) -> Iterable[int]:
+        """The processes of those that have a job."""
+        return self._busy.keys()
 
     @property
     def is_full(self) -> bool:

@@ -55,10 +55,10 @@ class Server:
             raise StartError(f"the spawner cannot start: {error}") from error
         self._places = Places([options.home, os.path.dirname(options.socket), options.spool])
         self._filters = seccomp.filters()
-        self._stop_file = stop_file.path_in(options.home)
-        self._stopped_at: float | None = None
         self._poller = select.poll()
         self._crew = Crew(self._become_supervisor, options.max_jobs, self._poller)
+        self._stop_file = stop_file.path_in(options.home)
+        self._stopped_at: float | None = None
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; then end every job first."""
@@ -79,14 +79,17 @@ class Server:
             if self._listener.fileno() in ready:
                 self._take_client()
             crew.tend()
-            if crew.has_busy:
+            if crew.busy:
                 self._obey_all_stop()
         self._shut_down()
 
     def _rest(self) -> float | None:
         """How long until something is to be done, in milliseconds; None when all that can come is a client."""
-        look, rest = _STOP_LOOK * 1000 if self._crew.has_busy else None, self._crew.rest()
-        return min(look, rest) if look and rest else look or rest
+        rest = self._crew.rest()
+        if not self._crew.busy:
+            return rest
+        look = _STOP_LOOK * 1000
+        return look if rest is None else min(rest, look)
 
     def _obey_all_stop(self) -> None:
         """End the jobs that still run a moment after the all-stop says so: also those whose worker stands still."""
@@ -96,8 +99,8 @@ class Server:
         elif self._stopped_at is None:
             self._stopped_at = now
         elif now - self._stopped_at >= _STOP_GRACE:
-            for member in self._crew.busy:
-                os.kill(member.pid, signal.SIGTERM)
+            for pid in self._crew.busy:
+                os.kill(pid, signal.SIGTERM)
 
     def _note(self, number: int, frame: object) -> None:
         if number != signal.SIGCHLD:
