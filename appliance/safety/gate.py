@@ -120,7 +120,7 @@ class Gate:
         await self._follow(connection, of_row(await cursor.fetchone()).epoch)
 
     async def _follow(self, connection: AsyncConnection[Any], epoch: int) -> None:
-        """The policy last: its epoch tells ``decide`` that all has been read, also for a run that decides in between."""
+        """The policy last: its epoch tells ``decide`` that all has been read, also to a run that decides meanwhile."""
         await self._restraints.follow(connection, epoch)
         await self._keeper.follow(connection, epoch)
 
