@@ -120,8 +120,9 @@ class Gate:
         await self._follow(connection, of_row(await cursor.fetchone()).epoch)
 
     async def _follow(self, connection: AsyncConnection[Any], epoch: int) -> None:
-        await self._keeper.follow(connection, epoch)
+        """The policy last: its epoch tells ``decide`` that all has been read, also to a run that decides meanwhile."""
         await self._restraints.follow(connection, epoch)
+        await self._keeper.follow(connection, epoch)
 
     def conditions(self, action: Action) -> Sequence[Conditioned]:
         """What the policy asks of the plant for this action; whoever can look at last values answers in

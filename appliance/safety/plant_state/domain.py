@@ -130,6 +130,8 @@ class Restraints:
 
     def closed(self, facts: Facts, task: str) -> Closed | None:
         """Lock-outs first, since a person stands there; a denial before a hold."""
+        if not self.any:
+            return None
         found = [
             *(one.closed(facts, task) for one in self.lockouts),
             *(one.closed(facts, task) for one in self.windows),
