@@ -22,6 +22,7 @@ from appliance.runs.ledger import Ledger
 from appliance.runs.performer import Performer
 from appliance.runs.reconciler import Reconciler
 from appliance.safety.gate import Gate
+from appliance.safety.stop import StopFile
 from appliance.sandbox.process.client import ProcessSandbox
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,9 @@ class WorkerParts:
             on_ended=self.live.ended,
             after_commit=self.hinter.poke,
         )
-        executor = Executor(ledger, performer, clock, concurrency=CONCURRENCY)
+        executor = Executor(
+            ledger, performer, clock, concurrency=CONCURRENCY, stop_file=StopFile(config.home.path)
+        )
         masks = Masks(self.pool)
         await masks.look()
         self._masking = asyncio.create_task(masks.follow())
@@ -84,6 +87,7 @@ class WorkerParts:
             try:
                 async with self.pool.connection() as connection:
                     await sign(connection, "worker", True, {"active": executor.active})
+                await self.brokers.obey_stop()
             except Exception as error:
                 log.warning("no sign of life: %s", error)
             await asyncio.sleep(SIGN_EVERY)

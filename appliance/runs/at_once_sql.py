@@ -1,6 +1,7 @@
 """Named SQL of what a run writes most often, each one statement: one round trip, one commit.
 
-It writes to the journal and the audit record too, because they have to be one transaction with the rows.
+It writes to the journal and the audit record too, because they have to be one transaction with the rows. Lists of
+texts go in binary (``b``): as text, each quotation mark in them is escaped by a regular expression.
 """
 
 from appliance.safety.gate import LOOK
@@ -22,13 +23,14 @@ ON CONFLICT (run_id, step, attempt) DO UPDATE SET
 _EVENTS = """
 INSERT INTO events_event (type, subject, data)
 SELECT e.type, e.subject, e.data::jsonb
-FROM {run}, unnest(%(types)s::text[], %(subjects)s::text[], %(datas)s::text[]) WITH ORDINALITY
+FROM {run}, unnest(%(types)b::text[], %(subjects)b::text[], %(datas)b::text[]) WITH ORDINALITY
     AS e(type, subject, data, n)
 ORDER BY e.n
 """
 
 # The run is locked first and until the commit (P4), and only where its gate would say today what it said when the
-# action was decided on. The head of the audit record is locked last, as everywhere.
+# action was decided on. Nothing is written where a budget has no room: then none is charged. The head of the audit
+# record is locked last, as everywhere.
 WRITE = f"""
 WITH look AS MATERIALIZED ({LOOK}),
 held AS MATERIALIZED (
@@ -38,17 +40,23 @@ held AS MATERIALIZED (
             AND look.role IS NOT DISTINCT FROM %(role)s::text))
     FOR NO KEY UPDATE OF r
 ),
-step AS ({_STEPS.format(run="held")} RETURNING 1),
-event AS ({_EVENTS.format(run="held")} RETURNING 1),
+charged AS MATERIALIZED (
+    SELECT c.* FROM held, safety_charge(%(charges)s::json, %(charged_at)s::timestamptz, 'all') AS c
+    WHERE %(charges)s::json IS NOT NULL
+),
+paid AS MATERIALIZED (SELECT held.id FROM held WHERE NOT EXISTS (SELECT FROM charged WHERE free_at IS NOT NULL)),
+step AS ({_STEPS.format(run="paid")} RETURNING 1),
+event AS ({_EVENTS.format(run="paid")} RETURNING 1),
 written AS MATERIALIZED (
-    SELECT held.id FROM held, (SELECT count(*) FROM step) AS s, (SELECT count(*) FROM event) AS e
+    SELECT paid.id FROM paid, (SELECT count(*) FROM step) AS s, (SELECT count(*) FROM event) AS e
 ),
 audit AS MATERIALIZED (
-    SELECT a.seq FROM written, audit_append(%(ats)s::timestamptz[], %(kinds)s::text[], %(principals)s::text[],
-        %(audited)s::text[], %(bodies)s::text[]) AS a
-    WHERE cardinality(%(bodies)s::text[]) > 0
+    SELECT a.seq FROM written, audit_append(%(ats)s::timestamptz[], %(kinds)b::text[], %(principals)b::text[],
+        %(audited)b::text[], %(bodies)b::text[]) AS a
+    WHERE cardinality(%(bodies)b::text[]) > 0
 )
-SELECT look.*, (SELECT count(*) FROM written), (SELECT count(*) FROM audit) FROM look
+SELECT look.*, (SELECT count(*) FROM written), (SELECT count(*) FROM audit),
+    (SELECT json_agg(charged) FROM charged WHERE free_at IS NOT NULL) FROM look
 """
 
 # Nobody waits for this run, and none of its messages is under way: else the general way is taken.

@@ -9,7 +9,9 @@ from appliance.actions.contract import EffectClass, StepResult
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.domain import RunState, Waiting
 from appliance.runs.plan import Next
+from appliance.safety.budgets.domain import Charge
 from appliance.safety.gate import Action, Verdict
+from appliance.safety.stop import AllStop
 
 
 class Decide(Protocol):
@@ -28,6 +30,9 @@ class Intent:
     action: Action
     rule: str
     at: datetime
+    stop: AllStop
+    """The switch as it stood when the step was allowed."""
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
