@@ -28,7 +28,7 @@ ORDER BY i.id LIMIT %(most)s
 
 
 def chats_of(roles: Sequence[str], task: str | None = None, names: Sequence[str] = ()) -> list[Chat]:
-    """The chats of everybody who has one of ``roles``, on this task where there is one (and of ``names``, where there are any)."""
+    """The chats of everybody with one of ``roles`` (on this task, where it is about one) and of ``names``, if any."""
     with django_connection.cursor() as cursor:
         cursor.execute(_LINKED, _values(roles, task, names))
         return _live(cursor.fetchall())
