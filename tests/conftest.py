@@ -1,13 +1,14 @@
 """Fixtures for all tests. Nothing here starts unless a test asks for it."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from django.test import TransactionTestCase
 
 from appliance.lib.config import Config, get_config
 from appliance.lib.masking import KNOWN
-from tests.container_engine import PrivateEngine, private_engine, why_no_engine
+from tests.container_engine import EngineAway, PrivateEngine, no_engine, private_engine, why_no_engine
 from tests.database import flush
 from tests.engines import running_engines
 
@@ -26,13 +27,28 @@ def engines() -> Iterator[Config]:
         yield config
 
 
+def _engine(*, networks: bool) -> Iterator[PrivateEngine]:
+    """Where there can be none the test is skipped, with the reason; in continuous integration it fails."""
+    if reason := why_no_engine():
+        no_engine(reason)
+    with ExitStack() as stack:
+        try:
+            engine = stack.enter_context(private_engine(networks=networks))
+        except EngineAway as error:
+            no_engine(str(error))
+        yield engine
+
+
 @pytest.fixture(scope="session")
 def container_engine() -> Iterator[PrivateEngine]:
-    """A real Docker engine for the whole session; where there can be none the test is skipped, with the reason."""
-    if reason := why_no_engine():
-        pytest.skip(reason)
-    with private_engine() as engine:
-        yield engine
+    """A real Docker engine for the whole session, without networks."""
+    yield from _engine(networks=False)
+
+
+@pytest.fixture(scope="session")
+def networked_engine() -> Iterator[PrivateEngine]:
+    """Another one, with networks in a namespace of their own."""
+    yield from _engine(networks=True)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import NoReturn
 
 import docker
+import pytest
 
 START_SECONDS = 60.0
 BUSYBOX = "busybox"
@@ -35,8 +37,16 @@ class PrivateEngine:
 
     @contextmanager
     def client(self) -> Iterator[docker.APIClient]:
-        with closing(docker.APIClient(self.url, version="1.41")) as client:
+        with closing(docker.APIClient(self.url, version="1.41", timeout=600)) as client:
             yield client
+
+    def inside_network(self, *command: str) -> list[str]:
+        """The command line that runs ``command`` where this engine's networks are."""
+        return ["nsenter", f"--net=/proc/{self.pid}/ns/net", *command]
+
+
+class EngineAway(Exception):
+    """No engine can be started here; the text says why."""
 
 
 @functools.cache
@@ -54,17 +64,44 @@ def why_no_engine() -> str:
     return ""
 
 
+def no_engine(reason: str) -> NoReturn:
+    """End the test that needs an engine: skipped with the reason, but where every test must run it fails."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"tests of containers must run here: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+_NO_NETWORK = (
+    "--bridge=none",
+    "--iptables=false",
+    "--ip6tables=false",
+    "--ip-forward=false",
+    "--ip-masq=false",
+)
+# As on a machine whose resolver is its own, which engines then ask for their containers.
+_RESOLVER = "nameserver 127.0.0.1\n"
+_OWN_NETWORK = """
+ip link set lo up; mount --bind "$0" /etc/resolv.conf; exec "$@"
+"""
+
+
 @contextmanager
-def private_engine() -> Iterator[PrivateEngine]:
-    """Start an engine with folders, sockets and containerd of its own; all of it goes at the end."""
+def private_engine(*, networks: bool = False) -> Iterator[PrivateEngine]:
+    """Start an engine with folders, sockets and containerd of its own; all of it goes at the end.
+
+    With ``networks`` it has real ones, in a network namespace of its own that leads nowhere: its bridges and
+    packet filters never meet the machine's. ``inside_network`` runs a command there. Raises EngineAway.
+    """
     folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="mw-eng-"))
     url, log = f"unix://{folder}/d.sock", folder / "log"
     argv = [
+        *(("unshare", "--net", "--mount", "sh", "-ec", _OWN_NETWORK, f"{folder}/resolv.conf") if networks else ()),
         "dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "-H", url,
-        "--pidfile", f"{folder}/pid", "--bridge=none", "--iptables=false", "--ip6tables=false",
-        "--ip-forward=false", "--ip-masq=false", "--config-file", f"{folder}/none.json",
+        "--pidfile", f"{folder}/pid", "--config-file", f"{folder}/none.json",
+        *(() if networks else _NO_NETWORK),
     ]  # fmt: skip
     (folder / "none.json").write_text("{}")
+    (folder / "resolv.conf").write_text(_RESOLVER)
     with log.open("wb") as out:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
@@ -93,7 +130,7 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
             if probe.connect_ex(url.removeprefix("unix://")) == 0:
                 return
         if process.poll() is not None or time.monotonic() > deadline:
-            raise AssertionError(f"the engine did not start: {log.read_text()[-2000:]}")
+            raise EngineAway(f"the engine did not start: {log.read_text()[-2000:]}")
         time.sleep(0.05)
 
 

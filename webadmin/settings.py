@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "appliance.sandbox",
     "appliance.bus",
     "appliance.bridges",
+    "appliance.alerts",
     "appliance.devices",
     "appliance.tasks",
     "appliance.runs",

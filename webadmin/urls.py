@@ -8,6 +8,7 @@ from webadmin import health, hooks, platform_hooks
 from webadmin.api.v1 import api
 from webadmin.pages import (
     accounts,
+    alerts,
     api_docs,
     approvals,
     audit,
@@ -94,6 +95,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>/act/", runs.act, name="run-act"),
     path("runs/<uuid:run_id>/resume/", ended.resume, name="run-resume"),
     path("runs/<uuid:run_id>/undo/", ended.undo, name="run-undo"),
+    path("runs/<uuid:run_id>/evidence/", audit.evidence, name="run-evidence"),
     path("outbox/", outbox.outbox, name="outbox"),
     path("outbox/<uuid:item_id>/act/", outbox.act, name="outbox-act"),
     path("chat/", chat.chat, name="chat"),
@@ -127,6 +129,12 @@ urlpatterns = [
     path("policy/<str:layer>/versions/<int:number>/rollback/", policy.rollback, name="policy-rollback"),
     path("audit/", audit.audit, name="audit"),
     path("audit/verify/", audit.verify, name="audit-verify"),
+    path("audit/alerts/", alerts.alerts, name="alerts"),
+    path("audit/rules/", alerts.rules, name="alert-rules"),
+    path("audit/rules/edit/", alerts.edit, name="alert-rules-edit"),
+    path("audit/rules/validate/", alerts.validate, name="alert-rules-validate"),
+    path("audit/rules/versions/<int:number>/", alerts.version_page, name="alert-rules-version"),
+    path("audit/rules/versions/<int:number>/rollback/", alerts.rollback, name="alert-rules-rollback"),
     path("simulator/", simulator.simulator, name="simulator"),
     path("safety/", safety.safety, name="safety"),
     path("safety/lockouts/add/", safety.lock_out, name="safety-lock"),

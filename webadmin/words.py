@@ -120,6 +120,9 @@ WORDS: dict[str, Word] = {
     "remote": Word(_("the other box wins"), "off"),
     "newest": Word(_("the newer edit wins"), "off"),
     "merge": Word(_("both are merged"), "off"),
+    "info": Word(_("note"), "off"),
+    "warning": Word(_("warning"), "wait"),
+    "critical": Word(_("critical"), "bad"),
     "freeze": Word(_("freeze: no new effect"), "bad"),
     "kill": Word(_("kill: end what runs"), "bad"),
     "cut": Word(_("cut: nothing leaves the box"), "bad"),
@@ -169,6 +172,7 @@ PARTS: dict[str, Text] = {
     "beat": _("Clock"),
     "spawner": _("Sandbox"),
     "guard": _("Containers"),
+    "rules": _("Rules of the kernel"),
     "disk": _("Disk"),
 }
 

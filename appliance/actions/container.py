@@ -1,11 +1,11 @@
 """``container``: a command in a container of its own, made in one of a few fixed ways. Needs an engineer."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from appliance.actions.command import CommandAction, CommandParams, effect_elsewhere
 from appliance.actions.contract import Connect, EffectClass, StepContext
-from appliance.actions.shell import ShellAction, ShellParams
 from appliance.lib.jsontypes import JsonObject
 from appliance.sandbox.docker.client import Where
 from appliance.sandbox.docker.request import TemplateName
@@ -14,7 +14,7 @@ from appliance.sandbox.images import REFERENCE, digest_of
 from appliance.sandbox.ports import Job, Outcome
 
 
-class ContainerParams(ShellParams):
+class ContainerParams(CommandParams):
     image: Annotated[str, Field(pattern=rf"^{REFERENCE}$")]
     """The image: a name that an administrator has pinned (`manage.py images pin`), or a digest, ``sha256:…``."""
     template: TemplateName = "strict"
@@ -25,21 +25,24 @@ class ContainerParams(ShellParams):
     writes: tuple[str, ...] = ()
     """Absolute paths that it may write, below what MILLWRIGHT_CONTAINER_WRITES names."""
 
+    @model_validator(mode="after")
+    def _needs_a_network(self) -> "ContainerParams":
+        if self.network and TEMPLATES[self.template].network == "none":
+            raise ValueError(
+                f"the template {self.template} has no network: take net or trusted, or network: none"
+            )
+        return self
 
-class ContainerAction(ShellAction):
+
+class ContainerAction(CommandAction[ContainerParams]):
     name = "container"
-    params: ClassVar[type[ShellParams]] = ContainerParams
+    params = ContainerParams
 
-    def effect(self, params: ShellParams) -> EffectClass:
-        """``idempotent`` where the command reads only and nothing but its output leaves the container, else ``unsafe``.
-
-        Never ``pure``: what its programs do is known to who made the image.
-        """
-        assert isinstance(params, ContainerParams)
+    def effect(self, params: ContainerParams) -> EffectClass:
+        """``idempotent`` where the command only reads and nothing but its output leaves the container."""
         if TEMPLATES[params.template] != TEMPLATES["strict"]:
             return EffectClass.UNSAFE
-        pure = super().effect(params) is EffectClass.PURE
-        return EffectClass.IDEMPOTENT if pure else EffectClass.UNSAFE
+        return effect_elsewhere(super().effect(params))
 
     async def pinned(self, arguments: JsonObject, connect: Connect) -> JsonObject:
         """With the image's ``digest``: a name that is pinned anew between approval and effect is another action."""

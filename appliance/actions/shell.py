@@ -1,149 +1,54 @@
-"""``shell``: run a command, confined. Values travel as positional parameters, never inside the text."""
+"""``shell``: run a command, confined: by the process sandbox, or in a container without a network."""
 
-from dataclasses import replace
-from typing import Any
+from typing import Literal
 
 from pydantic import model_validator
 
-from appliance.actions.contract import (
-    ActionKind,
-    EffectClass,
-    Params,
-    Status,
-    StepContext,
-    StepResult,
-    TargetAway,
-)
-from appliance.actions.shell_text import classify_shell, default_ok_exit
-from appliance.expressions.fields import ShellField, TextField
-from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.safety.understood import Understood
-from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
-from appliance.sandbox.ports import CheckpointFile, Job, Outcome
+from appliance.actions.command import CommandAction, CommandParams, effect_elsewhere
+from appliance.actions.contract import Connect, EffectClass, StepContext
+from appliance.lib.jsontypes import JsonObject
+from appliance.safety.understood import IN_CONTAINER
+from appliance.sandbox.docker.client import Where
+from appliance.sandbox.images import digest_of
+from appliance.sandbox.ports import Job, Outcome
 
-OUTPUT_LIMIT = 256 * 1024
+IMAGE = "shell"
+"""The name under which an administrator pins the image of such steps."""
 
 
-class ShellParams(Params):
-    command: ShellField | None = None
-    """Text for ``/bin/sh``. Each ``{{ }}`` becomes a positional parameter."""
-    args: tuple[TextField, ...] | None = None
-    """The program and its arguments, without any shell. Exactly one of ``command`` and ``args``."""
-    env: dict[str, TextField] = {}
-    """Environment variables to add."""
-    reads: tuple[str, ...] = ()
-    """Absolute paths that the command may read besides the system's own and /var/log."""
-    writes: tuple[str, ...] = ()
-    """Absolute paths that it may write besides its working folder."""
+class ShellParams(CommandParams):
+    sandbox: Literal["process", "docker"] = "process"
+    """``process``: the programs of this machine. ``docker``: those of the image that is pinned as ``shell``, in a
+    container made as the template ``strict`` of the kind ``container``: no network, and ``reads`` and ``writes`` only
+    below what the settings name."""
 
     @model_validator(mode="after")
-    def _one_form(self) -> "ShellParams":
-        if (self.command is None) == (self.args is None):
-            raise ValueError("give either command: or args:, not both and not neither")
+    def _needs_a_network(self) -> "ShellParams":
+        if self.network and self.sandbox == IN_CONTAINER:
+            raise ValueError(
+                "with sandbox: docker there is no network: take type: container with template: net, or network: none"
+            )
         return self
 
 
-class ShellAction(ActionKind[ShellParams]):
+class ShellAction(CommandAction[ShellParams]):
     name = "shell"
     params = ShellParams
-    default_timeout = 60.0
 
     def effect(self, params: ShellParams) -> EffectClass:
-        """``pure`` where the command surely reads only, and the same each time; else ``unsafe``."""
-        if params.command is None or params.writes:
-            return EffectClass.UNSAFE
-        return EffectClass(classify_shell(params.command.script, params.env))
+        """As its command; ``idempotent`` at least where that runs in a container."""
+        here = super().effect(params)
+        return effect_elsewhere(here) if params.sandbox == IN_CONTAINER else here
 
-    def default_ok_exit(self, params: ShellParams) -> tuple[int, ...]:
-        return (0,) if params.command is None else default_ok_exit(params.command.script)
-
-    async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
-        notes: list[str] = []
-        job = Job(
-            argv=_argv(arguments),
-            env={str(k): str(v) for k, v in _mapping(arguments.get("env")).items()},
-            timeout=context.timeout,
-            reads=tuple(str(path) for path in _sequence(arguments.get("reads"))),
-            writes=tuple(str(path) for path in _sequence(arguments.get("writes"))),
-            output_limit=OUTPUT_LIMIT,
-            checkpoint=_checkpoint(context, notes),
-            **_pinned(context.command),
-        )
-        try:
-            outcome = await self.run(job, arguments, context)
-        except SandboxUnavailable as error:
-            raise TargetAway(str(error)) from error
-        except JobRefused as error:
-            return StepResult.failed(str(error), retryable=False)
-        except JobLost as error:
-            return StepResult(Status.UNKNOWN, error=str(error))
-        result = _noted(_result(outcome, context.ok_exit, context.timeout), notes)
-        if context.command is None:
-            return result
-        return replace(result, detail={**result.detail, "command": context.command.in_short()})
+    async def pinned(self, arguments: JsonObject, connect: Connect) -> JsonObject:
+        """For a container with the image's ``digest``, as of the kind ``container``."""
+        if arguments.get("sandbox") != IN_CONTAINER:
+            return arguments
+        async with connect() as connection:
+            return {**arguments, "image": IMAGE, "digest": await digest_of(connection, IMAGE)}
 
     async def run(self, job: Job, arguments: JsonObject, context: StepContext) -> Outcome:
-        """Have the job run where this kind runs it."""
-        return await context.services.run_confined(job, context.on_output)
-
-
-def _pinned(command: Understood | None) -> dict[str, Any]:
-    """The programs that the gate has looked at: the sandbox runs these and no others."""
-    if command is None or command.plan is None:
-        return {}
-    plan = command.plan
-    return {"pins": plan.pins, "seen": plan.seen, "executable": plan.executable}
-
-
-def _checkpoint(context: StepContext, notes: list[str]) -> CheckpointFile | None:
-    kept = context.checkpoints
-    if kept is None:
-        return None
-    return CheckpointFile(kept.last_file, kept.save_file, notes.append, kept.limit)
-
-
-def _noted(result: StepResult, notes: list[str]) -> StepResult:
-    """What the person should see of checkpoints that were not kept, beside what the command said itself."""
-    if not notes:
-        return result
-    said = "".join(f"[millwright] {note}\n" for note in notes)
-    return replace(result, stderr=result.stderr + said, detail={**result.detail, "checkpoints": [*notes]})
-
-
-def _argv(arguments: JsonObject) -> tuple[str, ...]:
-    command = arguments.get("command")
-    if isinstance(command, dict):
-        values = [str(value) for value in _sequence(command["arguments"])]
-        return ("/bin/sh", "-c", str(command["script"]), "mw", *values)
-    return tuple(str(value) for value in _sequence(arguments["args"]))
-
-
-def _sequence(value: JsonValue) -> list[JsonValue]:
-    return value if isinstance(value, list) else []
-
-
-def _mapping(value: JsonValue) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _result(outcome: Outcome, ok_exit: tuple[int, ...], timeout: float) -> StepResult:
-    text = outcome.stdout.text
-    output = text[:-1] if text.endswith("\n") else text
-    detail: JsonObject = {
-        "exit_status": outcome.exit_status,
-        "signal": outcome.signal,
-        "stdout_bytes": outcome.stdout.total,
-        "stderr_bytes": outcome.stderr.total,
-        "seconds": round(outcome.duration.total_seconds(), 4),
-    }
-    status, error = Status.SUCCEEDED, ""
-    if outcome.timed_out:
-        status, error = Status.UNKNOWN, f"not finished after {timeout:g} s: ended with everything it started"
-    elif outcome.cancelled:
-        status, error = Status.UNKNOWN, "ended from outside before it was done"
-    elif outcome.signal is not None:
-        status, error = Status.UNKNOWN, f"ended by signal {outcome.signal}"
-    elif outcome.exit_status not in ok_exit:
-        wanted = ", ".join(str(code) for code in ok_exit)
-        status, error = Status.FAILED, f"exit status {outcome.exit_status}, expected {wanted}"
-    return StepResult(status, output, detail, stderr=outcome.stderr.text, error=error)
+        if arguments.get("sandbox") != IN_CONTAINER:
+            return await context.services.run_confined(job, context.on_output)
+        where = Where(str(arguments["digest"]), run=str(context.run_id), step=context.step_id)
+        return await context.services.run_contained(job, where, context.on_output)

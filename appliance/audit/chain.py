@@ -52,6 +52,9 @@ class Head:
     hash: bytes
 
 
+BEGINNING = Head(0, GENESIS)
+
+
 def link(previous: bytes, seq: int, body: str) -> bytes:
     """The hash of a record; the database function ``audit_append`` computes the same."""
     return hashlib.sha256(previous + seq.to_bytes(8, "big", signed=True) + body.encode()).digest()

@@ -37,7 +37,7 @@ def chats_of(roles: Sequence[str], task: str | None = None, names: Sequence[str]
 async def chats_of_async(
     connection: AsyncConnection[Any], roles: Sequence[str], task: str | None = None, names: Sequence[str] = ()
 ) -> list[Chat]:
-    """As ``chats_of``, in the transaction of an asynchronous connection."""
+    """As ``chats_of``, on an asynchronous connection. Without a task the people's own roles count."""
     cursor = await connection.cursor(row_factory=tuple_row).execute(_LINKED, _values(roles, task, names))
     return _live(await cursor.fetchall())
 

@@ -24,6 +24,7 @@ __all__ = [
     "Config",
     "ConfigInvalid",
     "Durability",
+    "KernelRulesMode",
     "Variable",
     "get_config",
     "read_config",
@@ -96,6 +97,14 @@ VARIABLES = (
     Variable("MILLWRIGHT_KEEP_DAYS", "30", "Days of runs, occurrences and events to keep"),
     Variable("MILLWRIGHT_KEEP_BYTES", "10000000000", "Bytes of runs, occurrences and events to keep"),
     Variable(
+        "MILLWRIGHT_AUDIT_KEEP_DAYS", "365", "Days of the audit record to keep in the database; 0: for ever"
+    ),
+    Variable(
+        "MILLWRIGHT_AUDIT_OLD",
+        "archive",
+        "What becomes of older records: archive (signed files in audit/segments/ of the home), or drop",
+    ),
+    Variable(
         "MILLWRIGHT_DISK_FREE",
         "500000000",
         "Bytes that must be free on the disk of the home; with less the part `disk` is low",
@@ -120,6 +129,23 @@ VARIABLES = (
     Variable("MILLWRIGHT_CONTAINER_POOL", "1", "Containers kept ready of each image in use; 0: none"),
     Variable("MILLWRIGHT_CONTAINER_IDLE", "600", "Seconds after its last use that an image keeps them"),
     Variable(
+        "MILLWRIGHT_KERNEL_RULES",
+        "auto",
+        "`auto`: what a command reaches is limited by the kernel and recorded where that can be done; `required`: a "
+        "step that declares its `network` waits where it cannot; `off`: neither is done",
+    ),
+    Variable(
+        "MILLWRIGHT_UNDECLARED_NETWORK",
+        "allow",
+        "What becomes of a command whose step declares no `network`: `allow` all, `amber` for allowed but marked, or "
+        "`deny`",
+    ),
+    Variable(
+        "MILLWRIGHT_HOLD_UNDECLARED",
+        "no",
+        "`yes`: a task one of whose runs does what it did not declare is switched off until a person looks",
+    ),
+    Variable(
         "MILLWRIGHT_BENCH_CACHE", "~/.cache/millwright-bench", "Where `bench --peers` installs the peers"
     ),
     Variable("DATABASE_URL", "embedded", "postgresql://user:password@host/name of your own PostgreSQL 16+"),
@@ -135,6 +161,14 @@ class Durability(StrEnum):
     CRASH_SAFE = "crash-safe"
     OWN_BROKER = "own-broker"
     """A broker that the box does not run: its own settings decide."""
+
+
+class KernelRulesMode(StrEnum):
+    """Whether the kernel limits and records what commands reach."""
+
+    AUTO = "auto"
+    REQUIRED = "required"
+    OFF = "off"
 
 
 class Config(BaseModel):
@@ -169,6 +203,10 @@ class Config(BaseModel):
     """Whether what the embedded broker acknowledged survives a power cut, and not only a crash."""
     keep_days: int
     keep_bytes: int
+    audit_keep_days: int
+    """0: for ever."""
+    audit_archive: bool
+    """Whether records that are older go into signed files, rather than nowhere."""
     disk_free: int
     watched_filters: frozenset[str]
     mqtt_events: bool
@@ -183,6 +221,11 @@ class Config(BaseModel):
     container_pool: int
     container_idle: int
     """Seconds."""
+    kernel_rules: KernelRulesMode
+    undeclared_network: str
+    """``allow``, ``amber`` or ``deny``."""
+    hold_undeclared: bool
+    """Whether a task is held when its run does what it did not declare."""
     bench_cache: Path
     """Not expanded: a user without a home runs the box too."""
     database_url: str
@@ -278,6 +321,11 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         power_safe=settings.flag("MILLWRIGHT_POWER_SAFE", True),
         keep_days=settings.number("MILLWRIGHT_KEEP_DAYS", 30, least=1),
         keep_bytes=settings.number("MILLWRIGHT_KEEP_BYTES", 10_000_000_000, least=1),
+        audit_keep_days=settings.number("MILLWRIGHT_AUDIT_KEEP_DAYS", 365, least=0),
+        audit_archive=settings.choice(
+            "MILLWRIGHT_AUDIT_OLD", "archive", ("archive", "drop"), "archive or drop"
+        )
+        == "archive",
         disk_free=settings.number("MILLWRIGHT_DISK_FREE", 500_000_000, least=0),
         watched_filters=frozenset(settings.items("MILLWRIGHT_WATCH") or ["#"]),
         mqtt_events=settings.flag("MILLWRIGHT_MQTT_EVENTS", True),
@@ -290,6 +338,15 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         trusted_images=frozenset(settings.items("MILLWRIGHT_TRUSTED_IMAGES")),
         container_pool=settings.number("MILLWRIGHT_CONTAINER_POOL", 1),
         container_idle=settings.number("MILLWRIGHT_CONTAINER_IDLE", 600, least=1),
+        kernel_rules=KernelRulesMode(
+            settings.choice(
+                "MILLWRIGHT_KERNEL_RULES", "auto", tuple(KernelRulesMode), "auto, required or off"
+            )
+        ),
+        undeclared_network=settings.choice(
+            "MILLWRIGHT_UNDECLARED_NETWORK", "allow", ("allow", "amber", "deny"), "allow, amber or deny"
+        ),
+        hold_undeclared=settings.flag("MILLWRIGHT_HOLD_UNDECLARED", False),
         bench_cache=settings.path("MILLWRIGHT_BENCH_CACHE") or Path("~/.cache/millwright-bench"),
         database_url=database or _embedded_database(home),
         redis_url=redis or _embedded_redis(home),

@@ -24,6 +24,7 @@ from appliance.processes.network import recovered_platforms
 from appliance.processes.part_watch import STOPPED
 from appliance.processes.parts import open_pool
 from appliance.processes.periodic import Periodic
+from appliance.processes.quarantine import quarantine
 from appliance.processes.reactor_parts import VERSION, Builder, Calls
 from appliance.processes.signs import BROKER_PART, sign
 from appliance.runs.hints import send as send_hint
@@ -49,6 +50,7 @@ NETWORK_EVERY = 1.0
 DEVICES_EVERY = 1.0
 PARTS_EVERY = 3.0
 STOP_FILE_EVERY = 1.0
+QUARANTINE_EVERY = 1.0
 
 
 class Reactor:
@@ -103,9 +105,11 @@ class Reactor:
         every(NETWORK_EVERY, around.network.tick)
         every(DEVICES_EVERY, self._watch_devices)
         every(STOP_FILE_EVERY, self._adopt_stop)
+        every(QUARANTINE_EVERY, self._quarantine)
         every(engine.follower.EVERY, engine.follower.follow)
         every(around.notices.EVERY, around.notices.follow)
         every(around.sharing.EVERY, around.sharing.tick)
+        every(around.alerts.EVERY, around.alerts.follow)
 
     async def _look_back(self) -> None:
         """What was when this process was not there."""
@@ -219,6 +223,9 @@ class Reactor:
             log.warning("repaired: an enabled time trigger has its next due time: %s", ", ".join(silent))
         await in_django(look_at_all, self._clock.now())
         await self._engine.intake.prune()
+
+    async def _quarantine(self) -> None:
+        await in_django(quarantine, self._config.hold_undeclared, self._clock.now())
 
     async def _adopt_stop(self) -> None:
         """The file ``ALLSTOP`` in the home engages the all-stop for everybody."""

@@ -12,7 +12,7 @@ from appliance.processes.kept_output import OutputShelf
 from appliance.processes.live_output import LiveOutput
 from appliance.processes.masks import Masks
 from appliance.processes.outgoing import OutgoingBrokers
-from appliance.processes.parts import BoxServices, DefinitionCache, open_pool, owner
+from appliance.processes.parts import BoxServices, DefinitionCache, manner_of, open_pool, owner
 from appliance.processes.signs import sign
 from appliance.runs import sql
 from appliance.runs.executor import Executor
@@ -63,6 +63,7 @@ class WorkerParts:
                 ProcessSandbox(config.home.spawner_socket),
                 self.brokers,
                 config.home.guard_socket,
+                manner_of(config),
             ),
             clock,
             DefinitionCache().get,

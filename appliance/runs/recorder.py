@@ -32,6 +32,7 @@ from appliance.runs.without_secrets import without_secrets
 from appliance.safety.budgets import services as budgets
 from appliance.safety.budgets.domain import What, afterwards
 from appliance.safety.gate import Action, Decision, Gate, Look, Verdict, of_over
+from appliance.sandbox.findings import audit_entry, note
 from appliance.tasks.definition import StepSpec
 
 _DEFERRABLE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
@@ -240,11 +241,16 @@ class Recorder:
         walk.progress.take(as_row(write))
         walk.recorded += 1
         costs = afterwards(walk.costs.pop(spec.id, ()), What.TIME)
-        if state in _DEFERRABLE and not (spec.cache_key or result.outbox or walk.row.recoveries or costs):
+        apart = spec.cache_key or result.outbox or walk.row.recoveries or costs or result.undeclared
+        if state in _DEFERRABLE and not apart:
             walk.pending.append(write)
             return
         async with self._ledger.transaction() as connection:
-            await self._flush(walk, connection, [write])
+            found = walk.undeclared(spec.id, following.attempt, result.undeclared, now)
+            if found:
+                await note(connection, found)
+            records = [audit_entry(found, walk.row.principal)] if found else []
+            await self._flush(walk, connection, [write], records)
             if walk.row.recoveries and walk.recorded == 1:
                 await connection.execute(sql.HAD_PROGRESS, {"id": walk.row.id, "epoch": walk.lease.epoch})
             if spec.cache_key and state in (StepState.SUCCEEDED, StepState.HANDED_OVER):

@@ -1,5 +1,6 @@
 """One life of one run in this process: what the performer, the renderer and the recorder share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from appliance.runs.rows import RunRow, StepWrite
 from appliance.safety.budgets.domain import Charge
 from appliance.safety.gate import Action, Look
 from appliance.safety.plant_state.domain import Closed
+from appliance.sandbox.findings import Undeclared
 from appliance.tasks.definition import StepSpec, TaskDefinition
 
 
@@ -60,6 +62,15 @@ class Walk:
             acts=acts,
             plant=self.closed,
             budget=self.definition.budget,
+        )
+
+    def undeclared(self, step: str, attempt: int, words: Sequence[str], now: datetime) -> Undeclared | None:
+        """What a step did beside what its author declared; None where there was nothing."""
+        if not words:
+            return None
+        row = self.row
+        return Undeclared(
+            row.id, row.task_id, row.version_id, self.definition.name, step, attempt, words, now
         )
 
 

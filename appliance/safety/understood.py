@@ -16,6 +16,8 @@ from appliance.safety.commands import (
 from appliance.safety.commands.binaries import PATH_FOLDERS, combined
 from appliance.safety.commands.domain import SCRIPTED
 
+IN_CONTAINER = "docker"
+"""The ``sandbox`` of a ``shell`` step whose command runs in a container."""
 _ELSEWHERE = "it runs in a container, whose programs are those of its image and not checked"
 
 
@@ -60,8 +62,9 @@ def understand_action(kind: str, arguments: JsonMapping) -> Understood | None:
     if kind not in SCRIPTED:
         return None
     variables = _environment(arguments)
-    understanding = _understanding(kind, arguments, variables)
-    if kind != "shell":
+    here = _is_here(kind, arguments)
+    understanding = _understanding(arguments, variables, here=here)
+    if not here:
         return Understood(understanding, elsewhere=True)
     path = variables.get("PATH")
     folders = path.split(":") if isinstance(path, str) else PATH_FOLDERS
@@ -72,8 +75,9 @@ def classify(kind: str, arguments: JsonMapping) -> tuple[CommandClass, tuple[str
     """As ``in_brief`` of the action's command, whatever programs this machine has: the same answer everywhere."""
     if kind not in SCRIPTED:
         return CommandClass.UNKNOWN, ()
-    understanding = _understanding(kind, arguments, _environment(arguments))
-    return in_brief(Understood(understanding, elsewhere=kind != "shell"))
+    here = _is_here(kind, arguments)
+    understanding = _understanding(arguments, _environment(arguments), here=here)
+    return in_brief(Understood(understanding, elsewhere=not here))
 
 
 def in_brief(found: Understood | None) -> tuple[CommandClass, tuple[str, ...]]:
@@ -84,8 +88,13 @@ def in_brief(found: Understood | None) -> tuple[CommandClass, tuple[str, ...]]:
     return found.kind, tuple(dict.fromkeys(name.rpartition("/")[2] for name in names))
 
 
-def _understanding(kind: str, arguments: JsonMapping, environment: Iterable[str]) -> Understanding:
-    command, args, here = arguments.get("command"), arguments.get("args"), kind == "shell"
+def _is_here(kind: str, arguments: JsonMapping) -> bool:
+    """Whether the command's programs are those of this machine."""
+    return kind == "shell" and arguments.get("sandbox") != IN_CONTAINER
+
+
+def _understanding(arguments: JsonMapping, environment: Iterable[str], *, here: bool) -> Understanding:
+    command, args = arguments.get("command"), arguments.get("args")
     if isinstance(command, dict):
         script, values = str(command.get("script", "")), _texts(command.get("arguments"))
         return understand(script, values, environment, here=here)

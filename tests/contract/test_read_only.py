@@ -55,6 +55,7 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["peer", "hub", "--remove"],
     ],
     "policy": [["apply", "docs/examples/policy.yaml"], ["rollback", "1"]],
+    "audit": [["rules", "apply", "docs/examples/alerts.yaml"], ["rules", "rollback", "1"]],
     "approvals": [["approve", "K7Q2M"], ["deny", "K7Q2M"], ["code", "K7Q2M"]],
     "lockouts": [
         ["add", "device", "pump-1", "--as", "ada", "--reason", "r"],
@@ -73,7 +74,6 @@ EXEMPT_COMMANDS = {
     "users": "a lost password must not keep an engineer from the release; the console can release anyway",
     "setup_link": "a box without an administrator has nobody who could release the stop",
     "network": "shows what the box sees of the network",
-    "audit": "reads the record; an export is a copy",
     "simulate": "plays devices outside the box, which an all-stop does not stop either",
     "reference": "writes documentation into the source tree",
     "doctor": "looks, and writes documentation into the source tree",

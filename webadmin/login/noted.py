@@ -13,7 +13,7 @@ from appliance.audit.services import append_here
 from appliance.lib.jsontypes import JsonObject
 
 EACH = 6
-"""Records a minute about one address."""
+"""Records a minute of one kind about one address."""
 ALL = 60
 """Records a minute together."""
 _MINUTE = 60.0
@@ -53,7 +53,7 @@ _few = Few()
 
 def note(kind: str, who: str, address: str, detail: JsonObject) -> None:
     """Append a refusal to the audit record. Never raises because there were too many."""
-    left_out = _few.passes(address)
+    left_out = _few.passes(f"{kind} {address}")
     if left_out is None:
         return
     more: JsonObject = {"left_out": left_out} if left_out else {}

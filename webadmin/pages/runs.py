@@ -19,6 +19,7 @@ from appliance.runs import services
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.models import Run, Step
 from appliance.safety.approvals.services import open_ones
+from appliance.sandbox.findings import amber, of_run
 from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.approvals import ApprovalView, views_of
@@ -29,10 +30,12 @@ from webadmin.pages.timeline import bars
 
 
 def name_tasks(runs: list[Run]) -> None:
-    """Give each run the name of its task, for the template: one query for all of them."""
+    """Give each run the name of its task, and whether it is amber, for the template: two queries for all."""
     names = dict(Task.objects.filter(pk__in={run.task_id for run in runs}).values_list("pk", "name"))
+    marked = amber([run.pk for run in runs])
     for run in runs:
         run.task_name = names.get(run.task_id, "")  # type: ignore[attr-defined]  # for the template
+        run.amber = run.pk in marked  # type: ignore[attr-defined]
 
 
 @needs(Ability.VIEW)
@@ -84,6 +87,7 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "bars": drawn if len(drawn) > 1 else [],
         "scale": scale,
         "ended": RunState(run.state) in FINAL,
+        "findings": of_run(run_id),
         "why": _why(run),
         "kept": _kept(run_id) if any(step.state == StepState.INTENT for step in steps) else {},
         "due": _due(run),

@@ -255,5 +255,7 @@ def decided_by(detail: Any) -> DecidedBy | None:
 def without_gate(detail: Any) -> Any:
     """A step's details without what the page says in words."""
     return (
-        {key: value for key, value in detail.items() if key != "gate"} if isinstance(detail, dict) else detail
+        {key: value for key, value in detail.items() if key not in ("gate", "observed")}
+        if isinstance(detail, dict)
+        else detail
     )

@@ -21,6 +21,7 @@ from appliance.lib.config import ROOT, Config, read_config
 from appliance.processes.bench.wire import Wire
 
 START_SECONDS = 120.0
+_OF_THE_MACHINE = frozenset({"MILLWRIGHT_CONTAINER_ENGINE"})
 
 
 class Box:
@@ -36,7 +37,8 @@ class Box:
             Path(self._folder.name).chmod(0o755)
         self.home = home or Path(self._folder.name if self._folder else "") / "home"
         own = ("MILLWRIGHT_", "DATABASE_URL", "REDIS_URL", "MQTT_URL")
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(own)}
+        # Whatever the shell is set to is of another box; the engine is the machine's.
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(own) or k in _OF_THE_MACHINE}
         self.environment = {**clean, "MILLWRIGHT_HOME": str(self.home), **settings}
         self.config: Config = read_config(self.environment)
         self._process: subprocess.Popen[bytes] | None = None

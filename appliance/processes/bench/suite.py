@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from appliance.processes.bench.box import Box, pss_mib
+from appliance.processes.bench.confined import confined
 from appliance.processes.bench.containers import containers
 from appliance.processes.bench.crash import crash
 from appliance.processes.bench.drill import drill
@@ -115,6 +116,7 @@ SUITE: dict[str, Measurement] = {
     "reflex_1000": Measurement(reflex_1000),
     "sustained": Measurement(sustained),
     "shell": Measurement(shell),
+    "confined": Measurement(confined),
     "containers": Measurement(containers),
     "waiting": Measurement(waiting),
     "allstop": Measurement(drill),

@@ -5,7 +5,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from appliance.lib.config import Durability
 from appliance.lib.doctor import Check, Found, Patient, Severity, absent, either, good, problem
-from appliance.processes.guard.presence import guard_state
+from appliance.processes.guard.presence import guard_states
 from appliance.processes.models import PartBeat
 from appliance.processes.part_checks import (
     SIGNING,
@@ -71,8 +71,15 @@ def _migrations(patient: Patient) -> Found:
 
 
 def _guard(patient: Patient) -> Found:
-    state = guard_state(patient.config)
+    state = guard_states(patient.config)["guard"]
     if state.healthy and state.message.startswith("absent"):
+        return absent(state.message)
+    return either(state.healthy, state.message)
+
+
+def _rules(patient: Patient) -> Found:
+    state = guard_states(patient.config)["rules"]
+    if state.healthy and state.message.startswith("off"):
         return absent(state.message)
     return either(state.healthy, state.message)
 
@@ -100,5 +107,9 @@ CHECKS = (
     Check(
         "MW-G009", "An acknowledged message survives a power cut", Severity.LOW, _durability,
         "leave `MILLWRIGHT_POWER_SAFE` at yes, unless speed matters more than the last second",
+    ),
+    Check(
+        "MW-G010", "The kernel holds commands to what they declare", Severity.MEDIUM, _rules,
+        "docs/how-to/what-commands-reach.md says what it needs; the message says what is missing",
     ),
 )  # fmt: skip

@@ -6,13 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 
+from appliance.lib.glob import Glob
 from appliance.lib.jsontypes import JsonValue
 from appliance.lib.topic_filters import covers as topic_covers
 from appliance.safety.budgets.model import Then
 from appliance.safety.plant_state.model import PlantRule
 from appliance.safety.policy.conditions import time_of
 from appliance.safety.policy.facts import Facts
-from appliance.safety.policy.glob import Glob
 from appliance.safety.policy.model import TimeIs
 
 _glob = lru_cache(2000)(Glob)

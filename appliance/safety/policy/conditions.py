@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
+from appliance.lib.glob import Glob, matcher
 from appliance.lib.topic_filters import covers as topic_covers
 from appliance.safety.commands.domain import CommandClass
 from appliance.safety.policy.facts import Facts, Static
-from appliance.safety.policy.glob import Glob, matcher
 from appliance.safety.policy.model import CommandIs, Rule, TimeIs
 from appliance.safety.policy.vocabulary import Answer, Day
 

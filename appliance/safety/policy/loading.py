@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from appliance.lib.digest import sha256_hex
+from appliance.lib.glob import Glob
 from appliance.lib.located.issues import Issue, issues_of, suggestion, suggestion_or_list
 from appliance.lib.located.report import Report
 from appliance.lib.located.yaml_reader import read_yaml
@@ -13,7 +14,6 @@ from appliance.safety.commands.domain import SCRIPTED
 from appliance.safety.policy.decision import BUILT_IN, LayerPolicy, Policy
 from appliance.safety.policy.errors import PolicyRefused
 from appliance.safety.policy.facts import Classify
-from appliance.safety.policy.glob import Glob
 from appliance.safety.policy.model import WORDS, PolicyFile
 from appliance.safety.policy.subsume import takes_all
 from appliance.safety.policy.trying import Outcome, locked_out, run_cases

@@ -14,11 +14,12 @@ from pydantic import (
 
 from appliance.accounts.domain import Role
 from appliance.lib.located.fields import Duration, Model, Zone, refuse
+from appliance.lib.located.patterns import LISTED, Patterns
 from appliance.safety.budgets.model import BudgetRule
 from appliance.safety.commands.domain import CommandClass
 from appliance.safety.plant_state.model import PlantRule
 from appliance.safety.policy.case_model import Case
-from appliance.safety.policy.fields import LISTED, RULE_ID, Filters, Patterns, RuleId
+from appliance.safety.policy.fields import RULE_ID, Filters, RuleId
 from appliance.safety.policy.vocabulary import Answer, Day, Layer, Origin
 
 MOST_RULES = 2000

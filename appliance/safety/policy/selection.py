@@ -3,7 +3,8 @@
 from typing import Annotated
 
 from appliance.lib.located.fields import Model
-from appliance.safety.policy.fields import LISTED, Filters, Patterns
+from appliance.lib.located.patterns import LISTED, Patterns
+from appliance.safety.policy.fields import Filters
 from appliance.safety.policy.vocabulary import Origin
 
 

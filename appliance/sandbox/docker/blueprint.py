@@ -14,6 +14,10 @@ TEMPLATE_LABEL, LIFE_LABEL = "millwright.template", "millwright.guard"
 SHELL = "/bin/sh"
 WORK = "/job"
 
+_NOBODY = "192.0.2.1"
+"""An address that belongs to nobody (RFC 5737). The engine answers for the names of containers itself; all others it
+would ask of the machine's resolver, and so carry out whatever a name can hold (CVE-2024-29018)."""
+
 _OUT_OF_MEMORY_SCORE = 700  # of 1000: when memory ends, a job goes before the appliance
 _TMP_BYTES = 64 << 20
 _SHM_BYTES = 16 << 20
@@ -82,6 +86,7 @@ def _host(blueprint: Blueprint, mounts: Sequence[Mount]) -> dict[str, object]:
         "SecurityOpt": ["no-new-privileges:true", f"seccomp={profile()}"],
         "ReadonlyRootfs": not template.writable,
         "NetworkMode": blueprint.network,
+        "Dns": [_NOBODY] if template.network == "internal" else [],
         "IpcMode": "private",
         "CgroupnsMode": "private",
         "PidMode": "",
@@ -119,7 +124,8 @@ def _ulimits(limits: JobLimits) -> list[dict[str, object]]:
 def _folders(blueprint: Blueprint) -> dict[str, str]:
     """Folders in memory: they count against the container's memory, and end with it."""
     template = blueprint.template
-    common = "rw,nosuid,nodev" if template.writable else "rw,nosuid,nodev,noexec"
+    # Without a word on it the engine takes noexec.
+    common = f"rw,nosuid,nodev,{'exec' if template.writable else 'noexec'}"
     owner = f"mode=0700,uid={blueprint.uid},gid={blueprint.gid}"
     own = {
         WORK: f"{common},size={template.work_bytes},{owner}",

@@ -31,6 +31,9 @@ _LIMITS = {
     "PidsLimit": "the number of processes",
     "CpuCfsQuota": "processor time",
 }
+_NO_ADDRESS = {"com.docker.network.bridge.inhibit_ipv4": "true"}
+"""The machine has no address on the network: nothing that it serves can be reached, and a default route, which older
+engines give every network, leads to nobody."""
 _WEAKENED = re.compile(r"not support|discard|ignored", re.IGNORECASE)
 
 
@@ -139,6 +142,8 @@ class Engine:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._client is not None:
+            self._client.close()
 
     async def _gone_is_fine(self, work: Callable[[docker.APIClient], object]) -> None:
         try:
@@ -178,6 +183,7 @@ def _start(client: docker.APIClient, body: dict[str, object]) -> Container:
             raise SandboxUnavailable(f"The container engine cannot keep what is asked of it: {weak[0]}")
         attached = client.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         stream = socket.socket(fileno=os.dup(attached.fileno()))
+        attached._sock.close()  # which stays open below it otherwise
         attached.close()
         stream.setblocking(False)
         try:
@@ -199,9 +205,8 @@ def _own_network(client: docker.APIClient, name: str, labels: dict[str, str]) ->
     try:
         found = client.networks(names=[f"^{name}$"])
         if not found:
-            options = {"com.docker.network.bridge.enable_icc": "false"}
             client.create_network(
-                name, driver="bridge", internal=True, options=options, labels=labels, check_duplicate=True
+                name, driver="bridge", internal=True, options=_NO_ADDRESS, labels=labels, check_duplicate=True
             )
             found = client.networks(names=[f"^{name}$"])
     except APIError as error:
@@ -209,7 +214,8 @@ def _own_network(client: docker.APIClient, name: str, labels: dict[str, str]) ->
             f"There can be no network for the template net: {_said(error)}.",
             "The container engine runs without its bridge network, or without iptables.",
         ) from error
-    if not found or not found[0].get("Internal"):
+    options = (found[0].get("Options") or {}) if found else {}
+    if not found or not found[0].get("Internal") or not _NO_ADDRESS.items() <= options.items():
         raise Refused(f"The network {name} leads out.", f"Remove it: `docker network rm {name}`.")
 
 

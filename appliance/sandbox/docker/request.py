@@ -1,5 +1,6 @@
 """The door of guard: verbs, never the engine's API. What is not named here does not get through."""
 
+import ipaddress
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -40,6 +41,11 @@ Place = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_norma
 RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{0,36}$")]
 
 
+def _network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
 class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -62,6 +68,16 @@ class KeptFile(_Closed):
     initial: int = Field(ge=0, le=48 << 20)
 
 
+class Reach(_Closed):
+    """Where a job may connect to: an address or a network, and a port; 0 stands for all."""
+
+    network: Annotated[str, AfterValidator(_network)]
+    port: int = Field(default=0, ge=0, le=65535)
+
+
+Reaches = Annotated[tuple[Reach, ...], Field(max_length=1024)]
+
+
 class RunRequest(_Closed):
     """One job in one container."""
 
@@ -79,6 +95,20 @@ class RunRequest(_Closed):
     checkpoint: KeptFile | None
     run: RunId
     step: Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain)]
+    network: Reaches | None = None
+    must_limit: bool = False
+    """Whether the job is not to run where ``network`` cannot be enforced."""
+
+
+class WatchRequest(_Closed):
+    """A control group with rules for a job that somebody else starts. It ends when the client shuts its side.
+
+    ``devices``: the device files, and folders of such, that the job was given; None for no limit.
+    """
+
+    verb: Literal["watch"]
+    network: Reaches | None
+    devices: Annotated[tuple[Place, ...], Field(max_length=64)] | None
 
 
 class CancelRequest(_Closed):
@@ -102,7 +132,7 @@ class CleanupRequest(_Closed):
     verb: Literal["cleanup"]
 
 
-Request = RunRequest | CancelRequest | ListRequest | ProbeRequest | CleanupRequest
+Request = RunRequest | WatchRequest | CancelRequest | ListRequest | ProbeRequest | CleanupRequest
 _ANY: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 
 STANDARD_LIMITS = Limits()

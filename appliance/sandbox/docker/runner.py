@@ -6,9 +6,10 @@ import secrets
 import socket
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from appliance.sandbox.docker import mounts as folders
 from appliance.sandbox.docker.blueprint import (
@@ -24,7 +25,6 @@ from appliance.sandbox.docker.engine import Container, Engine
 from appliance.sandbox.docker.entry import script
 from appliance.sandbox.docker.pool import Pool
 from appliance.sandbox.docker.request import RunRequest
-from appliance.sandbox.docker.routes import leads_out
 from appliance.sandbox.docker.running import Running
 from appliance.sandbox.docker.templates import TEMPLATES, Template
 from appliance.sandbox.errors import SandboxUnavailable
@@ -51,6 +51,28 @@ class Rules:
         return f"millwright-{self.home_id}"
 
 
+def _nothing() -> dict[str, object]:
+    return {}
+
+
+class Watcher(Protocol):
+    """Puts a container under the kernel's rules."""
+
+    def contained(self, pid: int, container: str, request: RunRequest) -> Callable[[], dict[str, object]]:
+        """From now on. What is given tells, at the job's end, what it did, as the RESULT says it.
+
+        Raises SandboxUnavailable where the request is not to run without.
+        """
+        ...
+
+
+class Unwatched:
+    """Watches nothing."""
+
+    def contained(self, pid: int, container: str, request: RunRequest) -> Callable[[], dict[str, object]]:
+        return _nothing
+
+
 @dataclass(slots=True)
 class Runner:
     """Runs jobs, and knows those that run: by a number of their own."""
@@ -58,6 +80,7 @@ class Runner:
     engine: Engine
     pool: Pool
     rules: Rules
+    watcher: Watcher = field(default_factory=Unwatched)
     jobs: dict[str, Running] = field(default_factory=dict)
 
     async def run(self, request: RunRequest, earlier: bytes, client: socket.socket) -> bytes:
@@ -73,22 +96,21 @@ class Runner:
             mounted = all(mount.is_in(container.pid) for mount in mounts)
         finally:
             folders.close(mounts)
-        job = secrets.token_hex(8)
+        job, watched = secrets.token_hex(8), _nothing
         try:
             if not mounted:  # nothing of the job has run yet
                 raise Refused("A folder that was to be mounted was exchanged for another meanwhile.")
-            if TEMPLATES[request.template].network == "internal" and leads_out(container.pid):
-                raise Refused(
-                    "The network of the template net has a way out on this engine.",
-                    "Older engines give every network one. Use strict, or a newer engine.",
-                )
+            # Before the job begins: from its first instruction the rules hold.
+            watched = self.watcher.contained(container.pid, container.id, request)
             running = await self._hand_over(job, request, earlier, client, container)
+            running.watched = watched
             if made_ahead:
                 self.pool.later(self.engine.rename(container.id, self._name(request, job)))
             return await running.until_over()
         finally:
             if (ended := self.jobs.pop(job, None)) and ended.checkpoint:
                 ended.checkpoint.close()
+            watched()
             self.pool.destroy(container)
 
     async def cancel(self, run: str) -> int:

@@ -10,25 +10,36 @@ from appliance.sandbox.process.request import Refused
 _CREDENTIALS = struct.Struct("3i")
 
 
-def check(connection: socket.socket, spawner: int, *, peer_uid: int | None, jobs_share_user: bool) -> None:
+def check(
+    connection: socket.socket,
+    spawner: int,
+    *,
+    peer_uid: int | None,
+    jobs_share_user: bool,
+    jobs_have_numbers: bool = False,
+) -> None:
     """Raise Refused unless the peer may have jobs run.
 
     Where jobs run as the spawner's own user, one of them must not get another with more rights than its own.
     Every process of a job stays below the spawner, which adopts orphans: so its ancestors tell.
+    ``jobs_have_numbers``: the spawner shares our pid namespace, so every job has a number in it, also one in a
+    namespace of its own below. Who has none is a service in another container.
     """
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(raw)
     if uid not in (0, os.geteuid(), peer_uid):
         raise Refused(f"User {uid} may not have jobs run here.", "Start the spawner with --peer-uid.")
-    if jobs_share_user:
+    if jobs_share_user and not (jobs_have_numbers and pid == 0):
         _refuse_descendants(pid, spawner)
 
 
 def _refuse_descendants(pid: int, spawner: int) -> None:
     ancestor: int | None = pid
-    while ancestor and ancestor != 1:
-        if ancestor == spawner:
+    while ancestor:
+        if ancestor == spawner:  # first: in a container the spawner may be process 1 itself
             raise Refused("A job cannot have another job run.")
+        if ancestor == 1:
+            return
         ancestor, asked = tree.parent_of(ancestor), ancestor
         if ancestor is None and asked == pid:
             raise Refused("The process that asked is gone, or cannot be seen from here.")

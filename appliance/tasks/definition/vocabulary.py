@@ -89,7 +89,7 @@ LATER_KINDS = frozenset(
 LATER_TRIGGERS = frozenset({"chat"})
 LATER_TRIGGER_KEYS: frozenset[str] = frozenset()
 LATER_TASK_KEYS: frozenset[str] = frozenset()
-LATER_STEP_KEYS = frozenset({"sandbox"})
+LATER_STEP_KEYS: frozenset[str] = frozenset()
 LATER_PARAMS: dict[str, frozenset[str]] = {}
 LATER_VALUES: frozenset[tuple[str, str]] = frozenset()
 

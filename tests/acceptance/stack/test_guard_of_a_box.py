@@ -12,9 +12,11 @@ import docker
 import httpx
 import pytest
 
+from appliance.processes import launch
 from appliance.processes.programs import SERVICES
 from tests.box import Box
 from tests.container_engine import PrivateEngine
+from tests.kernel_rules import why_no_rules
 from tests.wait import wait_for
 
 TASKS = """
@@ -25,7 +27,7 @@ TASKS = """
   principal: engineer
   actions: [{type: container, image: tools, args: [sleep, "100"], timeout: 3m}]
 """
-CHOWN, DAC_OVERRIDE, SYS_PTRACE = 0, 1, 19
+CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, SYS_PTRACE = 0, 1, 3, 5, 6, 7, 19
 
 
 @pytest.fixture
@@ -65,6 +67,15 @@ def status_of(pid: int) -> dict[str, str]:
     return {name: rest.strip() for name, _, rest in (line.partition(":") for line in lines)}
 
 
+def capabilities(status: dict[str, str]) -> set[int]:
+    """All that a process has, could have, or hands on."""
+    sets = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+    mask = 0
+    for name in sets:
+        mask |= int(status[name], 16)
+    return {number for number in range(64) if mask >> number & 1}
+
+
 def running(box: Box, engine: PrivateEngine) -> list[str]:
     """The command lines of this home's containers that have a job."""
     found = []
@@ -93,15 +104,22 @@ def test_only_guard_has_the_engine_and_a_step_runs_in_a_container(
     pids = box.pids()
     assert {"guard", *SERVICES} <= set(pids)
     guard = status_of(pids.pop("guard"))
-    assert int(guard["CapEff"], 16) == 1 << CHOWN | 1 << DAC_OVERRIDE | 1 << SYS_PTRACE
+    wanted = {CHOWN, DAC_OVERRIDE, SYS_PTRACE}
+    if not why_no_rules():
+        wanted |= {launch.CAP_NET_ADMIN, launch.CAP_PERFMON, launch.CAP_BPF}
+    assert capabilities(guard) == wanted
     assert guard["NoNewPrivs"] == "1"
     engine = Path(container_engine.url.removeprefix("unix://"))
     found = engine.stat()
     assert found.st_mode & 0o007 == 0
-    pids.pop("spawner")  # started by root, it keeps what it takes to make jobs somebody else's
+    # Started by root, the spawner keeps what it takes to make jobs somebody else's.
+    spawner = status_of(pids.pop("spawner"))
+    assert capabilities(spawner) <= {CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID}
+    assert spawner["NoNewPrivs"] == "1"
     for name, pid in pids.items():
         status = status_of(pid)
-        assert int(status["CapEff"], 16) == 0, name
+        assert capabilities(status) == set(), name
+        assert status["NoNewPrivs"] == "1", name
         assert str(found.st_uid) not in status["Uid"].split(), name
         assert str(found.st_gid) not in (*status["Gid"].split(), *status["Groups"].split()), name
     code = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
@@ -110,6 +128,29 @@ def test_only_guard_has_the_engine_and_a_step_runs_in_a_container(
         [sys.executable, "-c", code, str(engine)], user=uid, group=uid, extra_groups=[], capture_output=True
     )
     assert b"PermissionError" in tried.stderr
+
+
+def test_a_container_of_a_living_box_has_no_capability_and_no_socket(
+    guarded: Box, container_engine: PrivateEngine
+) -> None:
+    assert guarded.manage("tasks", "run", "long").returncode == 0
+    wait_for(lambda: running(guarded, container_engine), 60, "the container runs")
+    looked_at = 0
+    with container_engine.client() as client:
+        for row in containers(guarded, container_engine):
+            state = client.inspect_container(row["Id"])
+            host = state["HostConfig"]
+            assert (host["CapDrop"], host["Privileged"]) == (["ALL"], False)
+            assert not host["CapAdd"]
+            assert "no-new-privileges:true" in host["SecurityOpt"]
+            assert not state["Mounts"]
+            assert not host["Binds"]
+            for process in client.top(row["Id"], "-o pid")["Processes"] or []:
+                status = status_of(int(process[0]))
+                assert capabilities(status) == set()
+                assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+                looked_at += 1
+    assert looked_at >= 3  # init, shell and command
 
 
 @pytest.mark.slow

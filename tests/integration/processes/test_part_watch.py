@@ -1,6 +1,10 @@
 """Parts that go down and come back are told of once for each edge, also over restarts."""
 
+import os
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -170,6 +174,26 @@ def test_the_spawner_is_there_while_its_socket_listens(tmp_path: Path) -> None:
         assert spawner_state(config).healthy
     assert not spawner_state(config).healthy
     door.unlink()
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare"), reason="a network namespace needs root and unshare"
+)
+def test_the_spawner_is_there_also_in_another_container(tmp_path: Path) -> None:
+    config = read_config({"MILLWRIGHT_HOME": str(tmp_path / "box")})
+    door = config.home.spawner_socket
+    door.parent.mkdir(parents=True, exist_ok=True)
+    listen = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX);"
+        " s.bind(sys.argv[1]); s.listen(); print(flush=True); input()"
+    )
+    command = ["unshare", "--net", sys.executable, "-c", listen, str(door)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout
+        other.stdout.readline()
+        assert spawner_state(config).healthy
+        other.communicate(b"\n")
+    assert not spawner_state(config).healthy
 
 
 async def test_what_went_away_together_with_the_database_is_told_of_when_that_is_back(parts: Parts) -> None:

@@ -1,4 +1,4 @@
-"""Steps of kind ``container``: which image a name means, and what is said of one that cannot run."""
+"""Steps in a container: which image a name means, and what is said of one that cannot run."""
 
 from datetime import UTC, datetime
 
@@ -50,6 +50,32 @@ async def test_a_name_that_is_not_pinned_fails_and_says_how_to_pin_it(engine: En
     assert (await engine.perform(run_id))["state"] == "failed"
     (step,) = await engine.sql("SELECT error FROM runs_step WHERE run_id = %s", run_id)
     assert "manage.py images pin tools sha256:" in step["error"]
+    assert engine.world.jobs == []
+
+
+SHELL = """
+name: t
+principal: operator
+actions: [{id: act, type: shell, sandbox: docker, args: [work, here]}]
+"""
+
+
+async def test_a_shell_step_runs_in_the_image_that_is_pinned_for_them(engine: Engine) -> None:
+    """Also an operator's: it reaches less there than by the process sandbox."""
+    await sync_to_async(pin_now)("shell", DIGEST)
+    run_id = await engine.begin(SHELL)
+    assert (await engine.perform(run_id))["state"] == "succeeded"
+    (where,) = engine.world.places
+    assert (where.image, where.template, where.run, where.step) == (DIGEST, "strict", str(run_id), "act")
+    assert engine.world.jobs == [("work", "here")]
+    await sync_to_async(unpin)("shell", CONSOLE)
+
+
+async def test_a_shell_step_without_such_an_image_fails_and_never_runs_with_less(engine: Engine) -> None:
+    run_id = await engine.begin(SHELL)
+    assert (await engine.perform(run_id))["state"] == "failed"
+    (step,) = await engine.sql("SELECT error FROM runs_step WHERE run_id = %s", run_id)
+    assert "manage.py images pin shell sha256:" in step["error"]
     assert engine.world.jobs == []
 
 

@@ -11,11 +11,13 @@ from appliance.safety.understood import classify, understand_action
 )
 def test_a_command_in_a_container_never_only_reads(arguments: JsonObject) -> None:
     assert classify("shell", arguments)[0] == "read"
-    assert classify("container", arguments)[0] == "change"
-    found = understand_action("container", arguments)
-    assert found
-    assert found.as_json()["class"] == found.in_short()["class"] == "change"
-    assert "image" in found.reasons[0]
+    for kind, more in (("container", {}), ("shell", {"sandbox": "docker"})):
+        assert classify(kind, arguments | more)[0] == "change"
+        found = understand_action(kind, arguments | more)
+        assert found
+        assert found.plan is None, "the programs of this machine are not looked at"
+        assert found.as_json()["class"] == found.in_short()["class"] == "change"
+        assert "image" in found.reasons[0]
 
 
 def test_in_a_container_a_stricter_class_stays() -> None:

@@ -11,7 +11,6 @@ from appliance.sandbox.docker.blueprint import Blueprint, Device, Image, creatio
 from appliance.sandbox.docker.entry import Ending, Frames, script
 from appliance.sandbox.docker.mounts import Allowed, close
 from appliance.sandbox.docker.request import JobLimits
-from appliance.sandbox.docker.routes import _default_of_4, _default_of_6
 from appliance.sandbox.docker.templates import TEMPLATES
 from appliance.sandbox.process.request import Refused
 
@@ -100,13 +99,3 @@ def test_only_named_folders_open_and_never_the_forbidden_ones_within(tmp_path: P
                 allowed.open(reads, writes)
     finally:
         subprocess.run(["rm", "-rf", str(base)], check=True)
-
-
-def test_a_default_route_is_seen() -> None:
-    local = "eth0 000011AC 00000000 0001 0 0 0 0000FFFF 0 0 0"
-    default = "eth0 00000000 010011AC 0003 0 0 0 00000000 0 0 0"
-    assert not _default_of_4([local])
-    assert _default_of_4([local, default])
-    nowhere = f"{'0' * 32} 00 {'0' * 32} 00 {'0' * 32} ffffffff 00000001 00000000 00200200 lo"
-    assert not _default_of_6([nowhere])
-    assert _default_of_6([nowhere.replace(" lo", " eth0")])

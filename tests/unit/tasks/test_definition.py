@@ -261,7 +261,11 @@ def test_a_task_without_a_trigger_is_started_by_hand() -> None:
         (step(ok_exit=[0]), "`set` has no exit status"),
         (step(cache_key="{{ now }}"), "cannot be used here"),
         (step(undo={}), "`type` is missing"),
-        (step(sandbox="strict"), "`sandbox` is known, but not in this version"),
+        (step(sandbox="docker"), "unknown key `sandbox`"),
+        (
+            task(actions=[{"type": "shell", "command": "ls", "sandbox": "strict"}]),
+            "`strict` is not known here",
+        ),
         (step(condition="{{ 1 +"), "not closed"),
         (task(actions=[{"type": "shell"}]), "give either command: or args:"),
         (task(actions=[{"type": "shell", "command": "ls", "ok_exit": [300]}]), "less than or equal to 255"),

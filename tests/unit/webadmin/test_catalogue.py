@@ -39,6 +39,7 @@ def in_code() -> set[str]:
     files += [ROOT / "appliance/processes/chat.py", ROOT / "appliance/processes/notices.py"]
     files += [ROOT / "appliance/tasks/notices.py"]
     files += [ROOT / "appliance/runs/approval_notices.py"]
+    files += [ROOT / "appliance/alerts/notices.py"]
     return {text for file in files for text in _CALL.findall(file.read_text())}
 
 

@@ -1,7 +1,9 @@
 """A running guard, with folders that its containers may read and write."""
 
+import os
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from appliance.sandbox.ports import Job, Limits, Outcome
 from tests.container_engine import PrivateEngine
 from tests.guard import RunningGuard, start_guard
 
+DEVICE_GROUP = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Inside:
@@ -22,6 +26,8 @@ class Inside:
     guard: RunningGuard
     readable: Path
     writable: Path
+    device: Path
+    """A character device that gives zeros, for the group DEVICE_GROUP."""
 
     async def attempt(
         self,
@@ -50,17 +56,25 @@ def inside(container_engine: PrivateEngine) -> Iterator[Inside]:
         (place / "note").chmod(0o666)
     (folder / "home" / "secrets").mkdir(parents=True)
     (folder / "home" / "secrets" / "password").write_text("secret of the box\n")
+    device = Path(f"/dev/mw-{secrets.token_hex(4)}")
+    os.mknod(device, stat.S_IFCHR, os.makedev(1, 5))
+    os.chown(device, 0, DEVICE_GROUP)
+    device.chmod(0o660)
     guard = start_guard(
         folder,
         container_engine,
         MILLWRIGHT_CONTAINER_READS=str(readable),
         MILLWRIGHT_CONTAINER_WRITES=str(writable),
-        MILLWRIGHT_CONTAINER_DEVICES="/dev/full",
+        MILLWRIGHT_CONTAINER_DEVICES=str(device),
         MILLWRIGHT_TRUSTED_IMAGES=f"sha256:{'0' * 64}",
     )
-    yield Inside(guard, readable, writable)
+    yield Inside(guard, readable, writable, device)
     guard.stop()
+    device.unlink()
     assert guard.containers() == []
+    with container_engine.client() as client:
+        for network in client.networks(filters={"label": f"millwright.home={guard.home.id}"}):
+            client.remove_network(network["Id"])  # else its bridge stays on this machine
     shutil.rmtree(folder)
 
 

@@ -127,7 +127,6 @@ async def test_nothing_of_the_network_is_there(inside: Inside) -> None:
         targets = f"127.0.0.1 {port} 169.254.169.254 80 1.1.1.1 53 172.17.0.1 {port} ::1 {port}"
         script = (
             'set -- $1; while [ $# -gt 0 ]; do nc -w 1 "$1" "$2" </dev/null && echo "reached $1"; shift 2; done;'
-            " wget -T 1 -q -O - http://169.254.169.254/latest/meta-data/ && echo reached metadata;"
             " ping -c 1 -W 1 127.0.0.1 >&2 && echo reached by ping; ls /sys/class/net"
         )
         outcome = await inside.attempt(script, targets)
@@ -135,7 +134,8 @@ async def test_nothing_of_the_network_is_there(inside: Inside) -> None:
 
 
 async def test_a_fork_bomb_stays_in_its_container(inside: Inside, marker: str) -> None:
-    bomb = "bomb() { bomb | bomb & }; bomb; while :; do :; done"
+    # One fork by the first shell itself: a second one could fail already, and end it.
+    bomb = "bomb() { (bomb | bomb) & }; bomb; while :; do :; done"
     job = Job(("/bin/sh", "-c", bomb, marker), timeout=1, limits=Limits(processes=30), output_limit=4096)
     running = asyncio.create_task(inside.guard.sandbox().run(job))
     most = 0

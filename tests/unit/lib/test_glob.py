@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.safety.policy.glob import Glob, covers, sample, tidy
+from appliance.lib.glob import Glob, covers, sample, tidy
 
 patterns = st.text("ab*?", max_size=7)
 texts = st.text("abc", max_size=8)

@@ -1,0 +1,132 @@
+"""What the compose files promise of each service, whoever edits them. They are tried in tests/acceptance/compose."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from appliance.lib.config import ROOT, VARIABLES
+from appliance.sandbox.docker.seccomp import profile
+
+FOLDER = ROOT / "compose"
+Service = dict[str, Any]
+
+
+def read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text())
+    return found
+
+
+BASE, CONTAINERS = read("compose.yaml"), read("containers.yaml")
+SERVICES: dict[str, Service] = {**BASE["services"], **CONTAINERS["services"]}
+OWN = {"migrate", "web", "worker", "beat", "reactor", "spawner", "guard"}
+ENGINES = {"database", "redis", "mqtt"}
+every_service = pytest.mark.parametrize("name", sorted(SERVICES))
+
+
+def test_all_parts_of_a_box_are_there() -> None:
+    assert set(SERVICES) == OWN | ENGINES
+    assert set(CONTAINERS["services"]) == {"guard"}
+
+
+@every_service
+def test_it_has_no_capability_and_can_gain_none(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service.get("cap_add", []) == (["CHOWN", "DAC_OVERRIDE", "SYS_PTRACE"] if name == "guard" else [])
+    assert "privileged" not in service
+    assert "devices" not in service
+    uid, _, gid = service["user"].partition(":")
+    assert (int(uid) == int(gid) == 0) == (name == "guard")
+
+
+@every_service
+def test_it_writes_to_volumes_and_memory_only(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    for place in service.get("tmpfs", ()):
+        options = place.partition(":")[2].split(",")
+        assert {"nosuid", "nodev"} <= set(options)
+        assert any(option.startswith("size=") for option in options)
+        assert "noexec" in options or place.startswith("/var/tmp:"), (
+            "commands of steps may run what they made"
+        )
+    for volume in service.get("volumes", ()):
+        source, _, rest = volume.rpartition(":") if volume.endswith(":ro") else (volume, "", "")
+        assert rest == "ro" or not source.startswith(("/", ".")), volume
+
+
+@every_service
+def test_it_is_bounded_and_comes_back(name: str) -> None:
+    service = SERVICES[name]
+    assert service["mem_limit"]
+    assert service["pids_limit"] <= 1024
+    assert service["logging"]["options"]["max-size"]
+    assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
+    assert ("healthcheck" in service) == (name != "migrate")
+
+
+@every_service
+def test_only_guard_reaches_the_engine_and_the_machine(name: str) -> None:
+    service = SERVICES[name]
+    mounted = any("docker.sock" in volume for volume in service.get("volumes", ()))
+    assert mounted == (name == "guard")
+    assert service.get("pid") == ("host" if name == "guard" else None)
+    assert not service.keys() & {"ipc", "uts", "userns_mode", "volumes_from", "cgroup_parent"}
+    assert service.get("network_mode") == ("none" if name == "guard" else None)
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_our_own_have_the_tighter_list_of_system_calls(name: str) -> None:
+    assert "seccomp:seccomp.json" in SERVICES[name]["security_opt"]
+
+
+def test_that_list_is_the_one_of_containers() -> None:
+    assert json.loads((FOLDER / "seccomp.json").read_text()) == json.loads(profile())
+
+
+def test_database_and_hints_cannot_be_reached_from_outside() -> None:
+    assert BASE["networks"]["inside"]["internal"] is True
+    assert BASE["networks"]["inside"]["driver_opts"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
+    inside_only = {name for name in BASE["services"] if SERVICES[name]["networks"] == ["inside"]}
+    assert inside_only == {"database", "redis", "beat", "migrate"}
+    published = {name for name in SERVICES if "ports" in SERVICES[name]}
+    assert published == {"web", "mqtt"}
+    for name in published:
+        (port,) = SERVICES[name]["ports"]
+        assert re.fullmatch(r"\$\{MILLWRIGHT_(HTTP|MQTT):-127\.0\.0\.1:\d+\}:\d+", port)
+
+
+def test_jobs_share_a_container_with_no_secret_and_no_home() -> None:
+    spawner = SERVICES["spawner"]
+    assert spawner["secrets"] == []
+    assert spawner["volumes"] == ["spawner:/run/spawner"]
+    assert spawner["environment"].keys() == {"TZ"}
+
+
+def test_passwords_come_by_file() -> None:
+    assert all(secret["file"].startswith("./secrets/") for secret in BASE["secrets"].values())
+    for name, service in SERVICES.items():
+        for variable in service.get("environment", {}):
+            hidden = re.search("PASSWORD|SECRET|_URL$", variable) and not variable.endswith("_FILE")
+            assert not hidden or variable == "MILLWRIGHT_PUBLIC_URL" or name == "guard", (name, variable)
+
+
+def test_every_setting_is_one_that_there_is() -> None:
+    known = {variable.name for variable in VARIABLES}
+    for name in OWN:
+        for variable in SERVICES[name].get("environment", {}):
+            assert variable.removesuffix("_FILE") in known or variable == "TZ", (name, variable)
+
+
+def test_the_image_runs_as_nobody_and_holds_what_is_named() -> None:
+    last = re.findall(r"^USER (.*)$", (FOLDER / "Dockerfile").read_text(), re.MULTILINE)
+    assert last == ["10001:10001"]
+    first, *allowed = [
+        line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")
+    ]
+    assert first == "*"
+    assert not {"!.", "!*", "!var", "!.env", "!compose", "!compose/secrets"} & set(allowed)
