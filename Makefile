@@ -7,16 +7,22 @@ PYTHON ?= $(shell for p in /usr/bin/python3.13 /usr/bin/python3.12 /usr/bin/pyth
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RULES := appliance/sandbox/ebpf/rules.bpf.o
 # Processes that run tests, each with engines of its own; the tests of a file stay together. WORKERS=1: one after another.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); echo $$((n < 4 ? n : 4)))
 SIDE_BY_SIDE = $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 
-.PHONY: help setup up down status test test-full lint format bench docs clean
+.PHONY: help setup rules up down status test test-full lint format bench docs clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(READY) ## install everything into .venv
+setup: $(READY) $(shell command -v clang >/dev/null 2>&1 && echo $(RULES)) ## install everything into .venv
+
+rules: $(READY) $(RULES) ## compile the kernel's rules for commands (needs clang and libbpf-dev)
+
+$(RULES): appliance/sandbox/ebpf/rules.bpf.c | $(READY)
+	@$(BIN)/python -m appliance.sandbox.ebpf.build
 
 $(READY): requirements.txt requirements-dev.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed: apt-get install python3 python3-venv"; exit 1; }
@@ -62,6 +68,7 @@ bench: setup ## measure, and write bench-latest.json
 
 docs: setup ## write the generated reference pages
 	$(BIN)/python manage.py reference --write
+	$(BIN)/python manage.py doctor --write
 
 clean: ## remove the virtual environment and caches (never var/)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

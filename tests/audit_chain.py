@@ -7,7 +7,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.audit.chain import GENESIS, AuditEntry, Head, Record, body_of, link
 from appliance.audit.heads import SignedHead, Signer
-from appliance.audit.verify import ChainCheck, Report, check_heads
+from appliance.audit.report import Report
+from appliance.audit.verify import ChainCheck, check_heads
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -7,9 +7,17 @@ import pytest
 from django.test import TransactionTestCase
 
 from appliance.lib.config import Config, get_config
+from appliance.lib.masking import KNOWN
 from tests.container_engine import EngineAway, PrivateEngine, no_engine, private_engine, why_no_engine
 from tests.database import flush
 from tests.engines import running_engines
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_other_tests_are_forgotten() -> Iterator[None]:
+    """What one test kept secret is an ordinary text in the next one."""
+    yield
+    KNOWN.forget()
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ def emptied(*tables: str) -> str:
 # Triggers before DELETE (bit 3 of their type) and before TRUNCATE (bit 5).
 _GUARDED = """
 SELECT tgrelid::regclass::text, bool_or(tgtype & 32 = 32) FROM pg_trigger
-WHERE NOT tgisinternal AND tgtype & 8 = 8 GROUP BY 1
+WHERE NOT tgisinternal GROUP BY 1 HAVING bool_or(tgtype & 8 = 8)
 """
 _TRUNCATED = "DO $$ BEGIN IF EXISTS (SELECT FROM {0}) THEN TRUNCATE {0} CASCADE; END IF; END $$"
 

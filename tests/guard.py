@@ -14,6 +14,7 @@ from appliance.processes.layout import pid_folder
 from appliance.sandbox.docker.client import DockerSandbox, GuardClient, Where
 from appliance.sandbox.docker.request import TemplateName
 from tests.container_engine import PrivateEngine
+from tests.kernel_rules import why_no_rules
 
 START_SECONDS = 60.0
 
@@ -51,6 +52,11 @@ class RunningGuard:
         self.process.wait(timeout=15)
 
 
+def no_engine(folder: Path) -> PrivateEngine:
+    """Of a machine without one."""
+    return PrivateEngine(f"unix://{folder}/no-engine.sock", 0, "")
+
+
 def note_spawner(home: Home, pid: int) -> None:
     """Note a process as the spawner whose jobs guard turns away. There is none here: one that has no children."""
     (pid_folder(home) / "spawner").write_text(f"{pid} {start_time(pid)}\n")
@@ -58,6 +64,7 @@ def note_spawner(home: Home, pid: int) -> None:
 
 def start_guard(folder: Path, engine: PrivateEngine, **settings: str) -> RunningGuard:
     """Start guard with its home under ``folder``; gives it when it listens. ``settings`` are MILLWRIGHT_…"""
+    why_no_rules()  # compiles and mounts what guard finds then, as the start of a box does
     home = Home.at(folder / "home")
     for place in (home.runtime, home.secrets):
         place.mkdir(mode=0o700, exist_ok=True)

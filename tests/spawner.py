@@ -55,7 +55,9 @@ class RunningSpawner:
         shutil.rmtree(self.spool, ignore_errors=True)
 
 
-def start_spawner(tmp: Path, *, max_jobs: int | None = None, wrapper: tuple[str, ...] = ()) -> RunningSpawner:
+def start_spawner(
+    tmp: Path, *, max_jobs: int | None = None, wrapper: tuple[str, ...] = (), cgroups: Path | None = None
+) -> RunningSpawner:
     """Start a spawner with its socket and home under ``tmp``; gives it when it listens.
 
     ``wrapper`` is a command that starts the one behind it.
@@ -66,7 +68,9 @@ def start_spawner(tmp: Path, *, max_jobs: int | None = None, wrapper: tuple[str,
     (home / "secrets" / "password").write_text("secret of the box\n")
     spool = Path(f"/var/tmp/millwright-test-{os.getpid()}-{tmp.name}"[:90])
     uid = JOB_UID if os.geteuid() == 0 else None
-    argv = spawner_argv(runtime / "spawner.sock", home, uid=uid, spool=spool, max_jobs=max_jobs)
+    argv = spawner_argv(
+        runtime / "spawner.sock", home, uid=uid, spool=spool, max_jobs=max_jobs, cgroups=cgroups
+    )
     process = subprocess.Popen([*wrapper, *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin
     assert process.stdout

@@ -9,13 +9,15 @@ http = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402 - Django must be set up first
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from django.conf import settings  # noqa: E402
 
+from webadmin.origin import OwnPagesOnly  # noqa: E402
+from webadmin.proxies import TrustedProxies  # noqa: E402
 from webadmin.routing import websocket_urlpatterns  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {
-        "http": http,
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
-    }
+application = TrustedProxies(
+    ProtocolTypeRouter(
+        {"http": http, "websocket": OwnPagesOnly(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))}
+    ),
+    settings.CONFIG.trusted_proxies,
 )

@@ -17,7 +17,7 @@ from appliance.outbox.domain import BreakerState
 from appliance.outbox.network.domain import Reach
 from appliance.outbox.network.services import network_state
 from appliance.outbox.services import target_statistics
-from appliance.processes.guard.presence import guard_state
+from appliance.processes.guard.presence import guard_states
 from appliance.processes.models import PartBeat
 from appliance.processes.part_checks import SIGNING, PartState, disk_state, silence, spawner_state
 from appliance.processes.signs import BROKER_PART
@@ -54,7 +54,7 @@ def part_states() -> dict[str, PartState]:
     answers = _prober().ask()
     states = {name: PartState(not answer.problem, answer.problem) for name, answer in answers.items()}
     states["spawner"] = spawner_state(settings.CONFIG)
-    states["guard"] = guard_state(settings.CONFIG)
+    states |= guard_states(settings.CONFIG)
     states["disk"] = disk_state(settings.CONFIG)
     if states["postgres"].healthy:
         states.update(_processes(answers["postgres"].found))

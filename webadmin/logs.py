@@ -5,6 +5,7 @@ import logging
 import kombu.exceptions
 import redis.exceptions
 
+from appliance.lib.masking import KNOWN
 from webadmin.away import is_away
 
 _HINTS = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, kombu.exceptions.OperationalError)
@@ -33,3 +34,19 @@ def _says_away(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+class WithoutSecrets(logging.Filter):
+    """Takes every secret that this process knows out of what it logs, tracebacks included."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not KNOWN.knows_any:
+            return True
+        record.msg, record.args = KNOWN.text(record.getMessage()), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = KNOWN.text(record.exc_text)
+        if record.stack_info:
+            record.stack_info = KNOWN.text(record.stack_info)
+        return True

@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.usersessions",
     "appliance.events",
     "appliance.accounts",
     "appliance.audit",
@@ -42,9 +43,11 @@ INSTALLED_APPS = [
     "appliance.sandbox",
     "appliance.bus",
     "appliance.bridges",
+    "appliance.alerts",
     "appliance.devices",
     "appliance.tasks",
     "appliance.runs",
+    "appliance.ops",
     "appliance.processes",
     "webadmin",
 ]
@@ -65,6 +68,7 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "webadmin.login.required.RequireTwoStep",
+    "webadmin.login.sessions.KnownBrowsers",
 ]
 
 ROOT_URLCONF = "webadmin.urls"
@@ -115,6 +119,8 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFIG.public_url.startswith("https://")
+CSRF_COOKIE_HTTPONLY = True
+SECURE_HSTS_SECONDS = CONFIG.hsts_seconds
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
@@ -122,7 +128,7 @@ AXES_FAILURE_LIMIT = 8
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_TEMPLATE = "429.html"
+AXES_LOCKOUT_CALLABLE = "webadmin.login.refused.locked_out"
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code", "oldpassword", "password1", "password2"]
 
 ACCOUNT_ADAPTER = "webadmin.login.adapters.AccountAdapter"
@@ -216,9 +222,14 @@ LOGGING: dict[str, Any] = {
             "callback": lambda record: "/readyz" not in record.getMessage(),
         },
         "brief": {"()": "webadmin.logs.BriefWhenAway"},
+        "without_secrets": {"()": "webadmin.logs.WithoutSecrets"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["brief"]},
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["brief", "without_secrets"],
+        },
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {

@@ -1,4 +1,5 @@
-"""Who may do what: four roles, each with everything that the one below it may do."""
+"""Who may do what: four roles, each with everything that the one below it may do, and grants of a higher one
+for some tasks and topics only."""
 
 from enum import StrEnum
 

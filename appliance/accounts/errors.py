@@ -20,7 +20,7 @@ class NoSuchUser(MillwrightError):
 
 
 class GrantRefused(MillwrightError):
-    """A role that cannot be granted to an MQTT account."""
+    """A role that cannot be granted to an MQTT account, or to a person on these tasks and topics."""
 
     code = "accounts.grant_refused"
 

@@ -10,11 +10,12 @@ from django.contrib.auth.tokens import default_token_generator
 from django.db import transaction
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
-from appliance.accounts.domain import Role
+from appliance.accounts.announcing import announce
+from appliance.accounts.domain import Ability, Role
 from appliance.accounts.errors import LinkEnded
 from appliance.accounts.models import Language, User
 from appliance.accounts.principal import Principal
-from appliance.accounts.services import announce, create_user, get_user, set_password
+from appliance.accounts.services import create_user, get_user, replace_password
 
 
 @transaction.atomic
@@ -28,8 +29,9 @@ def invite(username: str, role: Role, by: Principal, *, language: Language = Lan
 def password_link(username: str, by: Principal) -> str:
     """The end of a one-time link's address, ``<person>/<token>``; the old password counts until it is used.
 
-    Raises NoSuchUser.
+    Raises NotAllowed, NoSuchUser.
     """
+    by.require(Ability.MANAGE_USERS)
     user = get_user(username)
     announce(user, "password_link", by, {})
     who = urlsafe_base64_encode(str(user.pk).encode())
@@ -54,7 +56,7 @@ def redeem(who: str, token: str, password: str) -> User:
     user = person_of(who, token)
     if user is None:
         raise LinkEnded("this link is not valid any more", hint="ask an administrator for a new one")
-    return set_password(user.username, password, Principal("password-link", Role(user.role)))
+    return replace_password(user, password, Principal("password-link", Role(user.role)))
 
 
 def _key(who: str) -> int | None:

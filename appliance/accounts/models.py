@@ -6,6 +6,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 
 from appliance.accounts.domain import Ability, Role, allowed
+from appliance.accounts.grants import Grant, grants_of
 from appliance.accounts.principal import Principal
 
 
@@ -15,12 +16,14 @@ class Language(models.TextChoices):
 
 
 class User(AbstractUser):
-    """A person. The role says what they may do; Django's staff and superuser flags follow it."""
+    """A person. The role says what they may do everywhere, and ``grants`` what more on some tasks and topics
+    (written by ``granting`` only); Django's staff and superuser flags follow the role."""
 
     language = models.CharField(max_length=10, choices=Language.choices, default=Language.ENGLISH)
     role = models.CharField(
         max_length=10, choices=[(role.value, role.value) for role in Role], default=Role.VIEWER.value
     )
+    grants = models.JSONField(default=list, blank=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["username"]
@@ -31,11 +34,20 @@ class User(AbstractUser):
     @property
     def principal(self) -> Principal:
         """This person as services, runs and audit records name them."""
-        return Principal(f"user:{self.username}", Role(self.role))
+        return Principal(f"user:{self.username}", Role(self.role), self.granted)
+
+    @property
+    def granted(self) -> tuple[Grant, ...]:
+        """What more this person may do than their role says, on some tasks and topics."""
+        return grants_of(self.grants)
 
     def can(self, ability: Ability) -> bool:
-        """Whether this person may do ``ability`` now."""
+        """Whether this person may do ``ability`` now, to whatever."""
         return self.is_active and allowed(Role(self.role), ability)
+
+    def can_somewhere(self, ability: Ability) -> bool:
+        """Whether there may be a task or topic to which they may do it."""
+        return self.is_active and self.principal.can_somewhere(ability)
 
 
 class SetupToken(models.Model):
@@ -61,6 +73,8 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+    refused_at = models.DateTimeField(null=True)
+    """When a use of it after its end was last put on record."""
 
     class Meta:
         ordering: ClassVar[list[str]] = ["name"]
@@ -71,12 +85,22 @@ class ApiToken(models.Model):
 
     @property
     def principal(self) -> Principal:
-        """The token as services, runs and audit records name it; its role is its person's."""
-        return Principal(f"token:{self.user.username}/{self.name}", Role(self.user.role))
+        """The token as services, runs and audit records name it: its person, within its scopes."""
+        name = f"token:{self.user.username}/{self.name}"
+        return Principal(name, Role(self.user.role), self.user.granted, self.abilities)
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """Its scopes; one that is not known any more gives nothing."""
+        return frozenset(Ability(scope) for scope in self.scopes if scope in set(Ability))
 
     def can(self, ability: Ability) -> bool:
         """Whether the token may do ``ability``: within its scopes and never more than its person."""
         return ability.value in self.scopes and self.user.can(ability)
+
+    def can_somewhere(self, ability: Ability) -> bool:
+        """As its person's, within its scopes."""
+        return ability.value in self.scopes and self.user.can_somewhere(ability)
 
 
 class MqttGrant(models.Model):

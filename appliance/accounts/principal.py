@@ -1,8 +1,10 @@
 """On whose authority something happens, as services take it and as rows keep it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from appliance.accounts.domain import Ability, Role, allowed, lower
+from appliance.accounts.grants import ON_TASKS, ON_TOPICS, Grant
 from appliance.lib.errors import MillwrightError
 
 
@@ -14,23 +16,62 @@ class NotAllowed(MillwrightError):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A name such as ``user:ana``, ``chat:telegram/4711`` or ``trigger:overheat/hot``, and its role."""
+    """A name such as ``user:ana``, ``chat:telegram/4711`` or ``trigger:overheat/hot``, and its role.
+
+    ``grants`` raise the role for some tasks and topics. ``scopes`` are all that a token may do, None: no such limit.
+    """
 
     name: str
     role: Role
+    grants: tuple[Grant, ...] = ()
+    scopes: frozenset[Ability] | None = None
 
-    def can(self, ability: Ability) -> bool:
-        return allowed(self.role, ability)
+    def role_on(self, *, task: str | None = None, topic: str | None = None) -> Role:
+        """The role for this task or topic; without one, the role everywhere."""
+        reaching = (grant.role for grant in self.grants if grant.reaches(task=task, topic=topic))
+        return max((self.role, *reaching), key=lambda role: role.rank)
 
-    def require(self, ability: Ability) -> None:
+    def can(self, ability: Ability, *, task: str | None = None, topic: str | None = None) -> bool:
+        """Whether this may be done to this task or topic; without one, whether it may be done to all."""
+        if self.scopes is not None and ability not in self.scopes:
+            return False
+        known = {
+            "task": task if ability in ON_TASKS else None,
+            "topic": topic if ability in ON_TOPICS else None,
+        }
+        return allowed(self.role_on(**known), ability)
+
+    def can_somewhere(self, ability: Ability) -> bool:
+        """Whether there may be a task or topic for it: a door that leads to a service, which then asks about the
+        very one."""
+        if self.can(ability):
+            return True
+        granted = {grant.role for grant in self.grants if _about(ability, grant)}
+        own = self.scopes is None or ability in self.scopes
+        return own and any(allowed(role, ability) for role in granted)
+
+    def require(self, ability: Ability, *, task: str | None = None, topic: str | None = None) -> None:
         """Raises NotAllowed."""
-        if not self.can(ability):
-            raise NotAllowed(
-                f"{self.name} is {self.role}, and that is not enough to {ability.replace('_', ' ')}"
-            )
+        if self.can(ability, task=task, topic=topic):
+            return
+        what = ability.replace("_", " ")
+        if self.scopes is not None and ability not in self.scopes:
+            raise NotAllowed(f"{self.name} has no right to {what}")
+        on = f" on {task or topic}" if task or topic else ""
+        role = self.role_on(task=task, topic=topic)
+        raise NotAllowed(f"{self.name} is {role}{on}, and that is not enough to {what}")
 
     def limited_to(self, ceiling: Role) -> "Principal":
-        return Principal(self.name, lower(self.role, ceiling))
+        """No more than ``ceiling``, on anything."""
+        grants = tuple(replace(grant, role=lower(grant.role, ceiling)) for grant in self.grants)
+        return replace(self, role=lower(self.role, ceiling), grants=grants)
+
+    def limited_to_scopes(self, scopes: Iterable[Ability]) -> "Principal":
+        return replace(self, scopes=frozenset(scopes))
+
+
+def _about(ability: Ability, grant: Grant) -> bool:
+    return bool((ability in ON_TASKS and grant.tasks) or (ability in ON_TOPICS and grant.topics))
 
 
 BOX = Principal("box", Role.ADMIN)

@@ -2,16 +2,14 @@
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
-from appliance.accounts import trail
-from appliance.accounts.domain import Role
+from appliance.accounts.announcing import announce
+from appliance.accounts.domain import Ability, Role
 from appliance.accounts.errors import AccountRefused, LastAdmin, NoSuchUser
 from appliance.accounts.models import Language, User
 from appliance.accounts.principal import Principal
-from appliance.events import AccountChanged
-from appliance.events.services import record
-from appliance.lib.jsontypes import JsonMapping
+from appliance.accounts.sessions import forget_all
 
 
 def admin_exists() -> bool:
@@ -31,7 +29,8 @@ def get_user(username: str) -> User:
 def create_user(
     username: str, password: str, role: Role, by: Principal, *, language: Language = Language.ENGLISH
 ) -> User:
-    """A new person with a password. Raises AccountRefused."""
+    """A new person with a password. Raises NotAllowed, AccountRefused."""
+    by.require(Ability.MANAGE_USERS)
     user = User(username=User.normalize_username(username.strip()), language=language)
     _apply_role(user, role)
     try:
@@ -50,8 +49,18 @@ def create_user(
 
 @transaction.atomic
 def set_password(username: str, password: str, by: Principal) -> User:
-    """A new password; every session of that person ends with it. Raises NoSuchUser, AccountRefused."""
+    """A new password, by the person or an administrator; every session of that person ends with it.
+
+    Raises NotAllowed, NoSuchUser, AccountRefused.
+    """
     user = get_user(username)
+    if by.name != user.principal.name:
+        by.require(Ability.MANAGE_USERS)
+    return replace_password(user, password, by)
+
+
+def replace_password(user: User, password: str, by: Principal) -> User:
+    """As ``set_password``, for a caller who has seen the proof (a one-time link), in its transaction."""
     _apply_password(user, password)
     user.save(update_fields=["password"])
     announce(user, "password", by, {})
@@ -60,7 +69,8 @@ def set_password(username: str, password: str, by: Principal) -> User:
 
 @transaction.atomic
 def set_role(username: str, role: Role, by: Principal) -> User:
-    """Raises NoSuchUser, LastAdmin."""
+    """Raises NotAllowed, NoSuchUser, LastAdmin."""
+    by.require(Ability.MANAGE_USERS)
     user = get_user(username)
     if role is not Role.ADMIN:
         _keep_an_admin(user)
@@ -72,12 +82,16 @@ def set_role(username: str, role: Role, by: Principal) -> User:
 
 @transaction.atomic
 def set_active(username: str, active: bool, by: Principal) -> User:
-    """Let somebody in again, or keep them out without forgetting them. Raises NoSuchUser, LastAdmin."""
+    """Let somebody in again, or keep them out without forgetting them. Raises NotAllowed, NoSuchUser,
+    LastAdmin."""
+    by.require(Ability.MANAGE_USERS)
     user = get_user(username)
     if not active:
         _keep_an_admin(user)
     user.is_active = active
     user.save(update_fields=["is_active"])
+    if not active:
+        forget_all(user)  # let in again they log in again, too
     announce(user, "enabled" if active else "disabled", by, {})
     return user
 
@@ -107,10 +121,3 @@ def _apply_password(user: User, password: str) -> None:
     except ValidationError as error:
         raise AccountRefused(" ".join(error.messages)) from error
     user.set_password(password)
-
-
-def announce(user: User, change: str, by: Principal, detail: JsonMapping) -> None:
-    """Tell the screens of a change of a person, and put it on record; in the current transaction."""
-    with connection.cursor() as cursor:
-        record(cursor, AccountChanged(username=user.username, change=change, principal=by.name))
-    trail.put(f"account.{change}", by.name, user.principal.name, detail)

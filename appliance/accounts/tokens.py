@@ -29,8 +29,9 @@ def issue_api_token(
     *,
     expires_at: datetime | None = None,
 ) -> str:
-    """The text of a new token; it cannot be shown again. Raises AccountRefused."""
-    beyond = [scope.value for scope in scopes if not user.can(scope)]
+    """The text of a new token; it cannot be shown again. Raises NotAllowed, AccountRefused."""
+    by.require(Ability.MANAGE_USERS)
+    beyond = [scope.value for scope in scopes if not user.can_somewhere(scope)]
     if beyond or not scopes:
         asked = ", ".join(sorted(beyond)) or "nothing"
         raise AccountRefused(f"{user.username} cannot give a token the right to {asked}")
@@ -57,23 +58,41 @@ def issue_api_token(
 def authenticate(text: str, now: datetime) -> ApiToken | None:
     """The live token of a request, looked up anew each time, so that a revoked one ends at once.
 
-    Its last use is kept to the minute.
+    Its last use is kept to the minute. One that has ended is refused like one that never was; that somebody still
+    uses it is on record, once a minute.
     """
-    live = ApiToken.objects.select_related("user").filter(
-        Q(expires_at__isnull=True) | Q(expires_at__gt=now),
-        digest=_digest(text),
-        revoked_at__isnull=True,
-        user__is_active=True,
-    )
-    token = live.first()
-    if token is not None and (token.last_used_at is None or token.last_used_at < now - _USE_STEP):
+    token = ApiToken.objects.select_related("user").filter(digest=_digest(text)).first()
+    if token is None:
+        return None
+    ended = _ended(token, now)
+    if ended:
+        _refused(token, ended, now)
+        return None
+    if token.last_used_at is None or token.last_used_at < now - _USE_STEP:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
     return token
 
 
+def _ended(token: ApiToken, now: datetime) -> str:
+    """Why it is good no more; empty while it is."""
+    if token.revoked_at is not None:
+        return "revoked"
+    if token.expires_at is not None and token.expires_at <= now:
+        return "expired"
+    return "" if token.user.is_active else "person locked out"
+
+
+@transaction.atomic
+def _refused(token: ApiToken, why: str, now: datetime) -> None:
+    quiet = Q(refused_at__isnull=True) | Q(refused_at__lt=now - _USE_STEP)
+    if ApiToken.objects.filter(quiet, pk=token.pk).update(refused_at=now):
+        trail.put("token.refused", token.principal.name, token.principal.name, {"case": why})
+
+
 @transaction.atomic
 def revoke_api_token(token_id: int, by: Principal, now: datetime) -> bool:
-    """End a token at once; False when it had ended before."""
+    """End a token at once; False when it had ended before. Raises NotAllowed."""
+    by.require(Ability.MANAGE_USERS)
     token = ApiToken.objects.select_related("user").filter(pk=token_id).first()
     ended = ApiToken.objects.filter(pk=token_id, revoked_at__isnull=True).update(revoked_at=now)
     if token is not None and ended:

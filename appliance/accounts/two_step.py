@@ -7,9 +7,11 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
+from appliance.accounts.announcing import announce
+from appliance.accounts.domain import Ability
 from appliance.accounts.models import User
 from appliance.accounts.principal import Principal
-from appliance.accounts.services import announce, get_user
+from appliance.accounts.services import get_user
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -53,8 +55,9 @@ def put_on_record(user: User, change: Change) -> None:
 def reset_two_step(username: str, by: Principal) -> bool:
     """Take somebody's second step and recovery codes away: their password alone lets them in again.
 
-    False when there was none. Raises NoSuchUser.
+    False when there was none. Raises NotAllowed, NoSuchUser.
     """
+    by.require(Ability.MANAGE_USERS)
     user = get_user(username)
     removed, _ = Authenticator.objects.filter(user_id=user.pk).delete()
     if removed:

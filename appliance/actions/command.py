@@ -2,9 +2,9 @@
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import model_validator
+from pydantic import Field, field_validator, model_validator
 
 from appliance.actions.contract import (
     ActionKind,
@@ -19,8 +19,10 @@ from appliance.actions.shell_text import classify_shell, default_ok_exit
 from appliance.expressions.fields import ShellField, TextField
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.safety.understood import Understood
+from appliance.sandbox.ebpf import reach
+from appliance.sandbox.ebpf.watched import Watched
 from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
-from appliance.sandbox.ports import CheckpointFile, Job, Outcome
+from appliance.sandbox.ports import CheckpointFile, Declared, Job, Outcome
 
 OUTPUT_LIMIT = 256 * 1024
 
@@ -36,6 +38,27 @@ class CommandParams(Params):
     """Absolute paths that the command may read besides the system's own and /var/log."""
     writes: tuple[str, ...] = ()
     """Absolute paths that it may write besides its working folder."""
+
+    network: Annotated[tuple[str, ...], Field(max_length=reach.MOST)] | None = None
+    """What it may connect to: ``host``, ``host:port``, an address, ``10.0.0.0/8:443``, ``any``; or ``none``. All else
+    is denied by the kernel. Where it is left out, the box's settings decide."""
+    programs: Annotated[tuple[str, ...], Field(max_length=256)] | None = None
+    """The programs that it executes beside its own, by name or by absolute path. Any other turns the run amber."""
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: object) -> object:
+        if value == "none":
+            return ()
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("network")
+    @classmethod
+    def _places(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for text in value or ():
+            if text != reach.ANY:
+                reach.parse(text)
+        return value
 
     @model_validator(mode="after")
     def _one_form(self) -> "CommandParams":
@@ -71,6 +94,7 @@ class CommandAction(ActionKind[P]):
             writes=tuple(str(path) for path in _sequence(arguments.get("writes"))),
             output_limit=OUTPUT_LIMIT,
             checkpoint=_checkpoint(context, notes),
+            declared=Declared(_declared(arguments, "network"), _declared(arguments, "programs")),
             **_pinned(context.command),
         )
         try:
@@ -82,6 +106,7 @@ class CommandAction(ActionKind[P]):
         except JobLost as error:
             return StepResult(Status.UNKNOWN, error=str(error))
         result = _noted(_result(outcome, context.ok_exit, context.timeout), notes)
+        result = _watched(result, outcome.watched)
         if context.command is None:
             return result
         return replace(result, detail={**result.detail, "command": context.command.in_short()})
@@ -120,6 +145,21 @@ def _noted(result: StepResult, notes: list[str]) -> StepResult:
         return result
     said = "".join(f"[millwright] {note}\n" for note in notes)
     return replace(result, stderr=result.stderr + said, detail={**result.detail, "checkpoints": [*notes]})
+
+
+def _declared(arguments: JsonObject, key: str) -> tuple[str, ...] | None:
+    value = arguments.get(key)
+    return None if value is None else tuple(map(str, _sequence(value)))
+
+
+def _watched(result: StepResult, watched: Watched | None) -> StepResult:
+    """With the kernel's record of what the command did."""
+    if watched is None:
+        return result
+    told: JsonValue = (
+        {"reason": watched.reason} if watched.observed is None else watched.observed.model_dump(mode="json")
+    )
+    return replace(result, detail={**result.detail, "observed": told}, undeclared=watched.findings)
 
 
 def _argv(arguments: JsonObject) -> tuple[str, ...]:

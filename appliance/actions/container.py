@@ -1,14 +1,13 @@
 """``container``: a command in a container of its own, made in one of a few fixed ways. Needs an engineer."""
 
-from typing import Annotated, cast
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from appliance.actions.command import CommandAction, CommandParams, effect_elsewhere
 from appliance.actions.contract import Connect, EffectClass, StepContext
-from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.jsontypes import JsonObject
 from appliance.sandbox.docker.client import Where
-from appliance.sandbox.docker.egress import DESTINATION
 from appliance.sandbox.docker.request import TemplateName
 from appliance.sandbox.docker.templates import TEMPLATES
 from appliance.sandbox.images import REFERENCE, digest_of
@@ -21,17 +20,17 @@ class ContainerParams(CommandParams):
     template: TemplateName = "strict"
     """``strict``: no network. ``net``: a network of the box's own that leads nowhere else. ``device``: the device
     files that the settings name. ``trusted``: the engine's network, for images that the settings name."""
-    egress: tuple[Annotated[str, Field(pattern=rf"^{DESTINATION}$")], ...] = ()
-    """With ``template: net``, what else it may reach: ``host:port`` each. Refused where it cannot be kept to them."""
     reads: tuple[str, ...] = ()
     """Absolute paths of this machine that it may read, below what MILLWRIGHT_CONTAINER_READS names."""
     writes: tuple[str, ...] = ()
     """Absolute paths that it may write, below what MILLWRIGHT_CONTAINER_WRITES names."""
 
     @model_validator(mode="after")
-    def _egress_of_net(self) -> "ContainerParams":
-        if self.egress and self.template != "net":
-            raise ValueError("egress: goes with template: net")
+    def _needs_a_network(self) -> "ContainerParams":
+        if self.network and TEMPLATES[self.template].network == "none":
+            raise ValueError(
+                f"the template {self.template} has no network: take net or trusted, or network: none"
+            )
         return self
 
 
@@ -52,6 +51,5 @@ class ContainerAction(CommandAction[ContainerParams]):
 
     async def run(self, job: Job, arguments: JsonObject, context: StepContext) -> Outcome:
         template: TemplateName = next(t for t in TEMPLATES if t == arguments["template"])
-        egress = tuple(str(one) for one in cast("list[JsonValue]", arguments["egress"]))
-        where = Where(str(arguments["digest"]), template, str(context.run_id), context.step_id, egress)
+        where = Where(str(arguments["digest"]), template, str(context.run_id), context.step_id)
         return await context.services.run_contained(job, where, context.on_output)

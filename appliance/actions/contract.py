@@ -66,6 +66,8 @@ class StepResult:
     checkpoint: JsonObject | None = None
     outbox: tuple[OutboxItem, ...] = ()
     retryable: bool = True
+    undeclared: tuple[str, ...] = ()
+    """What the step did beside what its author declared, in sentences."""
 
     @classmethod
     def ok(cls, output: JsonValue = None, **detail: JsonValue) -> "StepResult":

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from appliance.actions.command import CommandAction, CommandParams, effect_elsewhere
 from appliance.actions.contract import Connect, EffectClass, StepContext
 from appliance.lib.jsontypes import JsonObject
@@ -19,6 +21,14 @@ class ShellParams(CommandParams):
     """``process``: the programs of this machine. ``docker``: those of the image that is pinned as ``shell``, in a
     container made as the template ``strict`` of the kind ``container``: no network, and ``reads`` and ``writes`` only
     below what the settings name."""
+
+    @model_validator(mode="after")
+    def _needs_a_network(self) -> "ShellParams":
+        if self.network and self.sandbox == IN_CONTAINER:
+            raise ValueError(
+                "with sandbox: docker there is no network: take type: container with template: net, or network: none"
+            )
+        return self
 
 
 class ShellAction(CommandAction[ShellParams]):

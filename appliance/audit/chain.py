@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from appliance.lib.digest import canonical_json
 from appliance.lib.jsontypes import JsonMapping, JsonObject
+from appliance.lib.masking import KNOWN
 from appliance.lib.plain import plain_object, plain_text
 
 GENESIS = hashlib.sha256(b"millwright audit").digest()
@@ -20,7 +21,7 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Something to put on record. ``detail`` holds no secret: it can never be taken back."""
+    """Something to put on record. ``detail`` holds no secret: it can never be taken back. Known ones are masked."""
 
     kind: str
     principal: str
@@ -51,6 +52,9 @@ class Head:
     hash: bytes
 
 
+BEGINNING = Head(0, GENESIS)
+
+
 def link(previous: bytes, seq: int, body: str) -> bytes:
     """The hash of a record; the database function ``audit_append`` computes the same."""
     return hashlib.sha256(previous + seq.to_bytes(8, "big", signed=True) + body.encode()).digest()
@@ -60,6 +64,9 @@ def body_of(entry: AuditEntry) -> str:
     """The text of a record. Oversize details are kept as their digest, size and beginning."""
     detail: JsonObject = plain_object(entry.detail)
     text = canonical_json(detail)
+    if KNOWN.stands_in(text.decode()):
+        detail = KNOWN.object(detail)
+        text = canonical_json(detail)
     if len(text) > LONGEST_DETAIL:
         detail = {
             "oversize": True,
@@ -72,7 +79,7 @@ def body_of(entry: AuditEntry) -> str:
             "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
             "kind": plain_text(entry.kind),
             "principal": plain_text(entry.principal),
-            "subject": plain_text(entry.subject),
+            "subject": KNOWN.text(plain_text(entry.subject)),
             "detail": detail,
         }
     ).decode()
@@ -84,6 +91,6 @@ def columns(entries: Sequence[AuditEntry]) -> tuple[list[str], list[str], list[s
         [entry.at.astimezone(UTC).isoformat(timespec="microseconds") for entry in entries],
         [plain_text(entry.kind) for entry in entries],
         [plain_text(entry.principal) for entry in entries],
-        [plain_text(entry.subject) for entry in entries],
+        [KNOWN.text(plain_text(entry.subject)) for entry in entries],
         [body_of(entry) for entry in entries],
     )

@@ -1,32 +1,52 @@
-"""The audit record as one file that proves itself: JSON lines of signed heads and records, a signed end."""
+"""The audit record as one file that proves itself: JSON lines of signed heads and records, a signed end.
 
+A segment is a stretch of the record in the same form: it names the record that it begins after.
+"""
+
+import contextlib
+import gzip
 import hashlib
 import json
+import os
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from appliance.audit.chain import GENESIS, Head, Record
+from appliance.audit.chain import BEGINNING, Head, Record
 from appliance.audit.errors import ExportUnreadable
 from appliance.audit.heads import SignedHead, Signer, signed_by
-from appliance.audit.verify import ChainCheck, Finding, Report, check_heads
+from appliance.audit.report import Finding, Report
+from appliance.audit.verify import ChainCheck, check_heads
 from appliance.lib.digest import canonical_json
+from appliance.lib.jsontypes import JsonObject
 
 FORMAT = "millwright-audit/1"
 _LONGEST_LINE = 1_000_000
 
 
 def write_export(
-    file: Path, records: Iterable[Record], heads: Iterable[SignedHead], signer: Signer, box: str, at: datetime
+    file: Path,
+    records: Iterable[Record],
+    heads: Iterable[SignedHead],
+    signer: Signer,
+    box: str,
+    at: datetime,
+    after: Head = BEGINNING,
 ) -> Head:
-    """Write the export; it appears under its name only when it is whole. Returns the end of the chain."""
-    head, count, signed = Head(0, GENESIS), 0, 0
+    """Write the export; it appears under its name only when it is whole. Returns the end of the chain.
+
+    ``after`` is the record before the first one. A name that ends in ``.gz`` is compressed.
+    """
+    head, count, signed = after, 0, 0
     digest = hashlib.sha256()
     part = file.with_name(f".{file.name}.part")
-    start = {"format": FORMAT, "box": box, "key": signer.public_key.hex(), "at": at.isoformat()}
-    with part.open("wb") as out:
+    start: JsonObject = {"format": FORMAT, "box": box, "key": signer.public_key.hex(), "at": at.isoformat()}
+    if after.seq:
+        start["after"] = {"seq": after.seq, "hash": after.hash.hex()}
+    with part.open("wb") as plain, _compressed(plain, file) as out:
 
         def put(value: Any) -> None:
             line = canonical_json(value) + b"\n"
@@ -38,12 +58,20 @@ def write_export(
             put({"head": signed_head.body, "signature": signed_head.signature.hex()})
             signed += 1
         for record in records:
-            put({"record": _shown(record)})
+            put({"record": shown(record)})
             head, count = Head(record.seq, record.hash), count + 1
         end = canonical_json({"records": count, "heads": signed, "sha256": digest.hexdigest()}).decode()
         out.write(canonical_json({"end": end, "signature": signer.sign_text(end).hex()}) + b"\n")
+        if out is not plain:
+            out.close()
+        plain.flush()
+        os.fsync(plain.fileno())
     part.replace(file)
     return head
+
+
+def _compressed(plain: BinaryIO, file: Path) -> Any:
+    return gzip.GzipFile("", "wb", 6, plain, 0) if file.suffix == ".gz" else contextlib.nullcontext(plain)
 
 
 def verify_export(file: Path, public_key: bytes | None = None) -> Report:
@@ -53,20 +81,26 @@ def verify_export(file: Path, public_key: bytes | None = None) -> Report:
     Raises ExportUnreadable.
     """
     try:
-        with file.open("rb") as lines:
+        with (gzip.open if is_gzip(file) else open)(file, "rb") as lines:
             reader = _Reader(lines)
             key = public_key or reader.key
-            report = Report(key=key.hex())
+            report = Report(key=key.hex(), start=reader.start)
             if public_key is None:
                 report.notes.append("checked with the key in the file itself; give --key to trust another")
             elif reader.key != public_key:
                 report.notes.append("the file names another key than the one given")
             heads = list(reader.heads())
-            ChainCheck(check_heads(heads, key, report, "the export"), report).walk(reader.records(), None)
+            good = check_heads(heads, key, report, "the export", whole=not reader.start.seq)
+            ChainCheck(good, report).walk(reader.records(), None)
             reader.check_end(key, report)
-    except OSError as error:
-        raise ExportUnreadable(f"{file} cannot be read: {error.strerror}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise ExportUnreadable(f"{file} cannot be read: {error}") from error
     return report
+
+
+def is_gzip(file: Path) -> bool:
+    with file.open("rb") as begin:
+        return begin.read(2) == b"\x1f\x8b"
 
 
 class _Reader:
@@ -82,8 +116,10 @@ class _Reader:
             raise ExportUnreadable(f"line {number}: this is not an export of an audit record")
         try:
             self.key = bytes.fromhex(start["key"])
+            after = start.get("after")
+            self.start = Head(int(after["seq"]), bytes.fromhex(after["hash"])) if after else BEGINNING
         except (KeyError, ValueError, TypeError) as error:
-            raise ExportUnreadable("line 1: the export names no key") from error
+            raise ExportUnreadable("line 1: the export does not say its key and where it begins") from error
 
     def heads(self) -> Iterator[SignedHead]:
         while (found := self._next()) is not None:
@@ -102,7 +138,7 @@ class _Reader:
             if "record" not in said:
                 raise ExportUnreadable(f"line {number}: expected a record")
             try:
-                yield _read(said["record"])
+                yield record_of(said["record"])
             except (KeyError, ValueError, TypeError) as error:
                 raise ExportUnreadable(f"line {number}: a record cannot be read") from error
 
@@ -148,7 +184,8 @@ class _Reader:
         return number, said
 
 
-def _shown(record: Record) -> dict[str, Any]:
+def shown(record: Record) -> JsonObject:
+    """A record as JSON; ``record_of`` reads it back."""
     return {
         "seq": record.seq,
         "at": record.at.isoformat(),
@@ -161,7 +198,8 @@ def _shown(record: Record) -> dict[str, Any]:
     }
 
 
-def _read(said: dict[str, Any]) -> Record:
+def record_of(said: Any) -> Record:
+    """Raises KeyError, ValueError or TypeError where it is none."""
     return Record(
         seq=int(said["seq"]),
         at=datetime.fromisoformat(said["at"]),

@@ -2,9 +2,11 @@
 
 A chain alone proves only order. Each minute its head is signed and written to ``audit/heads.jsonl`` beside
 the database; a copy of that file elsewhere (or of its last line) proves everything before it. Heads are
-chained too: each names the digest of the one before, so that none can be left out unseen.
+chained too: each names the digest of the one before, so that none can be left out unseen. The root of a tree over
+the records since the head before (see tree.py) proves a single record without the others.
 """
 
+import base64
 import fcntl
 import hashlib
 import json
@@ -20,6 +22,7 @@ from appliance.audit.errors import ExportUnreadable, KeyUnusable
 from appliance.lib.atomic import write_atomically
 from appliance.lib.digest import canonical_json
 from appliance.lib.home import owner_of
+from appliance.lib.jsontypes import JsonObject
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -36,6 +39,9 @@ class SignedHead:
     hash: bytes
     previous: str
     at: str
+    first: int = 0
+    """The first record under ``root``; 0 where an older version signed without one."""
+    root: bytes = b""
 
     @classmethod
     def of(cls, body: str, signature: bytes) -> Self:
@@ -50,8 +56,10 @@ class SignedHead:
                 hash=bytes.fromhex(said["hash"]),
                 previous=str(said["previous"]),
                 at=str(said["at"]),
+                first=int(said.get("first", 0)),
+                root=bytes.fromhex(said.get("root", "")),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ExportUnreadable("a signed head cannot be read") from error
 
     @property
@@ -90,13 +98,13 @@ class Signer:
                 write_atomically(
                     file, Ed25519PrivateKey.generate().private_bytes_raw().hex().encode() + b"\n"
                 )
-                _belongs_to_home(home, file)
+                belongs_to_home(home, file)
             signer = cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(file.read_text().strip())), box)
             public = public_key_file(home)
             if not public.exists():
                 public.parent.mkdir(mode=0o700, exist_ok=True)
                 write_atomically(public, signer.public_key.hex().encode() + b"\n", mode=0o644)
-                _belongs_to_home(home, public.parent, public)
+                belongs_to_home(home, public.parent, public)
         except (OSError, ValueError) as error:
             raise KeyUnusable(f"the audit key {file} cannot be used: {error}") from error
         return signer
@@ -105,21 +113,29 @@ class Signer:
     def public_key(self) -> bytes:
         return self._key.public_key().public_bytes_raw()
 
-    def sign(self, head: Head, previous: SignedHead | None, at: datetime) -> SignedHead:
-        body = canonical_json(
-            {
-                "at": at.astimezone(UTC).isoformat(),
-                "box": self._box,
-                "hash": head.hash.hex(),
-                "number": previous.number + 1 if previous else 1,
-                "previous": previous.digest if previous else "",
-                "seq": head.seq,
-            }
-        )
+    def sign(
+        self, head: Head, previous: SignedHead | None, at: datetime, tree: tuple[int, bytes] | None = None
+    ) -> SignedHead:
+        """``tree``: the first record since the head before, and the root over all from there to this head."""
+        said: JsonObject = {
+            "at": at.astimezone(UTC).isoformat(),
+            "box": self._box,
+            "hash": head.hash.hex(),
+            "number": previous.number + 1 if previous else 1,
+            "previous": previous.digest if previous else "",
+            "seq": head.seq,
+        }
+        if tree is not None:
+            said |= {"first": tree[0], "root": tree[1].hex()}
+        body = canonical_json(said)
         return SignedHead.of(body.decode(), self._key.sign(body))
 
     def sign_text(self, text: str) -> bytes:
         return self._key.sign(text.encode())
+
+    def public_pem(self) -> bytes:
+        """The public key as other tools read it (openssl)."""
+        return pem_of(self.public_key)
 
 
 def signed_by(public_key: bytes, text: str, signature: bytes) -> bool:
@@ -131,6 +147,18 @@ def signed_by(public_key: bytes, text: str, signature: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def pem_of(public_key: bytes) -> bytes:
+    """A raw Ed25519 public key as SubjectPublicKeyInfo in PEM (RFC 8410: a fixed beginning, then the key)."""
+    text = base64.b64encode(bytes.fromhex("302a300506032b6570032100") + public_key).decode()
+    return f"-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n".encode()
+
+
+def fingerprint(public_key: bytes) -> str:
+    """What people compare by eye: SHA-256 of the key, its first 32 hex digits in groups of four."""
+    text = hashlib.sha256(public_key).hexdigest()[:32]
+    return " ".join(text[at : at + 4] for at in range(0, 32, 4))
 
 
 def public_key_file(home: Path) -> Path:
@@ -162,7 +190,7 @@ class HeadsFile:
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
         self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
-        _belongs_to_home(self._home, self._path.parent, self._path)
+        belongs_to_home(self._home, self._path.parent, self._path)
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -185,7 +213,7 @@ class HeadsFile:
         os.fsync(self._handle)
 
 
-def _belongs_to_home(home: Path, *paths: Path) -> None:
+def belongs_to_home(home: Path, *paths: Path) -> None:
     """What root makes (a command, a stop) stays usable for the services' own user."""
     if os.geteuid() == 0:
         for path in paths:

@@ -8,13 +8,13 @@ from typing import Any, Protocol
 from django.db import connection as django_connection
 from django.db import transaction
 from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
 
-from appliance.audit import sql
-from appliance.audit.chain import AuditEntry, Head, Record, columns
+from appliance.audit import sql, sql_kept
+from appliance.audit.chain import BEGINNING, AuditEntry, Head, Record, columns
 from appliance.audit.errors import AuditBroken, KeyUnusable
-from appliance.audit.heads import HeadsFile, SignedHead, Signer, public_key_file, read_heads
-from appliance.audit.heads import heads_file as heads_file_of
-from appliance.audit.verify import ChainCheck, Finding, Report, check_heads, compare_heads
+from appliance.audit.heads import HeadsFile, SignedHead, Signer, public_key_file
+from appliance.audit.tree import root_of
 from appliance.lib.config import get_config
 from appliance.lib.jsontypes import JsonMapping
 
@@ -27,10 +27,10 @@ __all__ = [
     "records_after",
     "sign_head",
     "signed_heads",
-    "verify_database",
 ]
 
 _BATCH = 2000
+_LEAVES = 50_000
 
 
 class Executor(Protocol):
@@ -55,6 +55,24 @@ async def append_async(connection: AsyncConnection[Any], entries: Sequence[Audit
         await connection.execute(sql.APPEND, columns(entries))
 
 
+async def append_waiting(connection: AsyncConnection[Any]) -> int:
+    """Put on record what other transactions left for it (``sql_kept.LATER``), once; give how many there were."""
+    cursor = connection.cursor(row_factory=tuple_row)
+    if await (await cursor.execute(sql_kept.WAITING)).fetchone() is None:
+        return 0
+    async with connection.transaction():
+        await cursor.execute(sql_kept.TAKE_WAITING)
+        rows = sorted(await cursor.fetchall())
+        await append_async(connection, [_waiting(*row) for row in rows])
+    return len(rows)
+
+
+def _waiting(
+    number: int, at: datetime, kind: str, principal: str, subject: str, detail: JsonMapping
+) -> AuditEntry:
+    return AuditEntry(kind, principal, subject, detail, at)
+
+
 def append_here(kind: str, principal: str, subject: str, detail: JsonMapping) -> None:
     """Put one entry on record on Django's connection."""
     with django_connection.cursor() as cursor:
@@ -73,7 +91,8 @@ def sign_head(now: datetime, home: Path | None = None) -> SignedHead | None:
     if head.seq and (last is None or head.seq > last.seq):
         _check_head(head)
         signer = Signer.of_home(folder, get_config().home.id)
-        signed = signer.sign(head, last, now)
+        first = (last.seq if last and last.root else start_of_record().seq) + 1
+        signed = signer.sign(head, last, now, (first, root_of(hashes_between(first, head.seq))))
         with transaction.atomic(durable=True), django_connection.cursor() as cursor:
             cursor.execute(sql.ADD_SIGNATURE, (signed.number, signed.body, signed.signature))
             if cursor.fetchone() is None:
@@ -93,18 +112,44 @@ def signed_heads(after: int = 0) -> Iterator[SignedHead]:
             yield SignedHead.of(body, bytes(signature))
 
 
+def hashes_between(first: int, last: int) -> Iterator[bytes]:
+    """The hashes of these records: the leaves of a signed head's tree."""
+    with django_connection.cursor() as cursor:
+        for start in range(first, last + 1, _LEAVES):
+            cursor.execute(sql.HASHES, (start, min(last, start + _LEAVES - 1)))
+            yield from (bytes(row[0]) for row in cursor.fetchall())
+
+
+def start_of_record() -> Head:
+    """The record before the first one that the database keeps: the last one that was archived or dropped."""
+    with django_connection.cursor() as cursor:
+        cursor.execute(sql_kept.LAST_ANCHOR)
+        row = cursor.fetchone()
+    return Head(row[0], bytes(row[1])) if row else BEGINNING
+
+
 def records_after(seq: int, upto: int) -> Iterator[Record]:
     """The records ``seq + 1`` to ``upto``, in order, read in batches."""
     while True:
         with django_connection.cursor() as cursor:
             cursor.execute(sql.RECORDS, (seq, upto, _BATCH))
             rows = cursor.fetchall()
-        for row in rows:
-            seq, at, kind, principal, subject, body, previous, own = row
-            yield Record(seq, at, kind, principal, subject, body, bytes(previous), bytes(own))
+        yield from map(_record, rows)
         if len(rows) < _BATCH:
             return
         seq = rows[-1][0]
+
+
+def records_at(seqs: Sequence[int]) -> list[Record]:
+    """These records, in order, as far as they are there."""
+    with django_connection.cursor() as cursor:
+        cursor.execute(sql.RECORDS_AT, (list(seqs),))
+        return [_record(row) for row in cursor.fetchall()]
+
+
+def _record(row: Sequence[Any]) -> Record:
+    seq, at, kind, principal, subject, body, previous, own = row
+    return Record(seq, at, kind, principal, subject, body, bytes(previous), bytes(own))
 
 
 def bounds() -> tuple[Head | None, int]:
@@ -113,26 +158,6 @@ def bounds() -> tuple[Head | None, int]:
         cursor.execute(sql.BOUNDS)
         seq, own_hash, highest = cursor.fetchone()
     return (Head(seq, bytes(own_hash)) if seq is not None else None), highest
-
-
-def verify_database(home: Path, public_key: bytes | None = None) -> Report:
-    """Check the whole chain against its head, the signed heads and the home's heads.jsonl.
-
-    ``public_key`` is the key one trusts; without it, the home's own. Raises ExportUnreadable, KeyUnusable.
-    """
-    key = public_key or trusted_key(home)
-    exported = list(read_heads(heads_file_of(home)))
-    kept = list(signed_heads())
-    head, highest = bounds()
-    report = Report(key=key.hex())
-    compare_heads(kept, exported, report)
-    good = check_heads(kept, key, report, "the database") + check_heads(exported, key, report, "heads.jsonl")
-    if head is None:
-        report.add(Finding.HEAD_REMOVED, highest, "the head of the chain is gone from the database")
-    elif highest > head.seq:
-        report.add(Finding.INSERTED, head.seq + 1, f"records beyond the head {head.seq}, up to {highest}")
-    ChainCheck(good, report).walk(records_after(0, head.seq if head else highest), head)
-    return report
 
 
 def trusted_key(home: Path) -> bytes:

@@ -99,6 +99,8 @@ SELECT seq, at, kind, principal, subject, body, prev_hash, hash FROM audit_recor
 WHERE seq > %s AND seq <= %s ORDER BY seq LIMIT %s
 """
 
+HASHES = "SELECT hash FROM audit_record WHERE seq BETWEEN %s AND %s ORDER BY seq"
+
 RECORD_HASH = "SELECT hash FROM audit_record WHERE seq = %s"
 
 SIGNATURES = "SELECT number, body, signature FROM audit_signature WHERE number > %s ORDER BY number"
@@ -106,4 +108,9 @@ LAST_SIGNATURE = "SELECT number, body, signature FROM audit_signature ORDER BY n
 ADD_SIGNATURE = """
 INSERT INTO audit_signature (number, body, signature) VALUES (%s, %s, %s)
 ON CONFLICT DO NOTHING RETURNING number
+"""
+
+RECORDS_AT = """
+SELECT seq, at, kind, principal, subject, body, prev_hash, hash FROM audit_record
+WHERE seq = ANY(%s::bigint[]) ORDER BY seq
 """

@@ -1,78 +1,31 @@
 """Finds every edit, removal, reorder and truncation of a chain. Pure: records and heads in, findings out."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from json import loads
 
-from appliance.audit.chain import GENESIS, Head, Record, link
+from appliance.audit.chain import Head, Record, link
 from appliance.audit.heads import SignedHead, signed_by
-from appliance.lib.jsontypes import JsonObject
-
-
-class Finding(StrEnum):
-    EDITED = "edited"
-    REMOVED = "removed"
-    INSERTED = "inserted"
-    REORDERED = "reordered"
-    BROKEN_LINK = "broken_link"
-    TRUNCATED = "truncated"
-    REWRITTEN = "rewritten"
-    HEAD_FORGED = "head_forged"
-    HEAD_REMOVED = "head_removed"
-    EXPORT_CHANGED = "export_changed"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One finding and where: ``seq`` is the first record that it is about."""
-
-    finding: Finding
-    seq: int
-    message: str
-
-
-@dataclass(slots=True)
-class Report:
-    """What verification saw. ``notes`` are remarks that are no sign of tampering."""
-
-    records: int = 0
-    heads: int = 0
-    last_signed: int = 0
-    head: Head = field(default_factory=lambda: Head(0, GENESIS))
-    key: str = ""
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def intact(self) -> bool:
-        return not self.problems
-
-    def add(self, finding: Finding, seq: int, message: str) -> None:
-        self.problems.append(Problem(finding, seq, message))
-
-    def to_json(self) -> JsonObject:
-        return {
-            "intact": self.intact,
-            "records": self.records,
-            "heads": self.heads,
-            "last_signed": self.last_signed,
-            "head": {"seq": self.head.seq, "hash": self.head.hash.hex()},
-            "key": self.key,
-            "problems": [
-                {"finding": p.finding.value, "seq": p.seq, "message": p.message} for p in self.problems
-            ],
-            "notes": list(self.notes),
-        }
+from appliance.audit.report import Finding, Report
+from appliance.audit.tree import Growing
 
 
 def check_heads(
-    heads: Sequence[SignedHead], public_key: bytes, report: Report, where: str
+    heads: Sequence[SignedHead],
+    public_key: bytes,
+    report: Report,
+    where: str,
+    *,
+    whole: bool = True,
 ) -> list[SignedHead]:
-    """The heads that hold: rightly signed, none left out, each naming the one before."""
+    """The heads that hold: rightly signed, none left out, each naming the one before.
+
+    Not ``whole``: a stretch of them, which may begin with any.
+    """
     good: list[SignedHead] = []
     expected, previous = 1, ""
+    if heads and not whole:
+        expected, previous = heads[0].number, heads[0].previous
     for head in heads:
         if not signed_by(public_key, head.body, head.signature):
             report.add(
@@ -116,19 +69,27 @@ def compare_heads(kept: Sequence[SignedHead], exported: Sequence[SignedHead], re
 
 
 class ChainCheck:
-    """Walks the records once; memory does not grow with their number."""
+    """Walks the records once; memory does not grow with their number. They begin after ``report.start``."""
 
     def __init__(self, heads: Sequence[SignedHead], report: Report) -> None:
         self._signed: dict[int, list[SignedHead]] = {}
+        start = report.start
         distinct = {head.body: head for head in heads}
         for head in distinct.values():
-            self._signed.setdefault(head.seq, []).append(head)
+            if head.seq > start.seq:
+                self._signed.setdefault(head.seq, []).append(head)
         self._report = report
         report.heads = len(distinct)
-        report.last_signed = max(self._signed, default=0)
-        self._last_good = 0
-        self._expected = 1
-        self._previous = GENESIS
+        report.last_signed = max(self._signed, default=start.seq)
+        if start.seq and not any(h.seq == start.seq and h.hash == start.hash for h in distinct.values()):
+            said = (
+                f"no signed head says that the record before the first one here was {start.seq} with its hash"
+            )
+            report.add(Finding.REWRITTEN, start.seq + 1, said)
+        self._last_good = start.seq
+        self._expected = start.seq + 1
+        self._previous = start.hash
+        self._tree = Growing()
         self._gaps: list[tuple[int, int]] = []
         self._late: set[int] = set()
 
@@ -155,6 +116,7 @@ class ChainCheck:
                 f"record {seq} does not follow record {seq - 1} as it stands: one of the two was changed",
             )
         self._check_content(record)
+        self._tree.add(record.hash)
         self._check_signed(record)
         if seq >= self._expected:
             self._expected, self._previous = seq + 1, record.hash
@@ -164,7 +126,7 @@ class ChainCheck:
             self._report.add(
                 Finding.EDITED, record.seq, f"record {record.seq} was changed: its text has another hash"
             )
-        changed = _columns_that_differ(record)
+        changed = columns_that_differ(record)
         if changed:
             self._report.add(
                 Finding.EDITED, record.seq, f"record {record.seq} was changed: {', '.join(changed)} differ"
@@ -174,12 +136,23 @@ class ChainCheck:
         for head in self._signed.pop(record.seq, ()):
             if head.hash == record.hash:
                 self._last_good = max(self._last_good, record.seq)
+                self._check_tree(head)
             else:
                 self._report.add(
                     Finding.REWRITTEN,
                     self._last_good + 1,
                     f"records {self._last_good + 1} to {record.seq} are not those signed at {head.at}",
                 )
+
+    def _check_tree(self, head: SignedHead) -> None:
+        """The root of a head is the one of the records; where some are missing that is another finding."""
+        if not head.root:
+            return
+        tree, expected = self._tree, head.seq - head.first + 1
+        if tree.count == expected and tree.root != head.root:
+            said = f"signed head {head.number} has the root of other records than {head.first} to {head.seq}"
+            self._report.add(Finding.REWRITTEN, head.first, said)
+        self._tree = Growing()
 
     def _close_gaps(self) -> None:
         for first, last in self._gaps:
@@ -212,7 +185,7 @@ def _span(first: int, last: int) -> str:
     return f"record {first} is" if first == last else f"records {first} to {last} are"
 
 
-def _columns_that_differ(record: Record) -> list[str]:
+def columns_that_differ(record: Record) -> list[str]:
     """The columns that screens search by, against the text that is hashed."""
     try:
         said = loads(record.body)

@@ -21,29 +21,29 @@ _LINKED = """
 SELECT i.platform, i.last_conversation, u.language, coalesce(p.kind, i.platform), p.enabled
 FROM bridges_chatidentity i JOIN accounts_user u ON u.id = i.person_id
 LEFT JOIN bridges_platform p ON p.name = i.platform
-WHERE u.is_active AND i.last_conversation <> '' AND u.role = ANY(%(roles)s)
+WHERE u.is_active AND i.last_conversation <> '' AND accounts_role_on(u.username, %(task)s) = ANY(%(roles)s)
     AND (%(names)s::text[] IS NULL OR u.username = ANY(%(names)s::text[]))
 ORDER BY i.id LIMIT %(most)s
 """
 
 
-def chats_of(roles: Sequence[str], names: Sequence[str] = ()) -> list[Chat]:
-    """The chats of everybody with one of ``roles`` (and of ``names``, where there are any)."""
+def chats_of(roles: Sequence[str], task: str, names: Sequence[str] = ()) -> list[Chat]:
+    """The chats of everybody who has one of ``roles`` on this task (and of ``names``, where there are any)."""
     with django_connection.cursor() as cursor:
-        cursor.execute(_LINKED, _values(roles, names))
+        cursor.execute(_LINKED, _values(roles, task, names))
         return _live(cursor.fetchall())
 
 
 async def chats_of_async(
-    connection: AsyncConnection[Any], roles: Sequence[str], names: Sequence[str] = ()
+    connection: AsyncConnection[Any], roles: Sequence[str], task: str = "", names: Sequence[str] = ()
 ) -> list[Chat]:
-    """As ``chats_of``, in the transaction of an asynchronous connection."""
-    cursor = await connection.cursor(row_factory=tuple_row).execute(_LINKED, _values(roles, names))
+    """As ``chats_of``, on an asynchronous connection. Without a task the people's own roles count."""
+    cursor = await connection.cursor(row_factory=tuple_row).execute(_LINKED, _values(roles, task, names))
     return _live(await cursor.fetchall())
 
 
-def _values(roles: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    return {"roles": list(roles), "names": list(names) or None, "most": MOST_CHATS}
+def _values(roles: Sequence[str], task: str, names: Sequence[str]) -> dict[str, Any]:
+    return {"roles": list(roles), "task": task, "names": list(names) or None, "most": MOST_CHATS}
 
 
 def _live(rows: Iterable[Sequence[Any]]) -> list[Chat]:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from django.db import transaction
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import append_here
 from appliance.bridges.hints import platform_changed
@@ -32,8 +33,9 @@ def identities(platform_name: str | None = None, *, strangers: bool | None = Non
 def link_identity(identity_id: int, person: Person, by: Principal, *, make_default: bool = True) -> None:
     """Let somebody in a chat act as ``person``. A platform without a default conversation gets theirs.
 
-    Raises ReadOnlyNow.
+    Raises NotAllowed, ReadOnlyNow.
     """
+    by.require(Ability.MANAGE_USERS)
     refuse_changes(by)
     with transaction.atomic():
         identity = ChatIdentity.objects.select_for_update().get(pk=identity_id)
@@ -48,7 +50,8 @@ def link_identity(identity_id: int, person: Person, by: Principal, *, make_defau
 
 
 def unlink_identity(identity_id: int, by: Principal) -> None:
-    """From now on this identity can do nothing. Raises ReadOnlyNow."""
+    """From now on this identity can do nothing. Raises NotAllowed, ReadOnlyNow."""
+    by.require(Ability.MANAGE_USERS)
     refuse_changes(by)
     with transaction.atomic():
         identity = ChatIdentity.objects.select_for_update().get(pk=identity_id)

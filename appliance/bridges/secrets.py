@@ -18,7 +18,7 @@ from appliance.lib.config import ROOT, get_config
 from appliance.lib.environment import ConfigInvalid, Settings, read_env_file
 from appliance.outbox.errors import NotReady
 from appliance.safety.errors import SecretMissing, SecretUnreadable
-from appliance.safety.secrets import is_reference, resolve, resolve_async, set_secret
+from appliance.safety.secrets import is_reference, keep_secret, resolve, resolve_async
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _PASSWORD = re.compile(r"//[^/@]*@")
@@ -93,7 +93,7 @@ def keep_literals(config: BaseModel, platform: str, by: Principal, now: datetime
         if not secret.is_literal:
             continue
         name = f"platform.{platform}.{place}"
-        set_secret(name, secret.root, by, now)
+        keep_secret(name, secret.root, by, now)
         *folders, last = place.split(".")
         target = kept
         for folder in folders:
@@ -111,7 +111,7 @@ def adopt_variables(config: BaseModel, by: Principal, now: datetime, lookup: Loo
     for _, secret in secrets_of(config):
         value = lookup(secret.variable) if secret.variable else None
         if secret.variable and value and value != _named_now(secret.variable):
-            set_secret(secret.variable, value, by, now)
+            keep_secret(secret.variable, value, by, now)
             adopted = True
     return adopted
 

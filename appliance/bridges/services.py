@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import append_here
 from appliance.bridges.errors import PlatformsInvalid, PlatformUnknown, Problem
@@ -58,8 +59,9 @@ def load_platforms(
 ) -> list[Loaded]:
     """Take over every entry of a configuration file (or its text); other platforms stay as they are.
 
-    Raises PlatformsInvalid with all problems, or ReadOnlyNow; then nothing was changed.
+    Raises PlatformsInvalid with all problems, NotAllowed, or ReadOnlyNow; then nothing was changed.
     """
+    by.require(Ability.MANAGE_BRIDGES)
     refuse_changes(by)
     if isinstance(source, Path):
         try:
@@ -80,9 +82,10 @@ def save_platform(
 ) -> Loaded:
     """Create or change one platform from a form's values (``name`` among them).
 
-    An empty secret keeps the stored one; any other empty value removes its key. Raises PlatformsInvalid,
-    ReadOnlyNow.
+    An empty secret keeps the stored one; any other empty value removes its key. Raises NotAllowed,
+    PlatformsInvalid, ReadOnlyNow.
     """
+    by.require(Ability.MANAGE_BRIDGES)
     refuse_changes(by)
     with transaction.atomic():
         row = Platform.objects.select_for_update().filter(name=str(values.get("name", ""))).first()
@@ -135,7 +138,8 @@ def _take(entry: PlatformEntry, by: Principal, now: datetime, lookup: Lookup) ->
 
 
 def set_enabled(name: str, enabled: bool, by: Principal) -> None:
-    """Switch a platform on or off. Raises PlatformUnknown, ReadOnlyNow."""
+    """Switch a platform on or off. Raises NotAllowed, PlatformUnknown, ReadOnlyNow."""
+    by.require(Ability.MANAGE_BRIDGES)
     refuse_changes(by)
     with transaction.atomic():
         if not Platform.objects.filter(name=name).update(enabled=enabled, revision=F("revision") + 1):
@@ -147,8 +151,9 @@ def set_enabled(name: str, enabled: bool, by: Principal) -> None:
 def remove_platform(name: str, by: Principal) -> None:
     """Forget a platform and its secrets; what waits for it stays until it expires.
 
-    Raises PlatformUnknown, ReadOnlyNow.
+    Raises NotAllowed, PlatformUnknown, ReadOnlyNow.
     """
+    by.require(Ability.MANAGE_BRIDGES)
     refuse_changes(by)
     with transaction.atomic():
         deleted, _ = Platform.objects.filter(name=name).delete()

@@ -100,7 +100,9 @@ def changes_for(after: str, prefixes: Sequence[str], limit: int, now: datetime) 
 
 
 def take_from(messages: Sequence[object], by: Principal, now: datetime) -> Answers:
-    """What another box offers, each message in a transaction of its own. Raises CacheRefused, SyncHeld."""
+    """What another box offers, each message in a transaction of its own. Raises NotAllowed, CacheRefused,
+    SyncHeld."""
+    by.require(Ability.SYNC)
     _not_cut()
     said = receive(begin, get_config().home.id, now, messages)
     taken: list[JsonValue] = [one.id for one in said.answers if one.outcome == "accepted"]

@@ -10,6 +10,7 @@ from appliance.events.catalogue import Event, event_from_json
 from appliance.lib.digest import canonical_json
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.masking import KNOWN
 from appliance.lib.plain import plain_object, plain_text
 
 _HIGHEST = 2**63 - 1
@@ -90,5 +91,11 @@ def columns(events: Sequence[Event]) -> tuple[list[str], list[str], list[str]]:
     return (
         [event.type for event in events],
         [plain_text(event.subject) for event in events],
-        [canonical_json(plain_object(event.to_json())).decode() for event in events],
+        [_data_of(event) for event in events],
     )
+
+
+def _data_of(event: Event) -> str:
+    data = plain_object(event.to_json())
+    text = canonical_json(data).decode()
+    return canonical_json(KNOWN.object(data)).decode() if KNOWN.stands_in(text) else text

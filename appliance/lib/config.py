@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +24,7 @@ __all__ = [
     "Config",
     "ConfigInvalid",
     "Durability",
+    "KernelRulesMode",
     "Variable",
     "get_config",
     "read_config",
@@ -63,6 +65,21 @@ VARIABLES = (
     Variable("MILLWRIGHT_PUBLIC_URL", "http(s)://<MILLWRIGHT_LISTEN>", "The address that people type"),
     Variable("MILLWRIGHT_ALLOWED_HOSTS", "", "More host names under which the box answers, by comma"),
     Variable(
+        "MILLWRIGHT_TRUSTED_PROXIES",
+        "",
+        "Addresses or networks of your reverse proxies, by comma; only they are believed about who calls",
+    ),
+    Variable(
+        "MILLWRIGHT_HSTS_SECONDS",
+        "auto",
+        "How long browsers insist on TLS for this name; auto: a year, unless the box signed its own certificate",
+    ),
+    Variable(
+        "MILLWRIGHT_ROOT_KEY_FILE",
+        "secrets/root_key in the home",
+        "File of the key that seals secrets; by systemd it may be the credential millwright_root_key",
+    ),
+    Variable(
         "MILLWRIGHT_ADMIN_PASSWORD_FILE", "", "File with the first admin's password, for set-up by a program"
     ),
     Variable(
@@ -79,6 +96,14 @@ VARIABLES = (
     ),
     Variable("MILLWRIGHT_KEEP_DAYS", "30", "Days of runs, occurrences and events to keep"),
     Variable("MILLWRIGHT_KEEP_BYTES", "10000000000", "Bytes of runs, occurrences and events to keep"),
+    Variable(
+        "MILLWRIGHT_AUDIT_KEEP_DAYS", "365", "Days of the audit record to keep in the database; 0: for ever"
+    ),
+    Variable(
+        "MILLWRIGHT_AUDIT_OLD",
+        "archive",
+        "What becomes of older records: archive (signed files in audit/segments/ of the home), or drop",
+    ),
     Variable(
         "MILLWRIGHT_DISK_FREE",
         "500000000",
@@ -104,6 +129,23 @@ VARIABLES = (
     Variable("MILLWRIGHT_CONTAINER_POOL", "1", "Containers kept ready of each image in use; 0: none"),
     Variable("MILLWRIGHT_CONTAINER_IDLE", "600", "Seconds after its last use that an image keeps them"),
     Variable(
+        "MILLWRIGHT_KERNEL_RULES",
+        "auto",
+        "`auto`: what a command reaches is limited by the kernel and recorded where that can be done; `required`: a "
+        "step that declares its `network` waits where it cannot; `off`: neither is done",
+    ),
+    Variable(
+        "MILLWRIGHT_UNDECLARED_NETWORK",
+        "allow",
+        "What becomes of a command whose step declares no `network`: `allow` all, `amber` for allowed but marked, or "
+        "`deny`",
+    ),
+    Variable(
+        "MILLWRIGHT_HOLD_UNDECLARED",
+        "no",
+        "`yes`: a task one of whose runs does what it did not declare is switched off until a person looks",
+    ),
+    Variable(
         "MILLWRIGHT_BENCH_CACHE", "~/.cache/millwright-bench", "Where `bench --peers` installs the peers"
     ),
     Variable("DATABASE_URL", "embedded", "postgresql://user:password@host/name of your own PostgreSQL 16+"),
@@ -119,6 +161,14 @@ class Durability(StrEnum):
     CRASH_SAFE = "crash-safe"
     OWN_BROKER = "own-broker"
     """A broker that the box does not run: its own settings decide."""
+
+
+class KernelRulesMode(StrEnum):
+    """Whether the kernel limits and records what commands reach."""
+
+    AUTO = "auto"
+    REQUIRED = "required"
+    OFF = "off"
 
 
 class Config(BaseModel):
@@ -138,6 +188,12 @@ class Config(BaseModel):
     public_url: str
     allowed_hosts: list[str]
     trusted_origins: list[str]
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    hsts_seconds: int
+    root_key: Path
+    """File of the keys that seal secrets, the newest first."""
+    root_key_own: bool
+    """Whether the box made that file and may write it."""
     admin_password_file: Path | None
     two_step_roles: frozenset[str]
     """Roles (appliance/accounts/domain.py) whose people must have a second step."""
@@ -147,6 +203,10 @@ class Config(BaseModel):
     """Whether what the embedded broker acknowledged survives a power cut, and not only a crash."""
     keep_days: int
     keep_bytes: int
+    audit_keep_days: int
+    """0: for ever."""
+    audit_archive: bool
+    """Whether records that are older go into signed files, rather than nowhere."""
     disk_free: int
     watched_filters: frozenset[str]
     mqtt_events: bool
@@ -161,6 +221,11 @@ class Config(BaseModel):
     container_pool: int
     container_idle: int
     """Seconds."""
+    kernel_rules: KernelRulesMode
+    undeclared_network: str
+    """``allow``, ``amber`` or ``deny``."""
+    hold_undeclared: bool
+    """Whether a task is held when its run does what it did not declare."""
     bench_cache: Path
     """Not expanded: a user without a home runs the box too."""
     database_url: str
@@ -228,6 +293,7 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
     certificate, key = own or home.path / "tls/box.crt", settings.path("MILLWRIGHT_TLS_KEY")
     if (own is None) != (key is None):
         raise ConfigInvalid("MILLWRIGHT_TLS_CERTIFICATE and MILLWRIGHT_TLS_KEY go together", hint="set both")
+    root_key = settings.path("MILLWRIGHT_ROOT_KEY_FILE") or _credential(environ)
     database = settings.url("DATABASE_URL", ("postgresql", "postgres"))
     redis = settings.url("REDIS_URL", ("redis", "rediss", "unix"))
     broker = settings.url("MQTT_URL", ("mqtt", "mqtts"))
@@ -244,6 +310,10 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         public_url=public,
         allowed_hosts=sorted(hosts | set(settings.items("MILLWRIGHT_ALLOWED_HOSTS"))),
         trusted_origins=[public] if public.startswith("https://") else [],
+        trusted_proxies=settings.networks("MILLWRIGHT_TRUSTED_PROXIES"),
+        hsts_seconds=_hsts(settings, public, self_signed=http_tls and own is None),
+        root_key=root_key or home.path / "secrets" / "root_key",
+        root_key_own=root_key is None,
         admin_password_file=settings.file_of("MILLWRIGHT_ADMIN_PASSWORD"),
         two_step_roles=settings.some("MILLWRIGHT_TWO_STEP_ROLES", ROLES),
         secret_key=settings.find("MILLWRIGHT_SECRET_KEY") or home.secret("secret_key"),
@@ -251,6 +321,11 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         power_safe=settings.flag("MILLWRIGHT_POWER_SAFE", True),
         keep_days=settings.number("MILLWRIGHT_KEEP_DAYS", 30, least=1),
         keep_bytes=settings.number("MILLWRIGHT_KEEP_BYTES", 10_000_000_000, least=1),
+        audit_keep_days=settings.number("MILLWRIGHT_AUDIT_KEEP_DAYS", 365, least=0),
+        audit_archive=settings.choice(
+            "MILLWRIGHT_AUDIT_OLD", "archive", ("archive", "drop"), "archive or drop"
+        )
+        == "archive",
         disk_free=settings.number("MILLWRIGHT_DISK_FREE", 500_000_000, least=0),
         watched_filters=frozenset(settings.items("MILLWRIGHT_WATCH") or ["#"]),
         mqtt_events=settings.flag("MILLWRIGHT_MQTT_EVENTS", True),
@@ -263,6 +338,15 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         trusted_images=frozenset(settings.items("MILLWRIGHT_TRUSTED_IMAGES")),
         container_pool=settings.number("MILLWRIGHT_CONTAINER_POOL", 1),
         container_idle=settings.number("MILLWRIGHT_CONTAINER_IDLE", 600, least=1),
+        kernel_rules=KernelRulesMode(
+            settings.choice(
+                "MILLWRIGHT_KERNEL_RULES", "auto", tuple(KernelRulesMode), "auto, required or off"
+            )
+        ),
+        undeclared_network=settings.choice(
+            "MILLWRIGHT_UNDECLARED_NETWORK", "allow", ("allow", "amber", "deny"), "allow, amber or deny"
+        ),
+        hold_undeclared=settings.flag("MILLWRIGHT_HOLD_UNDECLARED", False),
         bench_cache=settings.path("MILLWRIGHT_BENCH_CACHE") or Path("~/.cache/millwright-bench"),
         database_url=database or _embedded_database(home),
         redis_url=redis or _embedded_redis(home),
@@ -280,12 +364,28 @@ def plain_environment(environ: Mapping[str, str]) -> dict[str, str]:
     # The admin's password is for the command that makes the admin, never for a service.
     names = (v.name for v in VARIABLES if v.name != "MILLWRIGHT_ADMIN_PASSWORD_FILE")
     found = {name: value for name in names if (value := settings.find(name))}
+    if credential := _credential(environ):
+        found.setdefault("MILLWRIGHT_ROOT_KEY_FILE", str(credential))
     return {**found, "MILLWRIGHT_ENV_FILE": os.devnull}
 
 
 def _settings(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     named = Settings(environ).path("MILLWRIGHT_ENV_FILE")
     return Settings(environ, read_env_file(named or env_file or ROOT / ".env"))
+
+
+def _credential(environ: Mapping[str, str]) -> Path | None:
+    """The root key that systemd handed over (``LoadCredential=millwright_root_key:…``), where it did."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    found = Path(folder) / "millwright_root_key" if folder else None
+    return found if found is not None and found.exists() else None
+
+
+def _hsts(settings: Settings, public: str, *, self_signed: bool) -> int:
+    """A browser that insists lets nobody pass its warning: not with a certificate that it cannot know."""
+    if settings.text("MILLWRIGHT_HSTS_SECONDS", "auto") != "auto":
+        return settings.number("MILLWRIGHT_HSTS_SECONDS", 0, least=0)
+    return 365 * 24 * 3600 if public.startswith("https://") and not self_signed else 0
 
 
 def _engine_url(settings: Settings) -> str:

@@ -1,5 +1,6 @@
 """Settings from outside: the environment, ``NAME_FILE``, and an ``.env`` file, in this order of strength."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,6 +129,22 @@ class Settings:
                 )
             found[label] = (label, *address)
         return tuple(found.values())
+
+    def networks(self, name: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """Addresses and networks, by comma; never everybody."""
+        found = []
+        for item in self.items(name):
+            try:
+                network = ipaddress.ip_network(item, strict=False)
+            except ValueError:
+                network = None
+            if network is None or network.prefixlen == 0:
+                raise ConfigInvalid(
+                    f"{name} has {item!r}; expected addresses or networks, by comma",
+                    hint="such as 127.0.0.1, 10.0.0.0/24",
+                )
+            found.append(network)
+        return tuple(found)
 
     def url(self, name: str, schemes: tuple[str, ...]) -> str | None:
         """A URL of one of ``schemes``. The message never shows it: it may hold a password."""

@@ -10,6 +10,7 @@ from django.db import transaction
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import AuditEntry, append
 from appliance.events import DeliveryChanged
@@ -127,13 +128,18 @@ def counts() -> Mapping[str, int]:
 
 
 def retry(item_id: UUID, by: Principal) -> None:
-    """Send a failed, expired or waiting item now. Raises ItemNotFound, ItemBusy, ReadOnlyNow."""
+    """Send a failed, expired or waiting item now. Raises NotAllowed, ItemNotFound, ItemBusy, ReadOnlyNow."""
+    by.require(Ability.CANCEL_RUNS)
     refuse_changes(by)
     _act(item_id, by, "outbox.retry", OutboxState.PENDING, sql.RETRY, {**_HINT, "id": item_id})
 
 
 def drop(item_id: UUID, by: Principal) -> None:
-    """Give up an item that waits; its step fails with the reason. Raises ItemNotFound, ItemBusy, ReadOnlyNow."""
+    """Give up an item that waits; its step fails with the reason.
+
+    Raises NotAllowed, ItemNotFound, ItemBusy, ReadOnlyNow.
+    """
+    by.require(Ability.CANCEL_RUNS)
     refuse_changes(by)
     values = {"id": item_id, "reason": f"dropped by {by.name}"[:1000]}
     _act(item_id, by, "outbox.drop", OutboxState.FAILED, sql.CANCEL, values)

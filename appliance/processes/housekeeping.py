@@ -7,15 +7,19 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
+from appliance.alerts.follower import AlertFollower
+from appliance.alerts.services import forget, read_up_to
 from appliance.audit.errors import AuditBroken
+from appliance.audit.retention import Anchor
+from appliance.audit.retention import prune as shorten
 from appliance.audit.services import sign_head
 from appliance.bridges.chats import prune
-from appliance.events import AuditAlert
-from appliance.events.services import record_async
 from appliance.lib.clock import Clock
 from appliance.lib.config import Config
+from appliance.lib.errors import MillwrightError
 from appliance.lib.partitions import Key, create_day, day_of, days_from
 from appliance.processes.in_django import in_django
+from appliance.sandbox import findings
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +46,21 @@ _OPEN_STATES = {
 }
 
 
+def _shortened(now: datetime, keep: timedelta, archive: bool) -> list[Anchor]:
+    return shorten(now, keep=keep, archive=archive, upto=read_up_to() or 0)
+
+
 class Housekeeping:
     """Called every half minute by the reactor; each duty keeps its own pace."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock, config: Config) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        clock: Clock,
+        config: Config,
+        alerts: AlertFollower,
+    ) -> None:
+        self._alerts = alerts
         self._pool = pool
         self._clock = clock
         self._config = config
@@ -58,7 +73,11 @@ class Housekeeping:
             await self.prepare_partitions(now.date())
             await self.drop_old(now.date())
             await self._forget_repeats()
+            async with self._pool.connection() as connection:
+                await findings.forget(connection, now, self._config.keep_days)
             await in_django(prune, now - timedelta(days=self._config.keep_days))
+            await in_django(forget, now - timedelta(days=self._config.keep_days))
+            await self._shorten_record(now)
             self._partitions_done = now.date()
         # By a clock that nobody sets back: signing would rest as long.
         if self._signed_at is None or self._clock.monotonic() - self._signed_at >= SIGN_EVERY:
@@ -71,8 +90,21 @@ class Housekeeping:
             await in_django(sign_head, now)
         except AuditBroken as error:
             log.error("audit: %s", error)
-            async with self._pool.connection() as connection:
-                await record_async(connection, AuditAlert(rule="audit.broken", message=str(error)))
+            await self._alerts.outside(error.code, "audit", {"message": str(error)})
+
+    async def _shorten_record(self, now: datetime) -> None:
+        """What is older than its days is archived or dropped; nothing that was not looked at for alerts yet."""
+        if not self._config.audit_keep_days:
+            return
+        keep, archive = timedelta(days=self._config.audit_keep_days), self._config.audit_archive
+        try:
+            for cut in await in_django(_shortened, now, keep, archive):
+                log.info("retention: records %d to %d: %s", cut.after + 1, cut.seq, cut.file or "dropped")
+        except AuditBroken as error:
+            log.error("audit: %s", error)
+            await self._alerts.outside(error.code, "audit", {"message": str(error)})
+        except (MillwrightError, OSError) as error:
+            log.warning("the audit record was not shortened: %s", error)
 
     async def _forget_repeats(self) -> None:
         """By what a repeated webhook or command is known."""

@@ -1,12 +1,18 @@
-"""Daphne with a limit: a body that is too large ends its connection while it comes in, not after it is kept."""
+"""Daphne with limits: what is too large ends its connection while it comes in, not after it is kept."""
 
 from typing import Any
 
 from daphne import http_protocol
 from daphne.http_protocol import WebRequest
 from daphne.server import Server
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
 LARGEST_BODY = 4 * 1024 * 1024
+LARGEST_FRAME = 64 * 1024
+"""Of what a browser sends over a WebSocket: positions and names of runs."""
+
+TOO_LARGE = 1009
+"""RFC 6455, section 7.4.1."""
 
 
 class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
@@ -22,8 +28,17 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
         super().handleContentChunk(data)
 
 
+class BoundedSocket(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
+    """Tells the application why the connection was dropped, so that it can be put on record with who it was."""
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:  # noqa: N802, N803 - autobahn's names
+        exceeded = self.wasMaxFramePayloadSizeExceeded or self.wasMaxMessagePayloadSizeExceeded
+        super().onClose(wasClean, TOO_LARGE if exceeded else code, reason)
+
+
 def bounded_server(**options: Any) -> Server:
-    """A Daphne server whose requests are bounded."""
+    """A Daphne server whose requests and incoming frames are bounded."""
     # Daphne has no setting for the class of its requests; its factory looks the name up at each connection.
     http_protocol.WebRequest = BoundedRequest
-    return Server(**options)
+    WebSocketFactory.protocol = BoundedSocket
+    return Server(websocket_max_frame_size=LARGEST_FRAME, **options)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_KILL = 0, 1, 3, 5
 CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE, CAP_SYS_PTRACE = 6, 7, 10, 19
+CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF = 12, 38, 39
 NOBODY = 65534
 """A user that has a name on every system; initdb asks for one."""
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import redis
 
+from appliance.lib.masking import KNOWN
 from appliance.processes.kept_output import Chunk
 
 log = logging.getLogger(__name__)
@@ -54,16 +55,24 @@ class _Live:
         self.pending += data
         del self.pending[:-KEEP]
 
-    def chunk(self, step: str) -> Chunk:
-        """What came since the last one. A character that is cut in two comes with the next."""
+    def chunk(self, step: str, *, last: bool = False) -> Chunk:
+        """What came since the last one. A character that is cut in two comes with the next, and so does what may be
+        the beginning of a secret."""
         begin = self.received - len(self.pending)
         if begin > self.told:
             self.decoder.reset()
-        text = self.decoder.decode(bytes(self.pending))
-        chunk = Chunk(step, self.life, self.told, begin, self.received, text)
-        self.told = self.received
-        self.pending.clear()
+        back = 0 if last else KNOWN.unfinished(self.pending)
+        end = len(self.pending) - back
+        text = KNOWN.text(self.decoder.decode(bytes(self.pending[:end])))
+        chunk = Chunk(step, self.life, self.told, begin, begin + end, text)
+        self.told = begin + end
+        del self.pending[:end]
         return chunk
+
+    @property
+    def something(self) -> bool:
+        """Whether there is more than what is held back."""
+        return len(self.pending) > KNOWN.unfinished(self.pending)
 
     def fits_head(self, chunk: Chunk) -> bool:
         """Whether it still belongs to what was written first; the tail's bounds move on where it does not."""
@@ -120,14 +129,15 @@ class LiveOutput:
         self._flushing.add_done_callback(lambda _: self._again())
 
     def _again(self) -> None:
-        if self._ended or any(live.pending for live in self._live.values()):
+        if self._ended or any(live.something for live in self._live.values()):
             self._soon()
 
     async def _flush(self) -> None:
         over, self._ended = self._ended, []
         for (run_id, step), live in list(self._live.items()):
-            if live.pending:
-                await self._tell(run_id, step, live)
+            last = (run_id, step) in over
+            if live.pending if last else live.something:
+                await self._tell(run_id, step, live, last=last)
         for run_id, step in over:
             self._live.pop((run_id, step), None)
             try:
@@ -135,9 +145,9 @@ class LiveOutput:
             except (redis.RedisError, OSError, TimeoutError) as error:
                 log.debug("the end of %s/%s was not noted: %s", run_id, step, error)
 
-    async def _tell(self, run_id: str, step: str, live: _Live) -> None:
+    async def _tell(self, run_id: str, step: str, live: _Live, *, last: bool) -> None:
         first = live.told == 0
-        chunk = live.chunk(step)
+        chunk = live.chunk(step, last=last)
         head = live.fits_head(chunk)
         try:
             await self._shelf.put(run_id, chunk, first=first, head=head, tail=len(live.tail))

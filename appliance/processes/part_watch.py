@@ -15,7 +15,7 @@ from appliance.events.services import record_async
 from appliance.lib.clock import Clock
 from appliance.lib.config import Config
 from appliance.lib.hysteresis import Hysteresis
-from appliance.processes.guard.presence import guard_state
+from appliance.processes.guard.presence import guard_states
 from appliance.processes.part_checks import (
     SIGNING,
     PartState,
@@ -168,6 +168,7 @@ def checks_of(config: Config) -> Checks:
         "broker": lambda: broker_state(config),
         "web": lambda: web_state(config),
         "spawner": lambda: spawner_state(config),
-        "guard": lambda: guard_state(config),
+        "guard": lambda: guard_states(config)["guard"],
+        "rules": lambda: guard_states(config)["rules"],
         "disk": lambda: disk_state(config),
     }

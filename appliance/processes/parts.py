@@ -11,10 +11,12 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.bus.client import BusClient
-from appliance.lib.config import Config
+from appliance.lib.config import Config, KernelRulesMode
 from appliance.processes.in_django import in_django
 from appliance.processes.outgoing import OutgoingBrokers
-from appliance.sandbox.docker.client import DockerSandbox, Where
+from appliance.sandbox.docker.client import Where
+from appliance.sandbox.ebpf.client import Manner, WatchedSandbox
+from appliance.sandbox.ebpf.watched import Undeclared
 from appliance.sandbox.errors import SandboxUnavailable
 from appliance.sandbox.ports import Job, Outcome
 from appliance.sandbox.process.client import ProcessSandbox
@@ -90,9 +92,14 @@ class BoxServices:
     """What actions need of their process (appliance.actions.contract.Services)."""
 
     def __init__(
-        self, bus: BusClient, sandbox: ProcessSandbox, brokers: OutgoingBrokers, guard: Path | None = None
+        self,
+        bus: BusClient,
+        sandbox: ProcessSandbox,
+        brokers: OutgoingBrokers,
+        guard: Path | None = None,
+        manner: Manner | None = None,
     ) -> None:
-        self._guard = guard
+        self._watched = WatchedSandbox(guard, sandbox, manner or Manner()) if guard else None
         self._bus = bus
         self._sandbox = sandbox
         self._brokers = brokers
@@ -106,11 +113,22 @@ class BoxServices:
             await self._bus.publish(topic, payload, qos=qos, retain=retain, timeout=timeout)
 
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome:
-        return await self._sandbox.run(job, on_output=on_output)
+        return await (self._watched or self._sandbox).run(job, on_output=on_output)
 
     async def run_contained(
         self, job: Job, where: Where, on_output: Callable[[str, bytes], None] | None
     ) -> Outcome:
-        if self._guard is None:
+        if self._watched is None:
             raise SandboxUnavailable("This process runs no containers.")
-        return await DockerSandbox(self._guard, where).run(job, on_output=on_output)
+        return await self._watched.run_contained(job, where, on_output)
+
+
+def manner_of(config: Config) -> Manner:
+    """How this box has commands watched."""
+    off = config.kernel_rules is KernelRulesMode.OFF
+    return Manner(
+        expected=config.home.path.stat().st_uid == 0,
+        required=config.kernel_rules is KernelRulesMode.REQUIRED,
+        undeclared=Undeclared(config.undeclared_network),
+        absent="MILLWRIGHT_KERNEL_RULES is off" if off else "",
+    )

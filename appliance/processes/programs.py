@@ -1,18 +1,22 @@
 """The services of the box, and what each program sees of the environment."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.lib.config import ROOT, Config, plain_environment
+from appliance.lib.config import ROOT, Config, KernelRulesMode, plain_environment
 from appliance.lib.crashpoints import VARIABLE
 from appliance.processes import go_ahead, launch
 from appliance.processes.engines import Engine
-from appliance.processes.guard.presence import absence
+from appliance.processes.guard.presence import absence, rules_absence
 from appliance.processes.leftovers import MARK
 from appliance.processes.privilege import Privilege
+from appliance.sandbox.ebpf.cgroups import tree_of
+from appliance.sandbox.ebpf.errors import NoKernelRules
+from appliance.sandbox.ebpf.mounts import cgroup2
 
 SERVICES = ("spawner", "worker", "reactor", "beat", "web")
 GUARD = "guard"
@@ -55,7 +59,8 @@ def service_programs(config: Config, privilege: Privilege, certificate: tuple[Pa
     """Spawner, guard where there is a container engine, worker, reactor, beat and web: the order of their start."""
     environment = _service_environment(config, certificate)
     found = [_spawner(config, privilege)]
-    if not absence(config):
+    # Also where it can have neither: it says why.
+    if not absence(config) or (privilege.root and config.kernel_rules is not KernelRulesMode.OFF):
         found.append(_guard(config, privilege, environment))
     for name in SERVICES[1:]:
         low_port = name == "web" and config.http_listen[1] < 1024
@@ -90,6 +95,8 @@ def _spawner(config: Config, privilege: Privilege) -> Program:
     if privilege.root:
         command += ["--uid", str(home.sandbox_uid), "--gid", str(home.sandbox_uid)]
         command += ["--peer-uid", str(privilege.uid or 0)]
+        with contextlib.suppress(NoKernelRules):
+            command += ["--cgroups", str(tree_of(cgroup2(), home.id))]
         keep = (
             *(launch.CAP_CHOWN, launch.CAP_DAC_OVERRIDE, launch.CAP_FOWNER),
             *(launch.CAP_KILL, launch.CAP_SETGID, launch.CAP_SETUID),
@@ -99,8 +106,12 @@ def _spawner(config: Config, privilege: Privilege) -> Program:
 
 def _guard(config: Config, privilege: Privilege, environment: Mapping[str, str]) -> Program:
     """Started by root it stays root: the engine's socket is root's. What else it keeps is for the working folders
-    of containers, which belong to another user."""
-    keep = (launch.CAP_CHOWN, launch.CAP_DAC_OVERRIDE, launch.CAP_SYS_PTRACE) if privilege.root else ()
+    of containers, which belong to another user, and for the kernel's rules."""
+    keep: tuple[int, ...] = ()
+    if privilege.root:
+        keep = (launch.CAP_CHOWN, launch.CAP_DAC_OVERRIDE, launch.CAP_SYS_PTRACE)
+        if not rules_absence(config):
+            keep += (launch.CAP_NET_ADMIN, launch.CAP_PERFMON, launch.CAP_BPF)
     # Nothing that guard does needs a secret of the box.
     hidden = {"DATABASE_URL", "REDIS_URL", "MQTT_URL", "MILLWRIGHT_SECRET_KEY"}
     return Program(

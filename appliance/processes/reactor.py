@@ -19,15 +19,18 @@ from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
 from appliance.outbox.network.domain import Edge
 from appliance.processes.in_django import in_django
+from appliance.processes.masks import Masks
 from appliance.processes.network import recovered_platforms
 from appliance.processes.part_watch import STOPPED
 from appliance.processes.parts import open_pool
 from appliance.processes.periodic import Periodic
+from appliance.processes.quarantine import quarantine
 from appliance.processes.reactor_parts import VERSION, Builder, Calls
 from appliance.processes.signs import BROKER_PART, sign
 from appliance.runs.hints import send as send_hint
 from appliance.safety.allstop import adopt_file
 from appliance.safety.approvals.services import forget
+from appliance.safety.budgets.services import forget as forget_spent
 from appliance.tasks.arming import load_table
 from appliance.tasks.doors import look_at_all
 from appliance.tasks.sql import READ_REVISION
@@ -47,6 +50,7 @@ NETWORK_EVERY = 1.0
 DEVICES_EVERY = 1.0
 PARTS_EVERY = 3.0
 STOP_FILE_EVERY = 1.0
+QUARANTINE_EVERY = 1.0
 
 
 class Reactor:
@@ -62,6 +66,9 @@ class Reactor:
 
     async def start(self) -> None:
         self._pool = await open_pool(self._config)
+        masks = Masks(self._pool)
+        await masks.look()
+        self._jobs.every(masks.EVERY, masks.look)
         self._build()
         await self._bus.outbound.start()
         self._begin_jobs()
@@ -98,8 +105,11 @@ class Reactor:
         every(NETWORK_EVERY, around.network.tick)
         every(DEVICES_EVERY, self._watch_devices)
         every(STOP_FILE_EVERY, self._adopt_stop)
+        every(QUARANTINE_EVERY, self._quarantine)
         every(engine.follower.EVERY, engine.follower.follow)
+        every(around.notices.EVERY, around.notices.follow)
         every(around.sharing.EVERY, around.sharing.tick)
+        every(around.alerts.EVERY, around.alerts.follow)
 
     async def _look_back(self) -> None:
         """What was when this process was not there."""
@@ -167,6 +177,7 @@ class Reactor:
         self._revision = revision
 
     async def _follow_brokers(self) -> None:
+        await self._bus.others.obey_stop()
         if self._listening and self._engine.intake.table is not None:
             await self._bus.brokers.sync(self._engine.intake.table)
 
@@ -204,12 +215,17 @@ class Reactor:
         await self._engine.reconciler.answered()
         await self._engine.reconciler.asked_for_nothing()
         await in_django(forget, self._clock.now())
+        async with self._pool.connection() as connection:
+            await forget_spent(connection, self._clock.now())
         await self._engine.reconciler.overdue_messages()
         silent = await self._engine.reconciler.silent_triggers()
         if silent:
             log.warning("repaired: an enabled time trigger has its next due time: %s", ", ".join(silent))
         await in_django(look_at_all, self._clock.now())
         await self._engine.intake.prune()
+
+    async def _quarantine(self) -> None:
+        await in_django(quarantine, self._config.hold_undeclared, self._clock.now())
 
     async def _adopt_stop(self) -> None:
         """The file ``ALLSTOP`` in the home engages the all-stop for everybody."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
 
+from appliance.alerts.follower import AlertFollower
 from appliance.bridges.hub import BridgeHub
 from appliance.bus.client import BusClient
 from appliance.bus.ports import BatchHandler
@@ -26,6 +27,7 @@ from appliance.processes.events_out import EventsOut
 from appliance.processes.follow import JournalFollower
 from appliance.processes.housekeeping import Housekeeping
 from appliance.processes.network import network_monitor
+from appliance.processes.notices import Notices
 from appliance.processes.outgoing import OutgoingBrokers
 from appliance.processes.own_topics import OwnTopics
 from appliance.processes.part_watch import PartWatch, checks_of
@@ -97,7 +99,9 @@ class Surroundings:
     devices: DeviceWatch
     parts: PartWatch
     housekeeping: Housekeeping
+    alerts: AlertFollower
     sharing: Sharing
+    notices: Notices
 
 
 class Builder:
@@ -171,6 +175,7 @@ class Builder:
         config, pool, clock = self._config, self._pool, self._clock
         hub = BridgeHub(pool, ChatCommands(), clock, settings={"telegram_api": config.telegram_api})
         network = network_monitor(pool, clock, config, self._calls.network_changed)
+        alerts = AlertFollower(pool, clock, self._hinter.poke)
         ours = "nats" in config.embedded
         connections = BrokerConnections(config.home.path / "nats") if ours else no_connections
         return Surroundings(
@@ -179,8 +184,10 @@ class Builder:
             network=network,
             devices=DeviceWatch(pool, clock, connections, self._hinter.poke),
             parts=PartWatch(pool, clock, checks_of(config), self._hinter.poke),
-            housekeeping=Housekeeping(pool, clock, config),
+            housekeeping=Housekeeping(pool, clock, config, alerts),
+            alerts=alerts,
             sharing=Sharing(pool, clock),
+            notices=Notices(pool),
         )
 
     def _client_id(self, role: str) -> str:

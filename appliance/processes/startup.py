@@ -1,5 +1,6 @@
 """What ``manage.py up`` does, step by step."""
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from appliance.lib.config import Config
+from appliance.lib.config import Config, KernelRulesMode
 from appliance.lib.errors import MillwrightError
 from appliance.processes import go_ahead, leftovers, lock
 from appliance.processes.certificate import certificate_for
@@ -23,6 +24,8 @@ from appliance.processes.manager import Manager, PartFailed, tail
 from appliance.processes.privilege import Privilege
 from appliance.processes.programs import engine_program, service_programs
 from appliance.processes.stack import engines, manager_environment, write_supervisor
+from appliance.sandbox.ebpf.errors import NoKernelRules
+from appliance.sandbox.ebpf.mounts import mount_bpffs
 
 Say = Callable[[str], None]
 
@@ -62,6 +65,9 @@ class Startup:
         go_ahead.withhold(home)
         if privilege.in_place:
             self._say(f"Note: {privilege.in_place}.")
+        if privilege.root and config.kernel_rules is not KernelRulesMode.OFF:
+            with contextlib.suppress(NoKernelRules):  # guard says on the health page what is missing
+                mount_bpffs()
         certificate = certificate_for(config, privilege)
         self._engines = engines(config, privilege, certificate, durable=durable)
         programs = [engine_program(engine, config, privilege) for engine in self._engines]

@@ -10,8 +10,9 @@ from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
 from appliance.processes.kept_output import OutputShelf
 from appliance.processes.live_output import LiveOutput
+from appliance.processes.masks import Masks
 from appliance.processes.outgoing import OutgoingBrokers
-from appliance.processes.parts import BoxServices, DefinitionCache, open_pool, owner
+from appliance.processes.parts import BoxServices, DefinitionCache, manner_of, open_pool, owner
 from appliance.processes.signs import sign
 from appliance.runs import sql
 from appliance.runs.executor import Executor
@@ -21,6 +22,7 @@ from appliance.runs.ledger import Ledger
 from appliance.runs.performer import Performer
 from appliance.runs.reconciler import Reconciler
 from appliance.safety.gate import Gate
+from appliance.safety.stop import StopFile
 from appliance.sandbox.process.client import ProcessSandbox
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class WorkerParts:
                 ProcessSandbox(config.home.spawner_socket),
                 self.brokers,
                 config.home.guard_socket,
+                manner_of(config),
             ),
             clock,
             DefinitionCache().get,
@@ -68,7 +71,12 @@ class WorkerParts:
             on_ended=self.live.ended,
             after_commit=self.hinter.poke,
         )
-        executor = Executor(ledger, performer, clock, concurrency=CONCURRENCY)
+        executor = Executor(
+            ledger, performer, clock, concurrency=CONCURRENCY, stop_file=StopFile(config.home.path)
+        )
+        masks = Masks(self.pool)
+        await masks.look()
+        self._masking = asyncio.create_task(masks.follow())
         await self._take_over(ledger, Reconciler(self.pool, clock))
         await executor.start()
         self._ears = asyncio.create_task(hear(config, executor.look_at))
@@ -80,6 +88,7 @@ class WorkerParts:
             try:
                 async with self.pool.connection() as connection:
                     await sign(connection, "worker", True, {"active": executor.active})
+                await self.brokers.obey_stop()
             except Exception as error:
                 log.warning("no sign of life: %s", error)
             await asyncio.sleep(SIGN_EVERY)
@@ -98,6 +107,7 @@ class WorkerParts:
 
     async def close(self) -> None:
         self._signs.cancel()
+        self._masking.cancel()
         self._ears.cancel()
         await self.live.close()
         await self.shelf.close()

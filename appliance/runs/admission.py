@@ -7,13 +7,18 @@ never both find the place free; a unique index on the holder of each key stands 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
+from appliance.audit.sql_kept import LATER
 from appliance.events import RunChanged
 from appliance.events.journal import columns
 from appliance.events.sql import RECORD
 from appliance.expressions import ExpressionError, StateNeeded
 from appliance.lib.digest import canonical_json, sha256_hex
+from appliance.lib.jsontypes import JsonObject
 from appliance.runs import admission_sql as lines
 from appliance.runs import sql
 from appliance.runs.asking import Ask, Asking, Tell
@@ -145,6 +150,7 @@ def _supersede(new: NewRun, line: list[_Place]) -> Asking[None]:
         living = [row[0] for row in (yield Ask(sql.LOCK_CALLED, {"id": place.run_id}))]
         values = {"id": place.run_id, "state": RunState.CANCELLED.value, "reason": reason}
         ended = yield Ask(sql.END_WITHOUT_LEASE, values)
+        yield Tell(LATER, _on_record(new, place.run_id))
         if not ended:
             yield Tell(sql.REQUEST_CANCEL, values)
             continue
@@ -156,6 +162,12 @@ def _supersede(new: NewRun, line: list[_Place]) -> Asking[None]:
         yield Tell(lines.STAND_BACK, {"run_id": place.run_id})
         yield Tell(RECORD, columns([_cancelled(new, place.run_id, reason)]))
         line.remove(place)
+
+
+def _on_record(new: NewRun, run_id: UUID) -> dict[str, Any]:
+    """As for every other run that is ended from outside; left for later, because more is locked after this."""
+    detail: JsonObject = {"task": new.definition.name, "superseded_by": str(new.id)}
+    return {"kind": "run.cancel", "principal": new.principal, "subject": str(run_id), "detail": Jsonb(detail)}
 
 
 def _cancelled(new: NewRun, run_id: UUID, reason: str) -> RunChanged:

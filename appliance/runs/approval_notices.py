@@ -20,7 +20,9 @@ PRIORITY = 20
 async def tell(connection: AsyncConnection[Any], opened: Opened, now: datetime) -> None:
     """One message for each chat of somebody who may decide, in the transaction that asks; they expire with it."""
     terms = opened.wish.terms
-    for platform, conversation, language in await chats_of_async(connection, terms.roles, terms.names):
+    for platform, conversation, language in await chats_of_async(
+        connection, terms.roles, opened.wish.task, terms.names
+    ):
         item = OutboxItem(
             key=f"approval/{opened.id}/{platform}/{conversation}",
             platform=platform,

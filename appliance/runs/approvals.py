@@ -77,7 +77,7 @@ def _known(row: Approval | None) -> Approval:
 
 
 def _able(row: Approval, by: Principal) -> Approval:
-    if not by.can(Ability.APPROVE):
+    if not by.can(Ability.APPROVE, task=row.task):
         raise Objected(Refusal.ROLE, row)
     return row
 

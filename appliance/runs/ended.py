@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.actions.contract import EffectClass
 from appliance.audit.services import AuditEntry, append
@@ -20,7 +21,7 @@ from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.fork import Fork, ForkRefused, WouldRepeat, fork_at
 from appliance.runs.models import Checkpoint, Run, Step
 from appliance.runs.plan import Phase, Progress, StepRow, has_acted, unclear
-from appliance.runs.services import NotAdmitted, NotNow, get, insert_run, task_name
+from appliance.runs.services import NotAdmitted, NotNow, get, get_for, insert_run, task_name
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.task import DefinitionError
@@ -47,10 +48,11 @@ def resume(run_id: UUID, by: Principal, wanted: Resume) -> UUID:
     """Start a run that shares what is finished of this one.
 
     The old run's history stays as it is. One that waits for an answer about an unclear step is ended, as
-    nobody has to answer that any more. Raises NotNow, ForkRefused, WouldRepeat, ReadOnlyNow, and NotAdmitted where
-    the task's limit or overlap says no.
+    nobody has to answer that any more. Raises NotAllowed, NotNow, ForkRefused, WouldRepeat, ReadOnlyNow, and
+    NotAdmitted where the task's limit or overlap says no.
     """
     refuse_changes(by)
+    get_for(run_id, by, Ability.RUN_TASKS)
     new_id = uuid7()
     with transaction.atomic():
         _lock_task(run_id)
@@ -228,6 +230,7 @@ def undo(run_id: UUID, by: Principal) -> None:
     It stands in nobody's line: what was done is taken back whatever the task does meanwhile.
     """
     refuse_changes(by)
+    get_for(run_id, by, Ability.RUN_TASKS)
     with transaction.atomic(), connection.cursor() as cursor:
         run = _locked(run_id)
         _check_state(run)

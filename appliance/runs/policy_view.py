@@ -57,7 +57,7 @@ def role_of(run: Run) -> Role:
     if username is None:
         return ceiling
     person = User.objects.filter(username=username, is_active=True).first()
-    return lower(ceiling, Role(person.role)) if person else Role.VIEWER
+    return lower(ceiling, person.principal.role_on(task=task_name(run))) if person else Role.VIEWER
 
 
 def _seen(run: Run, row: Step, task: str, role: Role, classify: Classify) -> SeenStep:

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from psycopg.types.json import Jsonb
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import AuditEntry, append
 from appliance.events import OccurrenceRecorded, RunChanged
@@ -103,10 +104,11 @@ def start_task(
     """Start a task now, by a person or another program: an occurrence and a queued run, committed together.
 
     With a ``key`` the same call made twice (a message handled again after a crash, with the same ``now``)
-    starts one run. Raises TaskNotFound, NotNow, ReadOnlyNow, and NotAdmitted where the task's limit or overlap
-    says no.
+    starts one run. Raises NotAllowed, TaskNotFound, NotNow, ReadOnlyNow, and NotAdmitted where the task's limit or
+    overlap says no.
     """
     refuse_changes(by)
+    by.require(Ability.RUN_TASKS, task=name)
     task = find(name)
     if task.current is None:
         raise NotNow(f"the task {name!r} has no version yet")
@@ -199,13 +201,21 @@ def task_name(run: Run) -> str:
     return Task.objects.filter(pk=run.task_id).values_list("name", flat=True).first() or "deleted task"
 
 
+def get_for(run_id: UUID, by: Principal, ability: Ability) -> Run:
+    """The run, where ``by`` may do this to runs of its task. Raises RunNotFound, NotAllowed."""
+    run = get(run_id)
+    by.require(ability, task=task_name(run))
+    return run
+
+
 def cancel(run_id: UUID, by: Principal) -> None:
     """End a run: at once when it waits, within a moment (and with its whole process tree) when it runs.
 
-    The runs that it has called and waits for end with it. Raises RunNotFound, NotNow, ReadOnlyNow.
+    The runs that it has called and waits for end with it. Raises RunNotFound, NotAllowed, NotNow,
+    ReadOnlyNow.
     """
     refuse_changes(by)
-    run = get(run_id)
+    run = get_for(run_id, by, Ability.CANCEL_RUNS)
     name, reason = task_name(run), f"cancelled by {by.name}"
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -229,7 +239,7 @@ def cancel(run_id: UUID, by: Principal) -> None:
 def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
     """A new run of the same version with the same inputs; the old run and its history stay as they are."""
     refuse_changes(by)
-    old = get(run_id)
+    old = get_for(run_id, by, Ability.RUN_TASKS)
     if RunState(old.state) not in FINAL:
         raise NotNow(f"run {run_id} has not ended yet: it is {old.state}")
     if old.split_id is not None:
@@ -264,7 +274,7 @@ def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
 def settle(run_id: UUID, happened: bool, by: Principal) -> None:
     """A person says what became of an ambiguous step: it took effect (go on), or it did not (it failed)."""
     refuse_changes(by)
-    run = get(run_id)
+    run = get_for(run_id, by, Ability.CANCEL_RUNS)
     if run.state != RunState.WAITING or run.waiting_for != Waiting.AMBIGUOUS:
         raise NotNow(f"run {run_id} has nothing to settle: it is {run.state} {run.waiting_for}".rstrip())
     state = StepState.SUCCEEDED if happened else StepState.FAILED

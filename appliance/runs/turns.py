@@ -11,7 +11,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from appliance.audit.services import AuditEntry, append_async
+from appliance.audit.services import AuditEntry, append_async, append_waiting
 from appliance.events.services import record_async
 from appliance.runs import admission_sql as lines
 from appliance.runs import sql
@@ -32,10 +32,11 @@ class Turns:
         self._pool = pool
 
     async def hand_on(self) -> list[UUID]:
-        """Queue the next run of every line that can move; gives their ids."""
+        """Queue the next run of every line that can move; gives their ids. Puts on record whom others took over."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(lines.MOVING_LINES, {"limit": AT_ONCE})
             moving = await cursor.fetchall()
+            await append_waiting(connection)
         started = []
         for task_id, key in moving:
             async with self._pool.connection() as connection, connection.transaction():

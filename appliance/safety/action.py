@@ -9,12 +9,15 @@ from appliance.accounts.domain import Role
 from appliance.accounts.principal import person_of
 from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.allstop import of_row
+from appliance.safety.budgets.model import Amounts
+from appliance.safety.plant_state.domain import Closed
+from appliance.safety.policy.facts import Static
 from appliance.safety.stop import AllStop
 
 LOOK = """
 SELECT s.epoch, s.level, s.since, s.by, s.reason,
     CASE WHEN %(account)s::text IS NULL
-    THEN (SELECT u.role FROM accounts_user u WHERE u.username = %(username)s AND u.is_active)
+    THEN (SELECT accounts_role_on(%(username)s, %(on_task)s) WHERE %(username)s::text IS NOT NULL)
     ELSE (SELECT g.role FROM accounts_mqttgrant g WHERE g.account = %(account)s OR %(account)s = '*'
         ORDER BY array_position(ARRAY['viewer', 'operator', 'engineer', 'admin'], g.role::text) LIMIT 1) END AS role
 FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1
@@ -40,6 +43,14 @@ class Action:
     origin: str = ""
     task: str = ""
     acts: bool = True
+    plant: Closed | None = None
+    """Where the task's or the step's own condition on the plant, or one of the policy's, closes the gate now."""
+    budget: Amounts | None = None
+    """The task's own."""
+
+    @property
+    def static(self) -> Static:
+        return Static(self.kind, self.origin, self.task, self.principal)
 
     @property
     def username(self) -> str | None:
@@ -55,7 +66,7 @@ class Action:
     @property
     def who(self) -> dict[str, str | None]:
         """The parameters of ``LOOK``."""
-        return {"username": self.username, "account": self.mqtt_account}
+        return {"username": self.username, "account": self.mqtt_account, "on_task": self.task}
 
     @property
     def has_person(self) -> bool:

@@ -10,6 +10,12 @@ class SwitchAway(MillwrightError):
     permanent = False
 
 
+class ReleaseRefused(MillwrightError):
+    """Whoever wants the all-stop released has no name, or gives no reason."""
+
+    code = "safety.release_refused"
+
+
 class ReadOnlyNow(MillwrightError):
     """The all-stop stands at ``read_only``: people and programs can only look."""
 
@@ -29,3 +35,7 @@ class SecretUnreadable(MillwrightError):
 
 class SecretRefused(MillwrightError):
     code = "safety.secret_refused"
+
+
+class NotOpened(Exception):
+    """No key opens a sealed text, or it was sealed for something else; it says which key it names."""

@@ -1,37 +1,44 @@
 """Named secrets: encrypted in the database with a key that is not in it, resolved where they are needed.
 
-The root key file ``<home>/secrets/root_key`` holds one Fernet key a line, the newest first; older lines only
-decrypt. A secret's name is sealed together with its value, so that rows cannot be swapped.
+The root key file holds one key a line, the newest first; older lines only open (see ``envelope``). It is
+``<home>/secrets/root_key``, or the one that ``MILLWRIGHT_ROOT_KEY_FILE`` or a systemd credential names. A secret's
+name is sealed together with its value, so that rows cannot be swapped.
 """
 
-import json
+import base64
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import append_here
 from appliance.lib.atomic import write_atomically
 from appliance.lib.config import get_config
 from appliance.lib.home import owner_of
-from appliance.safety.errors import SecretMissing, SecretRefused, SecretUnreadable
+from appliance.lib.masking import KNOWN, SHORTEST, redact
+from appliance.safety.errors import NotOpened, SecretMissing, SecretRefused, SecretUnreadable
 from appliance.safety.models import Secret
 from appliance.safety.read_only import refuse_changes
-from appliance.safety.redaction import SHORTEST, redact
 
 if TYPE_CHECKING:
-    from cryptography.fernet import MultiFernet
+    from appliance.safety.envelope import Ring
 
 __all__ = [
     "is_reference",
+    "keep_secret",
     "list_secrets",
+    "mask_all",
+    "mask_now",
+    "new_key",
     "redact",
     "remove_secret",
     "resolve",
@@ -46,6 +53,8 @@ __all__ = [
 PREFIX = "secret:"
 LONGEST = 16 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_STAMP = "SELECT count(*), max(updated_at) FROM safety_secret"
+_ALL = "SELECT name, token FROM safety_secret"
 _READ = "SELECT token FROM safety_secret WHERE name = %s"
 
 
@@ -54,9 +63,18 @@ def is_reference(text: str) -> bool:
     return text.startswith(PREFIX)
 
 
-@transaction.atomic
 def set_secret(name: str, value: str, by: Principal, now: datetime, home: Path | None = None) -> None:
-    """Keep ``value`` under ``name``, replacing what was there. Raises SecretRefused, ReadOnlyNow."""
+    """Keep ``value`` under ``name``, replacing what was there. Raises NotAllowed, SecretRefused, ReadOnlyNow."""
+    by.require(Ability.MANAGE_SECRETS)
+    keep_secret(name, value, by, now, home)
+
+
+@transaction.atomic
+def keep_secret(name: str, value: str, by: Principal, now: datetime, home: Path | None = None) -> None:
+    """As ``set_secret``, for the area whose own setting it is: who may change that may change its password.
+
+    Raises SecretRefused, ReadOnlyNow.
+    """
     refuse_changes(by, home)
     if not _NAME.fullmatch(name):
         raise SecretRefused(
@@ -64,7 +82,8 @@ def set_secret(name: str, value: str, by: Principal, now: datetime, home: Path |
         )
     if not SHORTEST <= len(value) <= LONGEST:
         raise SecretRefused(f"a secret has {SHORTEST} to {LONGEST} characters", hint="it could not be masked")
-    token = _box(home).encrypt(json.dumps([name, value]).encode())
+    KNOWN.learn(value)
+    token = _ring(home).seal(name, value)
     Secret.objects.update_or_create(
         name=name, defaults={"token": token, "updated_at": now, "updated_by": by.name}
     )
@@ -73,7 +92,8 @@ def set_secret(name: str, value: str, by: Principal, now: datetime, home: Path |
 
 @transaction.atomic
 def remove_secret(name: str, by: Principal) -> None:
-    """Raises SecretMissing, ReadOnlyNow."""
+    """Raises NotAllowed, SecretMissing, ReadOnlyNow."""
+    by.require(Ability.MANAGE_SECRETS)
     refuse_changes(by)
     if not Secret.objects.filter(name=name).delete()[0]:
         raise _missing(name)
@@ -102,6 +122,37 @@ def resolve(text: str, home: Path | None = None) -> str:
     return _open(name, row, home)
 
 
+async def mask_all(db: AsyncConnection[Any], stamp: object = None) -> object:
+    """Have this process mask every secret that the box keeps; gives a stamp that says whether any has changed.
+
+    One small statement where the stamp is still right. What cannot be opened is not masked: nobody here can know it.
+    """
+    cursor = db.cursor(row_factory=tuple_row)
+    row = await (await cursor.execute(_STAMP)).fetchone()
+    if row != stamp:
+        _know(await (await cursor.execute(_ALL)).fetchall())
+    return row
+
+
+def mask_now(stamp: object = None) -> object:
+    """As ``mask_all``, on Django's connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STAMP)
+        row: object = cursor.fetchone()
+        if row != stamp:
+            cursor.execute(_ALL)
+            _know(cursor.fetchall())
+    return row
+
+
+def _know(rows: Iterable[Sequence[Any]]) -> None:
+    known = []
+    for name, token in rows:
+        with contextlib.suppress(SecretUnreadable):
+            known.append(_open(name, token, None))
+    KNOWN.know(known)
+
+
 async def resolve_async(connection: AsyncConnection[Any], text: str, home: Path | None = None) -> str:
     """As ``resolve``, on an asynchronous connection."""
     if not is_reference(text):
@@ -114,76 +165,86 @@ async def resolve_async(connection: AsyncConnection[Any], text: str, home: Path 
 
 @transaction.atomic
 def rotate(by: Principal, home: Path | None = None) -> int:
-    """Make a new root key and seal every secret with it; the old keys stay in the file for backups.
+    """Seal every secret with a new root key; the old keys stay in the file for backups.
 
-    Raises ReadOnlyNow.
+    A key file that is not the box's own it cannot write: then who keeps it has put a new first line into it, and
+    the secrets are sealed with that. Raises NotAllowed, ReadOnlyNow, SecretUnreadable.
     """
-    from cryptography.fernet import Fernet
-
+    by.require(Ability.MANAGE_SECRETS)
     refuse_changes(by, home)
     file = _key_file(home)
-    older = _keys(file)
-    _write_keys(file, [Fernet.generate_key().decode(), *older])
-    box = _box(home)
+    if home is not None or get_config().root_key_own:
+        _write_keys(file, [new_key(), *_keys(file)])
+    ring = _ring(home)
     rows = list(Secret.objects.select_for_update())
     for row in rows:
-        row.token = box.rotate(bytes(row.token))
+        row.token = ring.seal(row.name, _open(row.name, row.token, home))
         row.save(update_fields=["token"])
-    append_here("secret.rotated", by.name, "secret", {"secrets": len(rows)})
+    append_here("secret.rotated", by.name, "secret", {"secrets": len(rows), "key": ring.newest})
     return len(rows)
 
 
 def seal(purpose: str, text: str, home: Path | None = None) -> str:
     """``text`` for a column of another area, so that the database alone does not give it away."""
-    return _box(home).encrypt(json.dumps([purpose, text]).encode()).decode()
+    return base64.urlsafe_b64encode(_ring(home).seal(purpose, text)).decode()
 
 
 def unseal(purpose: str, token: str, home: Path | None = None) -> str:
     """What was sealed for this purpose. Raises SecretUnreadable."""
-    from cryptography.fernet import InvalidToken
-
+    raw = token.encode()
     try:
-        sealed, text = json.loads(_box(home).decrypt(token.encode()))
-    except (InvalidToken, ValueError) as error:
-        raise SecretUnreadable(f"the root key does not open what was sealed for {purpose}") from error
-    if sealed != purpose:
-        raise SecretUnreadable(f"what was sealed for {sealed} does not serve for {purpose}")
-    return str(text)
+        # What an earlier version sealed is a Fernet token, which is base64 itself.
+        sealed = raw if raw.startswith(b"gAAAA") else base64.urlsafe_b64decode(raw)
+        return _ring(home).open(purpose, sealed)
+    except (NotOpened, ValueError) as error:
+        raise SecretUnreadable(
+            f"the root key does not open what was sealed for {purpose}", hint=str(error)
+        ) from error
 
 
 def _open(name: str, token: Any, home: Path | None) -> str:
-    from cryptography.fernet import InvalidToken
-
     if token is None:
         raise _missing(name)
     try:
-        sealed, value = json.loads(_box(home).decrypt(bytes(token)))
-    except (InvalidToken, ValueError) as error:
+        value = _ring(home).open(name, bytes(token))
+    except NotOpened as error:
         raise SecretUnreadable(
-            f"the root key does not open the secret {name!r}", hint=f"manage.py secrets set {name}"
+            f"the root key does not open the secret {name!r}: {error}", hint=f"manage.py secrets set {name}"
         ) from error
-    if sealed != name:
-        raise SecretUnreadable(f"the secret {name!r} was sealed under another name")
-    return str(value)
+    # Whoever has it may put it into a log or an error: there it is masked from now on.
+    KNOWN.learn(value)
+    return value
 
 
 def _missing(name: str) -> SecretMissing:
     return SecretMissing(f"there is no secret {name!r}", hint=f"manage.py secrets set {name}")
 
 
-def _box(home: Path | None) -> "MultiFernet":
-    from cryptography.fernet import Fernet, MultiFernet
+def _ring(home: Path | None) -> "Ring":
+    from appliance.safety.envelope import Ring
 
     file = _key_file(home)
-    keys = _keys(file)
-    if not keys:
-        keys = [Fernet.generate_key().decode()]
-        _write_keys(file, keys)
-    return MultiFernet([Fernet(key) for key in keys])
+    lines = _keys(file)
+    if not lines:
+        if home is None and not get_config().root_key_own:
+            raise SecretUnreadable(f"there is no key in {file}", hint="manage.py secrets new-key prints one")
+        lines = [new_key()]
+        _write_keys(file, lines)
+    try:
+        return Ring(lines)
+    except ValueError as error:
+        raise SecretUnreadable(
+            f"{file} has a line that is no key", hint="one key a line, as `secrets new-key` prints it"
+        ) from error
+
+
+def new_key() -> str:
+    """A line for the root key file: 256 bits, as URL-safe base64."""
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
 def _key_file(home: Path | None) -> Path:
-    return (home or get_config().home.path) / "secrets" / "root_key"
+    return home / "secrets" / "root_key" if home is not None else get_config().root_key
 
 
 def _keys(file: Path) -> list[str]:
@@ -191,6 +252,8 @@ def _keys(file: Path) -> list[str]:
         return file.read_text().split()
     except FileNotFoundError:
         return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise SecretUnreadable(f"the root key {file} cannot be read", hint=str(error)[:200]) from error
 
 
 def _write_keys(file: Path, keys: Iterable[str]) -> None:

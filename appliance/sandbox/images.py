@@ -9,6 +9,7 @@ from django.db import transaction
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import append_here
 from appliance.safety.read_only import refuse_changes
@@ -26,7 +27,8 @@ _HINT = "Its id is what `docker image inspect --format '{{.Id}}' IMAGE` says."
 
 @transaction.atomic
 def pin(name: str, digest: str, by: Principal, now: datetime, home: Path | None = None) -> None:
-    """Let ``name`` stand for the image with that digest. Raises ImageRefused, ReadOnlyNow."""
+    """Let ``name`` stand for the image with that digest. Raises NotAllowed, ImageRefused, ReadOnlyNow."""
+    by.require(Ability.MANAGE_BOX)
     refuse_changes(by, home)
     if not re.fullmatch(NAME, name) or re.fullmatch(IMAGE, name):
         raise ImageRefused(f"{name!r} cannot be the name of an image.", hint="Such as tools or debian:12.")
@@ -40,7 +42,8 @@ def pin(name: str, digest: str, by: Principal, now: datetime, home: Path | None 
 
 @transaction.atomic
 def unpin(name: str, by: Principal, home: Path | None = None) -> None:
-    """Let ``name`` stand for nothing. Raises ImageRefused, ReadOnlyNow."""
+    """Let ``name`` stand for nothing. Raises NotAllowed, ImageRefused, ReadOnlyNow."""
+    by.require(Ability.MANAGE_BOX)
     refuse_changes(by, home)
     deleted, _ = ImagePin.objects.filter(name=name).delete()
     if not deleted:

@@ -18,3 +18,28 @@ class ImagePin(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} = {self.digest}"
+
+
+class Finding(models.Model):
+    """A step did what its author had not declared: the run is amber."""
+
+    run_id = models.UUIDField()
+    task_id = models.BigIntegerField()
+    version_id = models.BigIntegerField()
+    step = models.CharField(max_length=200)
+    attempt = models.PositiveIntegerField()
+    words = models.JSONField()
+    at = models.DateTimeField()
+    handled = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run_id", "step", "attempt"], name="sandbox_finding_once"),
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(handled=False), name="sandbox_finding_unhandled"),
+            models.Index(fields=["at"], name="sandbox_finding_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.step}: {'; '.join(self.words)}"

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from appliance.sandbox.ebpf.watched import Watched
+
 OutputListener = Callable[[str, bytes], None]
 """Called with ``"stdout"`` or ``"stderr"`` and a piece of live output. Best effort: a flood is thinned."""
 
@@ -38,6 +40,18 @@ class CheckpointFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """What a job's author says that it does; None where nothing is said.
+
+    ``network``: ``host``, ``host:port`` or ``network/bits``, with or without a port; empty for none at all; with
+    ``any`` in it, everything. ``programs``: names, or absolute paths, of what it executes beside its own command.
+    """
+
+    network: tuple[str, ...] | None = None
+    programs: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One command, with all that it may see and use.
 
@@ -49,6 +63,8 @@ class Job:
     allowed; where one is another now, the job is refused. ``seen``: what such a file was then (device, inode,
     size, times of change of content and of the file itself in ns), so that one that still is that is not read
     again. ``executable``: what is executed as ``argv[0]``; without it the name is looked for on PATH.
+
+    ``cgroup``: the name of the control group that guard has made for it; empty for none.
     """
 
     argv: tuple[str, ...]
@@ -63,6 +79,8 @@ class Job:
     pins: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     executable: str = ""
+    declared: Declared = field(default_factory=Declared)
+    cgroup: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +122,7 @@ class Outcome:
     127 stands for a command that was not found, 126 for one that could not be executed, as in a shell.
     A job that ended by itself after its time limit's SIGTERM has both an exit status and ``timed_out``.
     ``cancelled`` means that it was killed from outside: the sandbox was stopped under it.
+    ``watched`` is the kernel's record of it; None where nobody was to watch.
     """
 
     exit_status: int | None
@@ -115,6 +134,7 @@ class Outcome:
     started_at: datetime
     duration: timedelta
     usage: Usage
+    watched: Watched | None = None
 
 
 class Sandbox(Protocol):

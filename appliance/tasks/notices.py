@@ -14,7 +14,7 @@ from appliance.tasks.models import Question
 
 def tell(question: Question, task: str, now: datetime) -> None:
     """Put one message for each chat into the outbox, in the current transaction; they expire with the question."""
-    for platform, conversation, language in _chats():
+    for platform, conversation, language in _chats(task):
         enqueue_now(
             OutboxItem(
                 key=f"question/{question.pk}/{question.missed}/{platform}/{conversation}",
@@ -53,6 +53,6 @@ def message(question: Question, task: str, language: str) -> JsonObject:
     }
 
 
-def _chats() -> list[Chat]:
+def _chats(task: str) -> list[Chat]:
     needed = NEEDED[Ability.RUN_TASKS]
-    return chats_of([role.value for role in Role if role.covers(needed)])
+    return chats_of([role.value for role in Role if role.covers(needed)], task)

@@ -108,7 +108,8 @@ def answer(
     With a ``key``, the same command handled again after a crash gets the same answer and starts nothing.
     """
     refuse_changes(by)
-    by.require(Ability.RUN_TASKS)
+    asked = Question.objects.select_related("task").filter(code=code.upper()).first()
+    by.require(Ability.RUN_TASKS, task=asked.task.name if asked else None)
     with transaction.atomic():
         won = Question.objects.filter(
             code=code.upper(), state=QuestionState.OPEN.value, expires_at__gt=now

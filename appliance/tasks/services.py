@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from django.db import connection, transaction
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import AuditEntry, append
 from appliance.bus.brokers.services import known_prefixes
@@ -61,7 +62,7 @@ def apply_text(
     """Validate a file and store what is new in it as immutable versions, all or nothing.
 
     ``only`` refuses a file that renames the task being edited. Raises TaskFileError with every problem found,
-    and ReadOnlyNow.
+    NotAllowed (who may edit some tasks only brings no other), and ReadOnlyNow.
     """
     refuse_changes(by)
     loaded = load_text(
@@ -73,6 +74,8 @@ def apply_text(
     )
     if only is not None and [item.definition.name for item in loaded] != [only]:
         raise MillwrightError(f"this page edits the task {only!r}: keep its name, and one task per page")
+    for item in loaded:
+        by.require(Ability.EDIT_TASKS, task=item.definition.name)
     with transaction.atomic():
         # All rows first and by name: whoever changes one of them waits here, before the audit's head is held.
         names = [item.definition.name for item in loaded]
@@ -126,9 +129,10 @@ def _apply(item: LoadedTask, filename: str, by: Principal, now: datetime) -> App
 def set_enabled(name: str, enabled: bool, by: Principal, now: datetime) -> None:
     """Switch a task on or off. A task switched on again does not make up for the time it was off.
 
-    Raises TaskNotFound, ReadOnlyNow.
+    Raises NotAllowed, TaskNotFound, ReadOnlyNow.
     """
     refuse_changes(by)
+    by.require(Ability.EDIT_TASKS, task=name)
     with transaction.atomic():
         task = Task.objects.select_for_update(of=("self",)).select_related("current").get(pk=find(name).pk)
         if task.enabled == enabled:

@@ -21,6 +21,8 @@ class Caller(Protocol):
 
     def can(self, ability: Ability) -> bool: ...
 
+    def can_somewhere(self, ability: Ability) -> bool: ...
+
 
 def username_of(who: Caller) -> str:
     """The person who calls, or for whom a token acts."""
@@ -35,9 +37,12 @@ class TokenAuth(HttpBearer):
 EITHER: list[Any] = [TokenAuth(), SessionAuth()]
 
 
-def caller(request: HttpRequest, ability: Ability) -> Caller:
-    """Who calls, if they may do ``ability``; else the answer is 403."""
+def caller(request: HttpRequest, ability: Ability, *, somewhere: bool = False) -> Caller:
+    """Who calls, if they may do ``ability``; else the answer is 403.
+
+    ``somewhere``: on some tasks or topics is enough, as the service asks about the very one.
+    """
     who = cast(Caller, request.auth)  # type: ignore[attr-defined]  # set by django-ninja
-    if not who.can(ability):
+    if not (who.can_somewhere(ability) if somewhere else who.can(ability)):
         raise HttpError(403, f"this needs the right to {ability.value}")
     return who

@@ -5,21 +5,24 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from pydantic import Field
 
 from appliance.accounts.domain import Ability
 from appliance.runs import ended, services
 from appliance.runs.domain import RunState
+from appliance.runs.evidence.services import export_run
 from appliance.runs.models import Checkpoint, Run, Step
 from appliance.runs.shards.reading import Kind, progress_of, shards_of
 from appliance.runs.shards.sources import MOST_SHARDS
+from appliance.sandbox.findings import amber, of_run
 from appliance.tasks.models import TaskVersion
 from appliance.tasks.services import find
 from webadmin.api.auth import caller
 from webadmin.api.schemas import (
     CheckpointOut,
+    FindingOut,
     Limit,
     ResumeIn,
     RunDetailOut,
@@ -31,6 +34,7 @@ from webadmin.api.schemas import (
     SplitOut,
     StepOut,
 )
+from webadmin.pages.audit import attached
 
 router = Router(tags=["runs"])
 
@@ -65,6 +69,7 @@ def get_run(request: HttpRequest, run_id: UUID) -> RunDetailOut:
     return RunDetailOut(
         **_values([run])[0],
         inputs=run.inputs,
+        findings=[FindingOut.from_orm(found) for found in of_run(run.pk)],
         recoveries=run.recoveries,
         forked_from=run.forked_from,
         forked_at_step=run.forked_at_step,
@@ -116,14 +121,14 @@ def _shard(row: Run) -> ShardOut:
 
 @router.post("/{run_id}/cancel", response={202: None}, summary="End a run")
 def cancel(request: HttpRequest, run_id: UUID) -> None:
-    services.cancel(run_id, caller(request, Ability.CANCEL_RUNS).principal)
+    services.cancel(run_id, caller(request, Ability.CANCEL_RUNS, somewhere=True).principal)
 
 
 @router.post(
     "/{run_id}/again", response={202: RunStartedOut}, summary="Run the same version with the same inputs"
 )
 def again(request: HttpRequest, run_id: UUID) -> RunStartedOut:
-    who = caller(request, Ability.RUN_TASKS)
+    who = caller(request, Ability.RUN_TASKS, somewhere=True)
     return RunStartedOut(run_id=services.start_again(run_id, who.principal, datetime.now(UTC)))
 
 
@@ -131,13 +136,26 @@ def again(request: HttpRequest, run_id: UUID) -> RunStartedOut:
     "/{run_id}/resume", response={202: RunStartedOut}, summary="Go on from a step or checkpoint, as a new run"
 )
 def resume(request: HttpRequest, run_id: UUID, body: ResumeIn) -> RunStartedOut:
-    by = caller(request, Ability.RUN_TASKS).principal
+    by = caller(request, Ability.RUN_TASKS, somewhere=True).principal
     return RunStartedOut(run_id=ended.resume(run_id, by, ended.Resume(**body.dict())))
 
 
 @router.post("/{run_id}/undo", response={202: None}, summary="Take back what an ended run did")
 def undo(request: HttpRequest, run_id: UUID) -> None:
-    ended.undo(run_id, caller(request, Ability.RUN_TASKS).principal)
+    ended.undo(run_id, caller(request, Ability.RUN_TASKS, somewhere=True).principal)
+
+
+@router.post(
+    "/{run_id}/evidence",
+    summary="The signed bundle of evidence of a run (application/zip)",
+    openapi_extra={
+        "responses": {200: {"description": "The bundle", "content": {"application/zip": {}}}},
+    },
+)
+def run_evidence(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Everything known of the run, with the records of the audit that prove it. That it was taken is on record."""
+    bundle = export_run(run_id, caller(request, Ability.VIEW_AUDIT).principal, datetime.now(UTC))
+    return attached(bundle.name, bundle.content)
 
 
 @router.get("/{run_id}/checkpoints", response=list[CheckpointOut], summary="Kept checkpoints, oldest first")
@@ -151,9 +169,17 @@ def _values(runs: list[Run]) -> list[dict[str, Any]]:
     """The fields of RunOut; names and version numbers of all runs in one query."""
     wanted = TaskVersion.objects.filter(pk__in={run.version_id for run in runs})
     known = {pk: (name, number) for pk, name, number in wanted.values_list("pk", "task__name", "number")}
-    own = [name for name in RunOut.model_fields if name not in ("task", "version")]
+    own = [name for name in RunOut.model_fields if name not in ("task", "version", "amber")]
+    marked = amber([run.pk for run in runs])
     found = []
     for run in runs:
         name, number = known.get(run.version_id, ("", None))
-        found.append({**{key: getattr(run, key) for key in own}, "task": name, "version": number})
+        found.append(
+            {
+                **{key: getattr(run, key) for key in own},
+                "task": name,
+                "version": number,
+                "amber": run.pk in marked,
+            }
+        )
     return found

@@ -128,12 +128,23 @@ class RunOut(Schema):
     origin: str
     trigger: str
     lane: str
+    amber: bool
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
 
 
+class FindingOut(Schema):
+    """What a step did, or tried, that its task does not declare, in sentences."""
+
+    step: str
+    attempt: int
+    words: list[str]
+    at: datetime
+
+
 class RunDetailOut(RunOut):
+    findings: list[FindingOut]
     inputs: dict[str, Any]
     recoveries: int
     forked_from: UUID | None
@@ -320,7 +331,7 @@ class StopIn(Schema):
 
 
 class ReasonIn(Schema):
-    reason: str = Field("", max_length=500)
+    reason: str = Field(min_length=1, max_length=500)
 
 
 class TargetOut(Schema):

@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 
+from appliance.alerts.errors import RulesMoved, RulesRefused
 from appliance.cache.errors import CacheConflict
 from appliance.lib.errors import MillwrightError
 from appliance.lib.located.problems import FileRefused
@@ -13,7 +14,20 @@ from appliance.safety.approvals.errors import ApprovalRefused
 from appliance.safety.errors import ReadOnlyNow
 from appliance.safety.policy.errors import PolicyMoved
 from appliance.tasks.loader import TaskFileError
-from webadmin.api import approvals, box, brokers, calendar, outbox, policy, runs, sync, tasks
+from webadmin.api import (
+    approvals,
+    audit,
+    box,
+    brokers,
+    calendar,
+    outbox,
+    people,
+    policy,
+    runs,
+    safety,
+    sync,
+    tasks,
+)
 from webadmin.api.auth import EITHER
 from webadmin.api.schemas import ErrorOut, ProblemOut
 
@@ -28,18 +42,23 @@ api = NinjaAPI(
 api.add_router("/tasks", tasks.router)
 api.add_router("/runs", runs.router)
 api.add_router("/approvals", approvals.router)
+api.add_router("/audit", audit.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
 api.add_router("/outbox", outbox.router)
+api.add_router("/people", people.router)
 api.add_router("/policy", policy.router)
+api.add_router("/safety", safety.router)
 api.add_router("/sync", sync.router)
 api.add_router("", box.router)
 
 
 @api.exception_handler(FileRefused)
 def refused_file(request: HttpRequest, error: FileRefused) -> HttpResponse:
-    what = "task file" if isinstance(error, TaskFileError) else "policy"
-    body = ErrorOut(code=error.code, message=f"the {what} was refused").model_dump()
+    names: dict[type[FileRefused], str] = {TaskFileError: "task file", RulesRefused: "alert rules"}
+    what = names.get(type(error), "policy")
+    verb = "were" if what.endswith("s") else "was"
+    body = ErrorOut(code=error.code, message=f"the {what} {verb} refused").model_dump()
     problems = [ProblemOut.model_validate(one.to_json()).model_dump() for one in error.problems]
     return api.create_response(request, {**body, "problems": problems}, status=422)
 
@@ -51,12 +70,12 @@ def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
 
 
 def _status(error: MillwrightError) -> int:
-    if error.code.endswith(".not_found"):
+    if error.code.endswith(".not_found") or error.code == "accounts.no_such_user":
         return 404
     if error.code == "accounts.not_allowed" or isinstance(error, ApprovalRefused):
         return 403
     if isinstance(error, ReadOnlyNow):
         return 423
-    if isinstance(error, NotNow | ItemBusy | ForkRefused | CacheConflict | PolicyMoved):
+    if isinstance(error, NotNow | ItemBusy | ForkRefused | CacheConflict | PolicyMoved | RulesMoved):
         return 409
     return 422 if error.permanent else 503

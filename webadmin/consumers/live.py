@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+import time
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -9,11 +11,17 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 
 from appliance.accounts.domain import Ability
-from appliance.events.journal import Cursor, CursorInvalid, Page
+from appliance.accounts.models import User
+from appliance.events import AccountChanged
+from appliance.events.journal import Cursor, CursorInvalid, Entry, Page
 from appliance.events.services import current_cursor, read_after
+from appliance.lib.jsontypes import JsonObject
+from appliance.processes import http_server
 from appliance.processes.kept_output import read_kept
 from appliance.runs.models import Run
+from webadmin.login.noted import note
 from webadmin.login.required import lacks_two_step
+from webadmin.login.sessions import user_of_session
 from webadmin.visible import visible_to
 
 PAUSE = 0.05
@@ -22,6 +30,12 @@ BATCH = 500
 PATIENCE = 2.0
 """Seconds for the channel layer to answer."""
 MOST_WATCHED = 10
+LONGEST_MESSAGE = 1024
+"""Characters that a browser has to say: a position, or the name of a run."""
+TOO_LARGE = 4413
+UNREADABLE = 4400
+ASK_AGAIN = 10.0
+"""Seconds after which a session is looked at anew; what happens to its person is seen at once."""
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
@@ -43,11 +57,14 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         self._cursor: Cursor | None = None
         self._wake = asyncio.Event()
         self._watched: set[str] = set()
-        self._pump: asyncio.Task[None] | None = None
+        self._asked = time.monotonic()
         await self._listen("live")
         await self.accept()
+        self._pump: asyncio.Task[None] | None = asyncio.create_task(self._forward())
 
     async def disconnect(self, code: int) -> None:
+        if code == http_server.TOO_LARGE:
+            await self._on_record("socket.refused", {"case": "too large", "path": str(self.scope["path"])})
         if getattr(self, "_pump", None):
             self._pump.cancel()  # type: ignore[union-attr]  # checked by the line above
         with contextlib.suppress(Exception):
@@ -55,6 +72,21 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
                 await self.channel_layer.group_discard("live", self.channel_name)
                 for run_id in getattr(self, "_watched", ()):
                     await self.channel_layer.group_discard(f"run.{run_id}", self.channel_name)
+
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
+    ) -> None:
+        """A message of a size that nothing here sends, or that is no JSON, ends the socket."""
+        if bytes_data is not None or text_data is None or len(text_data) > LONGEST_MESSAGE:
+            await self._on_record("socket.refused", {"case": "too large", "path": str(self.scope["path"])})
+            await self.close(code=TOO_LARGE)
+            return
+        try:
+            content = json.loads(text_data)
+        except (ValueError, RecursionError):
+            await self.close(code=UNREADABLE)
+            return
+        await self.receive_json(content)
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         if not isinstance(content, dict):
@@ -70,8 +102,6 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         except CursorInvalid:
             self._cursor = await database_sync_to_async(current_cursor)()
         self._wake.set()
-        if self._pump is None:
-            self._pump = asyncio.create_task(self._forward())
 
     async def _watch(self, run_id: str) -> None:
         if run_id not in self._watched:
@@ -104,9 +134,17 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
                 async with asyncio.timeout(2):
                     await self._wake.wait()
             self._wake.clear()
+            if not await self._still_in():
+                await self.close(code=4401)
+                return
             page = await self._read()
             if page is not None and page.entries:
                 self._cursor = page.cursor
+                if any(self._is_about_us(entry) for entry in page.entries):
+                    self._asked = 0.0
+                    if not await self._still_in():
+                        await self.close(code=4401)
+                        return
                 entries = visible_to(self.scope["user"].username, page.entries)
                 await self.send_json(
                     {"cursor": str(page.cursor), "events": [entry.to_json() for entry in entries]}
@@ -114,6 +152,32 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
                 if page.more:
                     self._wake.set()
             await asyncio.sleep(PAUSE)
+
+    def _is_about_us(self, entry: Entry) -> bool:
+        own = entry.data.get("username") == self.scope["user"].username
+        return own and entry.type == AccountChanged.type
+
+    async def _still_in(self) -> bool:
+        """Whether the session that opened this socket still lets its person in: ended from afar, it ends here too."""
+        session = self.scope.get("session")
+        if session is None or time.monotonic() - self._asked < ASK_AGAIN:
+            return True
+        try:
+            user = await database_sync_to_async(user_of_session)(session.session_key)
+        except Exception:
+            # The database is away: nothing is read from it either, and it is asked again.
+            return True
+        self._asked = time.monotonic()
+        if user is None or not user.can(Ability.VIEW):
+            return False
+        return not await database_sync_to_async(lacks_two_step)(user)
+
+    async def _on_record(self, kind: str, detail: JsonObject) -> None:
+        client = self.scope.get("client")
+        user = self.scope.get("user")
+        who = user.principal.name if isinstance(user, User) else "stranger"
+        with contextlib.suppress(Exception):  # a database that is away
+            await database_sync_to_async(note)(kind, who, str(client[0]) if client else "", detail)
 
     async def _read(self) -> Page | None:
         if self._cursor is None:

@@ -13,7 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from appliance.accounts.models import User
 from appliance.accounts.services import set_password
+from appliance.audit.services import append_here
 from appliance.safety.secrets import seal, unseal
+from webadmin.login.noted import known_name, note
 from webadmin.login.required import must_have_two_step
 from webadmin.pages.accounts import remember_language
 
@@ -41,7 +43,13 @@ class AccountAdapter(DefaultAccountAdapter):
         """Whoever logs in reads their own language from then on."""
         response: HttpResponse = super().post_login(request, user, **how)
         remember_language(response, user.language)
+        append_here("login.done", user.principal.name, user.principal.name, {"from": _address(request)})
         return response
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """A wrong password, on record. Of a name that nobody has only that it was none."""
+        typed = str(credentials.get("username") or "")
+        note("login.refused", known_name(typed), _address(request), {"step": "password"})
 
     def set_password(self, user: User, password: str) -> None:
         """Through the one door for passwords, so that the change is on record."""
@@ -62,6 +70,10 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """The pages say what happened, in their own words."""
+
+
+def _address(request: HttpRequest) -> str:
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 class MfaAdapter(DefaultMFAAdapter):

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from appliance.accounts.two_step import Change, put_on_record
 from appliance.lib.errors import MillwrightError
 from webadmin.login.adapters import AccountAdapter, MfaAdapter
+from webadmin.login.noted import note
 
 
 class LogInForm(LoginForm):
@@ -37,6 +38,8 @@ class CountedCode(BaseAuthenticateForm):
             self._spend(code)
         except forms.ValidationError:
             user_login_failed.send(sender=__name__, credentials=who, request=request)
+            address = str(request.META.get("REMOTE_ADDR", ""))
+            note("login.refused", f"user:{self.user.username}", address, {"step": "code"})
             raise
         except MillwrightError as error:
             raise forms.ValidationError(str(error)) from error

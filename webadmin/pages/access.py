@@ -16,12 +16,21 @@ View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 def needs(ability: Ability) -> Callable[[View], View]:
     """Signed in, and able; else the log-in page, or 403."""
+    return _guard(lambda one: one.can(ability))
 
+
+def needs_somewhere(ability: Ability) -> Callable[[View], View]:
+    """As ``needs``, also for whoever is able on some tasks or topics only: the view's service asks about the very
+    one, and its NotAllowed is 403 or a message."""
+    return _guard(lambda one: one.can_somewhere(ability))
+
+
+def _guard(may: Callable[[User], bool]) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @login_required
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if not person(request).can(ability):
+            if not may(person(request)):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 

@@ -1,5 +1,7 @@
 """Logging in and out, and the language of the screens."""
 
+from typing import Any
+
 from allauth.account.views import LoginView, LogoutView
 from allauth.mfa.base.views import AuthenticateView
 from django.conf import settings
@@ -10,6 +12,7 @@ from django.views.decorators.http import require_POST
 
 from appliance.accounts.models import Language, User
 from appliance.accounts.services import set_language
+from appliance.audit.services import append_here
 
 YEAR = 365 * 24 * 3600
 
@@ -26,6 +29,13 @@ class Code(AuthenticateView):
 
 class LogOut(LogoutView):
     http_method_names = ["post", "options"]
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        who = request.user.principal.name if isinstance(request.user, User) else ""
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        if who:
+            append_here("login.left", who, who, {})
+        return response
 
 
 def remember_language(response: HttpResponse, language: str) -> None:

@@ -25,7 +25,7 @@ from appliance.safety.approvals.errors import ApprovalRefused
 from appliance.safety.approvals.models import Approval
 from appliance.safety.approvals.services import Word, closed_ones, may_decide, open_ones
 from appliance.tasks.questions import open_questions
-from webadmin.pages.access import needs, person
+from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.paging import PAGE, cut, uuid_key
 
 
@@ -82,7 +82,7 @@ def approvals(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@needs(Ability.APPROVE)
+@needs_somewhere(Ability.APPROVE)
 def decide(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     by, now = person(request).principal, datetime.now(UTC)
     wanted, reason = request.POST.get("do", ""), request.POST.get("reason", "")

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -13,18 +12,15 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
-from appliance.audit.services import append_here
 from appliance.bus.brokers.by_hand import publish_by_hand
 from appliance.bus.brokers.services import known_prefixes
 from appliance.bus.errors import TopicRefused
 from appliance.bus.models import TopicValue
-from appliance.bus.places import place_of
-from appliance.bus.publish_once import publish_once
 from appliance.bus.services import current_rate
 from appliance.bus.topics import check_topic
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
-from webadmin.pages.access import needs, person
+from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.paging import PAGE
 
 FADED = timedelta(minutes=3)
@@ -69,24 +65,19 @@ def bus(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@needs(Ability.PUBLISH)
+@needs_somewhere(Ability.PUBLISH)
 def publish(request: HttpRequest) -> HttpResponse:
     form = PublishForm(request.POST)
     if not form.is_valid():
         return _page(request, form, status=422)
     said = form.cleaned_data
     payload = said["payload"].replace("\r\n", "\n").encode()
+    by, broker = person(request).principal, said.get("broker", "")
     try:
-        if said.get("broker"):
-            publish_by_hand(said["broker"], said["topic"], payload, retain=said["retain"])
-        else:
-            publish_once(settings.CONFIG.mqtt_url, said["topic"], payload, retain=said["retain"])
+        place = publish_by_hand(said["topic"], payload, by, broker=broker, retain=said["retain"])
     except MillwrightError as error:
         form.add_error(None, str(error))
         return _page(request, form, status=422)
-    detail = {"bytes": len(payload), "retain": said["retain"]}
-    place = place_of(said.get("broker", ""), said["topic"])
-    append_here("bus.publish", person(request).principal.name, place, detail)
     messages.success(request, _("Published to %(topic)s.") % {"topic": place})
     return redirect("bus")
 
@@ -106,7 +97,7 @@ def _page(request: HttpRequest, form: PublishForm, status: int = 200) -> HttpRes
         "next": topics[PAGE - 1].topic if len(topics) > PAGE else None,
         "filter": wanted,
         "form": form,
-        "may_publish": person(request).can(Ability.PUBLISH),
+        "may_publish": person(request).can_somewhere(Ability.PUBLISH),
     }
     return render(request, "bus.html", context, status=status)
 

@@ -15,7 +15,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.tasks import services
 from appliance.tasks.loader import Problem, TaskFileError, load_text
 from appliance.tasks.models import TaskVersion
-from webadmin.pages.access import needs, person
+from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.tasks import task_or_404
 
 NEW = """- name: my_task
@@ -27,7 +27,7 @@ NEW = """- name: my_task
 """
 
 
-@needs(Ability.EDIT_TASKS)
+@needs_somewhere(Ability.EDIT_TASKS)
 def edit(request: HttpRequest, name: str | None = None) -> HttpResponse:
     """The editor: a text that cannot be read is given back with every problem, and changes nothing."""
     task = task_or_404(name) if name else None
@@ -52,7 +52,7 @@ def edit(request: HttpRequest, name: str | None = None) -> HttpResponse:
 
 
 @require_POST
-@needs(Ability.EDIT_TASKS)
+@needs_somewhere(Ability.EDIT_TASKS)
 def validate(request: HttpRequest) -> HttpResponse:
     """As you type: the problems of a text, and nothing else."""
     problems: list[Problem] = []

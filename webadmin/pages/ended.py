@@ -23,7 +23,7 @@ from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.task import DefinitionError
 from appliance.tasks.models import TaskVersion
 from appliance.tasks.services import definition_of
-from webadmin.pages.access import needs, person
+from webadmin.pages.access import needs_somewhere, person
 from webadmin.pages.tasks import read_inputs
 
 MOST_FORKS = 20
@@ -85,7 +85,7 @@ def _definition(version: TaskVersion | None) -> TaskDefinition | None:
 
 
 @require_POST
-@needs(Ability.RUN_TASKS)
+@needs_somewhere(Ability.RUN_TASKS)
 def resume(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Go on from a step or a checkpoint, as a new run."""
     step, number = request.POST.get("step", ""), request.POST.get("checkpoint", "")
@@ -109,7 +109,7 @@ def resume(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 
 @require_POST
-@needs(Ability.RUN_TASKS)
+@needs_somewhere(Ability.RUN_TASKS)
 def undo(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Take back what the run did."""
     try:

@@ -1,6 +1,7 @@
 """People: who may log in, with which role; a lost password or second step mended."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
@@ -17,8 +18,10 @@ from appliance.accounts import links, services, two_step
 from appliance.accounts.domain import Ability, Role
 from appliance.accounts.errors import NoSuchUser
 from appliance.accounts.models import Language, User
+from appliance.accounts.sessions import browsers_of
 from appliance.lib.errors import MillwrightError
 from webadmin.pages.access import needs, person
+from webadmin.pages.grants import GrantForm
 from webadmin.pages.paging import PAGE
 from webadmin.words import word
 
@@ -143,6 +146,8 @@ def _one(request: HttpRequest, name: str, link: str = "") -> HttpResponse:
     context = {
         "one": found,
         "roles": ROLES,
+        "grant_form": GrantForm(),
+        "browsers": browsers_of(found, datetime.now(UTC), current=request.session.session_key),
         "required": found.role in settings.CONFIG.two_step_roles,
         "link": f"{settings.CONFIG.public_url}/password/{link}/" if link else "",
     }

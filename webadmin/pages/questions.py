@@ -12,11 +12,11 @@ from appliance.accounts.domain import Ability
 from appliance.lib.errors import MillwrightError
 from appliance.tasks.doors import answer_question
 from appliance.tasks.questions import Choice
-from webadmin.pages.access import needs, person
+from webadmin.pages.access import needs_somewhere, person
 
 
 @require_POST
-@needs(Ability.RUN_TASKS)
+@needs_somewhere(Ability.RUN_TASKS)
 def answer(request: HttpRequest, code: str) -> HttpResponse:
     """Run once, run all or skip; whoever is first decides."""
     task = request.POST.get("task", "")

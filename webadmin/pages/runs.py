@@ -19,8 +19,9 @@ from appliance.runs import services
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.models import Run, Step
 from appliance.safety.approvals.services import open_ones
+from appliance.sandbox.findings import amber, of_run
 from appliance.tasks.models import Task, TaskVersion
-from webadmin.pages.access import needs, person
+from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.approvals import ApprovalView, views_of
 from webadmin.pages.ended import context_of
 from webadmin.pages.paging import PAGE, cut, uuid_key
@@ -29,10 +30,12 @@ from webadmin.pages.timeline import bars
 
 
 def name_tasks(runs: list[Run]) -> None:
-    """Give each run the name of its task, for the template: one query for all of them."""
+    """Give each run the name of its task, and whether it is amber, for the template: two queries for all."""
     names = dict(Task.objects.filter(pk__in={run.task_id for run in runs}).values_list("pk", "name"))
+    marked = amber([run.pk for run in runs])
     for run in runs:
         run.task_name = names.get(run.task_id, "")  # type: ignore[attr-defined]  # for the template
+        run.amber = run.pk in marked  # type: ignore[attr-defined]
 
 
 @needs(Ability.VIEW)
@@ -72,25 +75,28 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         raise Http404(str(error)) from error
     steps = list(Step.objects.filter(run_id=run_id).order_by("started_at", "position", "attempt"))
     version = TaskVersion.objects.filter(pk=run.version_id).select_related("task").first()
+    name = version.task.name if version else services.task_name(run)
+    by = person(request).principal
     drawn, scale = bars(steps, datetime.now(UTC))
     context = {
         "cursor": cursor,
         "run": run,
-        "name": version.task.name if version else services.task_name(run),
+        "name": name,
         "version": version,
         "steps": steps,
         "bars": drawn if len(drawn) > 1 else [],
         "scale": scale,
         "ended": RunState(run.state) in FINAL,
+        "findings": of_run(run_id),
         "why": _why(run),
         "kept": _kept(run_id) if any(step.state == StepState.INTENT for step in steps) else {},
         "due": _due(run),
         "views": split_views(run, request.GET),
         "shard": run.inputs.get("shard") if run.split_id else None,
         "live": f"run/{run.pk} run/{run.parent_run_id}" if run.split_id else f"run/{run.pk}",
-        "approvals": _approvals(run, person(request).principal),
-        "may_act": person(request).can(Ability.CANCEL_RUNS),
-        "may_run": person(request).can(Ability.RUN_TASKS),
+        "approvals": _approvals(run, by),
+        "may_act": by.can(Ability.CANCEL_RUNS, task=name),
+        "may_run": by.can(Ability.RUN_TASKS, task=name),
         **context_of(run, version, request.GET.get("from", "")),
     }
     return render(request, "runs/page.html", context)
@@ -147,7 +153,7 @@ def _why(run: Run) -> str:
 
 
 @require_POST
-@needs(Ability.CANCEL_RUNS)
+@needs_somewhere(Ability.CANCEL_RUNS)
 def act(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Cancel, run again, or settle what is unclear."""
     by, now = person(request).principal, datetime.now(UTC)

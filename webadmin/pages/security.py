@@ -1,5 +1,6 @@
 """A person's own account: password, second step, recovery codes, and proving once more who one is."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from allauth.account.views import PasswordChangeView, ReauthenticateView
@@ -9,16 +10,21 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewRecoveryCodesView
 from allauth.mfa.totp.views import ActivateTOTPView, DeactivateTOTPView
 from django.contrib import messages
+from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
 
+from appliance.accounts.sessions import browsers_of, end_session, end_sessions
 from appliance.accounts.two_step import Change, put_on_record
 from webadmin.login.required import must_have_two_step
 from webadmin.pages.access import person
+from webadmin.pages.paging import number_key
 
 
 class Security(IndexView):
@@ -33,7 +39,25 @@ class Security(IndexView):
         found["totp"] = authenticators.get(Authenticator.Type.TOTP)
         found["codes_left"] = len(codes.get_unused_codes()) if codes else 0
         found["required"] = must_have_two_step(person(self.request))
+        here = self.request.session.session_key
+        found["browsers"] = browsers_of(person(self.request), datetime.now(UTC), current=here)
         return found
+
+
+@require_POST
+@login_required
+def log_out(request: HttpRequest) -> HttpResponse:
+    """One other browser of one's own, or all others."""
+    user, one = person(request), number_key(request.POST.get("session", ""))
+    if one:
+        ended = int(end_session(user, one, user.principal))
+    else:
+        ended = end_sessions(user, user.principal, but=request.session.session_key)
+    if ended:
+        messages.success(request, _("Logged out there."))
+    else:
+        messages.info(request, _("Nobody was logged in there any more."))
+    return redirect("mfa_index")
 
 
 class OwnPassword(PasswordChangeView):

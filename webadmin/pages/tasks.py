@@ -20,7 +20,7 @@ from appliance.runs.reflex.choice import lane_of
 from appliance.tasks import services
 from appliance.tasks.models import Hold, NotTriggered, Occurrence, Task
 from appliance.tasks.questions import open_questions
-from webadmin.pages.access import needs, person
+from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.paging import PAGE
 from webadmin.words import LANES
 
@@ -43,14 +43,14 @@ def task_list(request: HttpRequest) -> HttpResponse:
         "cursor": cursor,
         "tasks": tasks[:PAGE],
         "next": tasks[PAGE - 1].name if len(tasks) > PAGE else None,
-        "may_edit": person(request).can(Ability.EDIT_TASKS),
+        "may_edit": person(request).can_somewhere(Ability.EDIT_TASKS),
     }
     return render(request, "tasks/list.html", context)
 
 
 @needs(Ability.VIEW)
 def task_page(request: HttpRequest, name: str) -> HttpResponse:
-    cursor = current_cursor()
+    cursor, by = current_cursor(), person(request).principal
     task = task_or_404(name)
     last_runs = list(Run.whole.filter(task_id=task.pk).order_by("-id")[:10])
     for run in last_runs:
@@ -68,14 +68,14 @@ def task_page(request: HttpRequest, name: str) -> HttpResponse:
         "holds": list(Hold.objects.filter(task=task, fired=False).order_by("due_at")[:HOLDS]),
         "rate": Rate.objects.filter(pk=task.pk).first(),
         "not_triggered": list(NotTriggered.objects.filter(task=task)[:10]),
-        "may_edit": person(request).can(Ability.EDIT_TASKS),
-        "may_run": person(request).can(Ability.RUN_TASKS),
+        "may_edit": by.can(Ability.EDIT_TASKS, task=name),
+        "may_run": by.can(Ability.RUN_TASKS, task=name),
     }
     return render(request, "tasks/page.html", context)
 
 
 @require_POST
-@needs(Ability.EDIT_TASKS)
+@needs_somewhere(Ability.EDIT_TASKS)
 def switch(request: HttpRequest, name: str) -> HttpResponse:
     task_or_404(name)
     enabled = request.POST.get("enabled") == "yes"
@@ -87,7 +87,7 @@ def switch(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_POST
-@needs(Ability.RUN_TASKS)
+@needs_somewhere(Ability.RUN_TASKS)
 def start(request: HttpRequest, name: str) -> HttpResponse:
     task_or_404(name)
     try:

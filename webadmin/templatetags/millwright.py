@@ -23,6 +23,23 @@ from webadmin.words import ABILITIES, COMMANDS, DURABILITY, KINDS, PARTS, word
 
 register = template.Library()
 
+# The first that fits: later ones stand in the text of earlier ones as well.
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("Windows", "Windows"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
 LONGEST_TEXT = 20_000
 """Characters of one value on a page; the rest is in the API."""
 
@@ -155,10 +172,25 @@ def can(user: Any, ability: str) -> bool:
     return bool(user.is_authenticated and user.can(Ability(ability)))
 
 
+@register.simple_tag
+def may_on(user: Any, ability: str, task: str) -> bool:
+    """Whether the person may do it to this task."""
+    return bool(user.is_authenticated and user.principal.can(Ability(ability), task=task))
+
+
 @register.filter
 def ability(value: str) -> Any:
     """What a token may do, in words; one that is not known any more as it is."""
     return ABILITIES.get(value, value)
+
+
+@register.filter
+def browser_name(agent: str) -> str:
+    """A browser and system that people know from what it says of itself, else the beginning of that."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    found = ", ".join(part for part in (browser, system) if part)
+    return found or agent[:60] or _("unknown program")
 
 
 @register.filter
@@ -223,5 +255,7 @@ def decided_by(detail: Any) -> DecidedBy | None:
 def without_gate(detail: Any) -> Any:
     """A step's details without what the page says in words."""
     return (
-        {key: value for key, value in detail.items() if key != "gate"} if isinstance(detail, dict) else detail
+        {key: value for key, value in detail.items() if key not in ("gate", "observed")}
+        if isinstance(detail, dict)
+        else detail
     )

@@ -4,10 +4,12 @@ import secrets
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
+from appliance.audit.services import append_here
 from appliance.bus.address import BusAddress
 from appliance.bus.brokers.domain import BrokerSpec, check_publishable
 from appliance.bus.brokers.probe import round_trip
 from appliance.bus.brokers.services import find_broker
+from appliance.bus.places import place_of
 from appliance.bus.publish_once import publish_once
 from appliance.lib.config import get_config
 from appliance.safety.secrets import resolve
@@ -26,13 +28,23 @@ def try_broker(name: str, by: Principal, *, timeout: float = 5.0) -> float:
     return round_trip(_address(spec), topic, client_id, timeout=timeout)
 
 
-def publish_by_hand(name: str, topic: str, payload: bytes, *, retain: bool = False) -> None:
-    """Publish to the topic that the box writes as ``topic``, and return at the PUBACK.
+def publish_by_hand(
+    topic: str, payload: bytes, by: Principal, *, broker: str = "", retain: bool = False
+) -> str:
+    """Publish to the topic that the box writes as ``topic``, return at the PUBACK, and put it on record.
 
-    The caller asks for the right to publish. Raises BrokerUnknown, TopicRefused, PayloadTooLarge, BusAway.
+    Gives where it went. Without ``broker`` to the box's own. Raises NotAllowed, BrokerUnknown, TopicRefused,
+    PayloadTooLarge, BusAway.
     """
-    spec = find_broker(name)
-    publish_once(_address(spec), check_publishable(spec, topic), payload, retain=retain)
+    by.require(Ability.PUBLISH, topic=topic)
+    if broker:
+        spec = find_broker(broker)
+        publish_once(_address(spec), check_publishable(spec, topic), payload, retain=retain)
+    else:
+        publish_once(get_config().mqtt_url, topic, payload, retain=retain)
+    place = place_of(broker, topic)
+    append_here("bus.publish", by.name, place, {"bytes": len(payload), "retain": retain})
+    return place
 
 
 def _address(spec: BrokerSpec) -> BusAddress:

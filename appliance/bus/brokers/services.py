@@ -18,7 +18,7 @@ from appliance.bus.brokers.domain import BrokerSpec
 from appliance.bus.errors import BrokerOff, BrokerUnknown
 from appliance.bus.models import Broker
 from appliance.safety.read_only import refuse_changes
-from appliance.safety.secrets import resolve_async, set_secret
+from appliance.safety.secrets import keep_secret, resolve_async
 
 _COLUMNS = (
     "b.name, b.url, b.username, b.password, b.ca, b.verify, b.client_id, b.filters, b.prefix, b.enabled"
@@ -73,7 +73,7 @@ def save_broker(spec: BrokerSpec, by: Principal, now: datetime, *, password: str
     with transaction.atomic():
         known = Broker.objects.select_for_update().filter(name=spec.name).first()
         if password:
-            set_secret(secret_name(spec.name), password, by, now)
+            keep_secret(secret_name(spec.name), password, by, now)
         before = _spec(known) if known is not None else None
         if before == spec:
             return spec
@@ -102,6 +102,7 @@ def secret_name(broker: str) -> str:
 
 def switch_broker(name: str, enabled: bool, by: Principal, now: datetime) -> None:
     """Connect to it, or leave it. Raises BrokerUnknown, NotAllowed."""
+    by.require(Ability.MANAGE_BROKERS)
     save_broker(replace(find_broker(name), enabled=enabled), by, now)
 
 

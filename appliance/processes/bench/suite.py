@@ -8,6 +8,7 @@ from appliance.processes.bench.box import Box, pss_mib
 from appliance.processes.bench.confined import confined
 from appliance.processes.bench.containers import containers
 from appliance.processes.bench.crash import crash
+from appliance.processes.bench.drill import drill
 from appliance.processes.bench.events import load_task, measure, run_load, shell_rate
 from appliance.processes.bench.growth import growth
 from appliance.processes.bench.live import live
@@ -118,6 +119,7 @@ SUITE: dict[str, Measurement] = {
     "confined": Measurement(confined),
     "containers": Measurement(containers),
     "waiting": Measurement(waiting),
+    "allstop": Measurement(drill),
     "live": Measurement(live),
     "growth": Measurement(growth),
     "crash": Measurement(crash),

@@ -4,9 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.lib.config import Config
+from appliance.lib.config import Config, KernelRulesMode
 from appliance.lib.home import Home, owner_of
 from appliance.processes.layout import pid_folder
+from appliance.safety.stop import StopFile
 from appliance.sandbox.docker.mounts import Allowed
 from appliance.sandbox.docker.runner import Rules
 
@@ -24,6 +25,8 @@ class Options:
     rules: Rules
     pool: int
     idle: float
+    kernel_rules: KernelRulesMode
+    stop_file: StopFile
 
 
 def options_of(config: Config) -> Options:
@@ -46,6 +49,8 @@ def options_of(config: Config) -> Options:
         ),
         pool=config.container_pool,
         idle=float(config.container_idle),
+        kernel_rules=config.kernel_rules,
+        stop_file=StopFile(home.path),
     )
 
 

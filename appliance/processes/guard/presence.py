@@ -6,8 +6,10 @@ import socket
 import stat
 from pathlib import Path
 
-from appliance.lib.config import Config
+from appliance.lib.config import Config, KernelRulesMode
 from appliance.processes.part_checks import PartState, listens_on
+from appliance.sandbox.ebpf.errors import NoKernelRules
+from appliance.sandbox.ebpf.loading import check
 from appliance.sandbox.process import wire
 
 _ANSWER_SECONDS = 1.0
@@ -17,34 +19,71 @@ _MOST_ANSWER = 1 << 16
 def absence(config: Config) -> str:
     """Why whoever runs us can have no guard; empty when they can."""
     path = Path(config.container_engine.removeprefix("unix://"))
-    try:
-        found = stat.S_ISSOCK(path.stat().st_mode)
-    except OSError:
-        found = False
-    if not found:
-        return f"no Docker engine at {path}"
+    if missing := engine_missing(path):
+        return missing
     if not os.access(path, os.R_OK | os.W_OK):
         return f"user {os.geteuid()} may not use the Docker engine at {path}"
     return ""
 
 
-def guard_state(config: Config) -> PartState:
-    """Of the part ``guard``: the box is ready without it, and its message says what of containers there is."""
-    door = config.home.guard_socket
-    if not listens_on(door).healthy:
-        # On a box that root started, the services may not use the engine, but guard may.
-        started_by_root = config.home.path.stat().st_uid == 0
-        if (why := absence(config)) and not (started_by_root and why.startswith("user")):
-            return PartState(True, f"absent: {why}; steps of kind container wait", required=False)
-        return PartState(
-            False, "degraded: it does not answer; its log says why, or start the box again", required=False
-        )
+def engine_missing(path: Path) -> str:
+    """That there is no socket of an engine, as far as whoever runs us can see; empty when there is."""
     try:
-        answer = _ask(door)
-    except (OSError, ValueError) as error:
-        return PartState(False, f"degraded: no answer: {error}", required=False)
-    message = "" if answer.get("healthy") else f"degraded: {answer.get('message') or 'it says nothing'}"
-    return PartState(not message, message, required=False)
+        found = stat.S_ISSOCK(path.stat().st_mode)
+    except OSError:
+        found = False
+    return "" if found else f"no Docker engine at {path}"
+
+
+def rules_absence(config: Config) -> str:
+    """Why a guard that whoever runs us starts can have no rules of the kernel; empty when it can."""
+    if config.kernel_rules is KernelRulesMode.OFF:
+        return "MILLWRIGHT_KERNEL_RULES is off"
+    try:
+        check()
+    except NoKernelRules as error:
+        return error.said
+    return ""
+
+
+def guard_states(config: Config) -> dict[str, PartState]:
+    """Of the parts ``guard``, which is about containers, and ``rules``, the kernel's for commands.
+
+    The box is ready without either; their messages say what of it there is.
+    """
+    door = config.home.guard_socket
+    answer: dict[str, object] = {}
+    silence = "it does not answer; its log says why, or start the box again"
+    if listens_on(door).healthy:
+        try:
+            answer, silence = _ask(door), ""
+        except (OSError, ValueError) as error:
+            silence = f"no answer: {error}"
+    absent = str(answer.get("absent") or "") if answer else absence(config)
+    # On a box that root started, the services may not use the engine, but guard may.
+    if not answer and config.home.path.stat().st_uid == 0 and absent.startswith("user"):
+        absent = ""
+    guard = PartState(True, f"absent: {absent}; steps of kind container wait", required=False)
+    return {
+        "guard": guard if absent else _state(answer, silence),
+        "rules": _rules(config, answer, silence),
+    }
+
+
+def _rules(config: Config, answer: dict[str, object], silence: str) -> PartState:
+    if config.kernel_rules is KernelRulesMode.OFF:
+        return PartState(True, "off: MILLWRIGHT_KERNEL_RULES says so", required=False)
+    told = answer.get("rules")
+    if isinstance(told, dict):
+        return _state(told, "")
+    if os.geteuid() != 0 and config.home.path.stat().st_uid != 0:
+        return PartState(False, f"degraded: {rules_absence(config)}", required=False)
+    return _state({}, silence)
+
+
+def _state(answer: dict[str, object], silence: str) -> PartState:
+    said = silence or ("" if answer.get("healthy") else str(answer.get("message") or "it says nothing"))
+    return PartState(not said, f"degraded: {said}" if said else "", required=False)
 
 
 def _ask(door: Path) -> dict[str, object]:

@@ -9,10 +9,14 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from appliance.lib.clock import SystemClock
 from appliance.processes.guard.options import Options
+from appliance.processes.guard.presence import engine_missing
+from appliance.processes.guard.watching import Watching
 from appliance.processes.launch import start_time
+from appliance.safety.stop import Level
 from appliance.sandbox.docker.engine import Engine, Facts
 from appliance.sandbox.docker.pool import Pool
 from appliance.sandbox.docker.request import (
@@ -20,9 +24,11 @@ from appliance.sandbox.docker.request import (
     CleanupRequest,
     ListRequest,
     RunRequest,
+    WatchRequest,
     parse_request,
 )
 from appliance.sandbox.docker.runner import Runner
+from appliance.sandbox.egress import Egress
 from appliance.sandbox.errors import SandboxUnavailable
 from appliance.sandbox.process import peer, wire
 from appliance.sandbox.process.conversation import Conversation, TooLarge
@@ -36,6 +42,9 @@ _LOOK_SECONDS = 5.0
 _FACTS_SECONDS = 5.0
 _MOST_JOBS = 64
 _MOST_ASKING = 256
+_STOP_LOOK = 0.1
+_STOP_GRACE = 0.3
+"""Seconds that whoever asked for a job has to end it himself, when the all-stop stands."""
 
 
 class AlreadyServed(Exception):
@@ -49,7 +58,9 @@ class Server:
         self._options = options
         self._engine = Engine(options.engine, options.home_id)
         self._pool = Pool(self._engine, SystemClock(), size=options.pool, idle=options.idle)
-        self._runner = Runner(self._engine, self._pool, options.rules)
+        self._watching = Watching(options.home_id, options.kernel_rules)
+        self._runner = Runner(self._engine, self._pool, options.rules, watcher=self._watching)
+        self._egress = Egress()
         self._facts: tuple[float, Facts] | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._clean = False
@@ -61,20 +72,25 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         with _lock(self._options), _listen(self._options) as listener:
+            self._watching.open()
             tidying = asyncio.create_task(self._tidy())
+            obeying = asyncio.create_task(self._obey_all_stop())
             accepting = asyncio.create_task(self._accept(listener))
             log.info("listening on %s", self._options.socket)
             await stop.wait()
             accepting.cancel()
             tidying.cancel()
-        await asyncio.gather(accepting, tidying, return_exceptions=True)
+            obeying.cancel()
+        await asyncio.gather(accepting, tidying, obeying, return_exceptions=True)
         with contextlib.suppress(SandboxUnavailable):
             await self._runner.cancel("")
+        self._watching.let_go()
         if self._serving:
             await asyncio.wait(self._serving, timeout=_SEND_SECONDS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SEND_SECONDS):
                 await self._pool.close()
+        self._watching.close()
         self._engine.close()
         self._options.socket.unlink(missing_ok=True)
 
@@ -92,16 +108,38 @@ class Server:
 
     async def _tidy(self) -> None:
         """Remove what an earlier guard left, as soon as the engine is there, and what nobody wants any more."""
+        said = ""
         while True:
+            self._watching.tidy()
             try:
                 if not self._clean:
                     left = await self._runner.cleanup()
                     self._clean = True
+                    self._watching.forget_containers()
                     log.info("removed %d container(s) of an earlier guard", left)
                 await self._pool.tidy()
+                said = ""
             except SandboxUnavailable as error:
-                log.warning("%s", error)
+                if said != error.message:  # once, not for as long as it is away
+                    log.warning("%s", error)
+                said = error.message
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _obey_all_stop(self) -> None:
+        """Kill the jobs that still run a moment after the all-stop says so, and keep egress cut while it stands.
+
+        Containers that wait in the pool have run nothing, and stay.
+        """
+        stopped: float | None = None
+        while True:
+            level = self._options.stop_file.level()
+            now = asyncio.get_running_loop().time()
+            stopped = (stopped or now) if level.rank >= Level.KILL.rank else None
+            if stopped and self._runner.jobs and now - stopped >= _STOP_GRACE:
+                with contextlib.suppress(SandboxUnavailable):
+                    log.warning("all-stop: %d job(s) killed", await self._runner.cancel(""))
+            self._egress.set_cut(level.rank >= Level.CUT.rank)
+            await asyncio.sleep(_STOP_LOOK)
 
     async def _converse(self, connection: socket.socket) -> None:
         with connection:
@@ -132,6 +170,8 @@ class Server:
         request = parse_request(payload)
         if isinstance(request, RunRequest):
             return await self._run(request, conversation, connection)
+        if isinstance(request, WatchRequest):
+            return await self._watching.serve(request, conversation)
         if isinstance(request, CancelRequest):
             return _facts({"cancelled": await self._runner.cancel(request.run)})
         if isinstance(request, CleanupRequest):
@@ -189,9 +229,11 @@ class Server:
         return {
             "healthy": not facts.lacking,
             "message": facts.lacking,
+            "absent": engine_missing(Path(self._options.engine.removeprefix("unix://"))),
             "engine": facts.version,
             "ready": self._pool.ready,
             "running": len(self._runner.jobs),
+            "rules": self._watching.state(),
         }
 
     async def _engine_facts(self) -> Facts:

@@ -94,10 +94,10 @@ def asked_of(row: Sequence[Any]) -> Asked:
     created_at, expires_at = row[5], row[6]
     terms = Terms(Role(row[7]), tuple(row[8]), row[9], expires_at - created_at, row[10])
     digest, policy, states = row[2:5]
-    requester, decided_at, decided_by, reason = row[11:15]
+    requester, task, decided_at, decided_by, reason = row[11:16]
     return Asked(
         row[0], State(row[1]), digest, policy, states, created_at, expires_at, terms, requester,
-        decided_at, decided_by, reason,
+        task, decided_at, decided_by, reason,
     )  # fmt: skip
 
 
@@ -105,6 +105,7 @@ async def enough_people(connection: AsyncConnection[Any], wish: Wish) -> bool:
     """Whether so many active people could approve as must: else nobody is asked, and nobody waits."""
     terms = wish.terms
     values = {
+        "task": wish.task,
         "roles": terms.roles,
         "self_approval": terms.self_approval,
         "requester": wish.requester,

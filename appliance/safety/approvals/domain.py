@@ -108,6 +108,7 @@ class Asked:
     expires_at: datetime
     terms: Terms
     requester: str
+    task: str
     decided_at: datetime | None = None
     decided_by: str = ""
     decision_reason: str = ""
@@ -139,7 +140,7 @@ def objection(asked: Asked, by: Principal, now: datetime) -> Refusal | None:
 
 def not_theirs(asked: Asked, by: Principal) -> Refusal | None:
     """As ``objection``, whatever has become of it since."""
-    if not by.role.covers(asked.terms.approvers):
+    if not by.role_on(task=asked.task).covers(asked.terms.approvers):
         return Refusal.ROLE
     person = person_of(by.name)
     if person is None and by != CONSOLE:

@@ -101,13 +101,13 @@ def asked(row: Approval) -> Asked:
     terms = Terms(Role(row.approvers), tuple(row.names), row.needed, length, row.self_approval)
     return Asked(
         row.pk, State(row.state), row.digest, row.policy, row.states, row.created_at, row.expires_at, terms,
-        row.requester, row.decided_at, row.decided_by, row.decision_reason,
+        row.requester, row.task, row.decided_at, row.decided_by, row.decision_reason,
     )  # fmt: skip
 
 
 def may_decide(row: Approval, by: Principal) -> bool:
     """Whether its buttons are for this person."""
-    return by.can(Ability.APPROVE) and not_theirs(asked(row), by) is None
+    return by.can(Ability.APPROVE, task=row.task) and not_theirs(asked(row), by) is None
 
 
 def decide(row: Approval, word: Word) -> State:

@@ -1,7 +1,7 @@
 """Named SQL of approvals. Every change is conditional on the state that it leaves."""
 
 COLUMNS = """a.id, a.state, a.digest, a.policy, a.states, a.created_at, a.expires_at, a.approvers, a.names, a.needed,
-    a.self_approval, a.requester, a.decided_at, a.decided_by, a.decision_reason"""
+    a.self_approval, a.requester, a.task, a.decided_at, a.decided_by, a.decision_reason"""
 
 OF_STEP = f"""
 SELECT {COLUMNS} FROM safety_approval a
@@ -27,7 +27,8 @@ WHERE id = %(id)s AND state = %(was)s RETURNING id
 # The people who could be asked, without who asks where they may not decide themselves.
 HOW_MANY = """
 SELECT count(*) FROM accounts_user u
-WHERE u.is_active AND u.role = ANY(%(roles)s) AND (%(self_approval)s OR u.username <> %(requester)s)
+WHERE u.is_active AND accounts_role_on(u.username, %(task)s) = ANY(%(roles)s)
+    AND (%(self_approval)s OR u.username <> %(requester)s)
     AND (%(names)s::text[] IS NULL OR u.username = ANY(%(names)s::text[]))
 """
 
@@ -41,8 +42,7 @@ UPDATE safety_approval a SET
 WHERE a.id = %(id)s AND a.state = 'open' AND a.expires_at > %(now)s
     AND (a.self_approval OR a.requester <> %(person)s)
     AND (a.names = '[]'::jsonb OR a.names @> to_jsonb(%(person)s::text))
-    AND (%(username)s::text IS NULL OR EXISTS (SELECT 1 FROM accounts_user u
-        WHERE u.username = %(username)s AND u.is_active AND u.role = ANY(%(roles)s)))
+    AND (%(username)s::text IS NULL OR accounts_role_on(%(username)s, a.task) = ANY(%(roles)s))
     AND NOT EXISTS (SELECT 1 FROM safety_approvaldecision d WHERE d.approval_id = a.id AND d.person = %(person)s)
 RETURNING a.state
 """

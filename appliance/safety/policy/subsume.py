@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from appliance.accounts.domain import Role
+from appliance.lib.glob import covers as glob_covers
 from appliance.lib.topic_filters import covers as topic_covers
 from appliance.safety.commands.domain import CommandClass
-from appliance.safety.policy.glob import covers as glob_covers
 from appliance.safety.policy.model import Rule, TimeIs
 from appliance.safety.policy.vocabulary import Answer, Day
 

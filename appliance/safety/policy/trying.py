@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from appliance.accounts.domain import Role
+from appliance.lib.glob import Glob, sample
 from appliance.lib.jsontypes import JsonMapping, JsonObject, JsonValue
 from appliance.safety.commands.domain import CommandClass
 from appliance.safety.policy.case_model import Case
 from appliance.safety.policy.decision import LayerPolicy, Policy
 from appliance.safety.policy.facts import Classify, Facts, Static
-from appliance.safety.policy.glob import Glob, sample
 from appliance.safety.policy.model import PolicyFile, Rule
 from appliance.safety.policy.verdict import DEFAULT, PolicyVerdict
 from appliance.safety.policy.vocabulary import INSIDE, Answer, Day, Origin

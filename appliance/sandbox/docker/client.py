@@ -17,14 +17,18 @@ _START_SECONDS = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """In which image (by digest) and how a job runs, and for which step of which run."""
+    """In which image (by digest) and how a job runs, and for which step of which run.
+
+    ``network``: the networks and ports (0: all) that it may reach; None for no limit but the template's.
+    ``must_limit``: it is not to run where that cannot be enforced.
+    """
 
     image: str
     template: TemplateName = "strict"
     run: str = ""
     step: str = ""
-    egress: tuple[str, ...] = ()
-    """What it may reach beyond the box's own network (``egress.DESTINATION``); for the template net."""
+    network: tuple[tuple[str, int], ...] | None = None
+    must_limit: bool = False
 
 
 class DockerSandbox(ProcessSandbox):
@@ -46,10 +50,13 @@ class DockerSandbox(ProcessSandbox):
             )
         where = self._where
         place = {"image": where.image, "template": where.template, "run": where.run, "step": where.step}
-        described = describe(job, live=live) | {"egress": where.egress}
-        for name in ("workdir", "pins", "executable"):
+        network = None if where.network is None else [{"network": n, "port": p} for n, p in where.network]
+        described = describe(job, live=live)
+        for name in ("workdir", "pins", "executable", "cgroup"):
             del described[name]
-        return within_limit({"verb": "run", **described, **place})
+        return within_limit(
+            {"verb": "run", **described, **place, "network": network, "must_limit": where.must_limit}
+        )
 
 
 class GuardClient(ProcessSandbox):

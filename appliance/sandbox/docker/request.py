@@ -1,5 +1,6 @@
 """The door of guard: verbs, never the engine's API. What is not named here does not get through."""
 
+import ipaddress
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -12,7 +13,6 @@ from pydantic import (
     ValidationError,
 )
 
-from appliance.sandbox.docker.egress import DESTINATION
 from appliance.sandbox.ports import Limits
 from appliance.sandbox.process.request import Refused
 
@@ -41,6 +41,11 @@ Place = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_norma
 RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{0,36}$")]
 
 
+def _network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
 class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -63,14 +68,21 @@ class KeptFile(_Closed):
     initial: int = Field(ge=0, le=48 << 20)
 
 
+class Reach(_Closed):
+    """Where a job may connect to: an address or a network, and a port; 0 stands for all."""
+
+    network: Annotated[str, AfterValidator(_network)]
+    port: int = Field(default=0, ge=0, le=65535)
+
+
+Reaches = Annotated[tuple[Reach, ...], Field(max_length=1024)]
+
+
 class RunRequest(_Closed):
     """One job in one container."""
 
     verb: Literal["run"]
     template: TemplateName
-    egress: tuple[Annotated[str, StringConstraints(pattern=rf"^{DESTINATION}$")], ...] = Field(
-        (), max_length=64
-    )
     image: Annotated[str, StringConstraints(pattern=IMAGE)]
     argv: tuple[Text, ...] = Field(min_length=1, max_length=4096)
     env: dict[EnvName, Text] = Field(max_length=1024)
@@ -83,6 +95,20 @@ class RunRequest(_Closed):
     checkpoint: KeptFile | None
     run: RunId
     step: Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain)]
+    network: Reaches | None = None
+    must_limit: bool = False
+    """Whether the job is not to run where ``network`` cannot be enforced."""
+
+
+class WatchRequest(_Closed):
+    """A control group with rules for a job that somebody else starts. It ends when the client shuts its side.
+
+    ``devices``: the device files, and folders of such, that the job was given; None for no limit.
+    """
+
+    verb: Literal["watch"]
+    network: Reaches | None
+    devices: Annotated[tuple[Place, ...], Field(max_length=64)] | None
 
 
 class CancelRequest(_Closed):
@@ -106,7 +132,7 @@ class CleanupRequest(_Closed):
     verb: Literal["cleanup"]
 
 
-Request = RunRequest | CancelRequest | ListRequest | ProbeRequest | CleanupRequest
+Request = RunRequest | WatchRequest | CancelRequest | ListRequest | ProbeRequest | CleanupRequest
 _ANY: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 
 STANDARD_LIMITS = Limits()
@@ -123,8 +149,6 @@ def parse_request(raw: bytes) -> Request:
     if isinstance(request, RunRequest):
         if not request.argv[0]:
             raise Refused("The job has no command.")
-        if request.egress and request.template != "net":
-            raise Refused("Only the template net takes addresses that may be reached.")
         if request.checkpoint and request.checkpoint.initial > request.checkpoint.limit:
             raise Refused("The earlier checkpoint is larger than one may be.")
     return request

@@ -6,9 +6,10 @@ import secrets
 import socket
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from appliance.sandbox.docker import mounts as folders
 from appliance.sandbox.docker.blueprint import (
@@ -20,7 +21,6 @@ from appliance.sandbox.docker.blueprint import (
     Device,
     Image,
 )
-from appliance.sandbox.docker.egress import EgressRules, NoRules
 from appliance.sandbox.docker.engine import Container, Engine
 from appliance.sandbox.docker.entry import script
 from appliance.sandbox.docker.pool import Pool
@@ -51,6 +51,28 @@ class Rules:
         return f"millwright-{self.home_id}"
 
 
+def _nothing() -> dict[str, object]:
+    return {}
+
+
+class Watcher(Protocol):
+    """Puts a container under the kernel's rules."""
+
+    def contained(self, pid: int, container: str, request: RunRequest) -> Callable[[], dict[str, object]]:
+        """From now on. What is given tells, at the job's end, what it did, as the RESULT says it.
+
+        Raises SandboxUnavailable where the request is not to run without.
+        """
+        ...
+
+
+class Unwatched:
+    """Watches nothing."""
+
+    def contained(self, pid: int, container: str, request: RunRequest) -> Callable[[], dict[str, object]]:
+        return _nothing
+
+
 @dataclass(slots=True)
 class Runner:
     """Runs jobs, and knows those that run: by a number of their own."""
@@ -58,7 +80,7 @@ class Runner:
     engine: Engine
     pool: Pool
     rules: Rules
-    egress: EgressRules = field(default_factory=NoRules)
+    watcher: Watcher = field(default_factory=Unwatched)
     jobs: dict[str, Running] = field(default_factory=dict)
 
     async def run(self, request: RunRequest, earlier: bytes, client: socket.socket) -> bytes:
@@ -74,19 +96,21 @@ class Runner:
             mounted = all(mount.is_in(container.pid) for mount in mounts)
         finally:
             folders.close(mounts)
-        job = secrets.token_hex(8)
+        job, watched = secrets.token_hex(8), _nothing
         try:
             if not mounted:  # nothing of the job has run yet
                 raise Refused("A folder that was to be mounted was exchanged for another meanwhile.")
-            if request.egress:
-                await self.egress.confine(container.pid, request.egress)
+            # Before the job begins: from its first instruction the rules hold.
+            watched = self.watcher.contained(container.pid, container.id, request)
             running = await self._hand_over(job, request, earlier, client, container)
+            running.watched = watched
             if made_ahead:
                 self.pool.later(self.engine.rename(container.id, self._name(request, job)))
             return await running.until_over()
         finally:
             if (ended := self.jobs.pop(job, None)) and ended.checkpoint:
                 ended.checkpoint.close()
+            watched()
             self.pool.destroy(container)
 
     async def cancel(self, run: str) -> int:
@@ -127,14 +151,7 @@ class Runner:
         template = TEMPLATES[request.template]
         image = await self.engine.image(request.image)
         network: str = template.network
-        if request.egress:
-            if lacking := self.egress.lacking():
-                raise Refused(
-                    f"The addresses of egress cannot be kept to: {lacking}.",
-                    "Without egress the step reaches the containers of the box's own network.",
-                )
-            network = "bridge"
-        elif template.network == "internal":
+        if template.network == "internal":
             network = self.rules.network
             await self.engine.own_network(network)
         if template.trusted:

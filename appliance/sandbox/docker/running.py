@@ -6,6 +6,7 @@ import math
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from appliance.sandbox.docker.engine import Container, Engine
@@ -41,6 +42,8 @@ class Running:
     client: socket.socket
     mark: str
     checkpoint: CheckpointWatch | None
+    watched: Callable[[], dict[str, object]] = dict
+    """What the kernel tells of the job; asked once, at its end."""
     cancelled: bool = False
     _gone: bool = False
     _timed_out: bool = False
@@ -189,6 +192,7 @@ class Running:
             "duration": time.monotonic() - self._started,
             "usage": [used.user_seconds, used.system_seconds, used.memory_bytes],
         }
+        description |= self.watched()
         parts: list[bytes] = []
         for name, stream in self._streams.items():
             head, tail = bytes(stream.kept.head), stream.kept.tail

@@ -12,6 +12,8 @@ from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from appliance.sandbox.ebpf.record import Observed
+from appliance.sandbox.ebpf.watched import Watched
 from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
 from appliance.sandbox.ports import Captured, CheckpointFile, Job, Outcome, OutputListener, Usage
 from appliance.sandbox.process import wire
@@ -46,6 +48,8 @@ class _Result(BaseModel):
     usage: tuple[float, float, int]
     stdout: tuple[int, int, int]
     stderr: tuple[int, int, int]
+    observed: Observed | None = None
+    unwatched: str = ""
 
 
 class ProcessSandbox:
@@ -163,6 +167,7 @@ def describe(job: Job, *, live: bool) -> dict[str, object]:
         "checkpoint": _checkpoint(job.checkpoint),
         "pins": {path: [digest, list(job.seen.get(path, ()))] for path, digest in job.pins.items()},
         "executable": job.executable,
+        "cgroup": job.cgroup,
     }
 
 
@@ -218,4 +223,5 @@ def _outcome(payload: bytes) -> Outcome:
         started_at=datetime.fromtimestamp(result.started_at, UTC),
         duration=timedelta(seconds=result.duration),
         usage=Usage(*result.usage),
+        watched=Watched(result.observed, result.unwatched) if result.observed or result.unwatched else None,
     )

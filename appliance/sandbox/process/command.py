@@ -15,6 +15,7 @@ def spawner_argv(
     peer_uid: int | None = None,
     spool: Path | None = None,
     max_jobs: int | None = None,
+    cgroups: Path | None = None,
     python: str = sys.executable,
 ) -> list[str]:
     """The command line of a spawner: see ``spawner.py --help``. It prints one line once it listens.
@@ -23,7 +24,14 @@ def spawner_argv(
     """
     script = Path(appliance.sandbox.process.__file__).with_name("spawner.py")
     argv = [python, "-I", "-S", str(script), "--socket", str(socket), "--home", str(home)]
-    options = {"--uid": uid, "--gid": gid, "--peer-uid": peer_uid, "--spool": spool, "--max-jobs": max_jobs}
+    options = {
+        "--uid": uid,
+        "--gid": gid,
+        "--peer-uid": peer_uid,
+        "--spool": spool,
+        "--max-jobs": max_jobs,
+        "--cgroups": cgroups,
+    }
     for name, value in options.items():
         if value is not None:
             argv += [name, str(value)]

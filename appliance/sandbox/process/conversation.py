@@ -64,6 +64,13 @@ class Conversation:
         except OSError:
             return
 
+    def say_no_more(self) -> None:
+        """Shut our side; the other one can still be heard."""
+        try:
+            self._connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
     def last_word(self) -> tuple[bytes, bytes] | None:
         """Let nothing more be said by either side; the frame that was said before that, if there is one.
 

@@ -9,6 +9,7 @@ import time
 from appliance.sandbox.process import (
     checkpoint,
     confine,
+    kernel,
     landlock,
     peer,
     places,
@@ -123,18 +124,21 @@ class OneJob:
         for fd in (out_write, err_write):
             if plan.uid is not None:
                 os.fchown(fd, plan.uid, plan.gid)  # so that the job can open /dev/stdout and /dev/stderr
+        cgroup = self._cgroup(request)
         check_pins(request.pins)
         if self._post.told_to_stop():
             raise Unavailable("The spawner is stopping.", "Try again when it is back.")
         # Told before the fork: a client that never sees this knows that nothing ran.
         connection.sendall(wire.frame(wire.STARTED))
         started_at, supervisor = time.time(), os.getpid()
-        pid = os.fork()
+        pid = os.fork() if cgroup is None else kernel.fork_into(cgroup)
         if pid == 0:
             confine.become(plan, supervisor, out_write, err_write, status_write)
             os._exit(125)
         for fd in (out_write, err_write, status_write, plan.rules.fd, plan.workdir_fd):
             os.close(fd)
+        if cgroup is not None:
+            os.close(cgroup)
         watch = Watch(request, connection, self._post.wakeup, pid, out_read, err_read, kept)
         watch.until_over()
         ended = tree.end(supervisor, watch.reap, patience=PATIENCE)
@@ -147,6 +151,16 @@ class OneJob:
             )
         self._send(watch.outcome(started_at, ended=ended))
         return ended
+
+    def _cgroup(self, request: Request) -> int | None:
+        """The control group that guard has made for the job, opened; None where the job names none."""
+        if not request.cgroup:
+            return None
+        folder = f"{self._post.options.cgroups}/{request.cgroup}"
+        try:
+            return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise Unavailable(f"The control group of the job is not there: {error}.") from error
 
     def _checkpoint(self, plan: confine.Plan, earlier: bytes) -> checkpoint.CheckpointWatch | None:
         """Put back what an earlier life left, and watch what this one writes."""

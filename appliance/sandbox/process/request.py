@@ -10,6 +10,7 @@ from appliance.sandbox.process.refused import Refused
 __all__ = ["Checkpoint", "Refused", "Request", "parse_request"]
 
 _ENV_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_IN_A_NAME = (_ENV_NAME - {"_"}) | {"-"}
 _KEYS = frozenset(
     (
         "argv",
@@ -24,6 +25,7 @@ _KEYS = frozenset(
         "checkpoint",
         "pins",
         "executable",
+        "cgroup",
     )
 )
 _LIMIT_KEYS = frozenset(("memory", "processes", "open_files", "file_bytes", "cpu_seconds"))
@@ -50,8 +52,8 @@ class Request:
     """A job that passed the door."""
 
     __slots__ = (
-        "argv", "checkpoint", "cpu_seconds", "env", "executable", "file_bytes", "live", "memory", "open_files",
-        "output_limit", "pins", "processes", "reads", "timeout", "workdir", "writes",
+        "argv", "cgroup", "checkpoint", "cpu_seconds", "env", "executable", "file_bytes", "live", "memory",
+        "open_files", "output_limit", "pins", "processes", "reads", "timeout", "workdir", "writes",
     )  # fmt: skip
 
     def __init__(self, given: dict[str, object]) -> None:
@@ -67,6 +69,7 @@ class Request:
         self.live = given["live"] is True
         self.pins = pins.read(given["pins"])
         self.executable = _path(given["executable"], "executable") if given["executable"] else ""
+        self.cgroup = _name(given["cgroup"], "cgroup")
         asked = given["checkpoint"]
         self.checkpoint = (
             None if asked is None else Checkpoint(_object(asked, "checkpoint", _CHECKPOINT_KEYS))
@@ -142,6 +145,14 @@ def _path(value: object, name: str) -> str:
     if not path.startswith("/"):
         raise Refused(f"{name} must hold absolute paths, not {path!r}.")
     return path
+
+
+def _name(value: object, name: str) -> str:
+    """A name that leads nowhere else as part of a path; or empty."""
+    text = _text(value, name)
+    if text and not (len(text) < 64 and _IN_A_NAME.issuperset(text)):
+        raise Refused(f"{name} must be a name of letters, digits and hyphens.")
+    return text
 
 
 def _environment(value: object) -> dict[str, str]:

@@ -11,7 +11,7 @@ import struct
 REQUEST, PROBE = b"Q", b"P"
 STARTED, OUTPUT, ERRORS, RESULT = b"s", b"o", b"e", b"r"
 CHECKPOINT, NOTE = b"k", b"n"
-REFUSED, UNAVAILABLE, FACTS = b"x", b"u", b"f"
+REFUSED, UNAVAILABLE, FACTS, WATCHED = b"x", b"u", b"f", b"w"
 
 MAX_REQUEST = 4 << 20
 HEADER = struct.Struct("!cI")

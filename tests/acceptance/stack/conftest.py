@@ -13,6 +13,7 @@ import pytest
 from appliance.lib.home import Home
 from appliance.processes import leftovers
 from tests.box import Box
+from tests.kernel_rules import clear
 
 
 @contextmanager
@@ -36,6 +37,7 @@ def boxes_that_end() -> Iterator[Callable[..., Box]]:
             home = Home.at(box.home)
             _end(home)
             shutil.rmtree(home.runtime, ignore_errors=True)
+            clear(home.id)
     shutil.rmtree(place, ignore_errors=True)
 
 

@@ -96,7 +96,14 @@ def test_the_command_adds_lists_and_mends(tmp_path: Path, capsys: pytest.Capture
     call_command("users", "list", "--json")
     listed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert listed == [
-        {"name": "ana", "role": "engineer", "active": True, "two_step": False, "last_login": None}
+        {
+            "name": "ana",
+            "role": "engineer",
+            "active": True,
+            "two_step": False,
+            "grants": [],
+            "last_login": None,
+        }
     ]
     file.write_text("another-lathe-4712")
     call_command("users", "password", "ana", "--password-file", str(file))

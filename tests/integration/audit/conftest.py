@@ -9,7 +9,7 @@ Tamper = Callable[..., None]
 
 
 def _as_owner(*statements: str) -> None:
-    tables = ("audit_record", "audit_signature", "audit_head")
+    tables = ("audit_record", "audit_signature", "audit_head", "audit_anchor")
     with connection.cursor() as cursor:
         for table in tables:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
@@ -28,7 +28,7 @@ def tamper() -> Tamper:
 @pytest.fixture(autouse=True)
 def empty_chain(transactional_db: None) -> Iterator[None]:
     clear = (
-        "TRUNCATE audit_record, audit_signature",
+        "TRUNCATE audit_record, audit_signature, audit_anchor",
         "UPDATE audit_head SET seq = 0, hash = sha256('millwright audit')",
     )
     _as_owner(*clear)

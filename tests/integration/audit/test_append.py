@@ -8,8 +8,9 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from appliance.audit.chain import GENESIS, AuditEntry, link
+from appliance.audit.checking import verify_database
 from appliance.audit.models import AuditRecord
-from appliance.audit.services import append, append_async, append_here, records_after, verify_database
+from appliance.audit.services import append, append_async, append_here, records_after
 from tests.database import connect, connect_async
 
 

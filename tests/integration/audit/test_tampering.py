@@ -9,11 +9,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from appliance.audit.checking import verify_database
 from appliance.audit.errors import AuditBroken
 from appliance.audit.export import verify_export
 from appliance.audit.heads import heads_file, public_key_file
-from appliance.audit.services import append_here, sign_head, verify_database
-from appliance.audit.verify import Finding, Report
+from appliance.audit.report import Finding, Report
+from appliance.audit.services import append_here, sign_head
 from appliance.lib.config import Config, get_config
 
 Tamper = Callable[..., None]
@@ -159,7 +160,7 @@ def test_a_head_that_missed_the_file_is_written_with_the_next(home: Path) -> Non
 def command_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The commands look into this home."""
     moved = get_config().model_copy(update={"home": type(get_config().home)(home, get_config().home.id)})
-    for module in ("appliance.audit.services", "appliance.audit.management.commands.audit"):
+    for module in ("appliance.audit.services", "appliance.runs.management.commands.audit"):
         monkeypatch.setattr(f"{module}.get_config", lambda: moved)
     assert isinstance(moved, Config)
     return home
@@ -183,14 +184,14 @@ def test_an_export_is_verified_without_the_database(
     command_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = command_home / "audit.jsonl"
-    call_command("audit", "export", str(file))
+    call_command("audit", "export", "-o", str(file))
     assert "10 records and 3 signed heads" in capsys.readouterr().out
     connection.close()
     key = str(public_key_file(command_home))
-    call_command("audit", "verify", "--export", str(file), "--key", key, "--json")
+    call_command("audit", "verify", str(file), "--key", key, "--json")
     assert json.loads(capsys.readouterr().out)["last_signed"] == 10
     text = file.read_text()
     file.write_text(text.replace('"subject":"run/6"', '"subject":"run/7"'))
     assert (Finding.EDITED, 6) in found(verify_export(file))
     with pytest.raises(CommandError, match="public key"):
-        call_command("audit", "verify", "--export", str(file), "--key", str(file))
+        call_command("audit", "verify", str(file), "--key", str(file))

@@ -40,7 +40,7 @@ Pool = AsyncConnectionPool[AsyncConnection[Any]]
 EMPTIED = emptied(
     *("runs_run", "runs_step", "runs_checkpoint", "runs_split", "runs_turn", "runs_rate"),
     *("tasks_occurrence", "tasks_nottriggered", "tasks_webhookseen", "tasks_hold"),
-    *("outbox_item", "events_event", "cache_cacheentry", "bus_topicvalue"),
+    *("outbox_item", "events_event", "cache_cacheentry", "bus_topicvalue", "sandbox_finding"),
 )
 
 

@@ -156,6 +156,22 @@ async def test_cancel_previous_ends_at_once_what_nobody_works_on(engine: Engine)
     assert await engine.steps(old) == [("pause", 1, "failed")]
 
 
+async def test_whose_place_was_taken_is_on_record_once_the_next_time_the_turns_are_looked_at(
+    engine: Engine,
+) -> None:
+    """Not in the transaction itself: more is locked after it, and the chain's head may only be locked last."""
+    opened, turns = await door(engine, pumps("cancel_previous")), Turns(engine.pool)
+    await arrive(opened, "a")
+    await arrive(opened, "a")
+    old, new = await runs(engine)
+    for _ in range(2):
+        await turns.hand_on()
+    said = "SELECT kind, principal, body::jsonb -> 'detail' AS detail FROM audit_record WHERE subject = %s"
+    (row,) = await engine.sql(said, str(old))
+    assert (row["kind"], row["principal"]) == ("run.cancel", "trigger:t/hot")
+    assert row["detail"] == {"task": "t", "superseded_by": str(new)}
+
+
 async def test_of_many_that_supersede_each_other_the_last_one_runs(engine: Engine) -> None:
     opened, turns = await door(engine, pumps("cancel_previous")), Turns(engine.pool)
     await arrive(opened, "a")

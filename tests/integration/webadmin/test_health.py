@@ -50,6 +50,7 @@ def test_a_box_whose_parts_are_all_well_is_ready_and_says_what_it_survives() -> 
         "broker",
         "spawner",
         "guard",
+        "rules",
         "disk",
         "reactor",
         "worker",

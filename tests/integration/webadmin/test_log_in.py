@@ -1,6 +1,7 @@
 """Logging in: the password, the second step, and what happens to those who guess."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -9,6 +10,7 @@ from django.test import Client
 
 from appliance.accounts.domain import Role
 from appliance.accounts.models import User
+from appliance.audit.models import AuditRecord
 from tests.authenticator import code, wrong
 from tests.visitor import PASSWORD, is_in, kinds, password, second
 
@@ -71,7 +73,7 @@ def test_a_recovery_code_lets_in_once_and_is_on_record(ana: tuple[str, str, list
     client = Client()
     password(client, name)
     assert second(client, codes[3]) == "/"
-    assert kinds(name)[-1] == "account.recovery_code_used"
+    assert kinds(name)[-2:] == ["account.recovery_code_used", "login.done"]
     again = Client()
     password(again, name)
     assert second(again, codes[3]) == ""
@@ -100,13 +102,21 @@ def test_the_raw_rows_have_no_log_in_of_their_own(ana: tuple[str, str, list[str]
 
 def test_guessing_passwords_is_slowed_down(person: People) -> None:
     person(Role.VIEWER)
-    client = Client()
+    client, begun = Client(), datetime.now(UTC)
+    cache.clear()
     for _ in range(8):
         password(client, "viewer", "a-wrong-guess-1")
     answer = client.post("/login/", {"username": "viewer", "password": PASSWORD})
     assert answer.status_code == 429
     assert "Too many tries" in answer.content.decode()
     assert not is_in(client)
+    password(client, "viewer", "a-wrong-guess-1")
+    cache.clear()
+    for _ in range(9):
+        password(client, "my-secret-in-the-wrong-field", "a-wrong-guess-1")
+    told = AuditRecord.objects.filter(kind="login.locked", at__gte=begun).order_by("seq")
+    assert list(dict.fromkeys(one.principal for one in told)) == ["user:viewer", "stranger"]
+    assert "wrong-field" not in "".join(one.body for one in told)
 
 
 def test_guessing_codes_is_slowed_down_for_the_person_wherever_it_comes_from(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -223,3 +224,61 @@ def questions(client: Client, path: str) -> int:
     with CaptureQueriesContext(connection) as asked:
         assert client.get(path).status_code == 200
     return len(asked)
+
+
+def test_an_operator_of_line_3_sees_the_buttons_of_those_tasks_and_no_others(
+    browser: Browsers, greet: Task
+) -> None:
+    admin, vic = browser(Role.ADMIN), browser(Role.VIEWER)
+    start = 'action="/tasks/greet/start/"'
+    assert start not in vic.get("/tasks/greet/").content.decode()
+    assert vic.post("/tasks/greet/start/").status_code == 403
+    form = {"role": "operator", "tasks": "gr?et", "topics": ""}
+    assert admin.post("/person/viewer/grant/", form)["Location"] == "/person/viewer/"
+    assert "gr?et" in admin.get("/person/viewer/").content.decode()
+    assert last() == ("account.granted", "user:admin", "user:viewer")
+    assert "/tasks/greet/start/" in vic.get("/tasks/greet/").content.decode()
+    assert vic.post("/tasks/greet/start/")["Location"].startswith("/runs/")
+    apply_text("- name: other\n  trigger: manual\n  actions: [{type: set, value: 1}]\n", "o.yaml", BOX, NOW)
+    assert "/tasks/other/start/" not in vic.get("/tasks/other/").content.decode()
+    refused = vic.post("/tasks/other/start/", follow=True).content.decode()
+    assert "viewer on other" in refused
+    assert admin.post("/person/viewer/withdraw/", form)["Location"] == "/person/viewer/"
+    assert vic.post("/tasks/greet/start/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"role": "admin", "tasks": "x"}, "Choose a role"),
+        ({"role": "operator"}, "names tasks, topics or both"),
+        ({"role": "operator", "tasks": "a b"}, "no pattern of task names"),
+        ({"role": "engineer", "topics": "a/#/b"}, "# stands alone"),
+    ],
+)
+def test_a_grant_that_cannot_be_meant_is_refused_with_what_was_expected(
+    browser: Browsers, person: Callable[[Role], User], form: dict[str, str], said: str
+) -> None:
+    person(Role.VIEWER)
+    answer = browser(Role.ADMIN).post("/person/viewer/grant/", form, follow=True)
+    assert said in answer.content.decode()
+    assert User.objects.get(username="viewer").grants == []
+
+
+def test_the_api_grants_lists_and_logs_out(browser: Browsers, person: Callable[[Role], User]) -> None:
+    person(Role.VIEWER)
+    admin, viewer = browser(Role.ADMIN), browser(Role.VIEWER)
+    grant = {"role": "operator", "tasks": "line3-*", "topics": ""}
+    path = "/api/v1/people/viewer/grants"
+    assert admin.post(path, grant, content_type="application/json").json() == [grant]
+    (row,) = [one for one in admin.get("/api/v1/people").json()["items"] if one["name"] == "viewer"]
+    assert row["grants"] == [grant]
+    assert admin.post(f"{path}/withdraw", grant, content_type="application/json").json() == []
+    assert viewer.get("/api/v1/people").status_code == 403
+    assert viewer.post(path, grant, content_type="application/json").status_code == 403
+    assert admin.get("/api/v1/people/nobody/sessions").status_code == 404
+    cache.clear()
+    viewer.get("/")
+    assert len(admin.get("/api/v1/people/viewer/sessions").json()) == 1
+    assert admin.delete("/api/v1/people/viewer/sessions").json() == {"ended": 1}
+    assert viewer.get("/").status_code == 302

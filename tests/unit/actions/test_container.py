@@ -42,23 +42,13 @@ def test_nor_is_a_shell_step_in_one(fields: str, effect: EffectClass) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", ["template: net, egress: ['erp.example:443', '10.0.0.0/8:5432', '[fd00::/8]:443']"]
-)
-def test_addresses_are_taken_with_the_template_net(fields: str) -> None:
-    step = f"    - {{type: container, image: tools, args: [x], {fields}}}"
-    assert task_of(f"- name: t\n  trigger: manual\n  actions:\n{step}\n")
-
-
-@pytest.mark.parametrize(
-    "fields",
+    "step",
     [
-        "egress: ['erp.example:443']",
-        "template: trusted, egress: ['erp.example:443']",
-        "template: net, egress: [erp.example]",
-        "template: net, egress: ['https://erp.example']",
+        "type: container, image: tools, args: [x], network: [erp.example]",
+        "type: container, image: tools, args: [x], template: device, network: ['10.0.0.0/8:443']",
+        "type: shell, sandbox: docker, command: x, network: any",
     ],
 )
-def test_what_could_not_be_kept_to_is_found_when_the_task_is_saved(fields: str) -> None:
-    step = f"    - {{type: container, image: tools, args: [x], {fields}}}"
-    with pytest.raises(Exception, match="egress"):
-        task_of(f"- name: t\n  trigger: manual\n  actions:\n{step}\n")
+def test_a_network_that_there_is_not_is_found_when_the_task_is_saved(step: str) -> None:
+    with pytest.raises(Exception, match="no network"):
+        task_of(f"- name: t\n  trigger: manual\n  actions:\n    - {{{step}}}\n")

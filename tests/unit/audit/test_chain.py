@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.audit.chain import LONGEST_DETAIL, AuditEntry, body_of, columns, link
+from appliance.lib.masking import KNOWN, MASK
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -33,3 +34,12 @@ def test_an_oversize_detail_is_kept_as_its_digest() -> None:
 
 def test_a_link_stands_for_everything_before_it_and_its_place() -> None:
     assert len({link(b"a", 1, "x"), link(b"b", 1, "x"), link(b"a", 2, "x"), link(b"a", 1, "y")}) == 4
+
+
+def test_a_secret_that_is_known_stands_in_no_record_and_numbers_stay_numbers() -> None:
+    KNOWN.learn("4711")
+    body = json.loads(
+        body_of(AuditEntry("run.started", "user:ana", "x/4711", {"said": ["a 4711"], "n": 47110}))
+    )
+    assert body["subject"] == f"x/{MASK}"
+    assert body["detail"] == {"said": [f"a {MASK}"], "n": 47110}

@@ -6,7 +6,7 @@ import pytest
 
 from appliance.audit.errors import ExportUnreadable
 from appliance.audit.export import verify_export, write_export
-from appliance.audit.verify import Finding
+from appliance.audit.report import Finding
 from tests.audit_chain import START, Chain, make_chain
 
 

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from appliance.audit.chain import Head
-from appliance.audit.verify import Finding, Report, compare_heads
+from appliance.audit.report import Finding, Report
+from appliance.audit.verify import compare_heads
 from tests.audit_chain import Chain, make_chain
 
 

@@ -1,8 +1,10 @@
 """Live output is bounded, says what it holds, and keeps its order."""
 
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
+from appliance.lib.masking import KNOWN, MASK
 from appliance.processes.kept_output import Chunk, kept_texts
 from appliance.processes.live_output import HEAD, KEEP, TAIL, LiveOutput
 from tests.wait import wait_for_async
@@ -114,3 +116,25 @@ async def test_without_a_shelf_the_screens_still_hear() -> None:
     bench.kept.away = True
     await bench.write(b"one", b"two")
     assert [m["text"] for m in bench.screens.said] == ["one", "two"]
+
+
+async def test_a_secret_that_comes_in_two_pieces_is_masked_as_a_whole() -> None:
+    KNOWN.know(["sesame-42"])
+    bench = Bench()
+    await bench.write(b"the key is sesa")
+    await bench.write(b"me-42, and that is all\n")
+    bench.live.ended("r", "s")
+    await wait_for_async(lambda: bench.kept.over == ["s"], 5, "the end is noted")
+    texts = [message["text"] for message in bench.screens.said]
+    assert "".join(texts) == f"the key is {MASK}, and that is all\n"
+    ends = [(message["after"], message["end"]) for message in bench.screens.said]
+    assert all(after == before for (_, before), (after, _) in pairwise(ends))
+
+
+async def test_what_was_held_back_and_is_no_secret_comes_with_the_end() -> None:
+    KNOWN.know(["sesame-42"])
+    bench = Bench()
+    await bench.write(b"they said sesa")
+    bench.live.ended("r", "s")
+    await wait_for_async(lambda: bench.kept.over == ["s"], 5, "the end is noted")
+    assert [message["text"] for message in bench.screens.said] == ["they said ", "sesa"]

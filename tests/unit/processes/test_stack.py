@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from appliance.lib.config import Config, Durability, read_config
+from appliance.lib.config import Config, Durability, KernelRulesMode, read_config
+from appliance.processes import launch
 from appliance.processes.engines import nats
 from appliance.processes.layout import lay_out
 from appliance.processes.privilege import Privilege
 from appliance.processes.programs import SERVICES, service_programs
 from appliance.processes.stack import manager_environment, write_supervisor
+
+SYS_ADMIN = 21
 
 
 @pytest.fixture
@@ -91,16 +94,29 @@ def test_services_see_nothing_of_the_starters_environment_but_what_they_need(
     assert programs["web"]["environment"]["MILLWRIGHT_HOME"] == str(config.home.path)
 
 
-def test_started_by_root_only_the_spawner_keeps_user_0_and_just_what_it_needs(config: Config) -> None:
+def test_started_by_root_only_spawner_and_guard_keep_user_0_and_just_what_they_need(config: Config) -> None:
     uid = config.home.service_uid
     programs = {p.name: p for p in service_programs(config, Privilege(root=True, uid=uid), (Path(), Path()))}
-    spawner = programs.pop("spawner")
+    spawner, guard = programs.pop("spawner"), programs.pop("guard")
     assert {program.uid for program in programs.values()} == {uid}
     assert {program.keep for program in programs.values()} == {()}
     assert spawner.uid is None
     assert 0 < len(spawner.keep) <= 6
+    assert guard.uid is None
+    assert not set(guard.keep) & {launch.CAP_SETUID, launch.CAP_KILL, SYS_ADMIN}
     assert f"--uid {config.home.sandbox_uid}" in " ".join(spawner.command)
     assert f"--peer-uid {uid}" in " ".join(spawner.command)
+
+
+def test_a_box_that_root_started_has_a_guard_unless_it_can_have_nothing_to_do(config: Config) -> None:
+    def names(config: Config, privilege: Privilege) -> set[str]:
+        return {program.name for program in service_programs(config, privilege, (Path(), Path()))}
+
+    without_engine = config.model_copy(update={"container_engine": "unix:///nowhere/docker.sock"})
+    off = without_engine.model_copy(update={"kernel_rules": KernelRulesMode.OFF})
+    assert "guard" in names(without_engine, Privilege(root=True, uid=4711))
+    assert "guard" not in names(off, Privilege(root=True, uid=4711))
+    assert "guard" not in names(without_engine, Privilege(root=False))
 
 
 def test_started_by_a_user_the_spawner_runs_jobs_as_that_user(config: Config) -> None:

@@ -34,7 +34,7 @@ SUBJECT = Subject("mqtt", "idempotent", {"topic": "plant/valve", "payload": "1"}
 
 def row(state: State = State.OPEN, **more: Any) -> Asked:
     asked = Asked(
-        UUID(int=1), state, SUBJECT.digest, "v1", dict(MODE), NOW, NOW + 30 * MINUTE, Terms(), "ben"
+        UUID(int=1), state, SUBJECT.digest, "v1", dict(MODE), NOW, NOW + 30 * MINUTE, Terms(), "ben", "fill"
     )
     return replace(asked, **more)
 

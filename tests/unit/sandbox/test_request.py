@@ -23,6 +23,7 @@ GOOD: dict[str, Any] = {
     "checkpoint": None,
     "pins": {},
     "executable": "",
+    "cgroup": "",
 }
 
 

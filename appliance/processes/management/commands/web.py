@@ -16,11 +16,13 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         from appliance.processes import go_ahead
         from appliance.processes.http_server import bounded_server
+        from appliance.processes.masks import mask_in_background
 
         config = get_config()
         application = import_string(settings.ASGI_APPLICATION)
         get_resolver().url_patterns  # noqa: B018 - every page is loaded now, not with the first request
         go_ahead.wait()
+        mask_in_background()
         bounded_server(
             application=application,
             endpoints=[config.http_endpoint],

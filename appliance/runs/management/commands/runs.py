@@ -13,6 +13,7 @@ from appliance.runs import ended, services
 from appliance.runs.management.commands.tasks import variables
 from appliance.runs.models import Checkpoint, Run, Step
 from appliance.runs.shards.reading import progress_of
+from appliance.sandbox.findings import of_run
 from appliance.tasks.models import Task
 
 
@@ -72,6 +73,7 @@ class Command(BaseCommand):
         run = services.get(options["run"])
         steps = Step.objects.filter(run_id=run.pk).order_by("position", "attempt")
         kept = Checkpoint.objects.filter(run_id=run.pk).defer("content").order_by("number")
+        undeclared = [{"step": one.step, "did": one.words} for one in of_run(run.pk)]
         shown = {
             "id": str(run.pk),
             "task": services.task_name(run),
@@ -79,6 +81,7 @@ class Command(BaseCommand):
             "waiting_for": run.waiting_for,
             "reason": run.reason,
             "warning": run.warning,
+            "undeclared": undeclared,
             "steps": [
                 {
                     "step": s.step,
@@ -88,6 +91,7 @@ class Command(BaseCommand):
                     "output": s.output,
                     "stderr": s.stderr,
                     "error": s.error,
+                    "observed": (s.detail or {}).get("observed"),
                 }
                 for s in steps
             ],
@@ -107,6 +111,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{shown['task']}: {run.state} {run.waiting_for} {run.reason}".strip())
         if run.warning:
             self.stdout.write(f"warning: {run.warning}")
+        for found in undeclared:
+            self.stdout.write(f"amber: step {found['step']} {'; '.join(found['did'])}")
         for step in steps:
             self.stdout.write(f"  {step.step:<20} #{step.attempt} {step.state:<12} {step.error}")
         for one in kept:

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from appliance.accounts.principal import CONSOLE
 from appliance.lib.errors import MillwrightError
-from appliance.safety.secrets import list_secrets, remove_secret, rotate, set_secret
+from appliance.safety.secrets import list_secrets, new_key, remove_secret, rotate, set_secret
 
 
 class Command(BaseCommand):
@@ -29,6 +29,7 @@ class Command(BaseCommand):
         listing.add_argument("--json", action="store_true")
         verbs.add_parser("remove", help="forget one").add_argument("name")
         verbs.add_parser("rotate", help="make a new root key and seal every secret with it")
+        verbs.add_parser("new-key", help="print a line for a root key file that you keep elsewhere")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -45,6 +46,8 @@ def _perform(options: dict[str, Any]) -> str:
         case "remove":
             remove_secret(options["name"], CONSOLE)
             return f"{options['name']} is forgotten."
+        case "new-key":
+            return new_key()
         case "rotate":
             return f"{rotate(CONSOLE)} secrets are sealed with a new key."
         case _:

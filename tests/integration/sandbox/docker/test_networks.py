@@ -3,23 +3,19 @@
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from appliance.lib.clock import SystemClock
-from appliance.sandbox.docker.client import DockerSandbox, Where
-from appliance.sandbox.docker.egress import EgressRules
 from appliance.sandbox.docker.engine import Engine
 from appliance.sandbox.docker.mounts import Allowed
 from appliance.sandbox.docker.pool import Pool
-from appliance.sandbox.docker.request import JobLimits, RunRequest, TemplateName
+from appliance.sandbox.docker.request import JobLimits, RunRequest
 from appliance.sandbox.docker.runner import Rules, Runner
-from appliance.sandbox.errors import JobRefused, SandboxUnavailable
+from appliance.sandbox.errors import SandboxUnavailable
 from appliance.sandbox.ports import Job
-from appliance.sandbox.process import wire
 from appliance.sandbox.process.request import Refused
 from tests.container_engine import PrivateEngine
 from tests.guard import RunningGuard, start_guard
@@ -147,53 +143,14 @@ async def test_trusted_writes_in_its_image_runs_what_it_wrote_and_has_no_power(g
     assert again.stdout.text == "", "what one step wrote is gone with its container"
 
 
-async def test_addresses_that_cannot_be_kept_to_are_refused(guard: RunningGuard) -> None:
-    where = Where(guard.engine.image, "net", egress=(f"{ADDRESS}:80",))
-    with pytest.raises(JobRefused, match="cannot be kept to") as refusal:
-        await DockerSandbox(guard.home.guard_socket, where).run(fetch(ADDRESS))
-    assert refusal.value.hint
-    others: tuple[TemplateName, ...] = ("strict", "device", "trusted")
-    for template in others:
-        other = Where(guard.engine.image, template, egress=(f"{ADDRESS}:80",))
-        with pytest.raises(JobRefused, match="Only the template net"):
-            await DockerSandbox(guard.home.guard_socket, other).run(fetch(ADDRESS))
-
-
-@pytest.mark.parametrize(
-    "egress", ["", "host", "host:0", "host:port", "http://host:80", "a b:80", "host:80\n"]
-)
-async def test_what_is_no_address_is_refused(guard: RunningGuard, egress: str) -> None:
-    where = Where(guard.engine.image, "net", egress=(egress,))
-    with pytest.raises(JobRefused, match="egress"):
-        await DockerSandbox(guard.home.guard_socket, where).run(fetch(ADDRESS))
-
-
-@dataclass
-class Noted:
-    """Rules that note what they were told, or fail."""
-
-    fails: bool = False
-    told: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
-
-    def lacking(self) -> str:
-        return ""
-
-    async def confine(self, pid: int, allowed: Sequence[str]) -> None:
-        if self.fails:
-            raise SandboxUnavailable("The rules cannot be loaded.")
-        self.told.append((pid, tuple(allowed)))
-
-
-async def ran(
-    engine: PrivateEngine, rules: EgressRules, home: str, egress: tuple[str, ...]
-) -> tuple[bytes, bytes]:
+async def ran(engine: PrivateEngine, home: str) -> tuple[bytes, bytes]:
     """What the client hears while a job runs that fetches from the world, and how it ends."""
     own = Engine(engine.url, home)
     runner = Runner(
-        own, Pool(own, SystemClock(), size=0, idle=1), Rules(home, 61000, 61000, Allowed([], [], [])), rules
+        own, Pool(own, SystemClock(), size=0, idle=1), Rules(home, 61000, 61000, Allowed([], [], []))
     )
     request = RunRequest(
-        verb="run", template="net", egress=egress, image=engine.image, argv=fetch(ADDRESS).argv, env={}, timeout=30,
+        verb="run", template="net", image=engine.image, argv=fetch(ADDRESS).argv, env={}, timeout=30,
         reads=(), writes=(), output_limit=4096, live=False, checkpoint=None, run="", step="",
         limits=JobLimits(memory=64 << 20, processes=64, open_files=64, file_bytes=1 << 20, cpu_seconds=None),
     )  # fmt: skip
@@ -214,27 +171,12 @@ async def ran(
             return b"", ended
 
 
-async def test_rules_hold_before_the_job_begins(networked_engine: PrivateEngine, world: World) -> None:
-    rules = Noted()
-    begun, ended = await ran(networked_engine, rules, "0e0e0e0e0e0e", (f"{ADDRESS}:80", "10.0.0.0/8:443"))
-    assert begun.startswith(wire.STARTED)
-    assert GREETING.encode() in ended
-    ((pid, allowed),) = rules.told
-    assert pid > 0
-    assert allowed == (f"{ADDRESS}:80", "10.0.0.0/8:443")
-
-
-async def test_a_job_whose_rules_fail_is_not_begun(networked_engine: PrivateEngine, world: World) -> None:
-    begun, ended = await ran(networked_engine, Noted(fails=True), "0e0e0e0e0e0e", (f"{ADDRESS}:80",))
-    assert (begun, ended) == (b"", b"The rules cannot be loaded.")
-
-
 async def test_a_network_of_that_name_that_leads_out_is_not_used(networked_engine: PrivateEngine) -> None:
     for number, options in enumerate(({"internal": True}, {"internal": False})):
         home = f"0d0d0d0d0d0{number}"
         with networked_engine.client() as client:
             network = client.create_network(f"millwright-{home}", **options)["Id"]
-            begun, ended = await ran(networked_engine, Noted(), home, ())
+            begun, ended = await ran(networked_engine, home)
             client.remove_network(network)
         assert begun == b""
         assert b"leads out" in ended

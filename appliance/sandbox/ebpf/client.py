@@ -1,0 +1,137 @@
+"""Jobs under the kernel's rules, by way of guard, which makes a control group for each."""
+
+import json
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from appliance.sandbox.docker.client import DockerSandbox, Where
+from appliance.sandbox.ebpf.reach import Place, places
+from appliance.sandbox.ebpf.record import Observed
+from appliance.sandbox.ebpf.watched import Undeclared, Watched, findings
+from appliance.sandbox.errors import JobRefused, SandboxUnavailable
+from appliance.sandbox.ports import Declared, Job, Outcome, OutputListener
+from appliance.sandbox.process import wire
+from appliance.sandbox.process.client import ProcessSandbox
+from appliance.sandbox.process.conversation import Conversation
+
+_ANSWER_SECONDS = 5.0
+_DEVICES = "/dev"
+_SILENT = b'{"message": "guard does not answer"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """The box's settings for it. ``required``: a job that declares its network is not run where nobody enforces it.
+
+    ``expected``: the box has a guard, so that one that does not answer will come back. ``absent`` is why nobody watches
+    at all; empty where somebody may.
+    """
+
+    expected: bool = False
+    required: bool = False
+    undeclared: Undeclared = Undeclared.ALLOW
+    absent: str = ""
+
+
+class WatchedSandbox(ProcessSandbox):
+    """Runs jobs of the process sandbox, or in containers, and says of each what it did beside what it declared."""
+
+    _server = "guard"
+
+    def __init__(self, guard: Path, sandbox: ProcessSandbox, manner: Manner) -> None:
+        super().__init__(guard)
+        self._guard = guard
+        self._sandbox = sandbox
+        self._manner = manner
+
+    async def run(self, job: Job, *, on_output: OutputListener | None = None) -> Outcome:
+        """As ``Sandbox.run``."""
+        network = await self._network(job.declared)
+        absent = self._manner.absent
+        async with AsyncExitStack() as stack:
+            if not absent:
+                try:
+                    conversation = await stack.enter_async_context(
+                        self._asked(wire.REQUEST, _request(job, network))
+                    )
+                    kind, payload = await conversation.hear(_ANSWER_SECONDS)
+                except (SandboxUnavailable, OSError):
+                    kind, payload = wire.UNAVAILABLE, _SILENT
+                answer = json.loads(payload)
+                if "cgroup" in answer:
+                    watched = replace(job, cgroup=str(answer["cgroup"]))
+                    outcome = await self._sandbox.run(watched, on_output=on_output)
+                    return self._judged(job, replace(outcome, watched=await _record(conversation)))
+                absent = str(answer.get("absent", ""))
+                if not absent:
+                    self._failed(kind, answer, limited=network is not None)
+                    absent = str(answer["message"])
+        return await self._unwatched(job, on_output, absent)
+
+    def _failed(self, kind: bytes, answer: dict[str, object], *, limited: bool) -> None:
+        """No answer, or a refusal, says nothing of this machine: what is to be limited waits until it can be."""
+        if limited and kind == wire.REFUSED:
+            raise JobRefused(str(answer["message"]))
+        if limited and self._manner.expected:
+            raise SandboxUnavailable(
+                f"The network of the step cannot be limited now: {answer['message']}.",
+                hint="It goes on when guard is back; its log says more.",
+            )
+
+    async def run_contained(self, job: Job, where: Where, on_output: OutputListener | None) -> Outcome:
+        """The same in a container."""
+        network = await self._network(job.declared)
+        where = replace(where, network=network, must_limit=self._manner.required and network is not None)
+        outcome = await DockerSandbox(self._guard, where).run(job, on_output=on_output)
+        return self._judged(job, outcome)
+
+    async def _network(self, declared: Declared) -> tuple[Place, ...] | None:
+        if declared.network is None:
+            return () if self._manner.undeclared is Undeclared.DENY else None
+        return await places(declared.network)
+
+    async def _unwatched(self, job: Job, on_output: OutputListener | None, reason: str) -> Outcome:
+        """Nobody limits or watches. Raises SandboxUnavailable where the job is not to run so."""
+        if self._manner.required and job.declared.network is not None:
+            raise SandboxUnavailable(
+                f"The network that the step declares cannot be enforced: {reason}.",
+                hint="The health page says what is missing. MILLWRIGHT_KERNEL_RULES=auto runs it without.",
+            )
+        outcome = await self._sandbox.run(job, on_output=on_output)
+        return replace(outcome, watched=Watched(None, reason))
+
+    def _judged(self, job: Job, outcome: Outcome) -> Outcome:
+        watched = outcome.watched
+        if watched is None or watched.observed is None:
+            return outcome
+        command = (job.executable or job.argv[0], job.argv[0])
+        found = findings(
+            watched.observed,
+            job.declared.network,
+            job.declared.programs,
+            command,
+            self._manner.undeclared,
+        )
+        return replace(outcome, watched=replace(watched, findings=found))
+
+
+async def _record(conversation: Conversation) -> Watched:
+    """What guard says of a job that is over."""
+    conversation.say_no_more()
+    try:
+        _, payload = await conversation.hear(_ANSWER_SECONDS)
+        return Watched(Observed.model_validate_json(payload))
+    except (OSError, ValidationError):
+        return Watched(None, "guard went away while the job ran; its rules held")
+
+
+def _request(job: Job, network: Sequence[Place] | None) -> bytes:
+    devices = [
+        path for path in (*job.reads, *job.writes) if path == _DEVICES or path.startswith(_DEVICES + "/")
+    ]
+    reaches = None if network is None else [{"network": place, "port": port} for place, port in network]
+    return json.dumps({"verb": "watch", "network": reaches, "devices": devices}).encode()
