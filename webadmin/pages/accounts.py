@@ -1,5 +1,7 @@
 """Logging in and out, and the language of the screens."""
 
+from typing import Any
+
 from allauth.account.views import LoginView, LogoutView
 from allauth.mfa.base.views import AuthenticateView
 from django.conf import settings
@@ -9,13 +11,17 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from appliance.accounts.models import Language, User
-from appliance.accounts.services import set_language
+from appliance.accounts.services import admin_exists, set_language
 
 YEAR = 365 * 24 * 3600
 
 
 class LogIn(LoginView):
     template_name = "accounts/login.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Nobody can log in to a box that nobody has set up: say how that is done instead."""
+        return {**super().get_context_data(**kwargs), "nobody_yet": not admin_exists()}
 
 
 class Code(AuthenticateView):
