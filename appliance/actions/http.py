@@ -5,10 +5,9 @@ import ssl
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 from pydantic import Field, Strict
 
 from appliance.actions.addresses import AddressRefused, NameNotFound, resolve, split
@@ -26,6 +25,9 @@ from appliance.expressions.fields import TextField, TreeField
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.safety.secrets import is_reference, resolve_async
+
+if TYPE_CHECKING:
+    import httpx
 
 LARGEST = 1024 * 1024
 SHOWN_HEADERS = ("content-type", "location", "retry-after")
@@ -75,6 +77,8 @@ class HttpAction(ActionKind[HttpParams]):
         return EffectClass.KEYED if params.idempotency_key else EffectClass.UNSAFE
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        import httpx  # at first use: ten MiB that most processes never need
+
         url = str(arguments["url"])
         if arguments["idempotency_key"] == "":
             return StepResult.failed("the idempotency key is empty", retryable=False)
@@ -130,7 +134,9 @@ async def _secret(reference: str, context: StepContext) -> str:
 
 def _request(
     arguments: JsonObject, headers: dict[str, str], context: StepContext, url: str, host: str, address: str
-) -> httpx.Request:
+) -> "httpx.Request":
+    import httpx
+
     key = arguments["idempotency_key"]
     if key:
         headers["Idempotency-Key"] = key if isinstance(key, str) else context.key
@@ -162,10 +168,14 @@ def _request(
 @cache
 def _authorities() -> ssl.SSLContext:
     """Reading the list of authorities takes tens of milliseconds: once per process, not once per request."""
+    import httpx
+
     return httpx.create_ssl_context(trust_env=False)
 
 
-async def _send(client: httpx.AsyncClient, request: httpx.Request) -> tuple[httpx.Response, bytes, bool]:
+async def _send(
+    client: "httpx.AsyncClient", request: "httpx.Request"
+) -> tuple["httpx.Response", bytes, bool]:
     response = await client.send(request, stream=True)
     try:
         body = bytearray()
@@ -178,7 +188,7 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request) -> tuple[http
         await response.aclose()
 
 
-def _result(response: httpx.Response, body: bytes, cut: bool, arguments: JsonObject) -> StepResult:
+def _result(response: "httpx.Response", body: bytes, cut: bool, arguments: JsonObject) -> StepResult:
     try:
         text = body.decode(response.encoding or "utf-8", errors="replace")
     except (LookupError, UnicodeError):

@@ -13,6 +13,10 @@ class Answers:
         self._loop = loop
         self._waiting: dict[int, asyncio.Future[Any]] = {}
 
+    def __contains__(self, mid: int) -> bool:
+        """Whether somebody waits for the answer to ``mid``."""
+        return mid in self._waiting
+
     def expect(self, mid: int) -> "asyncio.Future[Any]":
         """The answer to packet ``mid``."""
         answer = self._waiting[mid] = self._loop.create_future()

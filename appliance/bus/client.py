@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
-from paho.mqtt.client import MQTTMessage
-
 from appliance.bus.address import BusAddress
 from appliance.bus.batches import Batches
 from appliance.bus.connection import Connection
 from appliance.bus.errors import BusAway, BusError, ConnectionLost, SubscriptionRefused
 from appliance.bus.options import BusOptions
 from appliance.bus.outgoing import Outgoing
+from appliance.bus.packets import Incoming
 from appliance.bus.ports import BatchHandler, BusHealth, Delivery, PoisonHandler, Will
 from appliance.bus.reception import Reception
 from appliance.bus.subscriptions import Subscriptions
@@ -217,17 +216,13 @@ class BusClient:
         self._since = self._clock.now()
         self._watchdog.restart()
 
-    def received(self, connection: Connection, message: MQTTMessage) -> None:
+    def received(self, connection: Connection, message: Incoming) -> None:
         """A message from the network."""
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = None
-        if topic is not None and self._watchdog.takes(topic, bytes(message.payload)):
-            if message.qos:
+        if message.topic is not None and self._watchdog.takes(message.topic, message.payload):
+            if message.mid:
                 connection.acknowledge([message.mid])
         else:
-            self._reception.receive(connection, topic, message)
+            self._reception.receive(connection, message)
 
     def failed(self, what: str) -> None:
         """A callback raised."""

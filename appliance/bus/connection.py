@@ -1,42 +1,29 @@
 """One TCP connection to the broker: a paho client driven by the asyncio loop, with no thread of its own.
 
 paho's own thread dies silently when a callback raises, and each hop between it and the loop costs a switch of
-threads; here its socket is a reader of the loop instead. A connection is used once: the next attempt makes
-a new paho client, so nothing that paho remembers (an unconfirmed message that the broker hates) is ever sent
-again behind our back.
+threads; here its socket is a reader of the loop instead. Messages and their acknowledgements do not go through
+paho at all (`packets`): that is what a busy connection consists of. A connection is used once: the next attempt
+makes a new paho client, so nothing is ever sent again behind our back.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.client import Client
 from paho.mqtt.reasoncodes import ReasonCode
 
+from appliance.bus import packets
 from appliance.bus.address import BusAddress
 from appliance.bus.answers import Answers
 from appliance.bus.errors import BusAway, ConnectionLost
 from appliance.bus.flow import Flow
+from appliance.bus.owner import Owner
 from appliance.bus.ports import Will
 from appliance.bus.wire import BufferedClient, make_client
 
 log = logging.getLogger(__name__)
-
-
-class Owner(Protocol):
-    """Who is told what comes in. An exception of its methods is logged and counted, never more."""
-
-    def accepted(self, connection: "Connection", session_present: bool) -> None:
-        """Logged in. Messages of the session may follow before `Connection.open` returns."""
-        ...
-
-    def received(self, connection: "Connection", message: MQTTMessage) -> None: ...
-
-    def failed(self, what: str) -> None: ...
-
-    def ended(self) -> None: ...
 
 
 class Connection:
@@ -66,13 +53,11 @@ class Connection:
                 address, client_id, clean=clean, timeout=connect_timeout, will=will, kind=BufferedClient
             )
         )
-        self._flow = Flow(self._client, self._loop, self._fault)
+        self._flow = Flow(self._client, self._loop, self._packet, self._fault)
 
     def _listen(self, client: Client) -> Client:
         client.on_connect = self._guarded("on_connect", self._on_connect)
         client.on_disconnect = self._guarded("on_disconnect", self._on_disconnect)
-        client.on_message = self._guarded("on_message", self._on_message)
-        client.on_publish = self._guarded("on_publish", self._on_answer)
         client.on_subscribe = self._guarded("on_subscribe", self._on_answer)
         client.on_unsubscribe = self._guarded("on_unsubscribe", self._on_answer)
         client.on_socket_close = self._guarded("on_socket_close", self._on_socket_close)
@@ -155,14 +140,22 @@ class Connection:
 
     async def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
         """Send; for QoS 1 return at the PUBACK. Raises ConnectionLost."""
-        info = self._client.publish(topic, payload, qos, retain)
-        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self.flush()
-            raise ConnectionLost(f"the message could not be sent: {info.rc.name}")
+        sock = self._flow.socket
+        if sock is None or self.lost.done():
+            raise ConnectionLost("there is no connection to the broker")
+        mid = self._free_mid() if qos else 0
+        sock.put(packets.publish(topic, payload, mid, retain=retain))
         if qos == 0:
             self.flush()
             return
-        await self._answer(info.mid)
+        self._flow.flush_soon()
+        await self._answer(mid)
+
+    def _free_mid(self) -> int:
+        """The next number of paho's series, from which subscriptions take theirs."""
+        while (mid := self._client._mid_generate()) in self._answers:
+            pass
+        return mid
 
     async def subscribe(self, filters: Iterable[tuple[str, int]]) -> dict[str, bool]:
         """Ask for filters; which were granted. Raises ConnectionLost."""
@@ -178,9 +171,9 @@ class Connection:
 
     def acknowledge(self, mids: Iterable[int]) -> None:
         """Send a PUBACK for each packet id."""
-        for mid in mids:
-            self._client.ack(mid, 1)
-        self.flush()
+        if self._flow.socket is not None:
+            self._flow.socket.put(b"".join(map(packets.puback, mids)))
+            self.flush()
 
     async def _answer(self, mid: int | None) -> Any:
         if mid is None or self.lost.done():
@@ -211,6 +204,22 @@ class Connection:
         if not self.paused and self._flow.socket is not None:
             self._client.loop_misc()
 
+    def _packet(self, head: int, body: bytes) -> bool:
+        """Take a message or an acknowledgement; False for what is paho's."""
+        kind = head & 0xF0
+        if kind == packets.PUBACK and len(body) == 2:
+            self._answers.came(int.from_bytes(body, "big"), None)
+            return True
+        message = packets.read_publish(head, body) if kind == packets.PUBLISH else None
+        if message is None:
+            return False
+        try:
+            self._owner.received(self, message)
+        except Exception:
+            log.exception("a message could not be received")
+            self._owner.failed("received")
+        return True
+
     # -- paho's callbacks
 
     def _on_connect(self, flags: Any, reason: ReasonCode, _properties: object) -> None:
@@ -226,9 +235,6 @@ class Connection:
     def _on_disconnect(self, _flags: object, reason: ReasonCode, _properties: object) -> None:
         self._flow.detach()
         self._end(str(reason))
-
-    def _on_message(self, message: MQTTMessage) -> None:
-        self._owner.received(self, message)
 
     def _on_answer(self, mid: int, reason: Any, *_properties: object) -> None:
         self._answers.came(mid, reason)

@@ -16,11 +16,17 @@ _PACKETS_PER_TURN = 64
 
 
 class Flow:
-    """What waits is written once per turn of the loop. ``on_fault`` gets what reading or writing ended with."""
+    """What waits is written once per turn of the loop. ``on_fault`` gets what reading or writing ended with;
+    ``on_packet`` each packet that has come, and says whether it took it: else it is paho's."""
 
     def __init__(
-        self, client: Client, loop: asyncio.AbstractEventLoop, on_fault: Callable[[str, Exception], None]
+        self,
+        client: Client,
+        loop: asyncio.AbstractEventLoop,
+        on_packet: Callable[[int, bytes], bool],
+        on_fault: Callable[[str, Exception], None],
     ) -> None:
+        self._on_packet = on_packet
         self._client = client
         self._loop = loop
         self._on_fault = on_fault
@@ -89,13 +95,25 @@ class Flow:
 
     def _readable(self) -> None:
         try:
-            for _ in range(_PACKETS_PER_TURN):
-                if self.socket is None or self.paused:
-                    return
-                self._client.loop_read()
-                if self.socket is None or not self.socket.pending:
-                    return  # what the kernel still has, it tells again
-            self._loop.call_soon(self._readable)
+            self._read()
         except Exception as error:
             log.exception("reading from the broker failed")
             self._on_fault("reading", error)
+
+    def _read(self) -> None:
+        sock = self.socket
+        if sock is None or self.paused or (sock.packet() is None and not sock.fill()):
+            return
+        for _ in range(_PACKETS_PER_TURN):
+            packet = sock.packet()
+            if packet is None and not sock.ended:
+                if sock.pending:
+                    break
+                return  # what the kernel still has, it tells again
+            if packet is not None and self._on_packet(*packet):
+                sock.skip()
+            else:
+                self._client.loop_read()
+            if self.socket is None or self.paused:
+                return
+        self._loop.call_soon(self._readable)

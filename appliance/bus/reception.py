@@ -3,10 +3,9 @@
 import asyncio
 import threading
 
-from paho.mqtt.client import MQTTMessage
-
 from appliance.bus.batches import Batches
 from appliance.bus.connection import Connection
+from appliance.bus.packets import Incoming
 from appliance.bus.ports import Message
 from appliance.bus.window import Held, Window
 from appliance.lib.clock import Clock
@@ -46,10 +45,10 @@ class Reception:
         if clean:
             self.window.lose_session()
 
-    def receive(self, connection: Connection, topic: str | None, message: MQTTMessage) -> None:
-        """One message from the network; ``topic`` is None where it is not UTF-8."""
+    def receive(self, connection: Connection, message: Incoming) -> None:
+        """One message from the network."""
         self.received += 1
-        mid = message.mid if message.qos else 0
+        topic, payload, qos, retain, dup, mid = message
         if topic is None:
             # No handler could name it, and unacknowledged it would take up the broker's window for ever.
             self.batches.poisoned += 1
@@ -57,9 +56,7 @@ class Reception:
                 connection.acknowledge([mid])
             return
         now = self._clock.now()
-        held, settled_mid = self.window.receive(
-            Message(topic, bytes(message.payload), message.qos, message.retain, message.dup, mid, now)
-        )
+        held, settled_mid = self.window.receive(Message(topic, payload, qos, retain, dup, mid, now))
         if settled_mid:
             connection.acknowledge([settled_mid])
         if held:

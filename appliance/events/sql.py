@@ -25,24 +25,26 @@ ORDER BY n
 """
 
 # Only what every older transaction can no longer precede: below the oldest transaction still in progress.
+# The order names the column, not the text that is selected: as text 1000 comes before 999, which would lose what lies
+# behind it, and no index gives that order, so that each page would sort all that is still unread.
 READ_AFTER = """
-SELECT xact::text, seq, at, type, subject, data::text FROM events_event
-WHERE (xact, seq) > (%s::xid8, %s) AND xact < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xact, seq LIMIT %s
+SELECT e.xact::text, e.seq, e.at, e.type, e.subject, e.data::text FROM events_event e
+WHERE (e.xact, e.seq) > (%s::xid8, %s) AND e.xact < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY e.xact, e.seq LIMIT %s
 """
 
 READ_TYPES_AFTER = """
-SELECT xact::text, seq, at, type, subject, data::text FROM events_event
-WHERE (xact, seq) > (%s::xid8, %s) AND xact < %s::xid8 AND type = ANY(%s)
-ORDER BY xact, seq LIMIT %s
+SELECT e.xact::text, e.seq, e.at, e.type, e.subject, e.data::text FROM events_event e
+WHERE (e.xact, e.seq) > (%s::xid8, %s) AND e.xact < %s::xid8 AND e.type = ANY(%s)
+ORDER BY e.xact, e.seq LIMIT %s
 """
 
 ANY_AFTER = "SELECT 1 FROM events_event WHERE (xact, seq) > (%s::xid8, %s) AND xact < %s::xid8 LIMIT 1"
 
 LATEST = """
-SELECT xact::text, seq, at, type, subject, data::text FROM events_event
-WHERE type = ANY(%s) AND at > now() - make_interval(secs => %s)
-ORDER BY at DESC, seq DESC LIMIT %s
+SELECT e.xact::text, e.seq, e.at, e.type, e.subject, e.data::text FROM events_event e
+WHERE e.type = ANY(%s) AND e.at > now() - make_interval(secs => %s)
+ORDER BY e.at DESC, e.seq DESC LIMIT %s
 """
 
 HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"

@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.bus.errors import BusAway, PayloadTooLarge
 from appliance.bus.ports import Publisher
 from appliance.events import FeedMessage
-from appliance.events.journal import Cursor, CursorInvalid, Entry, Page
+from appliance.events.journal import CursorInvalid, Entry, Page
 from appliance.events.services import current_cursor_async, read_after_async
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
@@ -22,6 +22,8 @@ from appliance.lib.jsontypes import JsonObject
 RATE = 100.0
 """Events a second that go out; a burst of ``BURST`` goes at once."""
 BURST = 500.0
+TOGETHER = 25
+"""Events that go out at once while more wait than the rate allows: one by one each costs three turns of the loop."""
 OLDEST = timedelta(minutes=1)
 """What could not go out for so long is left out, and counted: a mirror wants to know what is, not what was."""
 
@@ -65,25 +67,42 @@ class EventsOut:
         async with self._pool.connection() as connection:
             page = await self._read(connection)
             chains = await _chains_of(connection, page.entries)
-        reached: Cursor | None = None
+        entries, reached = list(page.entries), None
         try:
-            for entry in page.entries:
-                await self._say(entry, chains)
-                reached = entry.cursor
-        except BusAway:
-            return False
+            while entries:
+                here = await self._turn(entries)
+                said, away = await self._say_together(entries[:here], chains)
+                if said:
+                    reached = entries[said - 1].cursor
+                if away:
+                    return False
+                del entries[:here]
         finally:
             if reached is not None:
                 async with self._pool.connection() as connection:
                     await connection.execute(_WRITE, (str(reached),))
         return page.more
 
+    async def _say_together(self, entries: list[Entry], chains: dict[str, int]) -> tuple[int, bool]:
+        """Publish in order, without waiting for one before the next is sent. How many are settled, from the first
+        on, and whether the broker is away."""
+        saying = [self._say(entry, chains) for entry in entries]
+        outcomes = await asyncio.gather(*saying, return_exceptions=True)
+        for number, outcome in enumerate(outcomes):
+            if isinstance(outcome, BusAway):
+                return number, True
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return len(entries), False
+
+    def _is_old(self, entry: Entry) -> bool:
+        return self._clock.now() - entry.at > OLDEST
+
     async def _say(self, entry: Entry, chains: dict[str, int]) -> None:
-        if self._clock.now() - entry.at > OLDEST:
+        if self._is_old(entry):
             self.left_out += 1
             self._unsaid += 1
             return
-        await self._turn()
         body: JsonObject = {"seq": entry.cursor.seq, **entry.to_json(), "data": _public(entry)}
         chain = chains.get(str(entry.data.get("run_id")))
         if chain is not None:
@@ -91,23 +110,36 @@ class EventsOut:
         if self._unsaid:
             body["left_out"] = self._unsaid
         payload = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        unsaid, self._unsaid = self._unsaid, 0
         try:
             await self._bus.publish(self._root + entry.type, payload, qos=1, retain=False, timeout=5)
         except PayloadTooLarge:
             self.left_out += 1
-            self._unsaid += 1
+            self._unsaid += 1 + unsaid
             return
+        except BusAway:
+            self._unsaid += unsaid
+            raise
         self.published += 1
-        self._unsaid = 0
 
-    async def _turn(self) -> None:
-        """Wait until the rate allows one more."""
+    async def _turn(self, entries: list[Entry]) -> int:
+        """Wait until the rate allows some more; how many of ``entries`` may be said now."""
+        old = next((n for n, entry in enumerate(entries) if not self._is_old(entry)), len(entries))
+        if old:
+            return old
+        missing = min(len(entries), TOGETHER, int(self._burst)) - self._fill()
+        if missing > 0:
+            await asyncio.sleep(missing / self._rate)
+            self._fill()
+        here = max(1, min(len(entries), int(self._tokens)))
+        self._tokens -= here
+        return here
+
+    def _fill(self) -> float:
         now = self._clock.monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
         self._filled = now
-        self._tokens -= 1
-        if self._tokens < 0:
-            await asyncio.sleep(-self._tokens / self._rate)
+        return self._tokens
 
     async def _read(self, connection: AsyncConnection[Any]) -> Page:
         row = await (await connection.execute(_READ)).fetchone()

@@ -53,6 +53,9 @@ async def _configure(connection: AsyncConnection[Any]) -> None:
         limits.append("transaction_timeout")
     for limit in limits:
         await connection.execute(f"SET {limit} = '{TRANSACTION_LIMIT}'")
+    # Named SQL asks for rows by their keys, whatever the values: planning it anew over all partitions takes as long as
+    # doing it. A plan is made again when a table has been analysed, or a partition has come.
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
 
 
 def owner(slot: str) -> str:

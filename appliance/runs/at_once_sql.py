@@ -1,6 +1,7 @@
 """Named SQL of what a run writes most often, each one statement: one round trip, one commit.
 
-It writes to the journal and the audit record too, because they have to be one transaction with the rows.
+It writes to the journal and the audit record too, because they have to be one transaction with the rows. Lists of
+texts go in binary (``b``): as text, each quotation mark in them is escaped by a regular expression.
 """
 
 from appliance.safety.gate import LOOK
@@ -22,7 +23,7 @@ ON CONFLICT (run_id, step, attempt) DO UPDATE SET
 _EVENTS = """
 INSERT INTO events_event (type, subject, data)
 SELECT e.type, e.subject, e.data::jsonb
-FROM {run}, unnest(%(types)s::text[], %(subjects)s::text[], %(datas)s::text[]) WITH ORDINALITY
+FROM {run}, unnest(%(types)b::text[], %(subjects)b::text[], %(datas)b::text[]) WITH ORDINALITY
     AS e(type, subject, data, n)
 ORDER BY e.n
 """
@@ -44,9 +45,9 @@ written AS MATERIALIZED (
     SELECT held.id FROM held, (SELECT count(*) FROM step) AS s, (SELECT count(*) FROM event) AS e
 ),
 audit AS MATERIALIZED (
-    SELECT a.seq FROM written, audit_append(%(ats)s::timestamptz[], %(kinds)s::text[], %(principals)s::text[],
-        %(audited)s::text[], %(bodies)s::text[]) AS a
-    WHERE cardinality(%(bodies)s::text[]) > 0
+    SELECT a.seq FROM written, audit_append(%(ats)s::timestamptz[], %(kinds)b::text[], %(principals)b::text[],
+        %(audited)b::text[], %(bodies)b::text[]) AS a
+    WHERE cardinality(%(bodies)b::text[]) > 0
 )
 SELECT look.*, (SELECT count(*) FROM written), (SELECT count(*) FROM audit) FROM look
 """

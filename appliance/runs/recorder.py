@@ -60,7 +60,7 @@ class Recorder:
         action = walk.action(
             following.spec, following.spec.type, effect, arguments, acts=acts(following.spec)
         )
-        look, fresh = walk.look, False
+        look, fresh = walk.look or self._gate.seen(action, walk.row.stop), False
         while True:
             if look is None:
                 look, fresh = await self._look(action), True

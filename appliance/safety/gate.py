@@ -5,21 +5,19 @@ that yields a verdict or nothing; the policy always yields one. What a command w
 policy and for the record.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from appliance.accounts.domain import Role, lower
-from appliance.accounts.principal import person_of
 from appliance.lib.clock import Clock, SystemClock
 from appliance.lib.jsontypes import JsonMapping
+from appliance.safety.action import LOOK, Action, Look
 from appliance.safety.allstop import READ, of_row
 from appliance.safety.approvals.domain import PATIENCE, Terms
 from appliance.safety.commands.domain import SCRIPTED
@@ -28,119 +26,32 @@ from appliance.safety.policy.facts import Facts, Static
 from appliance.safety.policy.keeper import PolicyKeeper
 from appliance.safety.policy.verdict import ASKED, PolicyVerdict
 from appliance.safety.policy.vocabulary import INSIDE, Answer
-from appliance.safety.stop import AllStop, StopFile
+from appliance.safety.standing import Standing
+from appliance.safety.stop import AllStop, Level, StopFile
 from appliance.safety.understood import Understood, in_brief, understand_action
+from appliance.safety.verdict import CHANGED, DEFAULT_TERMS, UNREADABLE, Decision, Verdict
 
-DEFAULT_TERMS = Terms()
+__all__ = [
+    "ALWAYS_NEEDED",
+    "CHANGED",
+    "DEFAULT_TERMS",
+    "LOOK",
+    "NEEDED_ROLE",
+    "UNREADABLE",
+    "Action",
+    "Decision",
+    "Gate",
+    "Look",
+    "Verdict",
+]
 
-
-class Decision(StrEnum):
-    ALLOW = "allow"
-    HOLD = "hold"
-    """Not now: the run waits and asks again."""
-    ASK = "ask"
-    """Only with a person's approval, on the verdict's terms: the run waits for it."""
-    DENY = "deny"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gate says, why, and by which rule; ``epoch`` is the all-stop's at that moment.
-
-    ``policy`` is what the policy answered, where it came to that; ``rule`` is then ``layer/rule@version``, and
-    ``in_force`` names the versions of all layers. ``terms`` belong to ASK: who is asked, and for how long.
-    """
-
-    outcome: Decision
-    reason: str = ""
-    rule: str = ""
-    epoch: int = 0
-    policy: PolicyVerdict | None = None
-    command: Understood | None = None
-    """What the action's command will do, for kinds that have one."""
-    in_force: str = ""
-    terms: Terms = DEFAULT_TERMS
-
-    @property
-    def waits_for_policy(self) -> bool:
-        """Whether this hold ends when the policy can be read again, and not with the all-stop."""
-        return self.rule in (UNREADABLE, CHANGED)
-
-
-UNREADABLE = "policy.unreadable"
-CHANGED = "policy.changed"
 _INSIDE = Verdict(Decision.ALLOW)
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """The typed action that is decided on: exactly what will be done, with its values filled in.
-
-    ``effect`` is the effect class: how it may be repeated, in which its task's author has a word. ``acts`` is whether
-    it reaches anything, in which the author has none. ``ceiling`` is the most that its task may do; ``principal`` who
-    asked.
-    """
-
-    kind: str
-    effect: str
-    arguments: JsonMapping
-    principal: str
-    ceiling: str = Role.OPERATOR.value
-    run_id: UUID | None = None
-    step_id: str = ""
-    origin: str = ""
-    task: str = ""
-    acts: bool = True
-
-    @property
-    def username(self) -> str | None:
-        """The person behind the principal, whose present role counts; None for triggers and the box."""
-        return person_of(self.principal)
-
-    @property
-    def mqtt_account(self) -> str | None:
-        """The MQTT account that gave the command, whose present grant counts; ``*`` is any granted one."""
-        kind, _, rest = self.principal.partition(":")
-        return rest if kind == "mqtt" and rest else None
-
-    @property
-    def who(self) -> dict[str, str | None]:
-        """The parameters of ``LOOK``."""
-        return {"username": self.username, "account": self.mqtt_account}
-
-    @property
-    def has_person(self) -> bool:
-        """Whether somebody stands behind it whose present role counts."""
-        return self.username is not None or self.mqtt_account is not None
-
 
 NEEDED_ROLE = {"container": Role.ENGINEER, "sql": Role.ENGINEER, "firmware": Role.ENGINEER}
 """Kinds that need more than an operator; a step that does not act needs a viewer only."""
 
 ALWAYS_NEEDED = frozenset({"container", "firmware"})
 """Kinds of which that holds whatever the step is: nobody knows the programs of an image."""
-
-LOOK = """
-SELECT s.epoch, s.level, s.since, s.by, s.reason,
-    CASE WHEN %(account)s::text IS NULL
-    THEN (SELECT u.role FROM accounts_user u WHERE u.username = %(username)s AND u.is_active)
-    ELSE (SELECT g.role FROM accounts_mqttgrant g WHERE g.account = %(account)s OR %(account)s = '*'
-        ORDER BY array_position(ARRAY['viewer', 'operator', 'engineer', 'admin'], g.role::text) LIMIT 1) END AS role
-FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What the gate decides on besides the action: the switch, and the present role of the person behind it."""
-
-    stop: AllStop = field(default_factory=AllStop)
-    role: Role | None = None
-
-    @classmethod
-    def of_row(cls, row: Sequence[Any] | None) -> "Look":
-        """Of a row of ``LOOK``."""
-        return cls(of_row(row[:5] if row else None), Role(row[5]) if row and row[5] else None)
 
 
 class Gate:
@@ -161,6 +72,7 @@ class Gate:
         self._denied_kinds = denied_kinds
         self._keeper = keeper or PolicyKeeper()
         self._clock = clock or SystemClock()
+        self._standing = Standing()
 
     async def pass_(self, connection: AsyncConnection[Any], action: Action) -> Verdict:
         """The verdict on ``action``, read in the caller's transaction, which also commits its intent."""
@@ -174,6 +86,12 @@ class Gate:
         await self._keeper.follow(connection, look.stop.epoch)
         return look
 
+    def seen(self, action: Action, stop: AllStop) -> Look | None:
+        """What ``look`` gives, where the caller has read the switch already; None where more has to be asked: the
+        present role of a person, or a policy that was applied since."""
+        known = self._keeper.policy is not None and stop.epoch <= self._keeper.epoch
+        return Look(stop) if known and not action.has_person else None
+
     async def follow(self, connection: AsyncConnection[Any]) -> None:
         """Have the policy in force, for callers of ``decide``. One small statement where nothing has changed."""
         cursor = await connection.cursor(row_factory=tuple_row).execute(READ)
@@ -186,6 +104,10 @@ class Gate:
         ``stop`` is of a later epoch than the policy held here, what acts waits. The file is looked at here.
         """
         stop = stop.raised_by_file(self._file.level())
+        basis = (stop, self._keeper.policy, self._keeper.epoch)
+        known = self._standing.find(action, role, basis)
+        if known is not None:
+            return known
         understood = cache(lambda: understand_action(action.kind, action.arguments))
         verdict = (
             _all_stop(action, stop)
@@ -195,7 +117,24 @@ class Gate:
             or self._by_policy(action, stop.epoch, role, understood)
         )
         command = None if verdict.outcome is Decision.HOLD else understood()
-        return replace(verdict, epoch=stop.epoch, command=command)
+        verdict = replace(verdict, epoch=stop.epoch, command=command, stop=stop)
+        if self._holds_for_all(action):
+            self._standing.keep(action, role, basis, verdict)
+        return verdict
+
+    def holds_still(self, before: AllStop, now: AllStop) -> bool:
+        """Whether what was allowed when the switch stood at ``before`` is so at ``now``; the file is looked at here.
+
+        A policy that is applied moves the switch on too.
+        """
+        return now == before and self._file.level() is Level.NONE
+
+    def _holds_for_all(self, action: Action) -> bool:
+        """Whether the action's arguments have no say in the verdict."""
+        if action.kind in SCRIPTED:
+            return False
+        policy = self._keeper.policy
+        return action.kind in INSIDE or (policy is not None and policy.narrow(_static(action)).is_constant)
 
     def _by_policy(
         self, action: Action, epoch: int, role: Role | None, understood: Callable[[], Understood | None]
@@ -207,7 +146,7 @@ class Gate:
             return Verdict(Decision.HOLD, f"the policy cannot be read: {self._keeper.why}", UNREADABLE)
         if epoch > self._keeper.epoch:
             return Verdict(Decision.HOLD, "the policy may have changed, and is read again", CHANGED)
-        narrowed = policy.narrow(Static(action.kind, action.origin, action.task, action.principal))
+        narrowed = policy.narrow(_static(action))
         facts = Facts(
             action.kind,
             action.arguments,
@@ -223,6 +162,10 @@ class Gate:
         return Verdict(
             Decision.DENY, f"actions of kind {action.kind} are switched off on this box", "kind.denied"
         )
+
+
+def _static(action: Action) -> Static:
+    return Static(action.kind, action.origin, action.task, action.principal)
 
 
 def _all_stop(action: Action, stop: AllStop) -> Verdict | None:

@@ -114,7 +114,7 @@ class Flight:
             self.refused.append(refusal_of(action, verdict, following.attempt, now))
             self.failed(following, effect, arguments, refused, now, rule=verdict.rule)
             return None
-        return Intent(following, effect, arguments, action, verdict.rule, now)
+        return Intent(following, effect, arguments, action, verdict.rule, now, verdict.stop)
 
     def _plant_is_closed(self, scope: JsonObject, state: StateReader) -> bool:
         """A stale or absent value closes the gate, whatever the condition makes of it."""

@@ -10,6 +10,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.runs.domain import RunState, Waiting
 from appliance.runs.plan import Next
 from appliance.safety.gate import Action, Verdict
+from appliance.safety.stop import AllStop
 
 
 class Decide(Protocol):
@@ -28,6 +29,8 @@ class Intent:
     action: Action
     rule: str
     at: datetime
+    stop: AllStop
+    """The switch as it stood when the step was allowed."""
 
 
 @dataclass(frozen=True, slots=True)

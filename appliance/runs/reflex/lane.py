@@ -157,11 +157,12 @@ class ReflexLane:
 
     def _intended(self, flight: Flight, intent: Intent) -> None:
         """The intent is on record: look at the switch as that commit saw it, then act."""
-        verdict = self._decide(intent.action)
-        if verdict.outcome.value != "allow":
-            flight.hand_over(verdict.reason)
-            self._committer.land(flight)
-            return
+        if not self._gate.holds_still(intent.stop, self._committer.stop):
+            verdict = self._decide(intent.action)
+            if verdict.outcome.value != "allow":
+                flight.hand_over(verdict.reason)
+                self._committer.land(flight)
+                return
         task = asyncio.create_task(self._act(flight, intent))
         self._acting.add(task)
         task.add_done_callback(self._acting.discard)

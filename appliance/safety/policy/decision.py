@@ -155,6 +155,11 @@ class Narrowed:
         fixed = all(layer.constant for layer in layers)
         self._constant = strictest(layer.otherwise for layer in layers) if fixed else None
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the answer is the same whatever the action brings."""
+        return self._constant is not None
+
     def decide(self, facts: Facts) -> PolicyVerdict:
         if self._constant is not None:
             return self._constant

@@ -1,4 +1,4 @@
-"""The spawner's main loop: one small supervisor process per connection, and nothing of a job in this one."""
+"""The spawner's main loop: it hands each connection to a small supervisor process; nothing of a job is in this one."""
 
 # pathlib is not loaded in the spawner
 # ruff: noqa: PTH106, PTH108, PTH120
@@ -10,11 +10,11 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 import time
 
 from appliance.sandbox.process import kernel, seccomp, tree, wire, workfolder
+from appliance.sandbox.process.crew import Crew
 from appliance.sandbox.process.options import Options
 from appliance.sandbox.process.places import Places
 from appliance.sandbox.process.supervisor import Supervisor
@@ -22,10 +22,6 @@ from appliance.sandbox.process.supervisor import Supervisor
 _HANDOVER_SECONDS = 8.0
 _STOP_SECONDS = 8.0
 _STRAY_SECONDS = 5.0
-_IDLE = 2
-_FORK_PAUSE = 0.1
-_REST = 0.01  # seconds before a supervisor that was taken is replaced, while another one waits: its job goes first
-_PID = struct.Struct("=i")
 
 
 class StartError(Exception):
@@ -33,22 +29,18 @@ class StartError(Exception):
 
 
 class Server:
-    """Listens, forks, reaps."""
+    """Listens, hands over, reaps."""
 
     __slots__ = (
-        "_filters", "_idle", "_jobs", "_listener", "_locks", "_options", "_pid", "_places", "_refill_at", "_stop",
-        "_taken", "_wakeup",
+        "_crew", "_filters", "_listener", "_locks", "_options", "_pid", "_places", "_poller", "_stop", "_wakeup",
     )  # fmt: skip
 
     def __init__(self, options: Options) -> None:
         self._options, self._pid = options, os.getpid()
-        self._idle: dict[int, str] = {}
-        self._jobs: dict[int, str] = {}
         self._stop = False
         kernel.adopt_orphans()  # of a supervisor that was killed
         self._wakeup, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         _default_signals()
-        self._taken = os.pipe2(os.O_CLOEXEC)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
@@ -59,44 +51,29 @@ class Server:
             raise StartError(f"the spawner cannot start: {error}") from error
         self._places = Places([options.home, os.path.dirname(options.socket), options.spool])
         self._filters = seccomp.filters()
-        self._refill_at = 0.0
+        self._poller = select.poll()
+        self._crew = Crew(self._become_supervisor, options.max_jobs, self._poller)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; then end every job first."""
         gc.collect()
         gc.freeze()  # keeps the pages shared with the supervisors
-        poller = select.poll()
-        for fd in (self._wakeup, self._taken[0]):
-            poller.register(fd, select.POLLIN)
-        self._keep_ready()
+        poller, crew = self._poller, self._crew
+        poller.register(self._wakeup, select.POLLIN)
+        crew.tend()
         print(f"listening on {self._options.socket}", flush=True)
         while not self._stop:
-            full = len(self._jobs) >= self._options.max_jobs
-            # The supervisors accept; only when no more of them may be made, this process does, to say so.
-            poller.register(self._listener, select.POLLIN if full else 0)
-            ready = {fd for fd, _ in poller.poll(self._rest())}
+            # Whoever comes while none is ready waits at the socket: as long as this process lives, and no longer.
+            poller.register(self._listener, select.POLLIN if crew.has_idle or crew.is_full else 0)
+            ready = {fd for fd, _ in poller.poll(crew.rest())}
+            crew.heard(ready)
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
                 self._reap()
-            if self._taken[0] in ready:
-                for (pid,) in _PID.iter_unpack(os.read(self._taken[0], 1024 * _PID.size)):
-                    if name := self._idle.pop(pid, None):
-                        self._jobs[pid] = name
-                self._refill_at = time.monotonic() + _REST
-            if full and self._listener.fileno() in ready:
-                self._turn_away()
-            if not self._idle or time.monotonic() >= self._refill_at:
-                self._keep_ready()
+            if self._listener.fileno() in ready:
+                self._take_client()
+            crew.tend()
         self._shut_down()
-
-    def _rest(self) -> float | None:
-        """How long until a supervisor is to be made, in milliseconds; None when enough of them wait."""
-        if len(self._idle) >= self._wanted_idle():
-            return None
-        return max(1.0, (self._refill_at - time.monotonic()) * 1000)
-
-    def _wanted_idle(self) -> int:
-        return min(_IDLE, self._options.max_jobs - len(self._jobs))
 
     def _note(self, number: int, frame: object) -> None:
         if number != signal.SIGCHLD:
@@ -142,49 +119,40 @@ class Server:
         listener.listen(256)
         return listener
 
-    def _keep_ready(self) -> None:
-        """Have supervisors wait for clients, made before they are needed."""
-        while len(self._idle) < self._wanted_idle():
-            name = os.urandom(8).hex()
-            # Until the child has its own handlers, a signal meant for it must wait.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD))
-            try:
-                pid = os.fork()
-                if pid == 0:
-                    self._become_supervisor(name)
-                self._idle[pid] = name
-            except OSError as error:
-                print(f"spawner: cannot make a process: {error}", file=sys.stderr, flush=True)
-                time.sleep(_FORK_PAUSE)
-                return
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def _become_supervisor(self, name: str) -> None:
+    def _become_supervisor(self, name: str, line: socket.socket) -> None:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(
-                signal.SIGINT, signal.SIG_IGN
-            )  # a Ctrl-C reaches the spawner, which ends its supervisors
-            supervisor = Supervisor(self._options, self._places, self._filters, name, self._pid)
-            supervisor.supervise(self._listener, self._taken[1])
+            # A Ctrl-C reaches the spawner, which ends its supervisors.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self._listener.close()
+            Supervisor(self._options, self._places, self._filters, name, self._pid, line).serve()
             code = 0
         except BaseException:  # the process edge: the child must never go on as a second spawner
             sys.__excepthook__(*sys.exc_info())
         finally:
             os._exit(code)
 
-    def _turn_away(self) -> None:
-        text = f"{len(self._jobs)} jobs run already, which is the most that may."
-        answer = json.dumps({"message": text, "hint": "Try again when one of them has ended."}).encode()
+    def _take_client(self) -> None:
+        """Give the client that came first to a supervisor; where no more jobs may run, say so."""
         try:
             connection, _ = self._listener.accept()
-            with connection:
-                connection.send(wire.frame(wire.UNAVAILABLE, answer))
         except OSError:
-            return  # the client left, or a supervisor took it just before
+            return  # it left
+        with connection:
+            if self._crew.has_idle:
+                self._crew.give(connection)
+            elif self._crew.is_full:
+                self._turn_away(connection)
+
+    def _turn_away(self, connection: socket.socket) -> None:
+        text = f"{self._options.max_jobs} jobs run already, which is the most that may."
+        answer = json.dumps({"message": text, "hint": "Try again when one of them has ended."}).encode()
+        try:
+            connection.send(wire.frame(wire.UNAVAILABLE, answer))
+        except OSError:
+            return  # the client is gone
 
     def _reap(self) -> None:
         while True:
@@ -194,7 +162,7 @@ class Server:
                 return
             if pid == 0:
                 return
-            name = self._jobs.pop(pid, None) or self._idle.pop(pid, None)
+            name = self._crew.gone(pid)
             if name is not None and status != 0:
                 self._clear_after(name)
 
@@ -205,7 +173,7 @@ class Server:
             file=sys.stderr,
             flush=True,
         )
-        spared = frozenset((*self._jobs, *self._idle))
+        spared = frozenset(member.pid for member in self._crew)
 
         def gone() -> bool:
             return not tree.descendants(self._pid, spared)  # the dead ones are collected by our caller
@@ -215,10 +183,10 @@ class Server:
 
     def _shut_down(self) -> None:
         self._listener.close()
-        for pid in (*self._idle, *self._jobs):
-            os.kill(pid, signal.SIGTERM)
+        for member in self._crew:
+            os.kill(member.pid, signal.SIGTERM)
         give_up = time.monotonic() + _STOP_SECONDS
-        while (self._idle or self._jobs) and time.monotonic() < give_up:
+        while any(True for _ in self._crew) and time.monotonic() < give_up:
             select.select([self._wakeup], [], [], 0.1)
             self._reap()
         for path in (self._options.socket, self._options.socket + ".lock"):

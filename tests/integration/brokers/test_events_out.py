@@ -66,6 +66,8 @@ class Away:
 
     def __init__(self) -> None:
         self.away = True
+        self.last = 0
+        """How many more messages it takes before it is away, if not 0."""
         self.sent: list[dict[str, Any]] = []
 
     async def publish(
@@ -74,6 +76,8 @@ class Away:
         if self.away:
             raise BusAway("not now")
         self.sent.append(json.loads(payload))
+        self.last -= 1
+        self.away = self.last == 0
 
 
 async def test_what_waits_for_a_broker_goes_out_later_and_what_is_too_old_is_counted(engine: Engine) -> None:
@@ -96,6 +100,19 @@ async def test_what_waits_for_a_broker_goes_out_later_and_what_is_too_old_is_cou
     await say(engine, changed(10))
     await wait_for_async(lambda: _sent(out, bus, 3))
     assert bus.sent[2]["left_out"] == 7
+
+
+async def test_a_broker_that_goes_away_in_the_middle_gets_the_rest_later_and_in_order(engine: Engine) -> None:
+    bus = Away()
+    out = EventsOut(engine.pool, bus, "b", SystemClock())
+    await out.follow()
+    await say(engine, *(changed(n) for n in range(1, 8)))
+    bus.away, bus.last = False, 3
+    await wait_for_async(lambda: _sent(out, bus, 3))
+    bus.away, bus.last = False, 0
+    await wait_for_async(lambda: _sent(out, bus, 7))
+    assert [one["data"]["run_id"][-1] for one in bus.sent] == ["1", "2", "3", "4", "5", "6", "7"]
+    assert (out.published, out.left_out) == (7, 0)
 
 
 async def _sent(out: EventsOut, bus: Away, wanted: int) -> bool:

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from appliance.events import AuditAlert, Event, RunChanged, TaskChanged
+from appliance.events import AuditAlert, Event, RunChanged, TaskChanged, sql
 from appliance.events.journal import Cursor, CursorInvalid
 from appliance.events.services import (
     current_cursor,
@@ -134,3 +134,32 @@ def test_the_last_events_of_a_type_are_found_newest_first() -> None:
     write(AuditAlert(rule="first", message="m"), run(5), AuditAlert(rule="second", message="m"))
     found = latest([AuditAlert.type], within=timedelta(minutes=5), limit=2)
     assert [entry.data["rule"] for entry in found] == ["second", "first"]
+
+
+def test_transactions_are_read_in_their_order_also_where_their_numbers_grow_longer() -> None:
+    """As text, 10 comes before 9: a page would end behind what it had not read yet."""
+    numbers = (8, 9, 10, 11, 99, 100)
+    with connection.cursor() as cursor:
+        for number in numbers:
+            cursor.execute(
+                "INSERT INTO events_event (xact, type, subject, data) VALUES (%s::text::xid8, 'x', %s, '{}')",
+                (number, str(number)),
+            )
+    read, place = [], Cursor(7, 0)
+    while (page := read_after(place, limit=2)).entries:
+        read += [int(entry.subject) for entry in page.entries]
+        place = page.cursor
+    assert [number for number in read if number in numbers] == list(numbers)
+
+
+@pytest.mark.parametrize("statement", [sql.READ_AFTER, sql.READ_TYPES_AFTER], ids=["all", "types"])
+def test_a_page_is_read_along_the_index_and_not_sorted(statement: str) -> None:
+    """Else each page costs as much as all that is still unread."""
+    values: list[str | int | list[str]] = ["7", 0, 101]
+    if statement == sql.READ_TYPES_AFTER:
+        values = ["7", 0, "1000000", ["run.changed"], 101]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {statement}", values)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "Sort  (" not in plan, plan

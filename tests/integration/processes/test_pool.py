@@ -43,3 +43,17 @@ async def test_who_stands_still_in_the_middle_of_a_transaction_loses_it(
             await other.execute("SELECT pg_advisory_unlock_all()")
     finally:
         await pool.close()
+
+
+async def test_a_statement_is_planned_once_and_not_for_each_value(engines: Config) -> None:
+    pool = await parts.open_pool(engines)
+    try:
+        async with pool.connection() as connection:
+            for number in range(5):
+                await connection.execute("SELECT relname FROM pg_class WHERE relpages = %s", (number,))
+            cursor = await connection.execute(
+                "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE 'SELECT relname%'"
+            )
+            assert await cursor.fetchall() == [(0, 4)]
+    finally:
+        await pool.close()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from psycopg import AsyncConnection
 
 from appliance.accounts.principal import BOX
 from appliance.lib.clock import Moment
@@ -16,7 +17,7 @@ from appliance.runs.performer import Performer
 from appliance.runs.renderer import Renderer
 from appliance.runs.walk import Walk
 from appliance.safety import allstop
-from appliance.safety.gate import Gate
+from appliance.safety.gate import Action, Gate, Look
 from appliance.safety.stop import Level
 from appliance.sandbox.ports import Job, Outcome
 from appliance.tasks.definition import StepSpec
@@ -159,16 +160,45 @@ async def test_a_transaction_that_is_cut_off_leaves_no_answers_to_the_next(
             assert await engine.sql("SELECT %s::int AS n", number) == [{"n": number}]
 
 
-async def test_a_stop_between_the_claim_and_the_intent_counts(engine: Engine) -> None:
+class Looking(Gate):
+    """Counts the statements that it makes of its own."""
+
+    looks = 0
+
+    async def look(self, connection: AsyncConnection[Any], action: Action) -> Look:
+        self.looks += 1
+        return await super().look(connection, action)
+
+
+async def test_what_the_claim_brought_is_not_asked_for_again(engine: Engine) -> None:
+    gate = Looking(engine.home)
+    performer = Performer(engine.ledger(), gate, engine.world, engine.clock, DefinitionCache().get)
+    for looks in (1, 1):  # the first run reads the policy with it, the second knows it
+        run_id = await engine.begin(
+            task("    - {id: a, type: shell, args: [/bin/x]}\n    - {id: b, type: mqtt, topic: a/b}\n")
+        )
+        ledger = engine.ledger()
+        row = await ledger.claim(run_id)
+        assert row is not None
+        await performer.perform(row, Lease(row.id, ledger.owner, row.epoch, Moment.of(engine.clock)))
+        assert (await engine.run(run_id))["state"] == "succeeded"
+        assert gate.looks == looks
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["reads the policy", "knows the policy"])
+async def test_a_stop_between_the_claim_and_the_intent_counts(engine: Engine, known: bool) -> None:
     """The claim brings the switch along; what was decided on it is not written once it has changed."""
     run_id = await engine.begin(task("    - {id: a, type: shell, args: [/bin/x]}\n"))
-    ledger = engine.ledger()
+    ledger, gate = engine.ledger(), Gate(engine.home)
+    if known:
+        async with engine.pool.connection() as connection:
+            await gate.follow(connection)
     row = await ledger.claim(run_id)
     assert row is not None
     await sync_to_async(allstop.engage)(
         Level.FREEZE, "drill", BOX, engine.clock.now(), engine.home / "elsewhere"
     )
-    performer = Performer(ledger, Gate(engine.home), engine.world, engine.clock, DefinitionCache().get)
+    performer = Performer(ledger, gate, engine.world, engine.clock, DefinitionCache().get)
     await performer.perform(row, Lease(row.id, ledger.owner, row.epoch, Moment.of(engine.clock)))
     assert engine.world.jobs == []
     assert (await engine.run(run_id))["waiting_for"] == "all_stop"

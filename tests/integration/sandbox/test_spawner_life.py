@@ -13,7 +13,7 @@ import pytest
 
 from appliance.sandbox.errors import JobLost, SandboxUnavailable
 from appliance.sandbox.ports import Job, Outcome
-from appliance.sandbox.process import wire
+from appliance.sandbox.process import tree, wire
 from appliance.sandbox.process.client import ProcessSandbox
 from appliance.sandbox.process.command import spawner_argv
 from tests.spawner import JOB_UID, RunningSpawner, processes_with
@@ -229,6 +229,55 @@ async def test_no_spawner_is_a_clear_and_passing_trouble(tmp_path: Path) -> None
     with pytest.raises(SandboxUnavailable, match="cannot be reached") as trouble:
         await ProcessSandbox(tmp_path / "none.sock").run(Job(("true",)))
     assert not trouble.value.permanent
+
+
+async def supervisor_of(spawner: RunningSpawner, script: str) -> tuple[int, list[str]]:
+    """The process that a job's script ran below, and what else it said, once the job before has left its place."""
+    job = Job(("/bin/sh", "-c", f"echo $PPID; {script}"))
+
+    async def served() -> list[str] | None:
+        try:
+            return (await spawner.sandbox.run(job)).stdout.text.splitlines()
+        except SandboxUnavailable:
+            return None
+
+    first, *rest = await wait_for_async(served)
+    return int(first), rest
+
+
+async def test_one_supervisor_serves_job_after_job_and_hands_nothing_on(start: Start) -> None:
+    spawner = start(max_jobs=1)
+    marks = "export MARK=$$; cd; touch mark; ulimit -n 20; umask 0; exec 7>held; (sleep 100 &)"
+    first, _ = await supervisor_of(spawner, marks)
+    look = "echo ${MARK-none}; ls -A; ulimit -n; umask; ls /proc/$$/fd; cat /proc/$PPID/task/$PPID/children"
+    second, found = await supervisor_of(spawner, look)
+    assert second == first, "a job whose supervisor is another shows nothing here"
+    assert found[:-1] == ["none", "1024", "0077", "0", "1", "2"]
+    assert len(found[-1].split()) == 1, "it is alone below its supervisor"
+
+
+async def test_a_supervisor_keeps_no_file_of_its_jobs(start: Start) -> None:
+    spawner = start(max_jobs=1)
+    (pid,) = tree.descendants(spawner.process.pid)
+    await supervisor_of(spawner, ":")
+
+    def files() -> int:
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+    await wait_for_async(lambda: not spawner.work_folders)
+    after_one = files()
+    for _ in range(5):
+        assert (await supervisor_of(spawner, "sleep 100 & :"))[0] == pid
+    await wait_for_async(lambda: files() <= after_one)
+
+
+async def test_what_was_made_for_many_jobs_at_once_goes_again(start: Start, marker: str) -> None:
+    spawner = start()
+    tasks = [(await begin(spawner, f"{marker}-{number}"))[0] for number in range(4)]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await wait_for_async(lambda: len(tree.descendants(spawner.process.pid)) == 2, 40)
 
 
 async def test_the_spawner_stays_small(start: Start) -> None:

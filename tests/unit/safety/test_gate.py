@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -6,10 +7,23 @@ from appliance.accounts.domain import Role
 from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.gate import Action, Decision, Gate
 from appliance.safety.policy.decision import BUILT_IN, Policy
-from appliance.safety.policy.keeper import PolicyKeeper
-from appliance.safety.stop import AllStop, Level
+from appliance.safety.policy.keeper import PolicyKeeper, policy_of
+from appliance.safety.policy.loading import digest_of
+from appliance.safety.stop import AllStop, Level, StopFile
 
 CALM = AllStop()
+DENIES_MQTT = """
+policy: 1
+name: quiet
+layer: box
+rules: [{id: silent, decide: deny, kinds: [mqtt], reason: be quiet}]
+"""
+DENIES_ONE_TOPIC = """
+policy: 1
+name: quiet
+layer: box
+rules: [{id: silent, decide: deny, topic: [a], reason: be quiet}]
+"""
 
 
 def gate_of(home: Path, denied_kinds: frozenset[str] = frozenset()) -> Gate:
@@ -126,3 +140,41 @@ def test_values_handed_to_a_command_are_data(tmp_path: Path) -> None:
 def test_the_same_words_in_a_message_are_only_words(tmp_path: Path) -> None:
     said = action("notification", "keyed", {"message": "never run rm -rf /"})
     assert gate_of(tmp_path).decide(said, CALM, None).outcome is Decision.ALLOW
+
+
+def written(text: str) -> Policy:
+    return policy_of([("box", 1, text, digest_of(text))])
+
+
+def test_what_was_allowed_once_is_decided_anew_when_anything_changes(tmp_path: Path) -> None:
+    keeper = PolicyKeeper(Policy([BUILT_IN]), epoch=4)
+    gate, calm = Gate(tmp_path, keeper=keeper), AllStop(epoch=4)
+
+    def outcome(stop: AllStop = calm, **more: Any) -> Decision:
+        return gate.decide(action(**more), stop, None).outcome
+
+    assert (outcome(), outcome()) == (Decision.ALLOW, Decision.ALLOW)
+    assert outcome(AllStop(4, Level.FREEZE)) is Decision.HOLD
+    assert outcome(AllStop(epoch=5)) is Decision.HOLD, "the policy may be another by now"
+    assert outcome(ceiling="viewer") is Decision.DENY
+    assert outcome(kind="http") is Decision.ALLOW
+    assert gate.decide(action(principal="user:ana"), calm, Role.OPERATOR).outcome is Decision.ALLOW
+    assert gate.decide(action(principal="user:ana"), calm, Role.VIEWER).outcome is Decision.DENY
+    StopFile(tmp_path).write(Level.FREEZE, "ana", "")
+    assert outcome() is Decision.HOLD
+    StopFile(tmp_path).remove()
+    assert outcome() is Decision.ALLOW
+    keeper.policy = written(DENIES_MQTT)
+    assert outcome() is Decision.DENY
+    keeper.policy = written(DENIES_ONE_TOPIC)
+    assert outcome(arguments={"topic": "a"}) is Decision.DENY
+    assert outcome(arguments={"topic": "b"}) is Decision.ALLOW
+
+
+def test_an_intent_stands_only_while_the_switch_does(tmp_path: Path) -> None:
+    gate, then = gate_of(tmp_path), AllStop(epoch=4)
+    assert gate.holds_still(then, AllStop(epoch=4))
+    assert not gate.holds_still(then, AllStop(epoch=5)), "a policy that is applied moves the switch on"
+    assert not gate.holds_still(then, AllStop(4, Level.FREEZE))
+    StopFile(tmp_path).write(Level.FREEZE, "ana", "")
+    assert not gate.holds_still(then, AllStop(epoch=4))

@@ -1,0 +1,76 @@
+"""What the gate decides on: the action, and what it looks at besides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from appliance.accounts.domain import Role
+from appliance.accounts.principal import person_of
+from appliance.lib.jsontypes import JsonMapping
+from appliance.safety.allstop import of_row
+from appliance.safety.stop import AllStop
+
+LOOK = """
+SELECT s.epoch, s.level, s.since, s.by, s.reason,
+    CASE WHEN %(account)s::text IS NULL
+    THEN (SELECT u.role FROM accounts_user u WHERE u.username = %(username)s AND u.is_active)
+    ELSE (SELECT g.role FROM accounts_mqttgrant g WHERE g.account = %(account)s OR %(account)s = '*'
+        ORDER BY array_position(ARRAY['viewer', 'operator', 'engineer', 'admin'], g.role::text) LIMIT 1) END AS role
+FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The typed action that is decided on: exactly what will be done, with its values filled in.
+
+    ``effect`` is the effect class: how it may be repeated, in which its task's author has a word. ``acts`` is whether
+    it reaches anything, in which the author has none. ``ceiling`` is the most that its task may do; ``principal`` who
+    asked.
+    """
+
+    kind: str
+    effect: str
+    arguments: JsonMapping
+    principal: str
+    ceiling: str = Role.OPERATOR.value
+    run_id: UUID | None = None
+    step_id: str = ""
+    origin: str = ""
+    task: str = ""
+    acts: bool = True
+
+    @property
+    def username(self) -> str | None:
+        """The person behind the principal, whose present role counts; None for triggers and the box."""
+        return person_of(self.principal)
+
+    @property
+    def mqtt_account(self) -> str | None:
+        """The MQTT account that gave the command, whose present grant counts; ``*`` is any granted one."""
+        kind, _, rest = self.principal.partition(":")
+        return rest if kind == "mqtt" and rest else None
+
+    @property
+    def who(self) -> dict[str, str | None]:
+        """The parameters of ``LOOK``."""
+        return {"username": self.username, "account": self.mqtt_account}
+
+    @property
+    def has_person(self) -> bool:
+        """Whether somebody stands behind it whose present role counts."""
+        return self.username is not None or self.mqtt_account is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the gate decides on besides the action: the switch, and the present role of the person behind it."""
+
+    stop: AllStop = field(default_factory=AllStop)
+    role: Role | None = None
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any] | None) -> "Look":
+        """Of a row of ``LOOK``."""
+        return cls(of_row(row[:5] if row else None), Role(row[5]) if row and row[5] else None)
