@@ -36,7 +36,13 @@ class Command(BaseCommand):
         token = verbs.add_parser("token", help="a key to the API for a program, shown once")
         token.add_argument("name", help="the person whose rights it has at most")
         token.add_argument("label", help="what the key is for")
-        token.add_argument("--scope", action="append", required=True, choices=[a.value for a in Ability])
+        token.add_argument(
+            "--scope",
+            action="append",
+            required=True,
+            choices=[a.value for a in Ability],
+            help="what it may do; may be repeated",
+        )
         reset = verbs.add_parser(
             "reset-two-step", help="take a lost second step away: the password is enough"
         )
