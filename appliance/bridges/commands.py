@@ -6,6 +6,7 @@ from datetime import datetime
 from django.utils.translation import gettext, override
 
 from appliance.bridges.ports import ChatCommand, Verb
+from appliance.safety.stop import Level
 
 _WORDS: dict[str, Verb] = {
     "stop": Verb.STOP,
@@ -27,6 +28,19 @@ _WORDS: dict[str, Verb] = {
     "start": Verb.START,
 }
 _STOP = re.compile(r"\s*/?(?:stop(?:@\w+)?(?!\w)|停止|急停|停(?!\w))", re.IGNORECASE)
+_LEVELS = {
+    "freeze": Level.FREEZE,
+    "冻结": Level.FREEZE,
+    "kill": Level.KILL,
+    "终止": Level.KILL,
+    "cut": Level.CUT,
+    "断网": Level.CUT,
+    "readonly": Level.READ_ONLY,
+    "只读": Level.READ_ONLY,
+}
+_STOP_WORD = re.compile(
+    r"[\s,:，：]*((?:freeze|kill|cut|read[ _-]?only)(?!\w)|冻结|终止|断网|只读)[\s,:，：]*", re.IGNORECASE
+)
 _COMMAND = re.compile(r"\s*/?([^\s@:：]+)(?:@\w+)?[\s:：]*(.*)", re.DOTALL)
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 LONGEST = 2000
@@ -44,6 +58,17 @@ def parse_command(text: str, *, key: str, received_at: datetime, language: str =
         language = "zh-hans"
     verb, argument = _words(text)
     return ChatCommand(verb, argument.strip(), text, language, key, received_at)
+
+
+def stop_level(argument: str) -> tuple[Level, str]:
+    """The level that stands behind the word ``stop``, and the rest: the reason. Without one, ``kill``.
+
+    Never a question and never an error: whatever else is said, the box stops.
+    """
+    match = _STOP_WORD.match(argument)
+    if match is None:
+        return Level.KILL, argument.strip()
+    return _LEVELS[re.sub(r"[\s_-]", "", match[1]).lower()], argument[match.end() :].strip()
 
 
 def _words(text: str) -> tuple[Verb, str]:
@@ -73,7 +98,7 @@ def help_text(language: str) -> str:
             "run <task> - start a task\n"
             "answer <code> run, all or skip - decide about missed times\n"
             "approve <code>, deny <code> <reason> - decide what waits for you\n"
-            "stop - stop everything, now\n"
+            "stop - stop everything, now (or: stop freeze, stop cut, stop read only)\n"
             "help - this list"
         )
 

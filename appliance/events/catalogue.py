@@ -173,6 +173,18 @@ class AllStopChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetExceeded(Event):
+    """Told once for each budget and each stretch of time that it counts over."""
+
+    type: ClassVar[str] = "budget.exceeded"
+    rule: str
+    task: str
+    reason: str
+    run_id: str = ""
+    then: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditAlert(Event):
     type: ClassVar[str] = "audit.alert"
     rule: str
@@ -291,6 +303,7 @@ CATALOGUE: dict[str, type[Event]] = {
         ApprovalChanged,
         DeliveryChanged,
         AllStopChanged,
+        BudgetExceeded,
         AuditAlert,
         NetworkLost,
         NetworkRecovered,

@@ -38,7 +38,24 @@ class BoxTopics:
             message = delivery.message
             if message.topic != self.allstop or not message.payload.strip():
                 continue
-            word = message.payload[:40].decode("utf-8", "replace").strip().lower()
-            level = Level(word) if word in set(Level) - {Level.NONE} else Level.KILL
+            level, reason = read_order(message.payload)
             log.warning("all-stop by MQTT: %s", level.value)
-            await in_django(engage, level, f"message on {message.topic}", BUS, now)
+            await in_django(engage, level, reason or f"message on {message.topic}", BUS, now)
+
+
+def read_order(payload: bytes) -> tuple[Level, str]:
+    """The level and the reason of an order: ``freeze smoke at press 7``, or JSON with ``level`` and ``reason``.
+
+    Whatever else it says means ``kill``: stopping must not fail. No order ever releases.
+    """
+    text = payload[:1000].decode("utf-8", "replace").strip()
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        word, reason = str(found.get("level", "")), str(found.get("reason", ""))
+    else:
+        word, _, reason = text.partition(" ")
+    known = word.lower() in set(Level) - {Level.NONE}
+    return (Level(word.lower()), reason.strip()) if known else (Level.KILL, "" if found else text)

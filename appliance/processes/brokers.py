@@ -20,6 +20,7 @@ from appliance.lib.config import Config
 from appliance.lib.digest import sha256_hex
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.safety.allstop import current_async
 from appliance.tasks.matching import TriggerTable
 
 log = logging.getLogger(__name__)
@@ -168,6 +169,10 @@ class InboundBrokers:
         """Bring the links in line with the rows and with what the triggers of ``table`` look for."""
         async with self._pool.connection() as connection:
             wanted = {one.spec.name: one for one in await read_enabled(connection)}
+            cut = (await current_async(connection)).cuts
+        if cut:
+            await self._cut()
+            return
         for name in list(self._links):
             fresh = wanted.get(name)
             if fresh is None or _needs_another(self._links[name], fresh):
@@ -178,6 +183,11 @@ class InboundBrokers:
             if name not in self._links:
                 self._links[name] = Link(one, self._config, self._pool, self._deliver)
             self._links[name].retune(one.spec, wire_filters(table.filters_of(name), one.spec))
+
+    async def _cut(self) -> None:
+        """Under the all-stop nothing leaves the box. The sessions stay: what comes meanwhile is delivered after it."""
+        links, self._links = list(self._links.values()), {}
+        await asyncio.gather(*(link.stop() for link in links))
 
     def _leave(self, link: Link, fresh: WantedBroker | None) -> None:
         """End a link. Its session is given up where the next one, if any, will not go on with it."""

@@ -4,7 +4,7 @@ from django.utils.translation import gettext, ngettext, override
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.models import User
-from appliance.bridges.commands import help_text, unknown_text
+from appliance.bridges.commands import help_text, stop_level, unknown_text
 from appliance.bridges.ports import ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
 from appliance.processes.in_django import in_django
@@ -63,8 +63,9 @@ class ChatCommands:
 
     def _stop(self, command: ChatCommand, person: User) -> str:
         person.principal.require(Ability.STOP_ALL)
-        reason = command.argument or gettext("by chat")
-        state = allstop.engage(allstop.Level.KILL, reason, person.principal, command.received_at)
+        level, said = stop_level(command.argument)
+        reason = said or gettext("by chat")
+        state = allstop.engage(level, reason, person.principal, command.received_at)
         return gettext("All-stop is on (%(level)s). An engineer releases it in the web admin.") % {
             "level": state.level.value
         }

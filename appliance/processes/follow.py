@@ -14,11 +14,34 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.runs.intake import Intake
 from appliance.runs.lending import lent
 
-_READ = "SELECT position FROM processes_follower WHERE name = 'triggers' FOR UPDATE"
+_READ = "SELECT position FROM processes_follower WHERE name = %s FOR UPDATE"
 _WRITE = """
-INSERT INTO processes_follower (name, position) VALUES ('triggers', %s)
+INSERT INTO processes_follower (name, position) VALUES (%s, %s)
 ON CONFLICT (name) DO UPDATE SET position = excluded.position
 """
+
+
+class Position:
+    """How far one reader of the journal has come, as it is kept; without one it begins with what comes now."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    async def read(self, connection: AsyncConnection[Any]) -> Cursor:
+        row = await (await connection.execute(_READ, (self._name,))).fetchone()
+        now = await current_cursor_async(connection)
+        if row is not None:
+            try:
+                found = Cursor.parse(row[0])
+            except CursorInvalid:
+                found = now
+            if found.xact <= now.xact:
+                return found
+        await self.write(connection, now)
+        return now
+
+    async def write(self, connection: AsyncConnection[Any], cursor: Cursor) -> None:
+        await connection.execute(_WRITE, (self._name, str(cursor)))
 
 
 class Poke(Protocol):
@@ -38,6 +61,7 @@ class JournalFollower:
         hint: Callable[[Sequence[UUID]], None],
         browsers: Poke,
     ) -> None:
+        self._position = Position("triggers")
         self._pool = pool
         self._intake = intake
         self._hint = hint
@@ -50,12 +74,12 @@ class JournalFollower:
 
     async def _page(self) -> bool:
         async with lent(self._pool) as connection, connection.transaction():
-            position = await self._position(connection)
+            position = await self._position.read(connection)
             page, news = await read_types_after_async(connection, position, self._types(), self.PAGE)
             if not news:
                 return False
             run_ids = await self._intake.events(connection, [_trigger_of(entry) for entry in page.entries])
-            await connection.execute(_WRITE, (str(page.cursor),))
+            await self._position.write(connection, page.cursor)
         self._browsers.poke()
         if run_ids:
             self._hint(run_ids)
@@ -65,19 +89,6 @@ class JournalFollower:
         """The journal's types of the events that any trigger named."""
         named = self._intake.kinds
         return sorted({RunChanged.type if kind.startswith("run.") else kind for kind in named})
-
-    async def _position(self, connection: AsyncConnection[Any]) -> Cursor:
-        row = await (await connection.execute(_READ)).fetchone()
-        now = await current_cursor_async(connection)
-        if row is not None:
-            try:
-                found = Cursor.parse(row[0])
-            except CursorInvalid:
-                found = now
-            if found.xact <= now.xact:
-                return found
-        await connection.execute(_WRITE, (str(now),))
-        return now
 
 
 def _trigger_of(entry: Entry) -> tuple[str, JsonObject]:

@@ -8,10 +8,12 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from appliance.actions.contract import TargetAway
 from appliance.bus.brokers.domain import check_publishable
 from appliance.bus.brokers.services import WantedBroker, password_of, read_one
 from appliance.bus.client import BusClient
 from appliance.lib.config import Config
+from appliance.safety.allstop import current_async
 
 
 class OutgoingBrokers:
@@ -45,6 +47,10 @@ class OutgoingBrokers:
         """
         async with self._pool.connection() as connection:
             wanted = await read_one(connection, broker)
+            cut = (await current_async(connection)).cuts
+        if cut:
+            await self.stop()
+            raise TargetAway("the all-stop: nothing leaves the box")
         wire = check_publishable(wanted.spec, topic)
         client = await self._client(wanted)
         patience = min(timeout, self._patience)
@@ -79,8 +85,17 @@ class OutgoingBrokers:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    async def obey_stop(self) -> None:
+        """Close what is open while the all-stop lets nothing leave the box: also an idle connection talks."""
+        if self._open:
+            async with self._pool.connection() as connection:
+                cut = (await current_async(connection)).cuts
+            if cut:
+                await self.stop()
+
     async def stop(self) -> None:
         stopping = [client.stop() for _, client in self._open.values()]
+        self._open.clear()
         await asyncio.gather(*stopping, *self._closing, return_exceptions=True)
 
 

@@ -28,6 +28,7 @@ from appliance.processes.signs import BROKER_PART, sign
 from appliance.runs.hints import send as send_hint
 from appliance.safety.allstop import adopt_file
 from appliance.safety.approvals.services import forget
+from appliance.safety.budgets.services import forget as forget_spent
 from appliance.tasks.arming import load_table
 from appliance.tasks.doors import look_at_all
 from appliance.tasks.sql import READ_REVISION
@@ -99,6 +100,7 @@ class Reactor:
         every(DEVICES_EVERY, self._watch_devices)
         every(STOP_FILE_EVERY, self._adopt_stop)
         every(engine.follower.EVERY, engine.follower.follow)
+        every(around.notices.EVERY, around.notices.follow)
         every(around.sharing.EVERY, around.sharing.tick)
 
     async def _look_back(self) -> None:
@@ -167,6 +169,7 @@ class Reactor:
         self._revision = revision
 
     async def _follow_brokers(self) -> None:
+        await self._bus.others.obey_stop()
         if self._listening and self._engine.intake.table is not None:
             await self._bus.brokers.sync(self._engine.intake.table)
 
@@ -204,6 +207,8 @@ class Reactor:
         await self._engine.reconciler.answered()
         await self._engine.reconciler.asked_for_nothing()
         await in_django(forget, self._clock.now())
+        async with self._pool.connection() as connection:
+            await forget_spent(connection, self._clock.now())
         await self._engine.reconciler.overdue_messages()
         silent = await self._engine.reconciler.silent_triggers()
         if silent:

@@ -26,6 +26,7 @@ from appliance.processes.events_out import EventsOut
 from appliance.processes.follow import JournalFollower
 from appliance.processes.housekeeping import Housekeeping
 from appliance.processes.network import network_monitor
+from appliance.processes.notices import Notices
 from appliance.processes.outgoing import OutgoingBrokers
 from appliance.processes.own_topics import OwnTopics
 from appliance.processes.part_watch import PartWatch, checks_of
@@ -98,6 +99,7 @@ class Surroundings:
     parts: PartWatch
     housekeeping: Housekeeping
     sharing: Sharing
+    notices: Notices
 
 
 class Builder:
@@ -181,6 +183,7 @@ class Builder:
             parts=PartWatch(pool, clock, checks_of(config), self._hinter.poke),
             housekeeping=Housekeeping(pool, clock, config),
             sharing=Sharing(pool, clock),
+            notices=Notices(pool),
         )
 
     def _client_id(self, role: str) -> str:

@@ -21,6 +21,7 @@ from appliance.runs.ledger import Ledger
 from appliance.runs.performer import Performer
 from appliance.runs.reconciler import Reconciler
 from appliance.safety.gate import Gate
+from appliance.safety.stop import StopFile
 from appliance.sandbox.process.client import ProcessSandbox
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,9 @@ class WorkerParts:
             on_ended=self.live.ended,
             after_commit=self.hinter.poke,
         )
-        executor = Executor(ledger, performer, clock, concurrency=CONCURRENCY)
+        executor = Executor(
+            ledger, performer, clock, concurrency=CONCURRENCY, stop_file=StopFile(config.home.path)
+        )
         await self._take_over(ledger, Reconciler(self.pool, clock))
         await executor.start()
         self._ears = asyncio.create_task(hear(config, executor.look_at))
@@ -80,6 +83,7 @@ class WorkerParts:
             try:
                 async with self.pool.connection() as connection:
                     await sign(connection, "worker", True, {"active": executor.active})
+                await self.brokers.obey_stop()
             except Exception as error:
                 log.warning("no sign of life: %s", error)
             await asyncio.sleep(SIGN_EVERY)

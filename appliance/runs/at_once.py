@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,8 @@ from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, Lease, RunState
 from appliance.runs.release import Release
 from appliance.runs.rows import LeaseLost, StepWrite, change_of, step_values
+from appliance.safety.budgets.domain import Charge, Over
+from appliance.safety.budgets.services import encoded, over_of
 from appliance.safety.gate import Action, Look
 
 _ENCODER = json.JSONEncoder(
@@ -28,6 +31,17 @@ _ENCODER = json.JSONEncoder(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What the effect costs whose intent is written, and by which clock."""
+
+    charges: Sequence[Charge]
+    at: datetime
+
+
+NOTHING = Payment((), datetime.min)
+
+
 async def write(
     connection: AsyncConnection[Any],
     lease: Lease,
@@ -35,10 +49,12 @@ async def write(
     decided: Look | None,
     writes: Sequence[StepWrite],
     audit: Sequence[AuditEntry] = (),
-) -> tuple[bool, Look]:
-    """Write steps under the lease, provided that what the gate ``decided`` on is still so (None: in any case).
+    payment: Payment = NOTHING,
+) -> tuple[bool, Look, list[Over]]:
+    """Write steps under the lease, provided that what the gate ``decided`` on is still so (None: in any case), and
+    that there is room in every budget.
 
-    Gives whether it was written, and what the gate would look at now. Raises LeaseLost.
+    Gives whether it was written, what the gate would look at now, and which budgets had no room. Raises LeaseLost.
     """
     look = decided or Look()
     values = {
@@ -48,14 +64,32 @@ async def write(
         "decided": decided is not None,
         "stop_epoch": look.stop.epoch,
         "role": look.role.value if look.role else None,
+        "charges": encoded(payment.charges, lease.run_id),
+        "charged_at": payment.at if payment.charges else None,
     }
     cursor = await connection.cursor(row_factory=tuple_row).execute(sql.WRITE, values)
     row = await cursor.fetchone()
     assert row is not None
     now = Look.of_row(row)
+    if row[8]:
+        return False, now, over_of(payment.charges, _rows(row[8]))
     if not row[6] and (decided is None or (now.stop.epoch, now.role) == (look.stop.epoch, look.role)):
         raise LeaseLost(f"run {lease.run_id} is held by another worker")
-    return bool(row[6]), now
+    return bool(row[6]), now, []
+
+
+def _rows(charged: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """The rows of ``safety_charge`` from their JSON."""
+    return [
+        (
+            row["place"],
+            row["granted"],
+            row["used"],
+            datetime.fromisoformat(row["free_at"]) if row["free_at"] else None,
+            row["news"],
+        )
+        for row in charged
+    ]
 
 
 def is_ordinary(lease: Lease, release: Release) -> bool:

@@ -29,7 +29,8 @@ ORDER BY e.n
 """
 
 # The run is locked first and until the commit (P4), and only where its gate would say today what it said when the
-# action was decided on. The head of the audit record is locked last, as everywhere.
+# action was decided on. Nothing is written where a budget has no room: then none is charged. The head of the audit
+# record is locked last, as everywhere.
 WRITE = f"""
 WITH look AS MATERIALIZED ({LOOK}),
 held AS MATERIALIZED (
@@ -39,17 +40,23 @@ held AS MATERIALIZED (
             AND look.role IS NOT DISTINCT FROM %(role)s::text))
     FOR NO KEY UPDATE OF r
 ),
-step AS ({_STEPS.format(run="held")} RETURNING 1),
-event AS ({_EVENTS.format(run="held")} RETURNING 1),
+charged AS MATERIALIZED (
+    SELECT c.* FROM held, safety_charge(%(charges)s::json, %(charged_at)s::timestamptz, 'all') AS c
+    WHERE %(charges)s::json IS NOT NULL
+),
+paid AS MATERIALIZED (SELECT held.id FROM held WHERE NOT EXISTS (SELECT FROM charged WHERE free_at IS NOT NULL)),
+step AS ({_STEPS.format(run="paid")} RETURNING 1),
+event AS ({_EVENTS.format(run="paid")} RETURNING 1),
 written AS MATERIALIZED (
-    SELECT held.id FROM held, (SELECT count(*) FROM step) AS s, (SELECT count(*) FROM event) AS e
+    SELECT paid.id FROM paid, (SELECT count(*) FROM step) AS s, (SELECT count(*) FROM event) AS e
 ),
 audit AS MATERIALIZED (
     SELECT a.seq FROM written, audit_append(%(ats)s::timestamptz[], %(kinds)b::text[], %(principals)b::text[],
         %(audited)b::text[], %(bodies)b::text[]) AS a
     WHERE cardinality(%(bodies)b::text[]) > 0
 )
-SELECT look.*, (SELECT count(*) FROM written), (SELECT count(*) FROM audit) FROM look
+SELECT look.*, (SELECT count(*) FROM written), (SELECT count(*) FROM audit),
+    (SELECT json_agg(charged) FROM charged WHERE free_at IS NOT NULL) FROM look
 """
 
 # Nobody waits for this run, and none of its messages is under way: else the general way is taken.

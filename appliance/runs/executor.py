@@ -18,12 +18,15 @@ from appliance.runs.ledger import Ledger
 from appliance.runs.performer import Performer
 from appliance.runs.rows import LeaseLost, RunRow, StepWrite
 from appliance.safety.allstop import Level, current_async
+from appliance.safety.stop import StopFile
 
 log = logging.getLogger(__name__)
 
 RENEW_EVERY = 3.0
 SWEEP_EVERY = 1.0
 STOP_EVERY = 0.5
+STOP_FILE_EVERY = 0.1
+"""Seconds between two looks at the file of the all-stop, which whoever engages it writes first."""
 
 
 class Ending(StrEnum):
@@ -46,7 +49,15 @@ class Executor:
     Hints may be lost, doubled or late: a sweep looks for queued runs each second.
     """
 
-    def __init__(self, ledger: Ledger, performer: Performer, clock: Clock, *, concurrency: int = 64) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        performer: Performer,
+        clock: Clock,
+        *,
+        concurrency: int = 64,
+        stop_file: StopFile | None = None,
+    ) -> None:
         self._ledger = ledger
         self._performer = performer
         self._clock = clock
@@ -55,6 +66,8 @@ class Executor:
         self._again: set[UUID] = set()
         self._draining = False
         self._stopped_epoch = -1
+        self._stop_file = stop_file
+        self._stopped_by_file = False
         self._background: list[asyncio.Task[None]] = []
         self._left_over = False
         self._sweeping: asyncio.Task[None] | None = None
@@ -67,6 +80,7 @@ class Executor:
             asyncio.create_task(self._forever(self._renew, RENEW_EVERY)),
             asyncio.create_task(self._forever(self._sweep, SWEEP_EVERY)),
             asyncio.create_task(self._forever(self._watch_stop, STOP_EVERY)),
+            asyncio.create_task(self._forever(self._watch_stop_file, STOP_FILE_EVERY)),
         ]
 
     async def drain(self, grace: float) -> None:
@@ -173,8 +187,18 @@ class Executor:
             stop = await current_async(connection)
         if stop.at_least(Level.KILL) and stop.epoch != self._stopped_epoch:
             self._stopped_epoch = stop.epoch
-            for active in self._active.values():
-                self._end(active, Ending.ALL_STOP)
+            self._end_all()
+
+    async def _watch_stop_file(self) -> None:
+        """The same by the file: sooner, and with the database away."""
+        kills = self._stop_file is not None and self._stop_file.level().rank >= Level.KILL.rank
+        if kills and not self._stopped_by_file:
+            self._end_all()
+        self._stopped_by_file = kills
+
+    def _end_all(self) -> None:
+        for active in self._active.values():
+            self._end(active, Ending.ALL_STOP)
 
     async def _sweep(self) -> None:
         room = self._concurrency - len(self._active)

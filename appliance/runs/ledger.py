@@ -21,6 +21,7 @@ from appliance.runs.plan import Phase, StepRow
 from appliance.runs.release import Release, Released, release
 from appliance.runs.rows import LEASE, RunRow, StepWrite
 from appliance.safety.allstop import of_row
+from appliance.safety.budgets.domain import Over
 from appliance.safety.gate import Action, Look
 
 _READ = tuple(field.name for field in fields(RunRow) if field.name != "stop")
@@ -83,10 +84,11 @@ class Ledger:
         decided: Look | None,
         writes: Sequence[StepWrite],
         audit: Sequence[AuditEntry] = (),
-    ) -> tuple[bool, Look]:
+        payment: at_once.Payment = at_once.NOTHING,
+    ) -> tuple[bool, Look, list[Over]]:
         """See ``at_once.write``. Raises LeaseLost."""
         async with lent(self.pool) as connection:
-            return await at_once.write(connection, lease, action, decided, writes, audit)
+            return await at_once.write(connection, lease, action, decided, writes, audit, payment)
 
     async def release(self, lease: Lease, task: str, wanted: Release) -> RunState:
         """Write the last rows and give the run up; gives the state that it is in now. Raises LeaseLost."""

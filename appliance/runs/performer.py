@@ -42,12 +42,13 @@ from appliance.runs.shards.body import bring, own_definition
 from appliance.runs.shards.joining import kept_input
 from appliance.runs.shards.splitter import Splitter
 from appliance.runs.walk import Pause, Walk
-from appliance.safety.gate import Decision, Gate
+from appliance.safety.gate import Decision, Gate, Verdict
 from appliance.safety.understood import Understood
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.matching import event_scope
 
 PLANT_STATE_EVERY = 2.0
+HELD_EVERY = 5.0
 PROOF_HOLDS = 1.0
 """Seconds for which a worker acts on what the database last said of its lease; after that it asks again."""
 
@@ -155,19 +156,16 @@ class Performer:
             await self._settler.refuse(walk, following, now, None, str(error))
             return None
         effect = EffectClass(spec.effect) if spec.effect else kind.effect(spec.params)
-        closed = await self._renderer.plant_state(walk, spec, scope)
-        if closed:
-            return Pause(Waiting.PLANT_STATE, closed, now + timedelta(seconds=PLANT_STATE_EVERY))
+        walk.closed = await self._renderer.plant_state(walk, spec, scope)
         reach("worker.before_intent")
         verdict = await self._recorder.intend(walk, following, now, effect, arguments)
         if verdict.outcome is Decision.ASK:
-            states = await self._renderer.states(walk, partial(kind.arguments, spec.params), scope)
+            states = await self._renderer.states(walk, spec, partial(kind.arguments, spec.params), scope)
             verdict = await self._recorder.ask(walk, following, now, effect, arguments, states)
         if verdict.outcome is Decision.ASK:
             return Pause(Waiting.APPROVAL, verdict.reason, walk.asked_until)
         if verdict.outcome is Decision.HOLD:
-            held_by = Waiting.POLICY if verdict.waits_for_policy else Waiting.ALL_STOP
-            return Pause(held_by, verdict.reason, now + timedelta(seconds=5))
+            return _held(verdict, now)
         if verdict.outcome is Decision.DENY:
             said = verdict.reason if verdict.rule.startswith(RULE) else f"refused: {verdict.reason}"
             await self._settler.refuse(walk, following, now, arguments, said, effect)
@@ -255,3 +253,17 @@ class Performer:
             ceiling=ceiling_of(walk.definition, row.inputs).value,
             unattended=walk.definition.is_unattended(row.trigger),
         )
+
+
+def _held(verdict: Verdict, now: datetime) -> Pause:
+    """What the run waits for, and when it asks again."""
+    every = HELD_EVERY
+    if verdict.waits_for_plant:
+        held_by, every = Waiting.PLANT_STATE, PLANT_STATE_EVERY
+    elif verdict.waits_for_budget:
+        held_by = Waiting.BUDGET
+    else:
+        held_by = Waiting.POLICY if verdict.waits_for_policy else Waiting.ALL_STOP
+    again = now + timedelta(seconds=every)
+    until = verdict.until if held_by is Waiting.BUDGET else None
+    return Pause(held_by, verdict.reason, max(until, now + timedelta(seconds=1)) if until else again)

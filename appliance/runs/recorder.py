@@ -15,18 +15,22 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain
 from appliance.outbox.services import enqueue
 from appliance.runs import approving, sql
+from appliance.runs.at_once import Payment
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
 from appliance.runs.effects import acts
 from appliance.runs.ending import ending_of
-from appliance.runs.intents import asking_of, intent_of, record_of, refusal_of, with_gate
+from appliance.runs.intents import asking_of, intent_of, over_records, record_of, refusal_of, with_gate
 from appliance.runs.ledger import Ledger
 from appliance.runs.lending import lent
 from appliance.runs.plan import Ambiguous, Next, StepRow
+from appliance.runs.plant import PlantAnswers
 from appliance.runs.release import Release
 from appliance.runs.rows import StepWrite, as_row
 from appliance.runs.steps import write_steps
 from appliance.runs.walk import Pause, Walk
-from appliance.safety.gate import Action, Decision, Gate, Look, Verdict
+from appliance.safety.budgets import services as budgets
+from appliance.safety.budgets.domain import What, afterwards
+from appliance.safety.gate import Action, Decision, Gate, Look, Verdict, of_over
 from appliance.tasks.definition import StepSpec
 
 _DEFERRABLE = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
@@ -45,6 +49,7 @@ class Recorder:
     ) -> None:
         self._ledger = ledger
         self._gate = gate
+        self._plant = PlantAnswers(ledger, gate, clock)
         self._clock = clock
         self._after_outbox = after_outbox
         self._after_commit = after_commit
@@ -61,11 +66,13 @@ class Recorder:
             following.spec, following.spec.type, effect, arguments, acts=acts(following.spec)
         )
         look, fresh = walk.look or self._gate.seen(action, walk.row.stop), False
+        refused: Verdict | None = None
+        told: list[AuditEntry] = []
         while True:
             if look is None:
                 look, fresh = await self._look(action), True
-            verdict = self._gate.decide(action, look.stop, look.role)
-            writes, entries = [*walk.pending], list[AuditEntry]()
+            verdict = refused or self._gate.decide(await self._plant.answered(action), look.stop, look.role)
+            writes, entries = [*walk.pending], [*told]
             if verdict.outcome is Decision.ALLOW and action.acts:
                 writes.append(intent_of(following, now, effect, arguments, verdict))
                 entries.append(record_of(action, verdict, following.attempt, now))
@@ -74,15 +81,23 @@ class Recorder:
             written = fresh and not (writes or entries)
             asked = Moment.of(self._clock)
             if writes or entries:
-                written, _ = await self._ledger.write(walk.lease, action, look, writes, entries)
+                acting = verdict.charges if verdict.outcome is Decision.ALLOW else ()
+                payment = Payment(acting, self._clock.now())
+                written, _, over = await self._ledger.write(
+                    walk.lease, action, look, writes, entries, payment
+                )
+                if over:
+                    refused, told = of_over(verdict, over), over_records(action, over, now)
+                    continue
             if written:
+                walk.costs[following.spec.id] = verdict.charges
                 walk.look = look
                 walk.pending.clear()
                 if writes or entries:
                     walk.proven = asked
                 walk.decided[following.spec.id] = verdict.rule
                 return verdict
-            look = None
+            look, refused, told = None, None, []
 
     async def ask(
         self,
@@ -124,13 +139,21 @@ class Recorder:
         async with self._ledger.transaction() as connection:
             await connection.execute(sql.LOCK_RUN, {"id": walk.row.id})
             look = await self._gate.look(connection, action)
-            verdict = self._gate.decide(action, look.stop, look.role)
+            verdict = self._gate.decide(await self._plant.answered(action), look.stop, look.role)
             records: tuple[AuditEntry, ...] = ()
+            charges = verdict.charges
+            if verdict.outcome is Decision.ASK and (over := await budgets.look(connection, charges, now)):
+                verdict = of_over(verdict, over)
             if verdict.outcome is Decision.ASK:
                 wish = approving.wish_of(walk, following, action, verdict, states)
                 unattended = walk.definition.is_unattended(walk.row.trigger)
                 answer = await approving.settle(connection, wish, verdict, now, unattended=unattended)
                 verdict, records, walk.asked_until = answer.verdict, answer.records, answer.until
+            if verdict.outcome is Decision.ALLOW and action.acts:
+                over = await budgets.charge(connection, charges, now, walk.row.id)
+                if over:
+                    verdict, records = of_over(verdict, over), (*records, *over_records(action, over, now))
+                walk.costs[following.spec.id] = charges
             writes: list[StepWrite] = []
             if verdict.outcome is Decision.ASK:
                 writes = [asking_of(following, now, effect, arguments)]
@@ -158,7 +181,11 @@ class Recorder:
         """
         action = walk.action(spec, kind, effect, arguments, acts=effect is not EffectClass.PURE)
         async with self._ledger.transaction() as connection:
-            verdict = await self._gate.pass_(connection, action)
+            look = await self._gate.look(connection, action)
+            verdict = self._gate.decide(await self._plant.answered(action), look.stop, look.role)
+            if verdict.outcome is Decision.ALLOW and action.acts:
+                over = await budgets.charge(connection, verdict.charges, self._clock.now(), walk.row.id)
+                verdict = of_over(verdict, over) if over else verdict
             if verdict.outcome in (Decision.DENY, Decision.ASK):
                 await append_async(connection, [refusal_of(action, verdict, 1, self._clock.now())])
         if verdict.outcome is Decision.HOLD:
@@ -210,7 +237,8 @@ class Recorder:
         )
         walk.progress.take(as_row(write))
         walk.recorded += 1
-        if state in _DEFERRABLE and not (spec.cache_key or result.outbox or walk.row.recoveries):
+        costs = afterwards(walk.costs.pop(spec.id, ()), What.TIME)
+        if state in _DEFERRABLE and not (spec.cache_key or result.outbox or walk.row.recoveries or costs):
             walk.pending.append(write)
             return
         async with self._ledger.transaction() as connection:
@@ -221,6 +249,8 @@ class Recorder:
                 await cache.write(connection, spec.cache_key, result.output, f"{walk.row.id}/{spec.id}")
             for item in result.outbox:
                 await enqueue(connection, item)
+            # A row that several runs wait for is locked last.
+            await budgets.spend(connection, costs, What.TIME, (now - started).total_seconds(), now)
         if result.outbox:
             self._after_outbox()
 

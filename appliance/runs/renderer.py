@@ -17,7 +17,9 @@ from appliance.runs.effects import acts
 from appliance.runs.ledger import Ledger
 from appliance.runs.scope import step_scope
 from appliance.runs.walk import Walk
+from appliance.safety.plant_state.domain import Closed, stricter
 from appliance.tasks.definition import StepSpec
+from appliance.tasks.definition.header import Gate
 
 STATE_READS = 20
 """How many different topics one expression may look up with ``state()``."""
@@ -39,31 +41,39 @@ class Renderer:
             values = await cache.read(connection, keys)
         return step_scope(walk.base, walk.progress, values, spec)
 
-    async def plant_state(self, walk: Walk, spec: StepSpec, scope: dict[str, Any]) -> str:
-        """Why the plant's state holds this step back; empty when it does not, or the step does not act.
+    async def plant_state(self, walk: Walk, spec: StepSpec, scope: dict[str, Any]) -> Closed | None:
+        """Whether the task's or the step's own condition on the plant closes the gate for this step now.
 
-        A value that is stale or absent closes the gate, whatever the condition would make of it.
+        A value that is stale or absent closes it, whatever the condition would make of it.
         """
-        gate = walk.definition.gate
-        if gate is None or not acts(spec):
-            return ""
+        if not acts(spec):
+            return None
+        own = (("task", walk.definition.gate), ("step", spec.gate))
+        found = [await self._closed(place, gate, scope) for place, gate in own if gate is not None]
+        return stricter(one for one in found if one is not None)
+
+    async def _closed(self, place: str, gate: Gate, scope: dict[str, Any]) -> Closed | None:
         try:
             if truth(await self.render(gate.plant_state.render, scope, strict=True)):
-                return ""
+                return None
+            said = f"the plant's state does not allow it: {gate.plant_state.source}"
         except MillwrightError as error:
-            return f"the plant's state is not known: {error}"
-        return f"the plant's state does not allow it: {gate.plant_state.source}"
+            said = f"the plant's state is not known: {error}"
+        return Closed(f"plant_state.{place}", said, gate.then)
 
     async def arguments(self, kind: Kind, params: Params, scope: dict[str, Any]) -> JsonObject:
         """The action as it will be decided on and performed."""
         rendered = await self.render(partial(kind.arguments, params), scope)
         return await kind.pinned(rendered, self._ledger.transaction)
 
-    async def states(self, walk: Walk, arguments: Callable[..., Any], scope: dict[str, Any]) -> JsonObject:
+    async def states(
+        self, walk: Walk, spec: StepSpec, arguments: Callable[..., Any], scope: dict[str, Any]
+    ) -> JsonObject:
         """What an approval is bound to: the last values of all topics that the action's arguments and the
-        task's gate look up. (A step's condition is evaluated afresh when the run goes on.)"""
+        gates of task and step look up. (A step's condition is evaluated afresh when the run goes on.)"""
         seen: set[str] = set()
-        named = [arguments, *([walk.definition.gate.plant_state.render] if walk.definition.gate else [])]
+        gates = [gate for gate in (walk.definition.gate, spec.gate) if gate is not None]
+        named = [arguments, *(gate.plant_state.render for gate in gates)]
         for render in named:
             with suppress(MillwrightError):
                 await self.render(render, scope, seen=seen)

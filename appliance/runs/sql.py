@@ -164,6 +164,7 @@ WAKE_SET_BACK = """
 UPDATE runs_run r SET wake_at = now()
 WHERE r.state = 'waiting' AND r.wake_at > now() AND (
     (r.waiting_for IN ('network', 'all_stop', 'plant_state') AND r.wake_at > now() + interval '5 minutes')
+    OR (r.waiting_for = 'budget' AND r.wake_at > now() + interval '32 days')
     OR (r.waiting_for IN ('timer', 'retry') AND EXISTS (
         SELECT 1 FROM runs_step s WHERE s.run_id = r.id AND (
             (s.state = 'waiting' AND s.checkpoint ? 'length' AND (s.checkpoint ->> 'due')::timestamptz
@@ -182,8 +183,8 @@ UPDATE runs_run SET state = 'queued', waiting_for = '', wake_at = NULL, version 
 WHERE id IN (
     SELECT id FROM runs_run
     WHERE state = 'waiting' AND wake_at <= now()
-        AND waiting_for IN ('timer', 'retry', 'network', 'all_stop', 'policy', 'plant_state', 'shards',
-            'approval')
+        AND waiting_for IN ('timer', 'retry', 'network', 'all_stop', 'policy', 'plant_state', 'budget',
+            'shards', 'approval')
     ORDER BY wake_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING id, task_id, split_id
 """

@@ -10,7 +10,9 @@ from appliance.runs.ceiling import ceiling_of
 from appliance.runs.domain import Lease, Waiting
 from appliance.runs.plan import Progress
 from appliance.runs.rows import RunRow, StepWrite
+from appliance.safety.budgets.domain import Charge
 from appliance.safety.gate import Action, Look
+from appliance.safety.plant_state.domain import Closed
 from appliance.tasks.definition import StepSpec, TaskDefinition
 
 
@@ -32,6 +34,10 @@ class Walk:
     """The rule of the gate that decided on each step that is under way."""
     pending: list[StepWrite] = field(default_factory=list)
     """Results that are kept back for the next transaction of this run: it is at most one expression away."""
+    closed: Closed | None = None
+    """How the task's and the step's own conditions on the plant were answered for the step that is next."""
+    costs: dict[str, tuple[Charge, ...]] = field(default_factory=dict)
+    """What each step under way is charged for when it is done: time, tokens."""
     look: Look | None = None
     """What the gate saw last; a decision on it holds only where it is still so when the intent is written."""
     asked_until: datetime | None = None
@@ -52,6 +58,8 @@ class Walk:
             origin=self.row.origin,
             task=self.definition.name,
             acts=acts,
+            plant=self.closed,
+            budget=self.definition.budget,
         )
 
 

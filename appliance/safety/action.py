@@ -9,6 +9,9 @@ from appliance.accounts.domain import Role
 from appliance.accounts.principal import person_of
 from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.allstop import of_row
+from appliance.safety.budgets.model import Amounts
+from appliance.safety.plant_state.domain import Closed
+from appliance.safety.policy.facts import Static
 from appliance.safety.stop import AllStop
 
 LOOK = """
@@ -40,6 +43,14 @@ class Action:
     origin: str = ""
     task: str = ""
     acts: bool = True
+    plant: Closed | None = None
+    """Where the task's or the step's own condition on the plant, or one of the policy's, closes the gate now."""
+    budget: Amounts | None = None
+    """The task's own."""
+
+    @property
+    def static(self) -> Static:
+        return Static(self.kind, self.origin, self.task, self.principal)
 
     @property
     def username(self) -> str | None:

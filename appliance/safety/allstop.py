@@ -9,7 +9,8 @@ from django.db import DatabaseError, connection, transaction
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
-from appliance.accounts.principal import BOX, Principal
+from appliance.accounts.domain import Ability
+from appliance.accounts.principal import BOX, Principal, person_of
 from appliance.audit.services import append_here
 from appliance.events import AllStopChanged
 from appliance.events.hints import poke_from_thread
@@ -17,7 +18,7 @@ from appliance.events.services import record
 from appliance.lib.config import get_config
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_text
-from appliance.safety.errors import SwitchAway
+from appliance.safety.errors import ReleaseRefused, SwitchAway
 from appliance.safety.stop import AllStop, Level, StopFile
 
 __all__ = [
@@ -91,7 +92,12 @@ def engage(level: Level, reason: str, by: Principal, now: datetime, home: Path |
 
 
 def release(reason: str, by: Principal, now: datetime, home: Path | None = None) -> AllStop:
-    """End the stop, in the database and in the file. Raises SwitchAway."""
+    """End the stop, in the database and in the file.
+
+    A person does that, by name and with a reason: never a message, a file, a task, or the box by itself.
+    Raises ReleaseRefused, NotAllowed, SwitchAway.
+    """
+    _refuse_nobody(by, reason)
     file = _file(home)
     try:
         with transaction.atomic():
@@ -104,7 +110,10 @@ def release(reason: str, by: Principal, now: datetime, home: Path | None = None)
     except DatabaseError as error:
         raise SwitchAway("the database is away; a stop cannot be released without it") from error
     except OSError as error:
-        raise SwitchAway(f"the file {file.path} cannot be removed: {error.strerror}") from error
+        raise SwitchAway(
+            f"the file {file.path} cannot be removed: {error.strerror}",
+            hint="it belongs to somebody else: run manage.py allstop release as that user, or as root",
+        ) from error
     return current(home)
 
 
@@ -135,6 +144,17 @@ def adopt_file(now: datetime, home: Path | None = None) -> AllStop | None:
             transaction.set_rollback(True)
             return None
         return adopted
+
+
+def _refuse_nobody(by: Principal, reason: str) -> None:
+    if person_of(by.name) is None:
+        raise ReleaseRefused(
+            f"{by.name} is no person: the all-stop is released by somebody with a name",
+            hint="in the web admin, over the API with a person's token, or with manage.py allstop release --as NAME",
+        )
+    by.require(Ability.RELEASE_STOP)
+    if not plain_text(reason).strip():
+        raise ReleaseRefused("say why the box may act again", hint="the reason goes on the audit record")
 
 
 def _change(sql: str, kind: str, by: Principal, reason: str, now: datetime, level: Level) -> AllStop | None:

@@ -10,6 +10,12 @@ class SwitchAway(MillwrightError):
     permanent = False
 
 
+class ReleaseRefused(MillwrightError):
+    """Whoever wants the all-stop released has no name, or gives no reason."""
+
+    code = "safety.release_refused"
+
+
 class ReadOnlyNow(MillwrightError):
     """The all-stop stands at ``read_only``: people and programs can only look."""
 

@@ -1,11 +1,14 @@
 """The gate: the one place that every effect passes, whoever asked for it.
 
-In order: all-stop, refused kinds, the principal's role, the net of patterns, the policy. Each is one function
-that yields a verdict or nothing; the policy always yields one. What a command will do is understood once, for the
-policy and for the record.
+In order: all-stop, refused kinds, the principal's role, the net of patterns, the policy, the plant's state (lock-outs,
+maintenance windows, last values), budgets. Each yields a verdict or nothing; the policy always yields one. What a
+command will do is understood once, for the policy and for the record.
+
+What an effect costs is named here (``Verdict.charges``) and paid in the statement that commits its intent: only there
+can it be known that there is room.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,16 +23,29 @@ from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.action import LOOK, Action, Look
 from appliance.safety.allstop import READ, of_row
 from appliance.safety.approvals.domain import PATIENCE, Terms
+from appliance.safety.budgets.domain import Charge, Purse
+from appliance.safety.budgets.model import Each
 from appliance.safety.commands.domain import SCRIPTED
 from appliance.safety.patterns import LONGEST, refused
-from appliance.safety.policy.facts import Facts, Static
+from appliance.safety.plant_state.domain import stricter
+from appliance.safety.plant_state.keeper import RestraintKeeper
+from appliance.safety.policy.decision import Conditioned, Narrowed
+from appliance.safety.policy.facts import Facts
 from appliance.safety.policy.keeper import PolicyKeeper
 from appliance.safety.policy.verdict import ASKED, PolicyVerdict
 from appliance.safety.policy.vocabulary import INSIDE, Answer
 from appliance.safety.standing import Standing
 from appliance.safety.stop import AllStop, Level, StopFile
 from appliance.safety.understood import Understood, in_brief, understand_action
-from appliance.safety.verdict import CHANGED, DEFAULT_TERMS, UNREADABLE, Decision, Verdict
+from appliance.safety.verdict import (
+    CHANGED,
+    DEFAULT_TERMS,
+    UNREADABLE,
+    Decision,
+    Verdict,
+    of_closed,
+    of_over,
+)
 
 __all__ = [
     "ALWAYS_NEEDED",
@@ -43,6 +59,8 @@ __all__ = [
     "Gate",
     "Look",
     "Verdict",
+    "of_closed",
+    "of_over",
 ]
 
 _INSIDE = Verdict(Decision.ALLOW)
@@ -66,11 +84,13 @@ class Gate:
         denied_kinds: frozenset[str] = frozenset(),
         *,
         keeper: PolicyKeeper | None = None,
+        restraints: RestraintKeeper | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._file = StopFile(home)
         self._denied_kinds = denied_kinds
         self._keeper = keeper or PolicyKeeper()
+        self._restraints = restraints or RestraintKeeper()
         self._clock = clock or SystemClock()
         self._standing = Standing()
 
@@ -83,19 +103,32 @@ class Gate:
         """Read what to decide on. Who writes on the strength of it must find it unchanged (``LOOK``) at that moment."""
         cursor = await connection.cursor(row_factory=tuple_row).execute(LOOK, action.who)
         look = Look.of_row(await cursor.fetchone())
-        await self._keeper.follow(connection, look.stop.epoch)
+        await self._follow(connection, look.stop.epoch)
         return look
 
     def seen(self, action: Action, stop: AllStop) -> Look | None:
         """What ``look`` gives, where the caller has read the switch already; None where more has to be asked: the
-        present role of a person, or a policy that was applied since."""
-        known = self._keeper.policy is not None and stop.epoch <= self._keeper.epoch
+        present role of a person, or what was applied since."""
+        known = self._keeper.policy is not None and stop.epoch <= min(
+            self._keeper.epoch, self._restraints.epoch
+        )
         return Look(stop) if known and not action.has_person else None
 
     async def follow(self, connection: AsyncConnection[Any]) -> None:
         """Have the policy in force, for callers of ``decide``. One small statement where nothing has changed."""
         cursor = await connection.cursor(row_factory=tuple_row).execute(READ)
-        await self._keeper.follow(connection, of_row(await cursor.fetchone()).epoch)
+        await self._follow(connection, of_row(await cursor.fetchone()).epoch)
+
+    async def _follow(self, connection: AsyncConnection[Any], epoch: int) -> None:
+        await self._keeper.follow(connection, epoch)
+        await self._restraints.follow(connection, epoch)
+
+    def conditions(self, action: Action) -> Sequence[Conditioned]:
+        """What the policy asks of the plant for this action; whoever can look at last values answers in
+        ``Action.plant``."""
+        policy = self._keeper.policy
+        asked = policy.narrow(action.static).plant if policy is not None and action.acts else ()
+        return [one for one in asked if one.selected.takes(self._facts(action, None))] if asked else ()
 
     def decide(self, action: Action, stop: AllStop, role: Role | None) -> Verdict:
         """The verdict for a switch that the caller has read already; ``role`` is the person's present one.
@@ -104,7 +137,7 @@ class Gate:
         ``stop`` is of a later epoch than the policy held here, what acts waits. The file is looked at here.
         """
         stop = stop.raised_by_file(self._file.level())
-        basis = (stop, self._keeper.policy, self._keeper.epoch)
+        basis = (stop, self._keeper.policy, self._keeper.epoch, self._restraints.epoch)
         known = self._standing.find(action, role, basis)
         if known is not None:
             return known
@@ -125,16 +158,21 @@ class Gate:
     def holds_still(self, before: AllStop, now: AllStop) -> bool:
         """Whether what was allowed when the switch stood at ``before`` is so at ``now``; the file is looked at here.
 
-        A policy that is applied moves the switch on too.
+        A policy that is applied, a lock-out or a maintenance window moves the switch on too.
         """
         return now == before and self._file.level() is Level.NONE
 
     def _holds_for_all(self, action: Action) -> bool:
-        """Whether the action's arguments have no say in the verdict."""
-        if action.kind in SCRIPTED:
+        """Whether neither the action's arguments, the plant, a clock nor a budget has a say in the verdict."""
+        if action.kind in SCRIPTED or action.plant is not None or action.budget is not None:
             return False
+        if action.kind in INSIDE:
+            return True
         policy = self._keeper.policy
-        return action.kind in INSIDE or (policy is not None and policy.narrow(_static(action)).is_constant)
+        if policy is None or self._restraints.restraints.any:
+            return False
+        narrowed = policy.narrow(action.static)
+        return narrowed.is_constant and not narrowed.budgets
 
     def _by_policy(
         self, action: Action, epoch: int, role: Role | None, understood: Callable[[], Understood | None]
@@ -146,15 +184,28 @@ class Gate:
             return Verdict(Decision.HOLD, f"the policy cannot be read: {self._keeper.why}", UNREADABLE)
         if epoch > self._keeper.epoch:
             return Verdict(Decision.HOLD, "the policy may have changed, and is read again", CHANGED)
-        narrowed = policy.narrow(_static(action))
-        facts = Facts(
+        narrowed = policy.narrow(action.static)
+        facts = self._facts(action, role, understood)
+        verdict = _of_policy(narrowed.decide(facts))
+        if verdict.outcome is Decision.DENY or not action.acts:
+            return replace(verdict, in_force=policy.in_force)
+        closed = self._restraints.restraints.closed(facts, action.task)
+        if action.plant is not None:
+            closed = stricter([closed, action.plant]) if closed is not None else action.plant
+        if closed is not None:
+            return replace(of_closed(closed), policy=verdict.policy, in_force=policy.in_force)
+        return replace(verdict, charges=_charges(action, narrowed, facts), in_force=policy.in_force)
+
+    def _facts(
+        self, action: Action, role: Role | None, understood: Callable[[], Understood | None] = lambda: None
+    ) -> Facts:
+        return Facts(
             action.kind,
             action.arguments,
             _effective(action, role) or Role.VIEWER,
             self._clock.now(),
             lambda _kind, _arguments: in_brief(understood()),
         )
-        return replace(_of_policy(narrowed.decide(facts)), in_force=policy.in_force)
 
     def _refused_kind(self, action: Action) -> Verdict | None:
         if action.kind not in self._denied_kinds:
@@ -164,12 +215,21 @@ class Gate:
         )
 
 
-def _static(action: Action) -> Static:
-    return Static(action.kind, action.origin, action.task, action.principal)
+def _charges(action: Action, narrowed: Narrowed, facts: Facts) -> tuple[Charge, ...]:
+    if not narrowed.budgets and action.budget is None:
+        return ()
+    purses = [one.purse for one in narrowed.budgets if one.selected.takes(facts)]
+    if action.budget is not None:
+        purses.append(Purse("task", action.budget, Each.TASK))
+    of = (action.kind, action.arguments, action.task, action.principal)
+    return tuple(charge for purse in purses for charge in purse.charges(*of))
 
 
 def _all_stop(action: Action, stop: AllStop) -> Verdict | None:
-    if not stop.holds(acts=action.acts):
+    # A command that only reads would be killed at once, and a query that only reads would leave the box.
+    killed = action.kind in SCRIPTED and stop.at_least(Level.KILL)
+    leaves = action.kind not in INSIDE and stop.cuts
+    if not stop.holds(acts=action.acts or killed or leaves):
         return None
     said = f": {stop.reason}" if stop.reason else ""
     return Verdict(Decision.HOLD, f"all-stop ({stop.level}) by {stop.by}{said}", f"allstop.{stop.level}")

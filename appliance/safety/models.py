@@ -5,8 +5,18 @@ from typing import ClassVar
 from django.db import models
 
 from appliance.safety.approvals.models import Approval, ApprovalDecision
+from appliance.safety.budgets.models import Spending
+from appliance.safety.plant_state.models import LockOutRow, MaintenanceWindow
 
-__all__ = ["AllStopSwitch", "Approval", "ApprovalDecision", "Secret"]
+__all__ = [
+    "AllStopSwitch",
+    "Approval",
+    "ApprovalDecision",
+    "LockOutRow",
+    "MaintenanceWindow",
+    "Secret",
+    "Spending",
+]
 
 
 class AllStopSwitch(models.Model):

@@ -6,8 +6,9 @@ from appliance.safety.policy.decision import Policy
 from appliance.safety.stop import AllStop
 from appliance.safety.verdict import Verdict
 
-Basis = tuple[AllStop, Policy | None, int]
-"""All that a verdict is founded on besides the action: the switch, the policy, and the epoch it was read at."""
+Basis = tuple[AllStop, Policy | None, int, int]
+"""All that a verdict is founded on besides the action: the switch, the policy, and the epochs at which
+it and what restrains the box were read."""
 
 
 class Standing:
@@ -20,7 +21,10 @@ class Standing:
         self._known: dict[tuple[object, ...], Verdict] = {}
 
     def find(self, action: Action, role: Role | None, basis: Basis) -> Verdict | None:
-        return self._known.get(_key(action, role)) if basis == self._basis else None
+        """None too where the plant or the task's budget has a say."""
+        if basis != self._basis or action.plant is not None or action.budget is not None:
+            return None
+        return self._known.get(_key(action, role))
 
     def keep(self, action: Action, role: Role | None, basis: Basis, verdict: Verdict) -> None:
         if basis != self._basis or len(self._known) >= self._MOST:

@@ -56,6 +56,20 @@ def test_cron_starts_a_run_that_finishes_within_its_minute(house: House) -> None
     assert run["created_at"] - occurrence["due_at"] < timedelta(seconds=10)
 
 
+def test_the_drill_of_the_all_stop_is_met_and_the_box_goes_on(house: House, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("hammer-and-anvil-7")
+    house.box.manage("users", "add", "drill", "--role", "engineer", "--password-file", str(password))
+    found = json.loads(house.box.manage("allstop", "drill", "--as", "drill", "--anyway", "--json"))
+    assert found["met"]
+    assert found["effects"] > 0
+    assert found["last_effect_ms"] <= 1000
+    assert found["sandbox_ms"] <= 1000
+    assert house.box.manage("allstop", "status").strip() == "The box is not stopped."
+    (record,) = house.sql("SELECT principal FROM audit_record WHERE kind = 'allstop.drill'")
+    assert record["principal"] == "user:drill"
+
+
 def test_the_brief_s_example_tells_telegram(house: House, telegram: TelegramStandin) -> None:
     """With its own file; only the log is another one, so that it has an error line."""
     with tempfile.NamedTemporaryFile("w", dir="/var/log", prefix="millwright-test-", suffix=".log") as log:

@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from appliance.accounts.domain import Role
 from appliance.accounts.models import User
-from appliance.accounts.principal import BOX
+from appliance.accounts.principal import BOX, Principal
 from appliance.accounts.services import create_user
 from appliance.bridges.commands import parse_command
 from appliance.bridges.ports import ChatSender
@@ -56,6 +56,14 @@ COMMANDS: dict[str, list[list[str]]] = {
     ],
     "policy": [["apply", "docs/examples/policy.yaml"], ["rollback", "1"]],
     "approvals": [["approve", "K7Q2M"], ["deny", "K7Q2M"], ["code", "K7Q2M"]],
+    "lockouts": [
+        ["add", "device", "pump-1", "--as", "ada", "--reason", "r"],
+        ["end", "1", "--as", "ada", "--reason", "r"],
+    ],
+    "maintenance": [
+        ["plan", "w", "box", "--days", "mon", "--from", "22:00", "--to", "23:00"],
+        ["remove", "w"],
+    ],
     "images": [["pin", "tools", f"sha256:{'0' * 64}"], ["unpin", "tools"]],
     "secrets": [["set", "name", "--file", "pyproject.toml"], ["remove", "name"], ["rotate"]],
 }
@@ -89,7 +97,7 @@ def stopped(admin: User) -> Iterator[User]:
     apply_text(GREET, "greet.yaml", BOX, datetime.now(UTC))
     engage(Level.READ_ONLY, "smoke at press 7", BOX, datetime.now(UTC))
     yield admin
-    release("over", BOX, datetime.now(UTC))
+    release("over", Principal("user:ana", Role.ADMIN), datetime.now(UTC))
 
 
 def all_addresses() -> list[tuple[str, str]]:
@@ -148,7 +156,7 @@ def test_a_person_and_a_program_are_told_what_stands_in_the_way(stopped: User) -
 def test_an_engineer_releases_it_and_everything_goes_on(stopped: User) -> None:
     client = Client()
     client.force_login(stopped)
-    client.post("/stop/release/")
+    client.post("/stop/release/", {"reason": "over"})
     assert client.post("/tasks/greet/start/").status_code == 302
     assert Run.objects.count() == 1
 
@@ -159,7 +167,7 @@ def test_a_level_below_refuses_no_request(admin: User) -> None:
     client = Client()
     client.force_login(admin)
     assert client.post("/tasks/greet/switch/", {"enabled": "no"}).status_code == 302
-    release("", BOX, datetime.now(UTC))
+    release("over", Principal("user:ana", Role.ADMIN), datetime.now(UTC))
 
 
 def test_every_command_refuses_or_is_exempt(stopped: User) -> None:

@@ -81,9 +81,9 @@ def stop(request: HttpRequest, body: StopIn | None = None) -> StopOut:
 
 
 @router.post("/allstop/release", response=StopOut, summary="Let the box act again")
-def let_go(request: HttpRequest, body: ReasonIn | None = None) -> StopOut:
+def let_go(request: HttpRequest, body: ReasonIn) -> StopOut:
     who = caller(request, Ability.RELEASE_STOP)
-    return _stop(release(body.reason if body else "", who.principal, datetime.now(UTC)))
+    return _stop(release(body.reason, who.principal, datetime.now(UTC)))
 
 
 def _stop(state: AllStop) -> StopOut:

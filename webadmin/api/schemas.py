@@ -320,7 +320,7 @@ class StopIn(Schema):
 
 
 class ReasonIn(Schema):
-    reason: str = Field("", max_length=500)
+    reason: str = Field(min_length=1, max_length=500)
 
 
 class TargetOut(Schema):

@@ -14,7 +14,7 @@ from appliance.safety.approvals.errors import ApprovalRefused
 from appliance.safety.errors import ReadOnlyNow
 from appliance.safety.policy.errors import PolicyMoved
 from appliance.tasks.loader import TaskFileError
-from webadmin.api import approvals, box, brokers, calendar, outbox, policy, runs, sync, tasks
+from webadmin.api import approvals, box, brokers, calendar, outbox, policy, runs, safety, sync, tasks
 from webadmin.api.auth import EITHER
 from webadmin.api.schemas import ErrorOut, ProblemOut
 
@@ -33,6 +33,7 @@ api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/policy", policy.router)
+api.add_router("/safety", safety.router)
 api.add_router("/sync", sync.router)
 api.add_router("", box.router)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from appliance.processes.bench.box import Box, pss_mib
 from appliance.processes.bench.containers import containers
 from appliance.processes.bench.crash import crash
+from appliance.processes.bench.drill import drill
 from appliance.processes.bench.events import load_task, measure, run_load, shell_rate
 from appliance.processes.bench.growth import growth
 from appliance.processes.bench.live import live
@@ -116,6 +117,7 @@ SUITE: dict[str, Measurement] = {
     "shell": Measurement(shell),
     "containers": Measurement(containers),
     "waiting": Measurement(waiting),
+    "allstop": Measurement(drill),
     "live": Measurement(live),
     "growth": Measurement(growth),
     "crash": Measurement(crash),

@@ -7,6 +7,7 @@ from pathlib import Path
 from appliance.lib.config import Config
 from appliance.lib.home import Home, owner_of
 from appliance.processes.layout import pid_folder
+from appliance.safety.stop import StopFile
 from appliance.sandbox.docker.mounts import Allowed
 from appliance.sandbox.docker.runner import Rules
 
@@ -24,6 +25,7 @@ class Options:
     rules: Rules
     pool: int
     idle: float
+    stop_file: StopFile
 
 
 def options_of(config: Config) -> Options:
@@ -46,6 +48,7 @@ def options_of(config: Config) -> Options:
         ),
         pool=config.container_pool,
         idle=float(config.container_idle),
+        stop_file=StopFile(home.path),
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from appliance.lib.clock import SystemClock
 from appliance.processes.guard.options import Options
 from appliance.processes.launch import start_time
+from appliance.safety.stop import Level
 from appliance.sandbox.docker.engine import Engine, Facts
 from appliance.sandbox.docker.pool import Pool
 from appliance.sandbox.docker.request import (
@@ -23,6 +24,7 @@ from appliance.sandbox.docker.request import (
     parse_request,
 )
 from appliance.sandbox.docker.runner import Runner
+from appliance.sandbox.egress import Egress
 from appliance.sandbox.errors import SandboxUnavailable
 from appliance.sandbox.process import peer, wire
 from appliance.sandbox.process.conversation import Conversation, TooLarge
@@ -36,6 +38,9 @@ _LOOK_SECONDS = 5.0
 _FACTS_SECONDS = 5.0
 _MOST_JOBS = 64
 _MOST_ASKING = 256
+_STOP_LOOK = 0.1
+_STOP_GRACE = 0.3
+"""Seconds that whoever asked for a job has to end it himself, when the all-stop stands."""
 
 
 class AlreadyServed(Exception):
@@ -50,6 +55,7 @@ class Server:
         self._engine = Engine(options.engine, options.home_id)
         self._pool = Pool(self._engine, SystemClock(), size=options.pool, idle=options.idle)
         self._runner = Runner(self._engine, self._pool, options.rules)
+        self._egress = Egress()
         self._facts: tuple[float, Facts] | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._clean = False
@@ -62,12 +68,14 @@ class Server:
             loop.add_signal_handler(number, stop.set)
         with _lock(self._options), _listen(self._options) as listener:
             tidying = asyncio.create_task(self._tidy())
+            obeying = asyncio.create_task(self._obey_all_stop())
             accepting = asyncio.create_task(self._accept(listener))
             log.info("listening on %s", self._options.socket)
             await stop.wait()
             accepting.cancel()
             tidying.cancel()
-        await asyncio.gather(accepting, tidying, return_exceptions=True)
+            obeying.cancel()
+        await asyncio.gather(accepting, tidying, obeying, return_exceptions=True)
         with contextlib.suppress(SandboxUnavailable):
             await self._runner.cancel("")
         if self._serving:
@@ -102,6 +110,22 @@ class Server:
             except SandboxUnavailable as error:
                 log.warning("%s", error)
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _obey_all_stop(self) -> None:
+        """Kill the jobs that still run a moment after the all-stop says so, and keep egress cut while it stands.
+
+        Containers that wait in the pool have run nothing, and stay.
+        """
+        stopped: float | None = None
+        while True:
+            level = self._options.stop_file.level()
+            now = asyncio.get_running_loop().time()
+            stopped = (stopped or now) if level.rank >= Level.KILL.rank else None
+            if stopped and self._runner.jobs and now - stopped >= _STOP_GRACE:
+                with contextlib.suppress(SandboxUnavailable):
+                    log.warning("all-stop: %d job(s) killed", await self._runner.cancel(""))
+            self._egress.set_cut(level.rank >= Level.CUT.rank)
+            await asyncio.sleep(_STOP_LOOK)
 
     async def _converse(self, connection: socket.socket) -> None:
         with connection:

@@ -13,6 +13,7 @@ from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.group import Group
 from appliance.runs.reflex.horizon import Horizon
 from appliance.runs.reflex.intent import Intent
+from appliance.runs.reflex.purse import Purse, together
 from appliance.runs.reflex.writer import Fenced, GroupWriter, WriteRuns
 from appliance.safety.allstop import AllStop
 
@@ -55,6 +56,8 @@ class Committer:
         self._arrivals: list[Arrival] = []
         self._intents: list[tuple[Flight, Intent]] = []
         self._landed: list[Flight] = []
+        self.purse = Purse(clock)
+        """What the last commit has paid for."""
         self._aloft: dict[UUID, Flight] = {}
         self._horizon = Horizon(clock.now())
         self._mending = False
@@ -174,6 +177,7 @@ class Committer:
 
     def _after(self, group: Group) -> None:
         """The commit stands: what may act now acts."""
+        self.purse.paid(together(intent for _, intent in group.intents), self._writer.charged)
         for flight in group.landed:
             self._aloft.pop(flight.occurrence_id, None)
         for flight, intent in group.intents:

@@ -28,6 +28,7 @@ from appliance.runs.rows import StepWrite, as_row
 from appliance.runs.scope import step_scope
 from appliance.safety.gate import Action, Decision
 from appliance.tasks.definition import StepSpec, TaskDefinition
+from appliance.tasks.definition.header import Gate
 from appliance.tasks.matching import event_scope
 from appliance.tasks.ports import NewRun
 
@@ -101,7 +102,8 @@ class Flight:
             return None
         arguments = plain_object(kind.arguments(spec.params, scope, state))
         effect = effect_of(spec)
-        if acts(spec) and self._plant_is_closed(scope, state):
+        gates = (self.definition.gate, spec.gate)
+        if acts(spec) and any(gate and _is_closed(gate, scope, state) for gate in gates):
             self.hand_over("the plant's state holds it back")
             return None
         action = self._action(spec, effect, arguments)
@@ -114,24 +116,7 @@ class Flight:
             self.refused.append(refusal_of(action, verdict, following.attempt, now))
             self.failed(following, effect, arguments, refused, now, rule=verdict.rule)
             return None
-        return Intent(following, effect, arguments, action, verdict.rule, now, verdict.stop)
-
-    def _plant_is_closed(self, scope: JsonObject, state: StateReader) -> bool:
-        """A stale or absent value closes the gate, whatever the condition makes of it."""
-        gate = self.definition.gate
-        if gate is None:
-            return False
-
-        def strict(topic: str, max_age: timedelta | None) -> JsonValue:
-            value = state(topic, max_age)
-            if value is None:
-                raise ExpressionError(f"{topic} has no value that is recent enough")
-            return value
-
-        try:
-            return not truth(gate.plant_state.render(scope, state=strict))
-        except MillwrightError:
-            return True
+        return Intent(following, effect, arguments, action, verdict.rule, now, verdict.stop, verdict.charges)
 
     def _action(self, spec: StepSpec, effect: EffectClass, arguments: JsonObject) -> Action:
         return Action(
@@ -145,6 +130,7 @@ class Flight:
             origin=self.run.origin,
             task=self.definition.name,
             acts=acts(spec),
+            budget=self.definition.budget,
         )
 
     # --- what came of a step ------------------------------------------------------------------------
@@ -244,6 +230,21 @@ class Flight:
         )
         self.writes.append(write)
         self.progress.take(as_row(write))
+
+
+def _is_closed(gate: Gate, scope: JsonObject, state: StateReader) -> bool:
+    """A stale or absent value closes the gate, whatever the condition makes of it."""
+
+    def strict(topic: str, max_age: timedelta | None) -> JsonValue:
+        value = state(topic, max_age)
+        if value is None:
+            raise ExpressionError(f"{topic} has no value that is recent enough")
+        return value
+
+    try:
+        return not truth(gate.plant_state.render(scope, state=strict))
+    except MillwrightError:
+        return True
 
 
 class Perform(Protocol):

@@ -17,6 +17,7 @@ from appliance.runs.domain import FINAL, Priority
 from appliance.runs.reflex.choice import LaneName
 from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.intent import Intent
+from appliance.runs.reflex.purse import parameters, together
 from appliance.runs.rows import StepWrite
 
 LARGEST_RECORD = 48 * 1024
@@ -46,6 +47,7 @@ class Group:
             "outbox": _text([_item(item) for flight in self.landed for item in flight.outbox]),
             "events": _text([_event(event) for flight in self.landed for event in _events(flight)]),
             "counters": _text(self.counters),
+            **parameters(together(intent for _, intent in self.intents), now),
             "audit": _text([_record(entry) for entry in (*self._refusals(), *_audit(self.intents, now))]),
         }
 

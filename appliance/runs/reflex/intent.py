@@ -9,6 +9,7 @@ from appliance.actions.contract import EffectClass, StepResult
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.domain import RunState, Waiting
 from appliance.runs.plan import Next
+from appliance.safety.budgets.domain import Charge
 from appliance.safety.gate import Action, Verdict
 from appliance.safety.stop import AllStop
 
@@ -31,6 +32,7 @@ class Intent:
     at: datetime
     stop: AllStop
     """The switch as it stood when the step was allowed."""
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

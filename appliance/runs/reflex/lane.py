@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -31,7 +32,8 @@ from appliance.runs.reflex.intent import Intent
 from appliance.runs.reflex.recovery import DefinitionOf, recover
 from appliance.runs.reflex.unflushed import Unflushed
 from appliance.runs.reflex.writer import Fenced, GroupWriter
-from appliance.safety.gate import Action, Gate, Verdict
+from appliance.safety.gate import Action, Decision, Gate, Verdict
+from appliance.safety.plant_state.domain import Closed, stricter, unfulfilled
 from appliance.tasks.matching import Armed
 from appliance.tasks.ports import NewRun
 
@@ -153,16 +155,35 @@ class ReflexLane:
         return flight.advance(now, self._decide, state, self._perform)
 
     def _decide(self, action: Action) -> Verdict:
+        verdict = self._judge(action)
+        if verdict.charges and not self._committer.purse.has_room(verdict.charges):
+            return replace(verdict, outcome=Decision.HOLD, reason="a budget is used up", charges=())
+        return verdict
+
+    def _judge(self, action: Action) -> Verdict:
+        closed = self._closed(action)
+        if closed is not None:
+            action = replace(action, plant=closed)
         return self._gate.decide(action, self._committer.stop, None)
+
+    def _closed(self, action: Action) -> Closed | None:
+        """What the policy asks of the plant, by the values that this process holds."""
+        asked = self._gate.conditions(action)
+        if not asked:
+            return None
+        state = self._last.reader(self._clock.now())
+        found = (unfulfilled(one.rule, one.name, state(one.rule.state, one.rule.max_age)) for one in asked)
+        return stricter(one for one in found if one is not None)
 
     def _intended(self, flight: Flight, intent: Intent) -> None:
         """The intent is on record: look at the switch as that commit saw it, then act."""
-        if not self._gate.holds_still(intent.stop, self._committer.stop):
-            verdict = self._decide(intent.action)
-            if verdict.outcome.value != "allow":
-                flight.hand_over(verdict.reason)
-                self._committer.land(flight)
-                return
+        paid = not intent.charges or self._committer.purse.take(intent.charges)
+        still = self._gate.holds_still(intent.stop, self._committer.stop)
+        verdict = None if still else self._judge(intent.action)
+        if not paid or (verdict is not None and verdict.outcome is not Decision.ALLOW):
+            flight.hand_over("a budget is used up" if verdict is None or not paid else verdict.reason)
+            self._committer.land(flight)
+            return
         task = asyncio.create_task(self._act(flight, intent))
         self._acting.add(task)
         task.add_done_callback(self._acting.discard)

@@ -12,19 +12,22 @@ CREATE TABLE runs_reflex (
     settled uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'
 ) WITH (fillfactor = 20);
 INSERT INTO runs_reflex DEFAULT VALUES;
+"""
 
+CREATE_COMMIT = """
 -- One group commit. The generation is the fencing token of the reactor that calls (P4), the commit's number
 -- makes a repeat after a lost answer harmless, and 'settled' is the identifier below which every occurrence
 -- has its run: a new reactor looks for what is missing above it (P3).
 CREATE FUNCTION runs_reflex_commit(
     my_generation integer, my_commit bigint, my_settled uuid, topic_values json, occurrences json, runs json,
     steps json, outbox json, events json, counters json,
-    audit json
-) RETURNS TABLE (outcome text, epoch bigint, level text, since timestamptz, by text, reason text)
+    audit json, charges json, charged_at timestamptz
+) RETURNS TABLE (outcome text, epoch bigint, level text, since timestamptz, by text, reason text, charged json)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     known record;
+    paid json;
 BEGIN
     UPDATE runs_reflex SET commit_number = my_commit, settled = my_settled
     WHERE generation = my_generation AND commit_number = my_commit - 1;
@@ -33,7 +36,7 @@ BEGIN
         RETURN QUERY SELECT
             CASE WHEN known.generation = my_generation AND known.commit_number = my_commit
                 THEN 'repeated' ELSE 'fenced' END,
-            s.epoch, s.level::text, s.since, s.by::text, s.reason::text
+            s.epoch, s.level::text, s.since, s.by::text, s.reason::text, NULL::json
         FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1;
         RETURN;
     END IF;
@@ -91,6 +94,9 @@ BEGIN
             failed integer, at timestamptz)
         WHERE t.task_id = n.task_id AND t.trigger = n.trigger;
     END IF;
+    IF charges IS NOT NULL THEN
+        SELECT json_agg(c) INTO paid FROM safety_charge(charges, charged_at, 'part') AS c;
+    END IF;
     IF audit IS NOT NULL THEN
         PERFORM audit_append(a.ats, a.kinds, a.principals, a.subjects, a.bodies) FROM (
             SELECT array_agg(r.at ORDER BY n) AS ats, array_agg(r.kind ORDER BY n) AS kinds,
@@ -100,22 +106,28 @@ BEGIN
                 subject text, body text)) WITH ORDINALITY AS r(at, kind, principal, subject, body, n)
         ) AS a;
     END IF;
-    RETURN QUERY SELECT 'done', s.epoch, s.level::text, s.since, s.by::text, s.reason::text
+    RETURN QUERY SELECT 'done', s.epoch, s.level::text, s.since, s.by::text, s.reason::text, paid
     FROM (SELECT 1) AS one LEFT JOIN safety_allstop s ON s.id = 1;
 END $$;
 """
 
-DROP = """
+DROP_COMMIT = """
 DROP FUNCTION runs_reflex_commit(integer, bigint, uuid, json, json, json, json, json, json, json,
-    json);
-DROP TABLE runs_reflex;
+    json, json, timestamptz);
 """
 
+# As boxes had it that were set up before budgets were.
+DROP_EARLIER = """
+DROP FUNCTION IF EXISTS runs_reflex_commit(integer, bigint, uuid, json, json, json, json, json, json, json, json);
+"""
+
+DROP = "DROP TABLE runs_reflex"
+
 COMMIT = """
-SELECT outcome, epoch, level, since, by, reason FROM runs_reflex_commit(
+SELECT outcome, epoch, level, since, by, reason, charged FROM runs_reflex_commit(
     %(generation)s::int, %(commit)s::bigint, %(settled)s::uuid, %(values)s::json, %(occurrences)s::json,
     %(runs)s::json, %(steps)s::json, %(outbox)s::json, %(events)s::json, %(counters)s::json,
-    %(audit)s::json)
+    %(audit)s::json, %(charges)s::json, %(charged_at)s::timestamptz)
 """
 
 # A new reactor fences the old one off: what the old one still had in its hands it can no longer write.

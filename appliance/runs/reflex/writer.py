@@ -60,6 +60,8 @@ class GroupWriter:
         """Of the last commit."""
         self.stop = AllStop()
         """The switch as the last commit saw it."""
+        self.charged: list[dict[str, Any]] | None = None
+        """What the last commit says of its charges."""
 
     async def take_over(self) -> UUID:
         """Fence earlier reactors off; gives the identifier below which every occurrence has its run."""
@@ -144,7 +146,7 @@ class GroupWriter:
         assert row is not None
         if row[0] == "fenced":
             await self._why_refused(connection, parameters["commit"])
-        self.stop = of_row(row[1:])
+        self.stop, self.charged = of_row(row[1:6]), row[6]
         return bool(row[0] == "done")
 
     async def _why_refused(self, connection: AsyncConnection[Any], number: int) -> None:

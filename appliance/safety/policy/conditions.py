@@ -5,6 +5,7 @@ A rule that allows needs every member of the list to fit; one that asks or denie
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -133,21 +134,29 @@ def _argument(path: str, patterns: Sequence[str], *, every: bool) -> Condition[F
     return Condition(f"arguments.{path}", _words(patterns), test, seen)
 
 
-def _time(wanted: TimeIs) -> Condition[Facts]:
+def time_of(wanted: TimeIs) -> Callable[[datetime], bool]:
+    """Whether a moment, which has a zone, is among these hours."""
     zone, begin, end = ZoneInfo(wanted.zone), wanted.begin, wanted.end
     days = frozenset(list(Day).index(day) for day in wanted.days)
     overnight = end is not None and end < begin
 
-    def test(facts: Facts) -> bool:
-        local = facts.at.astimezone(zone)
+    def test(at: datetime) -> bool:
+        local = at.astimezone(zone)
         clock, day = local.time(), local.weekday()
         if overnight:
             assert end is not None
             return (clock >= begin and day in days) or (clock < end and (day - 1) % 7 in days)
         return day in days and clock >= begin and (end is None or clock < end)
 
+    return test
+
+
+def _time(wanted: TimeIs) -> Condition[Facts]:
+    zone, test = ZoneInfo(wanted.zone), time_of(wanted)
     said = f"{_words(wanted.days)} {wanted.from_} to {wanted.to} {wanted.zone}"
-    return Condition("time", said, test, lambda f: f"{f.at.astimezone(zone):%a %H:%M}".lower())
+    return Condition(
+        "time", said, lambda f: test(f.at), lambda f: f"{f.at.astimezone(zone):%a %H:%M}".lower()
+    )
 
 
 def _command(wanted: CommandIs, *, every: bool) -> list[Condition[Facts]]:

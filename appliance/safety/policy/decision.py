@@ -7,6 +7,9 @@ so that a thousand rules are not walked for each effect.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from appliance.safety.budgets.domain import AGENT_REPEATS, Purse
+from appliance.safety.budgets.model import BudgetRule
+from appliance.safety.plant_state.model import PlantRule
 from appliance.safety.policy.conditions import (
     Condition,
     Test,
@@ -16,6 +19,7 @@ from appliance.safety.policy.conditions import (
 from appliance.safety.policy.facts import Facts, Static
 from appliance.safety.policy.index import RuleIndex, dynamic_keys, static_keys
 from appliance.safety.policy.model import PolicyFile, Rule
+from appliance.safety.policy.selecting import Selected
 from appliance.safety.policy.verdict import ASKED, DEFAULT, PolicyVerdict, strictest
 from appliance.safety.policy.vocabulary import Answer, Layer
 
@@ -48,6 +52,23 @@ class CompiledRule:
         return cls(rule, verdict, static_conditions(rule), dynamic, tuple(one.test for one in dynamic))
 
 
+@dataclass(frozen=True, slots=True)
+class Budgeted:
+    """A budget of a layer, and the effects that it is about."""
+
+    selected: Selected
+    purse: Purse
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioned:
+    """What a layer asks of the plant, and for which effects. ``name`` is ``layer/rule``."""
+
+    selected: Selected
+    rule: PlantRule
+    name: str
+
+
 class LayerPolicy:
     """One layer's file, compiled; ``version`` 0 is what a box has before anybody writes one."""
 
@@ -57,6 +78,13 @@ class LayerPolicy:
         self.version = version
         self.rules = tuple(CompiledRule.of(rule, file.layer, version) for rule in file.rules)
         self._index = RuleIndex([*static_keys(rule), *dynamic_keys(rule)] for rule in file.rules)
+        self.budgets = tuple(
+            Budgeted(Selected.of(rule), Purse(f"{self.layer}/{rule.id}", rule, rule.each, rule.reason))
+            for rule in _budgets(file)
+        )
+        self.plant = tuple(
+            Conditioned(Selected.of(rule), rule, f"{self.layer}/{rule.id}") for rule in file.plant
+        )
 
     def default(self, origin: str) -> PolicyVerdict:
         answer = self.file.default.answer(origin)
@@ -85,6 +113,11 @@ class LayerPolicy:
             if all(one.test(static) for one in rule.static) and all(test(facts) for test in rule.tests):
                 return rule.verdict
         return self.default(static.origin)
+
+
+def _budgets(file: PolicyFile) -> tuple[BudgetRule, ...]:
+    own = any(rule.id == AGENT_REPEATS.id for rule in file.budgets)
+    return file.budgets if own or file.layer is not Layer.BOX else (*file.budgets, AGENT_REPEATS)
 
 
 def _holds(conditions: Sequence[Condition[Static]], static: Static) -> bool:
@@ -147,9 +180,17 @@ class NarrowedLayer:
 class Narrowed:
     """A policy for one kind of step of one task: ``decide`` looks at what the action itself brings."""
 
-    __slots__ = ("_constant", "_layers", "_static")
+    __slots__ = ("_constant", "_layers", "_static", "budgets", "plant")
 
-    def __init__(self, static: Static, layers: Sequence[NarrowedLayer]) -> None:
+    def __init__(
+        self,
+        static: Static,
+        layers: Sequence[NarrowedLayer],
+        budgets: Sequence[Budgeted] = (),
+        plant: Sequence[Conditioned] = (),
+    ) -> None:
+        self.budgets = tuple(one for one in budgets if one.selected.may_take(static))
+        self.plant = tuple(one for one in plant if one.selected.may_take(static))
         self._static = static
         self._layers = tuple(layers)
         fixed = all(layer.constant for layer in layers)
@@ -183,7 +224,12 @@ class Policy:
         if found is None:
             if len(self._narrowed) >= _KEPT:
                 self._narrowed.clear()
-            found = self._narrowed[static] = Narrowed(static, [layer.narrow(static) for layer in self.layers])
+            found = self._narrowed[static] = Narrowed(
+                static,
+                [layer.narrow(static) for layer in self.layers],
+                [one for layer in self.layers for one in layer.budgets],
+                [one for layer in self.layers for one in layer.plant],
+            )
         return found
 
     def decide(self, static: Static, facts: Facts) -> PolicyVerdict:

@@ -110,6 +110,7 @@ def _check_names(file: PolicyFile, report: Report, kinds: Collection[str]) -> No
             if kinds and not any(Glob(kind).matches(one) for one in kinds):
                 hint = suggestion_or_list(kind, kinds)
                 report.add(("rules", place, "kinds", at), Issue((), f"there is no kind `{kind}`", hint=hint))
+    _check_twice(file, report)
     timed = any(rule.time for rule in file.rules)
     for place, case in enumerate(file.cases):
         if case.rule is not None and case.rule != DEFAULT and case.rule not in places:
@@ -125,6 +126,14 @@ def _check_names(file: PolicyFile, report: Report, kinds: Collection[str]) -> No
         if case.action.command is not None and case.action.kind not in SCRIPTED:
             where = ("cases", place, "action", "command")
             report.add(where, Issue((), f"{case.action.kind} has no command", at_key=True))
+
+
+def _check_twice(file: PolicyFile, report: Report) -> None:
+    ids = {"plant": [rule.id for rule in file.plant], "budgets": [rule.id for rule in file.budgets]}
+    for section, names in ids.items():
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                report.add((section, place, "id"), Issue((), f"a second `{name}` in {section}"))
 
 
 def _check_reach(file: PolicyFile, report: Report) -> None:

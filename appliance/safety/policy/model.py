@@ -4,7 +4,6 @@ from datetime import time, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     StringConstraints,
@@ -15,15 +14,15 @@ from pydantic import (
 
 from appliance.accounts.domain import Role
 from appliance.lib.located.fields import Duration, Model, Zone, refuse
-from appliance.lib.topic_filters import filter_fault
+from appliance.safety.budgets.model import BudgetRule
 from appliance.safety.commands.domain import CommandClass
+from appliance.safety.plant_state.model import PlantRule
 from appliance.safety.policy.case_model import Case
-from appliance.safety.policy.glob import tidy
+from appliance.safety.policy.fields import LISTED, RULE_ID, Filters, Patterns, RuleId
 from appliance.safety.policy.vocabulary import Answer, Day, Layer, Origin
 
 MOST_RULES = 2000
 MOST_CASES = 1000
-RULE_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 CLOCK = r"^(?:[01][0-9]|2[0-4]):[0-5][0-9]$"
 PATH = r"^[^.\s]+(?:\.[^.\s]+)*$"
 
@@ -35,43 +34,13 @@ WORDS = {
 """What each pattern asks for, in words."""
 
 
-def _listed(value: Any) -> Any:
-    """One alone is a list of one."""
-    return [value] if isinstance(value, str | int | float | bool) else value
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else value
-
-
-def _some(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not value:
-        raise refuse("an empty list matches nothing", "leave the key out, or name something")
-    return value
-
-
-def _checked_filter(text: str) -> str:
-    fault = filter_fault(text)
-    if fault is not None:
-        raise refuse(*fault)
-    return text
-
-
-_LIST = (BeforeValidator(_listed), AfterValidator(_some))
-Pattern = Annotated[
-    str, BeforeValidator(_text), StringConstraints(min_length=1, max_length=1000), AfterValidator(tidy)
-]
-Patterns = Annotated[tuple[Pattern, ...], *_LIST]
-Filters = Annotated[tuple[Annotated[str, AfterValidator(_checked_filter)], ...], *_LIST]
 Clock = Annotated[str, StringConstraints(pattern=CLOCK)]
 
 
 class CommandIs(Model):
     """What a command does (``shell``, ``container``), as the box reads it."""
 
-    class_: Annotated[tuple[CommandClass, ...], *_LIST] | None = Field(default=None, alias="class")
+    class_: Annotated[tuple[CommandClass, ...], *LISTED] | None = Field(default=None, alias="class")
     """One or several of read, change, destroy, unknown."""
     program: Patterns | None = None
     """Names of programs, with * and ?."""
@@ -86,7 +55,7 @@ class CommandIs(Model):
 class TimeIs(Model):
     """Hours of the week. Where ``from`` is later than ``to``, the hours end on the next day."""
 
-    days: Annotated[tuple[Day, ...], *_LIST] = tuple(Day)
+    days: Annotated[tuple[Day, ...], *LISTED] = tuple(Day)
     """The days on which the hours begin."""
     from_: Clock = Field(default="00:00", alias="from")
     """The first minute."""
@@ -119,7 +88,6 @@ class TimeIs(Model):
         return None if self.to == "24:00" else time.fromisoformat(self.to)
 
 
-RuleId = Annotated[str, StringConstraints(pattern=RULE_ID, max_length=60)]
 ArgumentPath = Annotated[str, StringConstraints(pattern=PATH, max_length=200)]
 
 
@@ -143,7 +111,7 @@ class Rule(Model):
     """On whose authority, as user:ana, token:*, trigger:overheat/*, chat:telegram/*."""
     role: Role | None = None
     """At most this role."""
-    origin: Annotated[tuple[Origin, ...], *_LIST] | None = None
+    origin: Annotated[tuple[Origin, ...], *LISTED] | None = None
     """What started the run."""
     time: TimeIs | None = None
     decide: Answer
@@ -209,5 +177,9 @@ class PolicyFile(Model):
     """Where no rule matches."""
     rules: Annotated[tuple[Rule, ...], Field(max_length=MOST_RULES)] = ()
     """From the top: the first one that matches decides."""
+    plant: Annotated[tuple[PlantRule, ...], Field(max_length=MOST_RULES)] = ()
+    """What the plant must be like at the moment of an effect."""
+    budgets: Annotated[tuple[BudgetRule, ...], Field(max_length=MOST_RULES)] = ()
+    """How much may be done in a stretch of time."""
     cases: Annotated[tuple[Case, ...], Field(max_length=MOST_CASES)] = ()
     """Tries of this file."""

@@ -14,6 +14,7 @@ from appliance.events.hints import poke_from_thread
 from appliance.lib.located.issues import Issue
 from appliance.lib.located.report import Report
 from appliance.lib.located.yaml_reader import read_yaml
+from appliance.safety.epoch import MOVE_EPOCH
 from appliance.safety.models import PolicyInForce, PolicyVersion
 from appliance.safety.policy.decision import LayerPolicy, Policy
 from appliance.safety.policy.errors import PolicyMoved, PolicyNotFound, PolicyRefused, PolicyUnreadable
@@ -24,12 +25,6 @@ from appliance.safety.policy.model import PolicyFile
 from appliance.safety.policy.vocabulary import Answer, Layer
 from appliance.safety.read_only import refuse_changes
 from appliance.safety.understood import classify as classify_command
-
-MOVE_EPOCH = """
-INSERT INTO safety_allstop AS s (id, epoch, level, since, by, reason) VALUES (1, 1, 'none', NULL, '', '')
-ON CONFLICT (id) DO UPDATE SET epoch = s.epoch + 1
-"""
-"""Every effect looks at the epoch: a process that decided by the policy of before sees that it is not the last."""
 
 
 @dataclass(frozen=True, slots=True)

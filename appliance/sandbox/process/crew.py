@@ -54,6 +54,11 @@ class Crew:
         return bool(self._idle)
 
     @property
+    def busy(self) -> Iterable[int]:
+        """The processes of those that have a job."""
+        return self._busy.keys()
+
+    @property
     def is_full(self) -> bool:
         return len(self._busy) >= self._most
 

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 
+from appliance.lib import stop_file
 from appliance.sandbox.process import kernel, seccomp, tree, wire, workfolder
 from appliance.sandbox.process.crew import Crew
 from appliance.sandbox.process.options import Options
@@ -22,6 +23,8 @@ from appliance.sandbox.process.supervisor import Supervisor
 _HANDOVER_SECONDS = 8.0
 _STOP_SECONDS = 8.0
 _STRAY_SECONDS = 5.0
+_STOP_LOOK = 0.1  # seconds between two looks for the all-stop, while jobs run
+_STOP_GRACE = 0.3  # seconds that whoever asked for a job has, to end it himself and say so
 
 
 class StartError(Exception):
@@ -32,7 +35,8 @@ class Server:
     """Listens, hands over, reaps."""
 
     __slots__ = (
-        "_crew", "_filters", "_listener", "_locks", "_options", "_pid", "_places", "_poller", "_stop", "_wakeup",
+        "_crew", "_filters", "_listener", "_locks", "_options", "_pid", "_places", "_poller", "_stop", "_stop_file",
+        "_stopped_at", "_wakeup",
     )  # fmt: skip
 
     def __init__(self, options: Options) -> None:
@@ -53,6 +57,8 @@ class Server:
         self._filters = seccomp.filters()
         self._poller = select.poll()
         self._crew = Crew(self._become_supervisor, options.max_jobs, self._poller)
+        self._stop_file = stop_file.path_in(options.home)
+        self._stopped_at: float | None = None
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; then end every job first."""
@@ -65,7 +71,7 @@ class Server:
         while not self._stop:
             # Whoever comes while none is ready waits at the socket: as long as this process lives, and no longer.
             poller.register(self._listener, select.POLLIN if crew.has_idle or crew.is_full else 0)
-            ready = {fd for fd, _ in poller.poll(crew.rest())}
+            ready = {fd for fd, _ in poller.poll(self._rest())}
             crew.heard(ready)
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
@@ -73,7 +79,28 @@ class Server:
             if self._listener.fileno() in ready:
                 self._take_client()
             crew.tend()
+            if crew.busy:
+                self._obey_all_stop()
         self._shut_down()
+
+    def _rest(self) -> float | None:
+        """How long until something is to be done, in milliseconds; None when all that can come is a client."""
+        rest = self._crew.rest()
+        if not self._crew.busy:
+            return rest
+        look = _STOP_LOOK * 1000
+        return look if rest is None else min(rest, look)
+
+    def _obey_all_stop(self) -> None:
+        """End the jobs that still run a moment after the all-stop says so: also those whose worker stands still."""
+        now = time.monotonic()
+        if not stop_file.kills(self._stop_file):
+            self._stopped_at = None
+        elif self._stopped_at is None:
+            self._stopped_at = now
+        elif now - self._stopped_at >= _STOP_GRACE:
+            for pid in self._crew.busy:
+                os.kill(pid, signal.SIGTERM)
 
     def _note(self, number: int, frame: object) -> None:
         if number != signal.SIGCHLD:

@@ -97,6 +97,6 @@ def names_inside(step: StepSpec) -> frozenset[str]:
     found: frozenset[str] = frozenset()
     for steps in bodies_of(step).values():
         for inside in each_step(steps):
-            needed, guarded = names_in([inside.condition, inside.params])
+            needed, guarded = names_in([inside.condition, inside.gate, inside.params])
             found |= needed | guarded
     return found

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from appliance.accounts.domain import Role
 from appliance.expressions.fields import ConditionField, TemplateField
 from appliance.lib.duration import format_duration
+from appliance.safety.budgets.model import Amounts, Then
 from appliance.tasks.definition.base import Duration, Model, Name, VariableName, refuse
 from appliance.tasks.definition.vocabulary import Misfire, OverlapPolicy, Priority
 
@@ -54,12 +55,18 @@ class Checkpoints(Model):
 
 
 class Gate(Model):
-    """What must be true before any effect of the task."""
+    """What must be true before an effect: of the whole task, or of one step."""
 
     plant_state: ConditionField
     """As `{{ state('plant/mode', max_age='10s') != 'maintenance' }}`.
 
     A stale or absent value closes the gate."""
+    then: Then = Then.HOLD
+    """`hold`: the run waits until the plant is so. `deny`: the step is refused."""
+
+
+class Budget(Amounts):
+    """At most so much in any stretch of time, over all runs of the task."""
 
 
 class TaskHeader(Model):
@@ -90,6 +97,8 @@ class TaskHeader(Model):
     """The most this task may ever do, whoever starts it."""
     gate: Gate | None = None
     """Conditions of the plant."""
+    budget: Budget | None = None
+    """As `{effects: 60, per: 1h}`. What comes beyond it waits, or is refused."""
     checkpoints: Checkpoints = Checkpoints()
     """What is kept of the states that its steps save."""
     unattended: bool = False

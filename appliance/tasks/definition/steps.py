@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema, field_validator, model_validator
 from appliance.actions.contract import EffectClass, Params
 from appliance.expressions.fields import ConditionField, names_in
 from appliance.tasks.definition.base import CacheKey, Duration, Identifier, Model, Pause, refuse
+from appliance.tasks.definition.header import Gate
 from appliance.tasks.definition.vocabulary import Backoff, Confirm, OnError
 
 
@@ -63,6 +64,8 @@ class StepCommon(Model):
     `output` is what this step gave. These actions have no id, no `undo` and no `safe_state` of their own."""
     effect: EffectClass | None = None
     """What a second execution would mean, where its author knows better than the kind."""
+    gate: Gate | None = None
+    """What the plant must be like for this step, beside what the task asks."""
     confirm: Confirm | None = None
     """`handed_over`: done when the outbox has it, instead of when it is delivered."""
 
@@ -98,7 +101,7 @@ class StepSpec(StepCommon):
     @cached_property
     def names(self) -> tuple[frozenset[str], frozenset[str]]:
         """The names that its expressions need, and those that may be missing."""
-        return names_in([self.condition, self.params])
+        return names_in([self.condition, self.gate, self.params])
 
     @cached_property
     def cache_keys(self) -> tuple[str, ...]:

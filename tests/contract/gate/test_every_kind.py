@@ -7,10 +7,15 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
 
+from appliance.accounts.domain import Role
+from appliance.accounts.principal import CONSOLE, Principal
 from appliance.actions.contract import ActionKind, Kind, StepResult
 from appliance.actions.registry import registry
 from appliance.runs.shards.splitter import Splitter
+from appliance.safety.plant_state.domain import Scope
+from appliance.safety.plant_state.services import lock_out
 from appliance.safety.policy.loading import digest_of
+from appliance.safety.policy.services import apply
 from appliance.safety.policy.vocabulary import INSIDE
 from tests.integration.runs.conftest import Engine, task
 from tests.integration.runs.reflex.conftest import MakeReactor, letter
@@ -96,6 +101,32 @@ async def test_with_a_policy_that_denies_no_kind_that_reaches_something_is_perfo
     await sync_to_async(deny_all)()
     assert (await state_of(engine, kind)).endswith("(rule box/default)")
     assert performed == []
+
+
+ACTING = sorted(set(STEPS) - INSIDE - {"approval"})
+"""Kinds that reach something; a question to people changes nothing that is locked out or paid for."""
+
+
+@pytest.mark.parametrize("kind", ACTING)
+async def test_what_is_locked_out_is_reached_by_no_kind(
+    engine: Engine, performed: list[str], kind: str
+) -> None:
+    who = Principal("user:ana", Role.OPERATOR)
+    await sync_to_async(lock_out)(Scope.BOX, "", "hands inside", who, engine.clock.now())
+    assert "is locked out by user:ana" in await state_of(engine, kind)
+    assert performed == []
+
+
+@pytest.mark.parametrize("kind", ACTING)
+async def test_what_is_beyond_a_budget_is_done_by_no_kind(
+    engine: Engine, performed: list[str], kind: str
+) -> None:
+    text = "policy: 1\nname: t\nlayer: box\nbudgets: [{id: one, effects: 1, then: deny}]\n"
+    await sync_to_async(apply)(text, "p.yaml", CONSOLE, engine.clock.now(), kinds=registry())
+    await state_of(engine, kind)
+    assert performed == [kind]
+    assert "the budget of 1 effects per 1h is used up" in await state_of(engine, kind)
+    assert performed == [kind]
 
 
 @pytest.mark.parametrize("kind", sorted(STEPS))

@@ -1,7 +1,8 @@
 """The hub keeps bridges alive by the configuration, and messages wait until they can go."""
 
+from appliance.accounts.domain import Role
 from appliance.accounts.models import User
-from appliance.accounts.principal import CONSOLE
+from appliance.accounts.principal import CONSOLE, Principal
 from appliance.bridges import identities, services
 from appliance.bridges.models import ChatIdentity
 from appliance.bridges.ports import ProbeState
@@ -121,7 +122,7 @@ async def test_a_box_that_is_cut_off_sends_nothing_out_and_keeps_its_own_chat(ho
             await wait_for_async(lambda: "telegram" not in hub.live())
             assert house.telegram.sent == []
         finally:
-            await in_thread(allstop.release, "over", CONSOLE, NOW())
+            await in_thread(allstop.release, "over", Principal("user:ana", Role.ADMIN), NOW())
         await house.until(item, "delivered")
 
 

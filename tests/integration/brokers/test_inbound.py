@@ -9,10 +9,12 @@ from functools import partial
 import pytest
 from asgiref.sync import sync_to_async
 
-from appliance.accounts.principal import BOX
+from appliance.accounts.domain import Role
+from appliance.accounts.principal import BOX, Principal
 from appliance.bus.brokers.domain import BrokerSpec
 from appliance.bus.brokers.services import forget_broker, save_broker, switch_broker
 from appliance.bus.errors import BusAway
+from appliance.safety import allstop
 from appliance.safety.secrets import set_secret
 from tests.brokers import PASSWORD, Broker
 from tests.integration.brokers.conftest import PLANT, Reception, connect, spec_of
@@ -203,3 +205,21 @@ async def test_a_secret_that_is_missing_is_said(reception: Reception, plant: Bro
     await sync_to_async(save_broker)(spec, BOX, reception.engine.clock.now())
     await reception.sync()
     await wait_for_async(lambda: "nobody-set-it" in reception.message())
+
+
+async def test_under_cut_the_broker_is_left_and_what_came_meanwhile_is_delivered_after_the_release(
+    reception: Reception, plant: Broker
+) -> None:
+    await ready(reception, plant)
+    there = await reception.client(plant.url)
+    now, ana = reception.engine.clock.now(), Principal("user:ana", Role.ADMIN)
+    await sync_to_async(allstop.engage)(allstop.Level.CUT, "leak", BOX, now)
+    try:
+        await reception.sync()
+        assert not reception.connected()
+        await there.publish("line/1", b"1")
+        assert not await reception.runs("there")
+    finally:
+        await sync_to_async(allstop.release)("over", ana, now)
+    await reception.sync()
+    await wait_for_async(lambda: reception.runs("there"), 20)

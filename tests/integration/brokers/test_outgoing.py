@@ -9,12 +9,14 @@ from asgiref.sync import sync_to_async
 
 from appliance.accounts.domain import Role
 from appliance.accounts.principal import BOX, NotAllowed, Principal
+from appliance.actions.contract import TargetAway
 from appliance.bus.brokers.by_hand import try_broker
 from appliance.bus.brokers.domain import BrokerSpec
 from appliance.bus.brokers.probe import BrokerSilent
 from appliance.bus.brokers.services import find_broker, save_broker, switch_broker
 from appliance.bus.errors import BrokerOff, BrokerRefused, BrokerUnknown, BusAway, TopicRefused
 from appliance.processes.outgoing import OutgoingBrokers
+from appliance.safety import allstop
 from appliance.tasks.brokers import remove
 from appliance.tasks.loader import TaskFileError
 from appliance.tasks.services import set_enabled
@@ -171,3 +173,21 @@ async def test_only_those_who_may_manage_brokers_can(reception: Reception, plant
     for forbidden in (remove, try_broker):
         with pytest.raises(NotAllowed):
             await sync_to_async(forbidden)(PLANT, somebody)
+
+
+async def test_under_cut_the_connection_is_left_and_opened_anew_after_the_release(
+    reception: Reception, outgoing: OutgoingBrokers, plant: Broker
+) -> None:
+    await connect(reception, spec_of(plant))
+    await publish(outgoing, "bell/1", b"one")
+    client = outgoing._open[PLANT][1]
+    now, ana = reception.engine.clock.now(), Principal("user:ana", Role.ADMIN)
+    await sync_to_async(allstop.engage)(allstop.Level.CUT, "leak", BOX, now)
+    try:
+        await outgoing.obey_stop()
+        assert not client.health().connected
+        with pytest.raises(TargetAway, match="all-stop"):
+            await publish(outgoing, "bell/1", b"two")
+    finally:
+        await sync_to_async(allstop.release)("over", ana, now)
+    await publish(outgoing, "bell/1", b"three")

@@ -332,7 +332,9 @@ async def test_the_all_stop_holds_what_is_approved_and_nothing_is_lost(desk: Des
     await desk.perform(run_id)
     assert await desk.state(run_id) == "waiting:all_stop"
     assert desk.world.published == []
-    await sync_to_async(allstop.release)("go on", CONSOLE, desk.clock.now(), desk.home)
+    await sync_to_async(allstop.release)(
+        "go on", Principal("user:ana", Role.ADMIN), desk.clock.now(), desk.home
+    )
     await desk.pass_time(run_id, timedelta(seconds=5))
     await desk.reconciler.wake_due()
     assert (await desk.perform(run_id))["state"] == "succeeded"

@@ -84,11 +84,18 @@ async def test_its_intent_is_on_record_before_it_acts(engine: Engine, kind: str)
     assert (record["kind"], record["effect"], record["rule"]) == (kind, "pure", "box/default@0")
 
 
-async def test_a_command_that_only_reads_goes_on_as_before(engine: Engine) -> None:
-    stop(engine)
+async def test_a_command_that_only_reads_goes_on_while_effects_are_frozen(engine: Engine) -> None:
+    stop(engine, "freeze")
     run_id = await engine.begin(task(READING, principal="viewer", gate=SHUT))
     assert (await engine.perform(run_id))["state"] == "succeeded"
     assert await mine(engine, "step.intent", run_id) == []
+
+
+async def test_from_kill_on_it_waits_since_it_would_be_killed(engine: Engine) -> None:
+    stop(engine, "kill")
+    run_id = await engine.begin(task(READING, principal="viewer"))
+    assert (await engine.perform(run_id))["waiting_for"] == "all_stop"
+    assert engine.world.jobs == []
 
 
 async def test_an_author_may_be_stricter_than_the_kind(engine: Engine) -> None:

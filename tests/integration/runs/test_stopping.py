@@ -8,17 +8,19 @@ import pytest
 from asgiref.sync import sync_to_async
 from psycopg import AsyncConnection
 
-from appliance.accounts.principal import BOX
+from appliance.accounts.domain import Role
+from appliance.accounts.principal import BOX, Principal
 from appliance.lib.clock import Moment
 from appliance.processes.parts import DefinitionCache
 from appliance.runs import services
 from appliance.runs.domain import Lease
+from appliance.runs.executor import Executor
 from appliance.runs.performer import Performer
 from appliance.runs.renderer import Renderer
 from appliance.runs.walk import Walk
 from appliance.safety import allstop
 from appliance.safety.gate import Action, Gate, Look
-from appliance.safety.stop import Level
+from appliance.safety.stop import Level, StopFile
 from appliance.sandbox.ports import Job, Outcome
 from appliance.tasks.definition import StepSpec
 from tests.integration.runs.conftest import Engine, answering, outcome, task
@@ -103,7 +105,7 @@ async def test_the_all_stop_holds_effects_and_lets_them_go_when_released(engine:
     await engine.reconciler.wake_due()
     await engine.perform(run_id)
     assert await engine.state(run_id) == "waiting:all_stop"
-    await sync_to_async(allstop.release)("over", BOX, engine.clock.now())
+    await sync_to_async(allstop.release)("over", Principal("user:ana", Role.ADMIN), engine.clock.now())
     await engine.pass_time(run_id, timedelta(minutes=1))
     await engine.reconciler.wake_due()
     assert (await engine.perform(run_id))["state"] == "succeeded"
@@ -250,3 +252,34 @@ async def test_what_is_known_of_an_unsafe_step_is_kept_when_the_run_is_ended_beh
     else:
         await worker.drain(0)
     assert await engine.steps(run_id) == [("a", 1, "succeeded")]
+
+
+async def test_the_file_alone_ends_what_runs_from_kill_on(engine: Engine) -> None:
+    """Nothing of it is in the database: it may be away."""
+    ended = asyncio.Event()
+
+    async def work(job: Job) -> Outcome:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError("never")
+
+    engine.world.working = work
+    run_id = await engine.begin(task("    - {id: a, type: shell, args: [/bin/x], effect: idempotent}\n"))
+    performer = Performer(engine.ledger(), engine.gate(), engine.world, engine.clock, DefinitionCache().get)
+    file = StopFile(engine.home)
+    worker = Executor(engine.ledger(), performer, engine.clock, stop_file=file)
+    await worker.start()
+    try:
+        worker.attend(run_id)
+        await wait_for_async(lambda: engine.world.jobs, 10)
+        file.path.write_text("freeze")
+        await asyncio.sleep(0.3)  # nothing must happen: there is no condition to wait for
+        assert not ended.is_set()
+        file.path.write_text("kill")
+        await asyncio.wait_for(ended.wait(), 1.0)
+        await wait_for_async(lambda: worker.active == 0, 10)
+        assert await engine.state(run_id) == "waiting:all_stop"
+    finally:
+        await worker.drain(0)

@@ -10,13 +10,14 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
 from appliance.accounts.domain import Role
-from appliance.accounts.principal import Principal
+from appliance.accounts.models import User
+from appliance.accounts.principal import BOX, CONSOLE, NotAllowed, Principal
 from appliance.audit.models import AuditRecord
 from appliance.events import AllStopChanged
 from appliance.events.services import current_cursor, read_after
 from appliance.lib.config import get_config
 from appliance.safety.allstop import CHANNEL, adopt_file, current, current_async, engage, release
-from appliance.safety.errors import SwitchAway
+from appliance.safety.errors import ReleaseRefused, SwitchAway
 from appliance.safety.stop import Level, StopFile
 from tests.database import connect_async
 from tests.wait import wait_for
@@ -24,7 +25,8 @@ from tests.wait import wait_for
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-ANA = Principal("user:ana", Role.OPERATOR)
+ANA = Principal("user:ana", Role.ENGINEER)
+FILE = Principal("file", Role.ADMIN)
 
 
 def test_a_stop_holds_until_it_is_released(tmp_path: Path) -> None:
@@ -104,6 +106,22 @@ def test_a_stop_works_with_the_disk_away(tmp_path: Path, monkeypatch: pytest.Mon
     assert engage(Level.CUT, "fire", ANA, NOW, tmp_path).level is Level.CUT
 
 
+@pytest.mark.parametrize(
+    "by", [BOX, CONSOLE, Principal("mqtt", Role.ADMIN), Principal("mqtt:plc", Role.ADMIN), FILE]
+)
+def test_only_a_person_releases(tmp_path: Path, by: Principal) -> None:
+    engage(Level.FREEZE, "r", ANA, NOW, tmp_path)
+    with pytest.raises(ReleaseRefused, match="no person"):
+        release("all clear", by, NOW, tmp_path)
+    with pytest.raises(ReleaseRefused, match="say why"):
+        release(" \n", ANA, NOW, tmp_path)
+    with pytest.raises(NotAllowed):
+        release("all clear", Principal("user:olga", Role.OPERATOR), NOW, tmp_path)
+    assert current(tmp_path).engaged
+    assert StopFile(tmp_path).level() is Level.FREEZE
+    release("all clear", ANA, NOW, tmp_path)
+
+
 def test_many_hands_at_once_give_one_change(tmp_path: Path) -> None:
     start = current(tmp_path).epoch
 
@@ -139,13 +157,14 @@ def test_the_command_engages_shows_and_releases(
 ) -> None:
     config = get_config()
     moved = config.model_copy(update={"home": type(config.home)(tmp_path, config.home.id)})
-    for module in ("appliance.safety.allstop", "appliance.safety.management.commands.allstop"):
+    for module in ("appliance.safety.allstop", "appliance.processes.management.commands.allstop"):
         monkeypatch.setattr(f"{module}.get_config", lambda: moved)
 
     def told(*arguments: str) -> str:
         call_command("allstop", *arguments)
         return capsys.readouterr().out.strip()
 
+    User.objects.create_user("ana", role=Role.ENGINEER)
     assert told("status") == "The box is not stopped."
     engaged = json.loads(told("engage", "--level", "kill", "--reason", "smoke", "--json"))
     assert (engaged["level"], engaged["by"], engaged["reason"]) == ("kill", "console", "smoke")
@@ -157,6 +176,8 @@ def test_the_command_engages_shows_and_releases(
     monkeypatch.setattr("appliance.safety.allstop._change", away)
     assert "stopped: read_only" in told("engage", "--level", "read_only")
     with pytest.raises(CommandError, match="database is away"):
-        call_command("allstop", "release")
+        call_command("allstop", "release", "--as", "ana", "--reason", "all clear")
     monkeypatch.undo()
+    with pytest.raises(CommandError, match="no account bob"):
+        call_command("allstop", "release", "--as", "bob", "--reason", "all clear")
     release("ok", ANA, NOW, tmp_path)

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from appliance.accounts.domain import Role
-from appliance.accounts.principal import CONSOLE
+from appliance.accounts.principal import CONSOLE, Principal
 from appliance.accounts.services import create_user, set_active, set_role
 from appliance.safety.allstop import engage, release
 from appliance.safety.gate import Action, Decision, Gate
@@ -42,7 +42,7 @@ async def test_a_stop_of_a_moment_ago_counts(tmp_path: Path) -> None:
     assert await decide(tmp_path / "elsewhere", "trigger:t/a") == Decision.HOLD, (
         "the database alone stops too"
     )
-    await in_thread(release, "r", CONSOLE, NOW, tmp_path)
+    await in_thread(release, "r", Principal("user:ana", Role.ADMIN), NOW, tmp_path)
     assert await decide(tmp_path, "trigger:t/a") == Decision.ALLOW
 
 

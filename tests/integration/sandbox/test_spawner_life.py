@@ -6,11 +6,13 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from appliance.safety.stop import StopFile
 from appliance.sandbox.errors import JobLost, SandboxUnavailable
 from appliance.sandbox.ports import Job, Outcome
 from appliance.sandbox.process import tree, wire
@@ -287,3 +289,21 @@ async def test_the_spawner_stays_small(start: Start) -> None:
     rollup = Path(f"/proc/{spawner.process.pid}/smaps_rollup").read_text()
     pss = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
     assert pss < 12 * 1024
+
+
+async def test_the_all_stops_file_kills_what_runs_and_freeze_does_not(start: Start, marker: str) -> None:
+    """Also where whoever asked for the job does nothing: a worker that stands still, or has lost its database."""
+    spawner = start()
+    task, _ = await begin(spawner, marker)
+    file = StopFile(spawner.home)
+    file.path.write_text("freeze")
+    await asyncio.sleep(1.0)  # nothing must happen: there is no condition to wait for
+    assert not task.done()
+    began = time.monotonic()
+    file.path.write_text("kill")
+    outcome = await task
+    assert outcome.cancelled
+    assert time.monotonic() - began < 1.0
+    assert processes_with(marker) == []
+    file.remove()
+    assert (await spawner.sandbox.run(Job(("true",)))).exit_status == 0

@@ -152,7 +152,7 @@ def test_steps_are_listed(api: Api, ended_run: Callable[..., UUID]) -> None:
 def test_the_box_stops_and_goes_on_over_http(api: Api) -> None:
     assert api.send("POST", "/allstop", {"level": "freeze", "reason": "api"})["level"] == "freeze"
     assert api.get("/status")["allstop"]["reason"] == "api"
-    api.send("POST", "/allstop/release")
+    api.send("POST", "/allstop/release", {"reason": "all clear"})
     assert current().level is Level.NONE
 
 

@@ -159,7 +159,7 @@ def test_nothing_is_decided_while_people_may_only_look(
         row.refresh_from_db()
         assert row.state == "open"
     finally:
-        allstop.release("", CONSOLE, datetime.now(UTC))
+        allstop.release("over", Principal("user:ana", Role.ADMIN), datetime.now(UTC))
 
 
 def test_programs_list_and_decide_within_their_scope(

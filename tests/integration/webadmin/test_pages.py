@@ -219,7 +219,7 @@ def test_the_stop_is_on_every_page_until_it_is_released(browser: Browsers) -> No
     assert "All-stop is engaged" in page
     assert "smoke" in page
     assert "/stop/release/" not in page
-    engineer.post("/stop/release/", {"next": "//elsewhere.example/"})
+    engineer.post("/stop/release/", {"reason": "all clear", "next": "//elsewhere.example/"})
     assert current().level is Level.NONE
     assert "All-stop is engaged" not in html(engineer, "/")
 
@@ -228,7 +228,7 @@ def test_a_stop_with_a_level_nobody_knows_stops(browser: Browsers) -> None:
     answer = browser(Role.OPERATOR).post("/stop/", {"level": "whatever", "next": "//elsewhere.example/"})
     assert answer["Location"] == "/"
     assert current().level is Level.KILL
-    browser(Role.ADMIN).post("/stop/release/")
+    browser(Role.ADMIN).post("/stop/release/", {"reason": "all clear"})
 
 
 def test_the_language_follows_the_person(person: Callable[[Role], User]) -> None:

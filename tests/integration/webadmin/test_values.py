@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from appliance.accounts.domain import Ability, Role
 from appliance.accounts.models import User
-from appliance.accounts.principal import BOX, CONSOLE
+from appliance.accounts.principal import BOX, CONSOLE, Principal
 from appliance.accounts.tokens import issue_api_token
 from appliance.audit.models import AuditRecord
 from appliance.cache import exchange, services
@@ -215,7 +215,7 @@ def test_a_box_that_is_cut_off_takes_and_gives_nothing(wire: HttpPeer) -> None:
         with pytest.raises(PeerAway):
             wire.changes("", [""], 10)
     finally:
-        release("", BOX, NOW)
+        release("over", Principal("user:ana", Role.ADMIN), NOW)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from appliance.bridges.commands import is_stop, parse_command
+from appliance.bridges.commands import is_stop, parse_command, stop_level
 from appliance.bridges.ports import ChatCommand, Verb
+from appliance.safety.stop import Level
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -60,3 +61,25 @@ def test_the_answers_language_follows_the_question() -> None:
 
 def test_a_huge_message_is_only_read_at_its_start() -> None:
     assert len(parsed("run " + "x" * 1_000_000).argument) < 3000
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "reason"),
+    [
+        ("stop", Level.KILL, ""),
+        ("stop smoke at press 7", Level.KILL, "smoke at press 7"),
+        ("stop freeze smoke", Level.FREEZE, "smoke"),
+        ("/stop@mill_bot CUT: leak", Level.CUT, "leak"),
+        ("Stop read only", Level.READ_ONLY, ""),
+        ("stop read_only, audit", Level.READ_ONLY, "audit"),
+        ("stop killing me", Level.KILL, "killing me"),
+        ("stop release", Level.KILL, "release"),
+        ("停止断网 泄漏", Level.CUT, "泄漏"),
+        ("急停 只读", Level.READ_ONLY, ""),
+        ("停止所有", Level.KILL, "所有"),
+    ],
+)
+def test_stop_names_a_level_and_a_reason(text: str, level: Level, reason: str) -> None:
+    command = parsed(text)
+    assert command.verb is Verb.STOP
+    assert stop_level(command.argument) == (level, reason)

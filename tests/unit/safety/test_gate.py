@@ -78,6 +78,19 @@ def test_a_viewer_may_ask_a_database_and_run_no_image(tmp_path: Path) -> None:
     assert gate.decide(image, CALM, None).rule == "role.ceiling"
 
 
+@pytest.mark.parametrize("kind", ["container", "shell"])
+def test_from_kill_on_no_command_is_begun_not_even_to_look(tmp_path: Path, kind: str) -> None:
+    gate, looks = gate_of(tmp_path), action(kind, "pure", ceiling="engineer", acts=False)
+    assert gate.decide(looks, AllStop(level=Level.FREEZE), None).outcome is Decision.ALLOW
+    assert gate.decide(looks, AllStop(level=Level.KILL), None).outcome is Decision.HOLD
+
+
+def test_from_cut_on_nothing_reaches_out_not_even_to_look(tmp_path: Path) -> None:
+    gate, query = gate_of(tmp_path), action("sql", "pure", ceiling="viewer", acts=False)
+    assert gate.decide(query, AllStop(level=Level.KILL), None).outcome is Decision.ALLOW
+    assert gate.decide(query, AllStop(level=Level.CUT), None).outcome is Decision.HOLD
+
+
 def test_the_file_alone_stops(tmp_path: Path) -> None:
     (tmp_path / "ALLSTOP").touch()
     assert gate_of(tmp_path).decide(action(), CALM, None).outcome is Decision.HOLD

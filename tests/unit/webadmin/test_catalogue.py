@@ -36,7 +36,8 @@ def _block(text: str) -> str:
 
 def in_code() -> set[str]:
     files = [*(ROOT / "webadmin").rglob("*.py"), *(ROOT / "appliance/bridges").rglob("*.py")]
-    files += [ROOT / "appliance/processes/chat.py", ROOT / "appliance/tasks/notices.py"]
+    files += [ROOT / "appliance/processes/chat.py", ROOT / "appliance/processes/notices.py"]
+    files += [ROOT / "appliance/tasks/notices.py"]
     files += [ROOT / "appliance/runs/approval_notices.py"]
     return {text for file in files for text in _CALL.findall(file.read_text())}
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from appliance.accounts.principal import BOX
+from appliance.accounts.domain import Role
+from appliance.accounts.principal import BOX, Principal
 from appliance.runs import services
 from appliance.runs.domain import FINAL
 from appliance.safety import allstop
@@ -133,7 +134,9 @@ class RunsMachine(Invariants):
         if self.stopped:
             self.wait(self.house.do(allstop.engage, Level.FREEZE, "model", BOX, engine.clock.now()))
         else:
-            self.wait(self.house.do(allstop.release, "model", BOX, engine.clock.now()))
+            self.wait(
+                self.house.do(allstop.release, "model", Principal("user:ana", Role.ADMIN), engine.clock.now())
+            )
 
     @precondition(lambda self: len(self.started) < MOST_RUNS)
     @rule(again=st.integers(1, 2))
@@ -170,7 +173,9 @@ class RunsMachine(Invariants):
     def _bring_to_an_end(self) -> None:
         """With everything healthy again each run comes to its end."""
         engine = self.house.engine
-        self.wait(self.house.do(allstop.release, "model", BOX, engine.clock.now()))
+        self.wait(
+            self.house.do(allstop.release, "model", Principal("user:ana", Role.ADMIN), engine.clock.now())
+        )
         self.stopped = False
         for worker in (0, 1):
             self.wait(self.house.replace(worker))
@@ -192,4 +197,6 @@ class RunsMachine(Invariants):
         for stalled in self.house.stalled:
             stalled.work.cancel()
             await asyncio.wait([stalled.work])
-        await self.house.do(allstop.release, "model", BOX, self.house.engine.clock.now())
+        await self.house.do(
+            allstop.release, "model", Principal("user:ana", Role.ADMIN), self.house.engine.clock.now()
+        )

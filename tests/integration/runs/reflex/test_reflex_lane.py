@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
-from appliance.accounts.principal import BOX
+from appliance.accounts.domain import Role
+from appliance.accounts.principal import BOX, Principal
 from appliance.actions.contract import TargetAway
 from appliance.runs.reflex import lane as lane_module
 from appliance.safety import allstop
@@ -155,7 +156,9 @@ async def test_the_all_stop_hands_the_run_to_the_workers_which_wait(
         assert here.hinted == [run["id"]]
         assert (await engine.perform(run["id"]))["waiting_for"] == "all_stop"
     finally:
-        await sync_to_async(allstop.release)("over", BOX, engine.clock.now(), engine.home)
+        await sync_to_async(allstop.release)(
+            "over", Principal("user:ana", Role.ADMIN), engine.clock.now(), engine.home
+        )
 
 
 async def test_a_broker_that_is_away_leaves_the_step_to_a_worker(

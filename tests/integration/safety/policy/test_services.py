@@ -105,7 +105,7 @@ def test_nothing_is_changed_while_the_box_is_read_only() -> None:
         with pytest.raises(ReadOnlyNow):
             put(text())
     finally:
-        release("over", CONSOLE, NOW)
+        release("over", ANA, NOW)
 
 
 def test_who_began_with_an_older_version_is_told() -> None:

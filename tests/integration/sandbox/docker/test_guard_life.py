@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from appliance.lib.config import ROOT
+from appliance.safety.stop import StopFile
 from appliance.sandbox.errors import JobLost, SandboxUnavailable
 from appliance.sandbox.ports import Job, Outcome
 from tests.container_engine import PrivateEngine
@@ -165,4 +167,19 @@ async def test_a_pooled_container_that_died_is_not_used(start: Start) -> None:
     await wait_for_async(lambda: len(guard.containers()) == 1, 30)  # the first one is gone too
     with guard.engine.client() as client:
         client.kill(str(guard.containers()[0]["Id"]), signal.SIGKILL.value)
+    assert (await guard.sandbox().run(Job(("true",)))).exit_status == 0
+
+
+async def test_the_all_stops_file_kills_what_runs_and_leaves_what_waits(start: Start, marker: str) -> None:
+    guard = start()
+    task = await begin(guard, marker)
+    await wait_for_async(lambda: len(guard.containers()) >= 2, 30, "one is made ahead")
+    file = StopFile(guard.home.path)
+    began = time.monotonic()
+    file.path.write_text("kill")
+    assert (await task).cancelled
+    assert time.monotonic() - began < 1.0
+    assert processes_with(marker) == []
+    assert guard.containers(), "the one that waits has run nothing"
+    file.remove()
     assert (await guard.sandbox().run(Job(("true",)))).exit_status == 0

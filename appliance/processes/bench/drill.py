@@ -1,0 +1,27 @@
+"""From the order to stop everything to the last effect, and to the last command dead: the box's own drill."""
+
+import json
+import secrets
+from pathlib import Path
+
+from appliance.processes.bench.box import Box
+from appliance.processes.bench.rows import Row
+
+TIMES = 5
+BAR = 1000
+
+
+def drill(box: Box) -> list[Row]:
+    """The worst of a few."""
+    password = Path(box.home) / "drill-password"
+    password.write_text(secrets.token_urlsafe(24))
+    who = f"drill-{secrets.token_hex(3)}"
+    box.manage("users", "add", who, "--role", "engineer", "--password-file", str(password))
+    password.unlink()
+    found = [
+        json.loads(box.manage("allstop", "drill", "--as", who, "--anyway", "--json")) for _ in range(TIMES)
+    ]
+    return [
+        Row("allstop_last_effect_ms", max(one["last_effect_ms"] for one in found), "ms", "lower", BAR),
+        Row("allstop_sandbox_ms", max(one["sandbox_ms"] for one in found), "ms", "lower", BAR),
+    ]
