@@ -2,16 +2,25 @@
 
 from datetime import UTC, datetime
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import Resolver404, resolve
 from django.views.decorators.csrf import csrf_exempt
 
 from appliance.bridges.webhooks import LARGEST, receive_webhook
+from webadmin.api.schemas import ErrorOut
 
 
 @csrf_exempt
 def anything_else(request: HttpRequest, path: str) -> HttpResponse:
     """The last route: a platform's webhook, an address that lacks its slash, or nothing."""
+    if path.startswith("api/"):
+        # A program cannot read a page.
+        said = ErrorOut(
+            code="api.not_found",
+            message=f"there is nothing at /{path}",
+            hint="/api/v1/docs lists every address",
+        )
+        return JsonResponse(said.model_dump(), status=404)
     if request.method == "POST":
         length = request.headers.get("Content-Length") or "0"
         if not length.isdigit() or int(length) > LARGEST:

@@ -1,7 +1,7 @@
 """The contract of an action kind: a file in this folder (or in ``<area>/actions/``), found by being there."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +24,8 @@ from appliance.sandbox.ports import Job, Outcome
 
 P = TypeVar("P", bound="Params")
 Connect = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
+Written = tuple[str, Callable[[], object]]
+"""A field whose value stands in the file, and what raises MillwrightError where that can never be meant."""
 StateReader = Callable[[str, timedelta | None], JsonValue]
 
 
@@ -230,6 +232,10 @@ class StepKind(ABC, Generic[P]):
 
     def default_ok_exit(self, params: P) -> tuple[int, ...]:
         return (0,)
+
+    def written(self, params: P) -> Iterable[Written]:
+        """What can be said of the values that the file writes out, without ``{{ }}``, before anything runs."""
+        return ()
 
     def arguments(
         self, params: P, scope: Mapping[str, JsonValue], state: StateReader | None = None

@@ -2,6 +2,7 @@
 
 import json
 import ssl
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from appliance.actions.contract import (
     Status,
     StepContext,
     StepResult,
+    Written,
 )
 from appliance.expressions import Tree
 from appliance.expressions.fields import TextField, TreeField
@@ -64,6 +66,10 @@ class HttpAction(ActionKind[HttpParams]):
     name = "http"
     params = HttpParams
     default_timeout = 30.0
+
+    def written(self, params: HttpParams) -> Iterable[Written]:
+        if params.url.is_literal:
+            yield "url", lambda: split(params.url.source)
 
     def effect(self, params: HttpParams) -> EffectClass:
         if params.method in (Method.GET, Method.HEAD):

@@ -1,7 +1,7 @@
 """``mqtt``: publish a message. Confirmed by the broker's PUBACK, which proves the broker, not the device."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -14,8 +14,10 @@ from appliance.actions.contract import (
     StepContext,
     StepResult,
     TargetAway,
+    Written,
 )
 from appliance.bus.errors import BusAway, BusError
+from appliance.bus.filters import check_topic
 from appliance.bus.places import NAME as BROKER
 from appliance.bus.places import place_of
 from appliance.expressions import Tree
@@ -53,6 +55,10 @@ class MqttAction(ActionKind[MqttParams]):
 
     def effect(self, params: MqttParams) -> EffectClass:
         return EffectClass.IDEMPOTENT
+
+    def written(self, params: MqttParams) -> Iterable[Written]:
+        if params.topic.is_literal:
+            yield "topic", lambda: check_topic(params.topic.source)
 
     def arguments(
         self, params: MqttParams, scope: Mapping[str, JsonValue], state: StateReader | None = None

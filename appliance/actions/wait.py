@@ -1,5 +1,6 @@
 """``wait``: go on later. The due time is a row, so a restart changes nothing."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from appliance.actions.contract import (
@@ -10,10 +11,11 @@ from appliance.actions.contract import (
     Status,
     StepContext,
     StepResult,
+    Written,
 )
 from appliance.expressions.fields import TemplateField
-from appliance.lib.duration import parse_duration
-from appliance.lib.jsontypes import JsonObject
+from appliance.lib.duration import format_duration, parse_duration
+from appliance.lib.jsontypes import JsonObject, JsonValue
 
 LONGEST = timedelta(days=366)
 
@@ -32,15 +34,17 @@ class WaitAction(ActionKind[WaitParams]):
     def effect(self, params: WaitParams) -> EffectClass:
         return EffectClass.PURE
 
+    def written(self, params: WaitParams) -> Iterable[Written]:
+        if params.duration.is_literal:
+            yield "duration", lambda: _length(params.duration.source)
+
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         if kept := context.resumed_from:
             due, length = datetime.fromisoformat(str(kept["due"])), timedelta(seconds=_seconds(kept))
             # No more than its whole length can be left: else the clock was set back, and it begins again.
             due = min(due, context.now + length)
         else:
-            length = parse_duration(arguments["duration"])
-            if length > LONGEST:
-                raise ActionRefused(f"a wait of {length} is longer than {LONGEST.days} days")
+            length = _length(arguments["duration"])
             due = context.now + length
         if context.now >= due:
             return StepResult.ok(None, due=due.isoformat())
@@ -50,6 +54,13 @@ class WaitAction(ActionKind[WaitParams]):
             waiting_for="timer",
             checkpoint={"due": due.isoformat(), "length": length.total_seconds()},
         )
+
+
+def _length(written: JsonValue) -> timedelta:
+    length = parse_duration(written)
+    if length > LONGEST:
+        raise ActionRefused(f"a wait of {format_duration(length)} is longer than {LONGEST.days} days")
+    return length
 
 
 def _seconds(kept: JsonObject) -> float:

@@ -1,6 +1,6 @@
 """What chat commands do: the bridges' CommandHandler, over the same services as the web admin."""
 
-from django.utils.translation import gettext, override
+from django.utils.translation import gettext, ngettext, override
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.models import User
@@ -95,7 +95,9 @@ class ChatCommands:
         done = answer_question(code, choice, person.principal, command.received_at, key=command.key)
         if choice is questions.Choice.SKIP:
             return gettext("%(task)s: the missed times stay missed.") % {"task": done.task}
-        said = gettext("%(task)s: %(count)d run(s) started.") % {"task": done.task, "count": len(done.runs)}
+        count = len(done.runs)
+        started = ngettext("%(task)s: %(count)d run started.", "%(task)s: %(count)d runs started.", count)
+        said = started % {"task": done.task, "count": count}
         return f"{said} {done.refused}".rstrip()
 
     def _approval(self, command: ChatCommand, person: User) -> str:

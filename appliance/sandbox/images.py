@@ -35,9 +35,9 @@ def pin(name: str, digest: str, by: Principal, now: datetime, home: Path | None 
     if not re.fullmatch(IMAGE, digest):
         raise ImageRefused(f"{digest!r} is not a digest: sha256: and 64 digits.", hint=_HINT)
     ImagePin.objects.update_or_create(
-        name=name, defaults={"digest": digest, "pinned_at": now, "pinned_by": str(by)}
+        name=name, defaults={"digest": digest, "pinned_at": now, "pinned_by": by.name}
     )
-    append_here("image.pinned", str(by), f"image/{name}", {"digest": digest})
+    append_here("image.pinned", by.name, f"image/{name}", {"digest": digest})
 
 
 @transaction.atomic
@@ -48,7 +48,7 @@ def unpin(name: str, by: Principal, home: Path | None = None) -> None:
     deleted, _ = ImagePin.objects.filter(name=name).delete()
     if not deleted:
         raise ImageRefused(f"There is no image pinned as {name!r}.")
-    append_here("image.unpinned", str(by), f"image/{name}", {})
+    append_here("image.unpinned", by.name, f"image/{name}", {})
 
 
 def pins() -> list[ImagePin]:

@@ -55,9 +55,8 @@ def load_text(
 
     ``known_calls`` says which tasks exist beside this file and whom each of them calls; with it, calls of
     tasks that do not exist are problems, and circles are found across files. ``known_brokers`` says which
-    brokers are connected beside the box's own, each with its prefix.
-    tasks that do not exist are problems, and circles are found across files. ``known_links``: the same of what
-    they surely start, by calling or by ending.
+    brokers are connected beside the box's own, each with its prefix. ``known_links``: what those tasks surely
+    start, by calling or by ending.
     """
     reading = _Reading(text, filename, read_yaml(text))
     reading.read()

@@ -80,10 +80,20 @@ def writes_a_task_with_an_error_and_mends_it(page: Page, address: str) -> None:
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#problems")).to_contain_text("shel")
     assert page.request.get(f"{address}/tasks/slow_talker/").status == 404
+    what_the_box_would_not_read_stays_in_the_editor(page)
     page.get_by_label("Definition in YAML").fill(SLOW_TASK)
     expect(page.locator("#problems")).to_contain_text("No problems")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#messages")).to_contain_text("slow_talker v1")
+
+
+def what_the_box_would_not_read_stays_in_the_editor(page: Page) -> None:
+    here = page.url
+    page.get_by_label("Definition in YAML").fill("# " + "x" * 5_000_000)
+    expect(page.locator("#problems")).to_contain_text("too long to be sent")
+    page.get_by_role("button", name="Save").click()
+    assert page.evaluate("!document.querySelector('#text').validity.valid")
+    assert page.url == here
 
 
 def watches_a_run_finish(page: Page) -> None:

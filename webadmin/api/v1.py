@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
+from ninja.errors import ValidationError
 
 from appliance.alerts.errors import RulesMoved, RulesRefused
 from appliance.cache.errors import CacheConflict
@@ -51,6 +52,15 @@ api.add_router("/policy", policy.router)
 api.add_router("/safety", safety.router)
 api.add_router("/sync", sync.router)
 api.add_router("", box.router)
+
+
+@api.exception_handler(ValidationError)
+def misunderstood(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """A request that does not fit its description: as every refusal, with what ninja says of it beside that."""
+    first = error.errors[0] if error.errors else {}
+    where = ".".join(str(part) for part in first.get("loc", ()))
+    body = ErrorOut(code="api.invalid", message=f"{where}: {first.get('msg', 'not understood')}")
+    return api.create_response(request, {**body.model_dump(), "detail": error.errors}, status=422)
 
 
 @api.exception_handler(FileRefused)

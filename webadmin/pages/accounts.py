@@ -11,7 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from appliance.accounts.models import Language, User
-from appliance.accounts.services import set_language
+from appliance.accounts.services import admin_exists, set_language
 from appliance.audit.services import append_here
 
 YEAR = 365 * 24 * 3600
@@ -19,6 +19,10 @@ YEAR = 365 * 24 * 3600
 
 class LogIn(LoginView):
     template_name = "accounts/login.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Nobody can log in to a box that nobody has set up: say how that is done instead."""
+        return {**super().get_context_data(**kwargs), "nobody_yet": not admin_exists()}
 
 
 class Code(AuthenticateView):

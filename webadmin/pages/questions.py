@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
@@ -32,7 +33,10 @@ def answer(request: HttpRequest, code: str) -> HttpResponse:
             messages.success(request, _("%(task)s: the missed times stay missed.") % {"task": done.task})
         else:
             said = {"task": done.task, "count": len(done.runs)}
-            messages.success(request, _("%(task)s: %(count)d run(s) started.") % said)
+            started = ngettext(
+                "%(task)s: %(count)d run started.", "%(task)s: %(count)d runs started.", len(done.runs)
+            )
+            messages.success(request, started % said)
         if done.refused:
             messages.warning(request, done.refused)
     return redirect("task", name=task) if task else redirect("overview")

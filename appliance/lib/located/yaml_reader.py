@@ -78,9 +78,9 @@ def read_yaml(text: str) -> Document:
     """The document of ``text``. Faults are collected in it; the value is None after a fatal one."""
     document = Document()
     if len(text) > MAX_CHARACTERS:
-        size = len(text) / MAX_CHARACTERS
+        # How many more is not known here: readers of files stop a little beyond.
         document.faults.append(
-            Fault((), 0, 0, f"the file has {size:.1f} million characters", "at most 1 million")
+            Fault((), 0, 0, "the file has more than a million characters", "at most 1 million: divide it")
         )
         return document
     try:

@@ -1,21 +1,23 @@
 """``foreach``: the same steps for every item, each item a shard of its own that any worker may take."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from appliance.actions.contract import Params, SplitKind, StateReader, render_fields
+from appliance.actions.contract import Params, SplitKind, StateReader, Written, render_fields
 from appliance.actions.sql import Question
-from appliance.expressions import Tree
+from appliance.expressions import Tree, compile_template
 from appliance.expressions.fields import TemplateField, TextField, TreeField
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.runs.shards.sources import list_source, range_source
 from appliance.tasks.definition.bodies import BodyField
 from appliance.tasks.definition.joining import ALL, Join, JoinField
 
 MOST_AT_ONCE = 64
 _SOURCES = ("items", "range", "lines", "query")
+_BY_ONE = compile_template("1")
 
 
 class Collect(StrEnum):
@@ -66,6 +68,16 @@ class ForeachParams(Params):
 class ForeachAction(SplitKind[ForeachParams]):
     name = "foreach"
     params = ForeachParams
+
+    def written(self, params: ForeachParams) -> Iterable[Written]:
+        items, numbers = params.items.source, params.range
+        computed = isinstance(items, list) or (isinstance(items, str) and "{{" in items)
+        if "items" in params.model_fields_set and not computed:
+            yield "items", lambda: list_source(items)
+        if numbers is not None:
+            parts = (numbers.start, numbers.to, numbers.step or _BY_ONE)
+            if all(part.is_literal for part in parts):
+                yield "range", lambda: range_source(*(part.source for part in parts))
 
     def arguments(
         self, params: ForeachParams, scope: Mapping[str, JsonValue], state: StateReader | None = None

@@ -65,7 +65,7 @@ def branch_source(names: list[str]) -> JsonObject:
 
 def check_count(count: int) -> None:
     if count > MOST_SHARDS:
-        raise NoShards(f"{count} items: a step can be split into at most {MOST_SHARDS}")
+        raise NoShards(f"{count:,} items: a step can be split into at most {MOST_SHARDS:,}")
 
 
 def check_bytes(context: int, source: JsonObject) -> None:

@@ -15,6 +15,7 @@ from appliance.tasks.definition.header import TaskHeader
 from appliance.tasks.definition.names import name_issues
 from appliance.tasks.definition.steps import StepSpec
 from appliance.tasks.definition.triggers import Trigger
+from appliance.tasks.definition.written import written_issues
 
 
 class DefinitionError(MillwrightError):
@@ -76,7 +77,7 @@ class TaskDefinition(TaskHeader):
 def define(raw: JsonValue) -> tuple[TaskDefinition | None, list[Issue]]:
     """The definition of one task as it was written, or everything that is wrong with it."""
     draft = draft_of(raw)
-    issues = [*draft.issues, *name_issues(draft)]
+    issues = [*draft.issues, *name_issues(draft), *written_issues(draft)]
     parts = parts_of(draft)
     return (_assembled(parts) if parts is not None and not issues else None), issues
 

@@ -6,6 +6,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from appliance.accounts.principal import CONSOLE
+from appliance.audit.models import AuditRecord
 from appliance.sandbox.errors import ImageRefused, JobLost
 from appliance.sandbox.images import pin, pins, unpin
 from appliance.sandbox.ports import Job, Outcome
@@ -77,6 +78,16 @@ async def test_a_shell_step_without_such_an_image_fails_and_never_runs_with_less
     (step,) = await engine.sql("SELECT error FROM runs_step WHERE run_id = %s", run_id)
     assert "manage.py images pin shell sha256:" in step["error"]
     assert engine.world.jobs == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_record_names_who_pinned_an_image() -> None:
+    pin_now("tools", DIGEST)
+    unpinned = pins()[0]
+    unpin("tools", CONSOLE)
+    said = AuditRecord.objects.filter(subject="image/tools").values_list("kind", "principal")
+    assert unpinned.pinned_by == "console"
+    assert sorted(said) == [("image.pinned", "console"), ("image.unpinned", "console")]
 
 
 async def test_an_operators_task_may_not(engine: Engine) -> None:

@@ -204,12 +204,12 @@ async def test_the_join_decides_as_soon_as_it_can_and_cancels_the_rest(
         ("items: [1, 2], join: {at_least: 3}", "failed", "3 must succeed, and there are 2 items"),
         ('items: "{{ 7 }}"', "failed", "items: gave a number, not a list"),
         (
-            "range: {from: 1, to: 2000000}",
+            "range: {from: 1, to: '{{ 2000000 }}'}",
             "failed",
-            "2000000 items: a step can be split into at most 1000000",
+            "2,000,000 items: a step can be split into at most 1,000,000",
         ),
-        ("range: {from: 1, to: x}", "failed", "range: to is text, not a whole number"),
-        ("range: {from: 1, to: 3, step: 0}", "failed", "never gets to the end"),
+        ("range: {from: 1, to: '{{ \"x\" }}'}", "failed", "range: to is text, not a whole number"),
+        ("range: {from: 1, to: 3, step: '{{ 0 }}'}", "failed", "never gets to the end"),
         ("lines: relative", "failed", "needs an absolute path"),
     ],
 )

@@ -213,8 +213,8 @@ def test_everybody_who_may_run_it_is_asked_in_their_chat_and_language(person: Ca
 @pytest.mark.parametrize(
     ("text", "said", "started"),
     [
-        ("answer {code} run", "t: 1 run(s) started.", 1),
-        ("/ANSWER {code} all", "t: 3 run(s) started.", 3),
+        ("answer {code} run", "t: 1 run started.", 1),
+        ("/ANSWER {code} all", "t: 3 runs started.", 3),
         ("answer {code} skip", "t: the missed times stay missed.", 0),
         ("回答 {code} 运行", "t：已启动 1 个运行。", 1),
         ("answer {code} maybe", "Write answer, the code, and one of run, all or skip.", 0),

@@ -111,9 +111,14 @@ def test_a_file_with_errors_changes_nothing_and_says_where(api: Api, greet: Task
 def test_what_is_asked_wrongly_is_refused_with_a_reason(api: Api) -> None:
     assert api.get("/tasks/nobody", status=404)["code"] == "tasks.not_found"
     assert api.get("/runs/0190f5a0-0000-7000-8000-000000000000", status=404)["code"] == "runs.not_found"
+    nowhere = api.get("/nowhere", status=404)
+    assert (nowhere["code"], nowhere["message"]) == ("api.not_found", "there is nothing at /api/v1/nowhere")
+    assert api.send("POST", "/nowhere", {}, status=404)["code"] == "api.not_found"
     api.get("/runs/not-a-run", status=422)
     api.get("/runs", status=422, state="nonsense")
-    api.get("/runs", status=422, limit=10_000)
+    too_many = api.get("/runs", status=422, limit=10_000)
+    assert too_many["code"] == "api.invalid"
+    assert too_many["message"] == "query.limit: Input should be less than or equal to 200"
     assert api.get("/events", status=422, after="nonsense")["code"] == "events.cursor_invalid"
     api.send("PUT", "/tasks/greet", {"text": 7}, status=422)
     api.send("POST", "/allstop", {"level": "nonsense"}, status=422)

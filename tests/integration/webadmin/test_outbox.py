@@ -19,18 +19,20 @@ from appliance.lib.identity import uuid7
 from appliance.outbox.models import OutboxRow
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue_now
+from appliance.runs.domain import Waiting
+from appliance.runs.models import Run
 
 Browsers = Callable[[Role], Client]
 
 
-def put(text: str = "hi", conversation: str = "shift", *, run: bool = True, **row: Any) -> UUID:
-    identifier = uuid7()
+def put(text: str = "hi", conversation: str = "shift", *, run: bool | UUID = True, **row: Any) -> UUID:
+    identifier = run if isinstance(run, UUID) else uuid7()
     item = OutboxItem(
         f"k/{identifier}",
         "telegram",
         {"text": text},
         conversation=conversation,
-        at=datetime.now(UTC),
+        at=None if isinstance(run, UUID) else datetime.now(UTC),
         run_id=identifier if run else None,
         step_id="tell" if run else None,
     )
@@ -93,6 +95,16 @@ def test_a_message_is_tried_now_or_dropped_and_both_are_on_record(browser: Brows
     assert (row.state, row.reason) == ("failed", "dropped by user:operator")
     said = list(AuditRecord.objects.filter(kind__startswith="outbox.").values_list("kind", "principal"))
     assert sorted(said) == [("outbox.drop", "user:operator"), ("outbox.retry", "user:operator")]
+
+
+def test_the_page_of_a_run_says_what_its_message_waits_for(
+    browser: Browsers, ended_run: Callable[..., UUID]
+) -> None:
+    run_id = ended_run(state="waiting")
+    Run.objects.filter(pk=run_id).update(waiting_for=Waiting.DELIVERY, finished_at=None)
+    put(run=run_id, reason="'shift' is <not> configured")
+    said = browser(Role.VIEWER).get(f"/runs/{run_id}/").content.decode()
+    assert "The message to telegram waits: &#x27;shift&#x27; is &lt;not&gt; configured" in said
 
 
 def test_what_comes_too_late_is_said(browser: Browsers) -> None:

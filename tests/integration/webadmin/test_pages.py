@@ -257,6 +257,13 @@ def test_the_set_up_link_makes_one_administrator_and_ends(db: None) -> None:
     assert html(Client(), "/setup/guessed/", 410)
 
 
+def test_a_box_without_an_administrator_says_how_to_get_one(person: Callable[[Role], User]) -> None:
+    person(Role.OPERATOR)
+    assert "manage.py setup_link" in html(Client(), "/login/")
+    person(Role.ADMIN)
+    assert "manage.py setup_link" not in html(Client(), "/login/")
+
+
 def test_the_difference_of_two_texts_is_line_by_line() -> None:
     assert list(diff_lines("a\nb\n", "a\nc\n")) == [("same", "a"), ("removed", "b"), ("added", "c")]
 

@@ -251,3 +251,47 @@ def test_a_damaged_file_gives_tasks_or_located_problems_and_nothing_else(
             assert problem.message
     else:
         assert all(isinstance(task, LoadedTask) for task in loaded)
+
+
+WRITTEN = """\
+name: plain
+actions:
+  - {type: wait, duration: 5 parsecs}
+  - {type: wait, duration: 2000d}
+  - {type: mqtt, topic: "a/#", undo: [{type: mqtt, topic: "b c"}]}
+  - {type: http, url: "file:///etc/passwd"}
+  - {type: foreach, items: 7, actions: [{type: http, url: plant}]}
+  - {type: foreach, range: {from: 1, to: 100000000}, actions: [{type: set, value: 1}]}
+  - {type: foreach, range: {from: 1, to: many}, actions: [{type: set, value: 1}]}
+"""
+
+
+def test_a_value_that_is_written_out_and_cannot_be_meant_is_found_when_the_file_is_read() -> None:
+    assert [(p.line, p.path, p.message) for p in problems(WRITTEN)] == [
+        (3, "actions[0].duration", "'5 parsecs' is not a duration"),
+        (4, "actions[1].duration", "a wait of 2000d is longer than 366 days"),
+        (5, "actions[2].topic", "topic 'a/#' has a wildcard"),
+        (5, "actions[2].undo[0].topic", "topic 'b c' has the character ' ' at position 2"),
+        (6, "actions[3].url", "'file:///etc/passwd' is not an http or https URL"),
+        (7, "actions[4].items", "items: gave a number, not a list"),
+        (7, "actions[4].actions[0].url", "'plant' is not an http or https URL"),
+        (8, "actions[5].range", "100,000,000 items: a step can be split into at most 1,000,000"),
+        (9, "actions[6].range", "range: to is text, not a whole number"),
+    ]
+
+
+def test_what_is_computed_is_left_to_the_run() -> None:
+    load_text(
+        """\
+name: computed
+vars: {x: 5 parsecs, n: 7}
+actions:
+  - {type: wait, duration: "{{ vars.x }}"}
+  - {type: mqtt, topic: "{{ vars.x }}"}
+  - {type: http, url: "{{ vars.x }}"}
+  - {type: foreach, items: "{{ vars.n }}", actions: [{type: set, value: 1}]}
+  - {type: foreach, items: ["{{ vars.n }}", 2], actions: [{type: set, value: 1}]}
+  - {type: foreach, range: {from: 1, to: "{{ vars.n }}"}, actions: [{type: set, value: 1}]}
+""",
+        "tasks.yaml",
+    )

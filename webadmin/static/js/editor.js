@@ -1,4 +1,9 @@
-/* The task editor: line numbers with marks at problems, a click on a problem goes there, Tab indents. */
+/* The editor of tasks and policies: line numbers with marks at problems, a click on a problem goes there, Tab
+   indents. */
+
+/* What the box reads of a form at most (DATA_UPLOAD_MAX_MEMORY_SIZE), less room for the other fields. Of more
+   it ends the connection, and the browser shows its own error page in place of the text. */
+const MOST_SENT = 2 * 1024 * 1024 - 4096;
 
 export function startEditor() {
   const box = document.querySelector("[data-editor]");
@@ -12,6 +17,15 @@ export function startEditor() {
   const draw = () => drawGutter(gutter, text);
   draw();
   text.addEventListener("input", draw);
+  text.addEventListener("input", () => text.setCustomValidity(fits(text.value) ? "" : box.dataset.wordLong));
+  text.addEventListener("htmx:beforeRequest", (event) => {
+    if (text.validity.valid) return;
+    event.preventDefault();
+    say(box.dataset.wordLong);
+  });
+  for (const failed of ["htmx:sendError", "htmx:responseError"]) {
+    text.addEventListener(failed, () => say(box.dataset.wordUnchecked));
+  }
   text.addEventListener("scroll", () => (gutter.scrollTop = text.scrollTop));
   text.addEventListener("keydown", (event) => onKey(event, text));
   document.addEventListener("htmx:afterSwap", draw);
@@ -24,6 +38,19 @@ export function startEditor() {
   window.addEventListener("beforeunload", (event) => {
     if (text.value !== saved && !text.form.dataset.sent) event.preventDefault();
   });
+}
+
+function fits(value) {
+  if (value.length * 9 < MOST_SENT) return true;
+  return new URLSearchParams([["text", value.replaceAll("\n", "\r\n")]]).toString().length < MOST_SENT;
+}
+
+/* In place of a verdict on another text. */
+function say(sentence) {
+  const line = document.createElement("p");
+  line.className = "problems-head bad";
+  line.textContent = sentence;
+  document.querySelector("#problems").replaceChildren(line);
 }
 
 function drawGutter(gutter, text) {

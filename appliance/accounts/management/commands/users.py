@@ -42,7 +42,13 @@ class Command(BaseCommand):
         token.add_argument(
             "--days", type=int, metavar="N", help="it ends after so many days; else when revoked"
         )
-        token.add_argument("--scope", action="append", required=True, choices=[a.value for a in Ability])
+        token.add_argument(
+            "--scope",
+            action="append",
+            required=True,
+            choices=[a.value for a in Ability],
+            help="what it may do; may be repeated",
+        )
         reset = verbs.add_parser(
             "reset-two-step", help="take a lost second step away: the password is enough"
         )
