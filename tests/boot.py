@@ -37,13 +37,20 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep a sample of the slow tests, the same for the same seed."""
+    """Keep a sample of the slow tests, the same for the same seed; none of those with ``slow(sample=False)``."""
     size = config.getoption("--slow-sample")
     if size is None:
         return
     slow = sorted((item for item in items if item.get_closest_marker("slow")), key=lambda item: item.nodeid)
-    chosen = set(random.Random(config.getoption("--sample-seed")).sample(slow, min(size, len(slow))))
+    drawn = [item for item in slow if _may_be_drawn(item)]
+    chosen = set(random.Random(config.getoption("--sample-seed")).sample(drawn, min(size, len(drawn))))
     left_out = [item for item in slow if item not in chosen]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _may_be_drawn(item: pytest.Item) -> bool:
+    """Whether ``make test`` may afford it."""
+    marker = item.get_closest_marker("slow")
+    return marker is None or bool(marker.kwargs.get("sample", True))

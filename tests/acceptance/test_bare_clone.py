@@ -25,7 +25,7 @@ SLICE = ("tests/unit/safety", "tests/unit/lib", "tests/unit/processes", "tests/i
 """Tests that behave differently for an ordinary user; one of them (test_stop.py) needs one."""
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(sample=False),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a user"),
     pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)}"),
     pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is not a clone, so it cannot be cloned"),

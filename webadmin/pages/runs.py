@@ -14,7 +14,7 @@ from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
-from appliance.outbox.services import of_run
+from appliance.outbox.services import of_run as messages_of
 from appliance.processes.kept_output import kept_texts, read_kept
 from appliance.runs import services
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
@@ -92,7 +92,7 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "why": _why(run),
         "kept": _kept(run_id) if any(step.state == StepState.INTENT for step in steps) else {},
         "due": _due(run),
-        "parcels": of_run(run.pk) if run.waiting_for == Waiting.DELIVERY else [],
+        "parcels": messages_of(run.pk) if run.waiting_for == Waiting.DELIVERY else [],
         "views": split_views(run, request.GET),
         "shard": run.inputs.get("shard") if run.split_id else None,
         "live": f"run/{run.pk} run/{run.parent_run_id}" if run.split_id else f"run/{run.pk}",

@@ -12,7 +12,7 @@ from tests.container_engine import busybox_image, import_image
 from tests.outside_world import ADDRESS, outside_world
 from tests.wait import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(sample=False)
 
 CHOWN, DAC_OVERRIDE, SYS_PTRACE = 0, 1, 19
 GUARD = 1 << CHOWN | 1 << DAC_OVERRIDE | 1 << SYS_PTRACE
