@@ -19,6 +19,7 @@ __all__ = [
     "MAX_LEVELS",
     "MAX_TOPIC_BYTES",
     "check_filter",
+    "check_not_own",
     "check_topic",
     "common_cover",
     "covers",
@@ -42,6 +43,20 @@ def check_topic(topic: str) -> str:
         raise TopicRefused(f"topic {topic!r} has a wildcard", hint="publish to one topic, without + and #")
     if topic.startswith("$") and topic.partition("/")[0] in _RESERVED:
         raise TopicRefused(f"topic {topic!r} belongs to the broker", hint="publish under a name of your own")
+    return topic
+
+
+def check_not_own(topic: str, box: str) -> str:
+    """Give ``topic`` back unless it is one of the box's own on its own broker, else raise TopicRefused.
+
+    What comes there is believed by where it comes, and only the box's account may publish everywhere: who could have
+    it publish there could order in the name of every account, and stop everything.
+    """
+    if topic.split("/")[:2] == ["millwright", box]:
+        raise TopicRefused(
+            f"topic {topic!r} is one of the box's own, where orders to it come in",
+            hint="publish under a name of your own; to start a task use the action `task`, or an account with commands",
+        )
     return topic
 
 

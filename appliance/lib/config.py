@@ -132,13 +132,13 @@ VARIABLES = (
         "MILLWRIGHT_KERNEL_RULES",
         "auto",
         "`auto`: what a command reaches is limited by the kernel and recorded where that can be done; `required`: a "
-        "step that declares its `network` waits where it cannot; `off`: neither is done",
+        "step whose `network` is limited waits where it cannot; `off`: neither is done",
     ),
     Variable(
         "MILLWRIGHT_UNDECLARED_NETWORK",
         "allow",
         "What becomes of a command whose step declares no `network`: `allow` all, `amber` for allowed but marked, or "
-        "`deny`",
+        "`deny`, which holds everywhere only with `MILLWRIGHT_KERNEL_RULES=required`",
     ),
     Variable(
         "MILLWRIGHT_HOLD_UNDECLARED",

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.bus.client import BusClient
+from appliance.bus.filters import check_not_own
 from appliance.lib.config import Config, KernelRulesMode
 from appliance.processes.in_django import in_django
 from appliance.processes.outgoing import OutgoingBrokers
@@ -89,10 +90,11 @@ class DefinitionCache:
 
 
 class BoxServices:
-    """What actions need of their process (appliance.actions.contract.Services)."""
+    """What actions need of their process (appliance.actions.contract.Services), on the box of that id."""
 
     def __init__(
         self,
+        box: str,
         bus: BusClient,
         sandbox: ProcessSandbox,
         brokers: OutgoingBrokers,
@@ -100,6 +102,7 @@ class BoxServices:
         manner: Manner | None = None,
     ) -> None:
         self._watched = WatchedSandbox(guard, sandbox, manner or Manner()) if guard else None
+        self._box = box
         self._bus = bus
         self._sandbox = sandbox
         self._brokers = brokers
@@ -110,6 +113,7 @@ class BoxServices:
         if broker:
             await self._brokers.publish(broker, topic, payload, qos=qos, retain=retain, timeout=timeout)
         else:
+            check_not_own(topic, self._box)
             await self._bus.publish(topic, payload, qos=qos, retain=retain, timeout=timeout)
 
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome:

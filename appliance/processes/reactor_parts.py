@@ -124,7 +124,7 @@ class Builder:
             pool,
             clock,
             gate,
-            BoxServices(outbound, ProcessSandbox(config.home.spawner_socket), others),
+            BoxServices(config.home.id, outbound, ProcessSandbox(config.home.spawner_socket), others),
             intake.last,
             hint,
             DefinitionCache().get,

@@ -59,6 +59,7 @@ class WorkerParts:
             ledger,
             Gate(config.home.path),
             BoxServices(
+                config.home.id,
                 self.bus,
                 ProcessSandbox(config.home.spawner_socket),
                 self.brokers,

@@ -14,7 +14,7 @@ from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, RunState, Waiting
 from appliance.safety.approvals import codes, services
 from appliance.safety.approvals.domain import Choice, Refusal, State, Way
-from appliance.safety.approvals.errors import ApprovalNotFound, ApprovalRefused
+from appliance.safety.approvals.errors import ApprovalNotFound, ApprovalRefused, CodeRefused
 from appliance.safety.approvals.models import Approval
 from appliance.safety.approvals.services import Objected, Word
 from appliance.safety.read_only import refuse_changes
@@ -37,9 +37,10 @@ def decide(ref: str, word: Word) -> Approval:
 
 
 def by_code(ref: str, code: str, entered_by: Principal, now: datetime) -> Approval:
-    """Approve with the one-time code of an approver, typed by anybody who is signed in. Raises as ``decide``.
+    """Approve with the one-time code of an approver, typed by anybody who is signed in.
 
-    Who typed it is a hand: the word is the approver's, who must still be one.
+    Who typed it is a hand: the word is the approver's, who must still be one. Raises CodeRefused, with one sentence for
+    every case, and ReadOnlyNow.
     """
     refuse_changes(entered_by)
     tried = Word(Choice.APPROVE, entered_by, Way.CODE, now, entered_by=entered_by.name)
@@ -48,7 +49,7 @@ def by_code(ref: str, code: str, entered_by: Principal, now: datetime) -> Approv
         return _decided(row, codes.word_of(row, code, entered_by, now))
     except Objected as objected:
         services.record_refusal(objected, ref, tried)
-        raise ApprovalRefused() from None
+        raise CodeRefused() from None
 
 
 def mint_code(ref: str, by: Principal, now: datetime) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from appliance.actions.contract import ActionKind
 from appliance.actions.registry import registry
 from appliance.bus.topics import TopicTable, parse_pattern
 from appliance.expressions import ExpressionError, StateNeeded, truth
@@ -12,10 +13,12 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.plan import Progress
 from appliance.runs.scope import step_scope
-from appliance.tasks.definition import StepSpec, TaskDefinition
+from appliance.tasks.definition import OnError, StepSpec, TaskDefinition
+from appliance.tasks.definition.names import brought_by
 from appliance.tasks.matching import event_scope
 
 UNKNOWN = "<output of the step before>"
+_ALWAYS_KNOWN = {"vars", "task", "now"}
 
 
 def preview(definition: TaskDefinition, inputs: JsonObject, now: datetime) -> Iterator[str]:
@@ -50,6 +53,41 @@ def _line(spec: StepSpec, base: JsonObject, progress: Progress) -> tuple[str, Js
         return f"depends on the last value of {needed.topic}", UNKNOWN
     except (ExpressionError, MillwrightError) as error:
         return f"would fail: {error}", None
+
+
+def lacking(definition: TaskDefinition, inputs: JsonObject, now: datetime) -> list[str]:
+    """The names that only a trigger brings and that a run with these inputs surely fails without.
+
+    A step that looks at anything else may be skipped, and says nothing.
+    """
+    base = event_scope(definition, inputs, now)
+    brought = frozenset[str]().union(*(brought_by(trigger) for trigger in definition.triggers)) - base.keys()
+    if definition.gate is not None:
+        return []
+    return sorted({name for spec in definition.actions for name in _missed(spec, base, brought)})
+
+
+def _missed(spec: StepSpec, base: JsonObject, brought: frozenset[str]) -> frozenset[str]:
+    """Those of one step; none where it could be skipped, or fail and the task go on."""
+    needed, seen = ({name.partition(".")[0] for name in names} for names in (spec.names[0], _all(spec)))
+    kind = registry()[spec.type]
+    if seen - brought - _ALWAYS_KNOWN or spec.gate is not None or spec.on_error is OnError.CONTINUE:
+        return frozenset()
+    if not isinstance(kind, ActionKind):
+        return frozenset()
+    try:
+        if spec.condition is None or truth(spec.condition.render(base)):
+            kind.arguments(spec.params, base)
+    except StateNeeded:
+        return frozenset()
+    except ExpressionError:
+        return brought & needed
+    return frozenset()
+
+
+def _all(spec: StepSpec) -> frozenset[str]:
+    needed, guarded = spec.names
+    return needed | guarded
 
 
 def captures_of(definition: TaskDefinition, topic: str | None) -> JsonObject:

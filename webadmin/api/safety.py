@@ -94,7 +94,7 @@ def lock_out(request: HttpRequest, body: LockOutIn) -> LockOutRow:
 
 @router.post("/lockouts/{number}/end", response=LockOutOut, summary="Give back what was locked out")
 def give_back(request: HttpRequest, number: int, body: ReasonIn) -> LockOutRow:
-    """Whoever locked it out does, or an administrator."""
+    """Whoever locked it out does, or an administrator; a token needs the scope `release_stop`, too."""
     by = caller(request, Ability.STOP_ALL).principal
     return services.give_back(number, body.reason, by, datetime.now(UTC))
 

@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
-from ninja.errors import ValidationError
+from ninja.errors import HttpError, ValidationError
 
 from appliance.alerts.errors import RulesMoved, RulesRefused
 from appliance.cache.errors import CacheConflict
@@ -61,6 +61,22 @@ def misunderstood(request: HttpRequest, error: ValidationError) -> HttpResponse:
     where = ".".join(str(part) for part in first.get("loc", ()))
     body = ErrorOut(code="api.invalid", message=f"{where}: {first.get('msg', 'not understood')}")
     return api.create_response(request, {**body.model_dump(), "detail": error.errors}, status=422)
+
+
+_SAID: dict[int, tuple[str, str, str]] = {
+    400: ("api.unreadable", "the body of the request is not JSON", "send JSON, as in {}"),
+    401: ("api.unauthorized", "nobody is logged in", "send Authorization: Bearer <token>"),
+}
+"""Code, message and hint of what ninja refuses before anything of ours is asked."""
+
+
+@api.exception_handler(HttpError)
+def refused_early(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """Who calls may not, or cannot be read: as every refusal."""
+    otherwise = ("accounts.not_allowed" if error.status_code == 403 else "api.refused", str(error), "")
+    code, message, hint = _SAID.get(error.status_code, otherwise)
+    body = ErrorOut(code=code, message=message, hint=hint).model_dump()
+    return api.create_response(request, body, status=error.status_code)
 
 
 @api.exception_handler(FileRefused)

@@ -21,7 +21,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.runs import approvals as door
 from appliance.safety.approvals.codes import LIFETIME
 from appliance.safety.approvals.domain import Choice, Way
-from appliance.safety.approvals.errors import ApprovalRefused
+from appliance.safety.approvals.errors import ApprovalRefused, CodeRefused
 from appliance.safety.approvals.models import Approval
 from appliance.safety.approvals.services import Word, closed_ones, may_decide, open_ones
 from appliance.tasks.questions import open_questions
@@ -120,6 +120,8 @@ def code(request: HttpRequest) -> HttpResponse:
 
 
 def sentence(error: MillwrightError) -> str:
+    if isinstance(error, CodeRefused):
+        return _("The code is not right for this, or not good any more.")
     return _("This cannot be decided by you now.") if isinstance(error, ApprovalRefused) else str(error)
 
 

@@ -9,6 +9,7 @@ from appliance.bus.address import BusAddress
 from appliance.bus.brokers.domain import BrokerSpec, check_publishable
 from appliance.bus.brokers.probe import round_trip
 from appliance.bus.brokers.services import find_broker
+from appliance.bus.filters import check_not_own
 from appliance.bus.places import place_of
 from appliance.bus.publish_once import publish_once
 from appliance.lib.config import get_config
@@ -41,7 +42,8 @@ def publish_by_hand(
         spec = find_broker(broker)
         publish_once(_address(spec), check_publishable(spec, topic), payload, retain=retain)
     else:
-        publish_once(get_config().mqtt_url, topic, payload, retain=retain)
+        config = get_config()
+        publish_once(config.mqtt_url, check_not_own(topic, config.home.id), payload, retain=retain)
     place = place_of(broker, topic)
     append_here("bus.publish", by.name, place, {"bytes": len(payload), "retain": retain})
     return place

@@ -8,8 +8,15 @@ class ApprovalRefused(MillwrightError):
 
     code = "approvals.refused"
 
+    def __init__(self, said: str = "This cannot be decided by you now.") -> None:
+        super().__init__(said)
+
+
+class CodeRefused(ApprovalRefused):
+    """The same for a one-time code, whatever was wrong: it does not tell whether there is such an approval."""
+
     def __init__(self) -> None:
-        super().__init__("This cannot be decided by you now.")
+        super().__init__("The code is not right for this, or not good any more.")
 
 
 class ApprovalNotFound(MillwrightError):

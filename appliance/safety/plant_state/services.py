@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.db import IntegrityError, connection, transaction
 from pydantic import ValidationError
 
-from appliance.accounts.domain import Ability, Role
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import CONSOLE, NotAllowed, Principal, person_of
 from appliance.audit.services import append_here
 from appliance.events.hints import poke_from_thread
@@ -102,15 +102,18 @@ def lock_out(
 
 
 def give_back(number: int, reason: str, by: Principal, now: datetime) -> LockOutRow:
-    """End a lock-out. Raises NotFound, Refused, NotAllowed, ReadOnlyNow."""
+    """End a lock-out; a token needs the scope for releasing, too. Raises NotFound, Refused, NotAllowed, ReadOnlyNow."""
     by.require(Ability.STOP_ALL)
+    if by.scopes is not None and Ability.RELEASE_STOP not in by.scopes:
+        # One that was made to stop things must not let them go again.
+        raise NotAllowed(f"{by.name} may lock out, and has no right to release stop, which giving back needs")
     refuse_changes(by)
     said = _reason(reason)
     with transaction.atomic():
         row = LockOutRow.objects.select_for_update().filter(pk=number, ended_at=None).first()
         if row is None:
             raise NotFound(f"there is no lock-out {number} that stands")
-        if person_of(row.by) != _person(by) and not by.role.covers(Role.ADMIN):
+        if person_of(row.by) != _person(by) and not by.can(Ability.MANAGE_BOX):
             raise NotAllowed(f"{row.by} has locked this out: they give it back, or an administrator does")
         row.ended_at, row.ended_by, row.ended_reason = now, by.name, said
         row.save(update_fields=["ended_at", "ended_by", "ended_reason"])

@@ -25,7 +25,7 @@ _SILENT = b'{"message": "guard does not answer"}'
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """The box's settings for it. ``required``: a job that declares its network is not run where nobody enforces it.
+    """The box's settings for it. ``required``: a job whose network is limited is not run where nobody enforces it.
 
     ``expected``: the box has a guard, so that one that does not answer will come back. ``absent`` is why nobody watches
     at all; empty where somebody may.
@@ -70,7 +70,7 @@ class WatchedSandbox(ProcessSandbox):
                 if not absent:
                     self._failed(kind, answer, limited=network is not None)
                     absent = str(answer["message"])
-        return await self._unwatched(job, on_output, absent)
+        return await self._unwatched(job, on_output, absent, limited=network is not None)
 
     def _failed(self, kind: bytes, answer: dict[str, object], *, limited: bool) -> None:
         """No answer, or a refusal, says nothing of this machine: what is to be limited waits until it can be."""
@@ -94,11 +94,14 @@ class WatchedSandbox(ProcessSandbox):
             return () if self._manner.undeclared is Undeclared.DENY else None
         return await places(declared.network)
 
-    async def _unwatched(self, job: Job, on_output: OutputListener | None, reason: str) -> Outcome:
+    async def _unwatched(
+        self, job: Job, on_output: OutputListener | None, reason: str, *, limited: bool
+    ) -> Outcome:
         """Nobody limits or watches. Raises SandboxUnavailable where the job is not to run so."""
-        if self._manner.required and job.declared.network is not None:
+        if self._manner.required and limited:
+            whose = "that the step declares" if job.declared.network is not None else "of the step"
             raise SandboxUnavailable(
-                f"The network that the step declares cannot be enforced: {reason}.",
+                f"The network {whose} cannot be enforced: {reason}.",
                 hint="The health page says what is missing. MILLWRIGHT_KERNEL_RULES=auto runs it without.",
             )
         outcome = await self._sandbox.run(job, on_output=on_output)

@@ -34,7 +34,7 @@ enum hook { HOOK_CONNECT = 1, HOOK_SEND = 2, HOOK_EGRESS = 3 };
 
 struct job {
 	__u32 flags;
-	__u32 room;	 // how many events it may still cause
+	__s32 room;	 // how many events it may still cause; less than none when processors met at the last
 	__u64 lost;	 // how many found no room, here or in the ring
 };
 
@@ -117,7 +117,7 @@ static __always_inline struct event *begin(struct job *job, __u64 cgroup, __u8 k
 	struct event *event;
 
 	// Not exact when two processors are here at once: it is a bound, not a count.
-	if (!job->room) {
+	if (job->room <= 0) {
 		__sync_fetch_and_add(&job->lost, 1);
 		return 0;
 	}

@@ -8,7 +8,7 @@ LIMIT_NETWORK, LIMIT_DEVICES = 1, 2
 EVENTS = 4096
 """How many events one job may cause."""
 
-_JOB = struct.Struct("=IIQ")
+_JOB = struct.Struct("=IiQ")
 _CGROUP = struct.Struct("=Q")
 _DESTINATION = struct.Struct("=IQ2s16s")
 _DEVICE = struct.Struct("=QIIII")

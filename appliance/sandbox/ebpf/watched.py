@@ -63,9 +63,11 @@ def _contacts(observed: Observed, *, everything: bool) -> Iterator[str]:
 
 
 def _unknown(observed: Observed, known: set[str]) -> Iterator[str]:
-    """An absolute path must be just that one; a name is the program of that name in a folder of the system, which no
-    job can write: one that a job made itself under such a name is another."""
+    """A path must be just that one; a name is the program of that name in a folder of the system, which no job can
+    write: one that a job made itself under such a name is another, also where it was found beside the job (an empty
+    part of PATH) and the kernel tells its name alone."""
     for one in observed.executed:
         path = PurePosixPath(one.path)
-        if one.path not in known and not (path.name in known and str(path.parent) in _SYSTEM):
+        named = "/" in one.path and one.path in known
+        if not named and not (path.name in known and str(path.parent) in _SYSTEM):
             yield one.path

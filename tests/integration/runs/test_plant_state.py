@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
-from appliance.accounts.domain import Role
+from appliance.accounts.domain import Ability, Role
 from appliance.accounts.principal import CONSOLE, NotAllowed, Principal
 from appliance.actions.registry import registry
 from appliance.bus.services import TopicValue, remember
@@ -132,6 +132,21 @@ def test_only_who_locked_out_or_an_administrator_gives_back() -> None:
         services.give_back(row.pk, "done", ADA, NOW)
     services.give_back(services.lock_out(Scope.TASK, "t", "again", ANA, NOW).pk, "she went home", ADA, NOW)
     assert services.lockouts() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_token_gives_back_only_with_the_scope_to_release_and_for_others_only_with_the_box_s() -> None:
+    row = services.lock_out(Scope.TASK, "t", "cleaning", ANA, NOW)
+    phone, desk = Principal("token:ana/phone", Role.OPERATOR), Principal("token:ada/desk", Role.ADMIN)
+    stops, releases = phone.limited_to_scopes([Ability.STOP_ALL]), [Ability.STOP_ALL, Ability.RELEASE_STOP]
+    with pytest.raises(NotAllowed, match="no right to release stop"):
+        services.give_back(row.pk, "done", stops, NOW)
+    with pytest.raises(NotAllowed, match="user:ana"):
+        services.give_back(row.pk, "done", desk.limited_to_scopes(releases), NOW)
+    assert len(services.lockouts()) == 1
+    services.give_back(row.pk, "done", phone.limited_to_scopes(releases), NOW)
+    row = services.lock_out(Scope.TASK, "t", "cleaning", ANA, NOW)
+    services.give_back(row.pk, "done", desk.limited_to_scopes([*releases, Ability.MANAGE_BOX]), NOW)
 
 
 @pytest.mark.django_db(transaction=True)

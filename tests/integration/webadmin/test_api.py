@@ -124,6 +124,25 @@ def test_what_is_asked_wrongly_is_refused_with_a_reason(api: Api) -> None:
     api.send("POST", "/allstop", {"level": "nonsense"}, status=422)
 
 
+def test_what_is_refused_before_it_is_asked_looks_like_every_refusal(person: People, greet: Task) -> None:
+    token = issue_api_token(person(Role.ADMIN), "reader", [Ability.VIEW], BOX, datetime.now(UTC))
+    client = Client(headers={"Authorization": f"Bearer {token}"})
+    told = client.post("/api/v1/tasks/validate", b"{no json", content_type="application/json")
+    stranger = Client().get("/api/v1/tasks")
+    foreign = Client(enforce_csrf_checks=True)
+    foreign.force_login(person(Role.OPERATOR))
+    run = ("/api/v1/tasks/greet/run", b"", "application/json")
+    answers = [told, client.post(*run), stranger, foreign.post(*run)]
+    assert [(one.status_code, one.json()["code"]) for one in answers] == [
+        (400, "api.unreadable"),
+        (403, "accounts.not_allowed"),
+        (401, "api.unauthorized"),
+        (403, "accounts.not_allowed"),
+    ]
+    assert all(set(one.json()) == {"code", "message", "hint"} and one.json()["message"] for one in answers)
+    assert "run_tasks" in answers[1].json()["message"]
+
+
 def test_events_come_in_order_from_a_position(api: Api) -> None:
     start = api.get("/events")["cursor"]
     assert start

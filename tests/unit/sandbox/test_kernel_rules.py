@@ -183,6 +183,8 @@ def test_a_program_is_declared_by_name_or_by_path() -> None:
         executed=(Executed(path="/tmp/work/curl", count=1), Executed(path="./curl", count=1))
     )
     assert findings(disguised, None, ("curl",), COMMAND) == ("executed /tmp/work/curl", "executed ./curl")
+    beside = Observed(executed=(Executed(path="curl", count=1),))
+    assert findings(beside, None, ("curl",), COMMAND) == ("executed curl",)
 
 
 def test_the_settings_can_have_every_address_of_the_silent_marked() -> None:

@@ -16,8 +16,9 @@ from appliance.accounts.principal import CONSOLE
 from appliance.lib.errors import MillwrightError
 from appliance.lib.located.yaml_reader import MAX_CHARACTERS
 from appliance.runs.domain import FINAL, RunState, Waiting
-from appliance.runs.preview import captures_of, preview
+from appliance.runs.preview import captures_of, lacking, preview
 from appliance.runs.services import get, start_task
+from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.loader import LoadedTask, TaskFileError, load_text
 from appliance.tasks.models import Task
 from appliance.tasks.services import apply_text, definition_of, find
@@ -46,6 +47,8 @@ class Command(BaseCommand):
         run.add_argument(
             "--var", action="append", default=[], metavar="NAME=VALUE", help="a value for vars (JSON or text)"
         )
+        run.add_argument("--payload", default=None, metavar="JSON", help="what the trigger would bring")
+        run.add_argument("--topic", default=None, help="the topic of an mqtt trigger")
         run.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="wait for its end")
         dry = verbs.add_parser("dry-run", help="show what each step would do; nothing is done")
         dry.add_argument("name")
@@ -118,9 +121,16 @@ class Command(BaseCommand):
             )
 
     def _run(self, options: dict[str, Any]) -> None:
-        run_id = start_task(
-            options["name"], CONSOLE, datetime.now(UTC), inputs={"vars": variables(options["var"])}
-        )
+        definition, now = current_definition(options["name"]), datetime.now(UTC)
+        inputs = inputs_of(options, definition)
+        if missing := lacking(definition, inputs, now):
+            give = ["--payload JSON"] if "payload" in missing else []
+            give += ["--topic TOPIC"] if set(missing) - {"payload"} else []
+            raise CommandError(
+                f"{options['name']} needs {', '.join(missing)}, which its trigger would bring, and would fail "
+                f"without: give {' and '.join(give)}"
+            )
+        run_id = start_task(options["name"], CONSOLE, now, inputs=inputs)
         self.stdout.write(str(run_id))
         if options["wait"]:
             self._await(run_id, options["wait"])
@@ -137,15 +147,9 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _dry_run(self, options: dict[str, Any]) -> None:
-        task = find(options["name"])
-        assert task.current is not None
-        inputs: dict[str, Any] = {"vars": variables(options["var"])}
-        if options["payload"] is not None:
-            inputs["payload"] = value_of(options["payload"])
-        if options["topic"] is not None:
-            inputs["topic"] = options["topic"]
-        inputs["captures"] = captures_of(definition_of(task.current), options["topic"])
-        for line in preview(definition_of(task.current), inputs, datetime.now(UTC)):
+        definition = current_definition(options["name"])
+        inputs = inputs_of(options, definition)
+        for line in preview(definition, inputs, datetime.now(UTC)):
             self.stdout.write(line)
 
 
@@ -174,6 +178,24 @@ def read_file(path: Path) -> str:
 
 def load_file(path: Path) -> list[LoadedTask]:
     return load_text(read_file(path), str(path))
+
+
+def current_definition(name: str) -> TaskDefinition:
+    """Raises TaskNotFound, CommandError."""
+    task = find(name)
+    if task.current is None:
+        raise CommandError(f"the task {name} has no version yet")
+    return definition_of(task.current)
+
+
+def inputs_of(options: dict[str, Any], definition: TaskDefinition) -> dict[str, Any]:
+    """What a run is to start with, as ``--var``, ``--payload`` and ``--topic`` say."""
+    inputs: dict[str, Any] = {"vars": variables(options["var"])}
+    if options["payload"] is not None:
+        inputs["payload"] = value_of(options["payload"])
+    if options["topic"] is not None:
+        inputs |= {"topic": options["topic"], "captures": captures_of(definition, options["topic"])}
+    return inputs
 
 
 def variables(pairs: list[str]) -> dict[str, Any]:

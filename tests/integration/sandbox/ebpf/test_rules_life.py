@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.sandbox.ebpf import cgroups, loading, mounts
+from appliance.sandbox.ebpf import cgroups, libbpf, loading, mounts, tables
 from appliance.sandbox.ebpf.build import OBJECT
 from appliance.sandbox.ebpf.errors import NoKernelRules
 from appliance.sandbox.ebpf.rules import KernelRules, Wanted
@@ -144,6 +144,15 @@ def test_a_job_that_floods_the_record_loses_only_its_own(rules: KernelRules) -> 
     told = rules.end(quiet)
     assert told.lost == 0
     assert "true" in {Path(one.path).name for one in told.executed}
+
+
+def test_room_that_two_processors_took_below_none_is_none(rules: KernelRules) -> None:
+    watch = rules.begin(Wanted())
+    libbpf.put(rules._jobs, tables.cgroup(watch.number), tables.job(0, room=-1))
+    from_inside(watch.folder, "import os; os.system('/bin/true')")
+    observed = rules.end(watch)
+    assert observed.executed == ()
+    assert observed.lost >= 3
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,17 @@ async def test_an_undeclared_program_is_found(watched: WatchedSandbox) -> None:
     assert [Path(text).name for text in outcome.watched.findings] == ["uname"]
 
 
+async def test_a_program_that_a_job_puts_under_a_declared_name_is_found(watched: WatchedSandbox) -> None:
+    """An empty part of PATH is the folder of the job, and the shell then executes the name alone."""
+    script = "cp /bin/true grep; PATH=:/usr/bin; grep; ls >/dev/null"
+    outcome = await watched.run(
+        Job(argv=("/bin/sh", "-c", script), declared=Declared(programs=("cp", "grep", "ls")))
+    )
+    assert (outcome.exit_status, outcome.stderr.text) == (0, "")
+    assert outcome.watched
+    assert outcome.watched.findings == ("executed grep",)
+
+
 async def test_a_job_cannot_leave_its_control_group_or_change_its_rules(
     watched: WatchedSandbox, spawner: RunningSpawner, guard: RunningGuard
 ) -> None:
@@ -208,6 +219,9 @@ async def test_where_it_is_required_what_declares_its_network_does_not_run_witho
     with pytest.raises(SandboxUnavailable, match="cannot be enforced: guard does not answer"):
         await sandbox.run(Job(argv=("true",), declared=Declared(network=())))
     assert (await sandbox.run(Job(argv=("true",)))).exit_status == 0
+    denying = Manner(required=True, undeclared=Undeclared.DENY)
+    with pytest.raises(SandboxUnavailable, match="network of the step cannot be enforced"):
+        await WatchedSandbox(tmp_path / "no.sock", spawner.sandbox, denying).run(Job(argv=("true",)))
 
 
 async def test_guard_says_that_the_rules_are_in_force(guard: RunningGuard) -> None:
