@@ -141,7 +141,8 @@ class Recorder:
         async with self._ledger.transaction() as connection:
             await connection.execute(sql.LOCK_RUN, {"id": walk.row.id})
             look = await self._gate.look(connection, action)
-            verdict = self._gate.decide(await self._plant.answered(action), look.stop, look.role)
+            answered = await self._plant.answered(action, connection)
+            verdict = self._gate.decide(answered, look.stop, look.role)
             records: tuple[AuditEntry, ...] = ()
             charges = verdict.charges
             if verdict.outcome is Decision.ASK and (over := await budgets.look(connection, charges, now)):
@@ -184,7 +185,8 @@ class Recorder:
         action = walk.action(spec, kind, effect, arguments, acts=effect is not EffectClass.PURE)
         async with self._ledger.transaction() as connection:
             look = await self._gate.look(connection, action)
-            verdict = self._gate.decide(await self._plant.answered(action), look.stop, look.role)
+            answered = await self._plant.answered(action, connection)
+            verdict = self._gate.decide(answered, look.stop, look.role)
             if verdict.outcome is Decision.ALLOW and action.acts:
                 over = await budgets.charge(connection, verdict.charges, self._clock.now(), walk.row.id)
                 verdict = of_over(verdict, over) if over else verdict
