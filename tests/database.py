@@ -27,11 +27,13 @@ _TRUNCATED = "DO $$ BEGIN IF EXISTS (SELECT FROM {0}) THEN TRUNCATE {0} CASCADE;
 
 @cache
 def _flushed() -> str:
-    """Every model's table but the audit record's; where rows may not be deleted it is truncated, if it has any."""
+    """Every model's table but the audit record's, and what waits to be put on it; where rows may not be deleted it is
+    truncated, if it has any."""
     tables = {model._meta.db_table for model in apps.get_models(include_auto_created=True)} - {
         "django_content_type",
         "auth_permission",
     }
+    tables.add("audit_later")
     with connection.cursor() as cursor:
         cursor.execute(_GUARDED)
         guarded = dict(cursor.fetchall())

@@ -6,7 +6,7 @@
 CREATE = """
 CREATE TABLE audit_anchor (
     seq bigint PRIMARY KEY,
-    after bigint NOT NULL,
+    after bigint NOT NULL UNIQUE,
     number bigint NOT NULL,
     hash bytea NOT NULL,
     file text NOT NULL,
@@ -83,17 +83,24 @@ ANCHORS = "SELECT seq, after, number, hash, file, sha256, at FROM audit_anchor O
 
 LAST_ANCHOR = "SELECT seq, hash FROM audit_anchor ORDER BY seq DESC LIMIT 1"
 
+# Only one that follows the last. Of two processes that cut in the same moment the second meets its seq or its after.
 ADD_ANCHOR = """
 INSERT INTO audit_anchor (seq, after, number, hash, file, sha256, at)
-VALUES (%(seq)s, %(after)s, %(number)s, %(hash)s, %(file)s, %(sha256)s, %(at)s) ON CONFLICT DO NOTHING RETURNING seq
+SELECT %(seq)s, %(after)s, %(number)s, %(hash)s, %(file)s, %(sha256)s, %(at)s
+WHERE %(after)s = coalesce((SELECT max(seq) FROM audit_anchor), 0) AND %(seq)s > %(after)s
+ON CONFLICT DO NOTHING RETURNING seq
 """
 
-# The newest head of at most so many records more, but at least the next one. A head with an old time that stands behind
-# one with a newer time was signed by a clock that was wrong for a while: what it covers is not old.
+# The newest head of at most so many records more, but at least the next one. Only heads with a root: the first of them
+# may cover records of heads that an earlier version signed without, and a cut among those would break its tree. A head
+# with an old time that stands behind one with a newer time was signed by a clock that was wrong for a while: what it
+# covers is not old.
 CUT = """
 SELECT number, body, signature FROM audit_signature
 WHERE seq > %(after)s AND at < %(before)s
-    AND seq <= greatest(%(after)s + %(most)s, (SELECT min(s.seq) FROM audit_signature s WHERE s.seq > %(after)s))
+    AND body::jsonb ? 'root'
+    AND seq <= greatest(%(after)s + %(most)s, (SELECT min(s.seq) FROM audit_signature s
+        WHERE s.seq > %(after)s AND s.body::jsonb ? 'root'))
     AND number < coalesce((SELECT min(s.number) FROM audit_signature s
         WHERE s.seq > %(after)s AND s.at >= %(before)s), 9223372036854775807)
 ORDER BY number DESC LIMIT 1

@@ -1,6 +1,5 @@
 """What is put to the gate, and what is put on record before a step acts: pure."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,7 +9,6 @@ from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.domain import StepState
 from appliance.runs.plan import Next
 from appliance.runs.rows import StepWrite
-from appliance.safety.budgets.domain import Over
 from appliance.safety.gate import Action, Verdict
 
 
@@ -63,30 +61,6 @@ def record_of(action: Action, verdict: Verdict, attempt: int, at: datetime) -> A
 def refusal_of(action: Action, verdict: Verdict, attempt: int, at: datetime) -> AuditEntry:
     """What the audit record keeps of a step that the gate denied."""
     return _entry("step.refused", action, verdict, attempt, at, reason=verdict.reason)
-
-
-def over_records(action: Action, over: Sequence[Over], at: datetime) -> list[AuditEntry]:
-    """What the audit record keeps of budgets that are used up: each once in the stretch that it counts over."""
-    return [
-        AuditEntry(
-            kind="budget.exceeded",
-            principal=action.principal,
-            subject=f"{action.run_id}/{action.step_id}",
-            detail={
-                "task": action.task,
-                "rule": one.charge.rule,
-                "what": one.charge.key.what.value,
-                "used": one.used,
-                "most": one.charge.most,
-                "per_seconds": one.charge.key.span,
-                "then": one.charge.then.value,
-                "free_at": one.free_at.isoformat(),
-            },
-            at=at,
-        )
-        for one in over
-        if one.news
-    ]
 
 
 def _entry(

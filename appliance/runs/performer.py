@@ -49,6 +49,8 @@ from appliance.tasks.matching import event_scope
 
 PLANT_STATE_EVERY = 2.0
 HELD_EVERY = 5.0
+BUDGET_EVERY = timedelta(minutes=5)
+"""A run that waits for room in a budget looks again at least this often: the budget may be another by then."""
 PROOF_HOLDS = 1.0
 """Seconds for which a worker acts on what the database last said of its lease; after that it asks again."""
 
@@ -266,4 +268,6 @@ def _held(verdict: Verdict, now: datetime) -> Pause:
         held_by = Waiting.POLICY if verdict.waits_for_policy else Waiting.ALL_STOP
     again = now + timedelta(seconds=every)
     until = verdict.until if held_by is Waiting.BUDGET else None
-    return Pause(held_by, verdict.reason, max(until, now + timedelta(seconds=1)) if until else again)
+    if until is not None:
+        again = min(max(until, now + timedelta(seconds=1)), now + BUDGET_EVERY)
+    return Pause(held_by, verdict.reason, again)

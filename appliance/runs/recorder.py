@@ -19,7 +19,7 @@ from appliance.runs.at_once import Payment
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
 from appliance.runs.effects import acts
 from appliance.runs.ending import ending_of
-from appliance.runs.intents import asking_of, intent_of, over_records, record_of, refusal_of, with_gate
+from appliance.runs.intents import asking_of, intent_of, record_of, refusal_of, with_gate
 from appliance.runs.ledger import Ledger
 from appliance.runs.lending import lent
 from appliance.runs.plan import Ambiguous, Next, StepRow
@@ -69,12 +69,12 @@ class Recorder:
         )
         look, fresh = walk.look or self._gate.seen(action, walk.row.stop), False
         refused: Verdict | None = None
-        told: list[AuditEntry] = []
         while True:
             if look is None:
                 look, fresh = await self._look(action), True
             verdict = refused or self._gate.decide(await self._plant.answered(action), look.stop, look.role)
-            writes, entries = [*walk.pending], [*told]
+            writes: list[StepWrite] = [*walk.pending]
+            entries: list[AuditEntry] = []
             if verdict.outcome is Decision.ALLOW and action.acts:
                 writes.append(intent_of(following, now, effect, arguments, verdict))
                 entries.append(record_of(action, verdict, following.attempt, now))
@@ -89,7 +89,7 @@ class Recorder:
                     walk.lease, action, look, writes, entries, payment
                 )
                 if over:
-                    refused, told = of_over(verdict, over), over_records(action, over, now)
+                    refused = of_over(verdict, over)
                     continue
             if written:
                 walk.costs[following.spec.id] = verdict.charges
@@ -99,7 +99,7 @@ class Recorder:
                     walk.proven = asked
                 walk.decided[following.spec.id] = verdict.rule
                 return verdict
-            look, refused, told = None, None, []
+            look, refused = None, None
 
     async def ask(
         self,
@@ -141,7 +141,8 @@ class Recorder:
         async with self._ledger.transaction() as connection:
             await connection.execute(sql.LOCK_RUN, {"id": walk.row.id})
             look = await self._gate.look(connection, action)
-            verdict = self._gate.decide(await self._plant.answered(action), look.stop, look.role)
+            answered = await self._plant.answered(action, connection)
+            verdict = self._gate.decide(answered, look.stop, look.role)
             records: tuple[AuditEntry, ...] = ()
             charges = verdict.charges
             if verdict.outcome is Decision.ASK and (over := await budgets.look(connection, charges, now)):
@@ -153,8 +154,7 @@ class Recorder:
                 verdict, records, walk.asked_until = answer.verdict, answer.records, answer.until
             if verdict.outcome is Decision.ALLOW and action.acts:
                 over = await budgets.charge(connection, charges, now, walk.row.id)
-                if over:
-                    verdict, records = of_over(verdict, over), (*records, *over_records(action, over, now))
+                verdict = of_over(verdict, over) if over else verdict
                 walk.costs[following.spec.id] = charges
             writes: list[StepWrite] = []
             if verdict.outcome is Decision.ASK:
@@ -184,7 +184,8 @@ class Recorder:
         action = walk.action(spec, kind, effect, arguments, acts=effect is not EffectClass.PURE)
         async with self._ledger.transaction() as connection:
             look = await self._gate.look(connection, action)
-            verdict = self._gate.decide(await self._plant.answered(action), look.stop, look.role)
+            answered = await self._plant.answered(action, connection)
+            verdict = self._gate.decide(answered, look.stop, look.role)
             if verdict.outcome is Decision.ALLOW and action.acts:
                 over = await budgets.charge(connection, verdict.charges, self._clock.now(), walk.row.id)
                 verdict = of_over(verdict, over) if over else verdict
@@ -249,16 +250,16 @@ class Recorder:
             found = walk.undeclared(spec.id, following.attempt, result.undeclared, now)
             if found:
                 await note(connection, found)
-            records = [audit_entry(found, walk.row.principal)] if found else []
-            await self._flush(walk, connection, [write], records)
+            await self._flush(walk, connection, [write])
             if walk.row.recoveries and walk.recorded == 1:
                 await connection.execute(sql.HAD_PROGRESS, {"id": walk.row.id, "epoch": walk.lease.epoch})
             if spec.cache_key and state in (StepState.SUCCEEDED, StepState.HANDED_OVER):
                 await cache.write(connection, spec.cache_key, result.output, f"{walk.row.id}/{spec.id}")
             for item in result.outbox:
                 await enqueue(connection, item)
-            # A row that several runs wait for is locked last.
+            # Rows that several runs wait for are locked last, in the order in which an intent does it.
             await budgets.spend(connection, costs, What.TIME, (now - started).total_seconds(), now)
+            await append_async(connection, [audit_entry(found, walk.row.principal)] if found else [])
         if result.outbox:
             self._after_outbox()
 

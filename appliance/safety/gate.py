@@ -183,7 +183,7 @@ class Gate:
         policy = self._keeper.policy
         if policy is None:
             return Verdict(Decision.HOLD, f"the policy cannot be read: {self._keeper.why}", UNREADABLE)
-        if epoch > self._keeper.epoch:
+        if epoch > min(self._keeper.epoch, self._restraints.epoch):
             return Verdict(Decision.HOLD, "the policy may have changed, and is read again", CHANGED)
         narrowed = policy.narrow(action.static)
         facts = self._facts(action, role, understood)

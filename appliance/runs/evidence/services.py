@@ -54,7 +54,7 @@ def export_run(run_id: UUID, by: Principal, now: datetime, home: Path | None = N
     records = records_at(seqs_of_run(run.pk, run.finished_at))
     open_ones = [one for one in records if redact(one.body, values) == one.body]
     heads = _heads(open_ones)
-    proven = [one for head, own in heads for one in _proved(head, own)]
+    proven = [one for head, own in heads for one in proved(head, own)]
     config = get_config()
     signer = Signer.of_home(home or config.home.path, config.home.id)
     about: JsonObject = {
@@ -90,8 +90,15 @@ def _heads(records: Sequence[Record]) -> list[tuple[SignedHead, list[Record]]]:
     return found
 
 
-def _proved(head: SignedHead, records: Sequence[Record]) -> list[Proven]:
-    return list(prove(records, head, list(hashes_between(head.first, head.seq))))
+def proved(head: SignedHead, records: Sequence[Record]) -> list[Proven]:
+    """The records with their paths in the head's tree. Raises AuditBroken where records under it are gone."""
+    leaves = list(hashes_between(head.first, head.seq))
+    if len(leaves) != head.seq - head.first + 1:
+        raise AuditBroken(
+            f"of the records {head.first} to {head.seq} under signed head {head.number} the database has {len(leaves)}",
+            hint="manage.py audit verify says why; archived segments have what was cut off",
+        )
+    return list(prove(records, head, leaves))
 
 
 def _notes(run: Run, held_back: int) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +41,11 @@ log = logging.getLogger(__name__)
 
 MOST_ALOFT = 2000
 """Runs in the air at one time; what comes beyond them goes into the ledger, for the workers."""
+
+
+STANDS_FOR = timedelta(seconds=1)
+"""A decision that is older when its intent is on record is made again: a commit can wait for a database that is away,
+and windows, hours and the plant's values go on without the switch moving."""
 
 
 class ReflexLane:
@@ -176,9 +181,10 @@ class ReflexLane:
         return stricter(one for one in found if one is not None)
 
     def _intended(self, flight: Flight, intent: Intent) -> None:
-        """The intent is on record: look at the switch as that commit saw it, then act."""
+        """The intent is on record: look at the switch as that commit saw it, and at the time, then act."""
         paid = not intent.charges or self._committer.purse.take(intent.charges)
-        still = self._gate.holds_still(intent.stop, self._committer.stop)
+        fresh = timedelta() <= self._clock.now() - intent.at < STANDS_FOR
+        still = fresh and self._gate.holds_still(intent.stop, self._committer.stop)
         verdict = None if still else self._judge(intent.action)
         if not paid or (verdict is not None and verdict.outcome is not Decision.ALLOW):
             flight.hand_over("a budget is used up" if verdict is None or not paid else verdict.reason)

@@ -56,6 +56,7 @@ class Charge:
     then: Then
     task: str = ""
     reason: str = ""
+    principal: str = ""
 
     def to_json(self, place: int, run_id: str = "") -> JsonObject:
         """As ``safety_charge`` takes it."""
@@ -69,6 +70,7 @@ class Charge:
             "most": self.most,
             "rule": self.rule,
             "task": self.task,
+            "principal": self.principal,
             "then": self.then.value,
             "reason": self.sentence,
         }
@@ -110,19 +112,22 @@ class Purse:
         subject = f"{self.rule}|{whose}"
         found = []
         if amounts.effects is not None:
-            found.append(self._charge(subject, What.EFFECTS, 1, amounts.effects, task))
+            found.append(self._charge(subject, What.EFFECTS, 1, amounts.effects, task, principal))
         if amounts.time is not None:
-            found.append(self._charge(subject, What.TIME, 0, amounts.time.total_seconds(), task))
+            found.append(self._charge(subject, What.TIME, 0, amounts.time.total_seconds(), task, principal))
         if amounts.tokens is not None:
-            found.append(self._charge(subject, What.TOKENS, 0, amounts.tokens, task))
+            found.append(self._charge(subject, What.TOKENS, 0, amounts.tokens, task, principal))
         if amounts.same is not None:
             digest = sha256_hex(canonical_json([task, principal, kind, dict(arguments)]))
-            found.append(self._charge(f"{self.rule}|{digest}", What.SAME, 1, amounts.same, task))
+            found.append(self._charge(f"{self.rule}|{digest}", What.SAME, 1, amounts.same, task, principal))
         return found
 
-    def _charge(self, subject: str, what: What, amount: float, most: float, task: str) -> Charge:
+    def _charge(
+        self, subject: str, what: What, amount: float, most: float, task: str, principal: str
+    ) -> Charge:
         key = Key(subject[:300], what, int(self.amounts.per.total_seconds()))
-        return Charge(key, amount, most, f"{RULE}{self.rule}", self.amounts.then, task, self.reason)
+        rule, then = f"{RULE}{self.rule}", self.amounts.then
+        return Charge(key, amount, most, rule, then, task, self.reason, principal)
 
 
 def afterwards(charges: Iterable[Charge], what: What) -> tuple[Charge, ...]:

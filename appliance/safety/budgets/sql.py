@@ -22,7 +22,8 @@ DECLARE
 BEGIN
     -- Rows are locked in one order by everybody, and after the run's, before the head of the audit record.
     FOR c IN SELECT x.* FROM json_to_recordset(charges) AS x(place integer, subject text, what text, span integer,
-        amount double precision, most double precision, rule text, task text, reason text, run_id text, "then" text)
+        amount double precision, most double precision, rule text, task text, principal text, reason text,
+        run_id text, "then" text)
         ORDER BY x.subject, x.what, x.span, x.place
     LOOP
         width := c.span / 60.0;
@@ -31,6 +32,10 @@ BEGIN
         VALUES (c.subject, c.what, c.span, slot, array_fill(0::float8, ARRAY[{SLOTS}]), moment)
         ON CONFLICT (subject, what, span) DO UPDATE SET touched_at = moment
         RETURNING known.* INTO s;
+        -- Clocks of writers differ, and they wait for the row: a small step back is counted in the newest slot.
+        IF slot < s.newest AND s.newest - slot <= {SLOTS - 1} THEN
+            slot := s.newest;
+        END IF;
         -- A clock that was set back leaves what was spent where it is: it is forgotten later, never sooner.
         moved := least(greatest(slot - s.newest, 0), {SLOTS});
         IF moved > 0 THEN
@@ -54,11 +59,18 @@ BEGIN
                 END IF;
             END LOOP;
             free_at := coalesce(free_at, moment + make_interval(secs => c.span));
-            news := s.told_at IS NULL OR s.told_at <= moment - make_interval(secs => c.span) OR s.told_at > moment;
+            news := s.told_at IS NULL OR s.told_at <= moment - make_interval(secs => c.span)
+                OR s.told_at > moment + make_interval(secs => c.span);
             IF news AND mode <> 'look' THEN
                 INSERT INTO events_event (type, subject, data) VALUES ('budget.exceeded', '',
                     jsonb_build_object('rule', c.rule, 'task', c.task, 'reason', c.reason,
                         'run_id', coalesce(c.run_id, ''), 'then', c."then"));
+                -- For the audit record, whose head is locked after everything that the caller still has to lock.
+                INSERT INTO audit_later (at, kind, principal, subject, detail)
+                VALUES (moment, 'budget.exceeded', coalesce(nullif(c.principal, ''), 'box'),
+                    coalesce(nullif(c.run_id, ''), c.rule), jsonb_build_object('rule', c.rule, 'task', c.task,
+                        'what', c.what, 'used', total, 'most', c.most, 'per_seconds', c.span, 'then', c."then",
+                        'free_at', free_at));
                 s.told_at := moment;
             END IF;
         END IF;

@@ -8,6 +8,7 @@ from appliance.safety.budgets.sql import CREATE, DROP
 
 class Migration(migrations.Migration):
     dependencies = [
+        ("audit", "0003_kept"),
         ("events", "0002_partitions"),
         ("safety", "0003_approval"),
     ]

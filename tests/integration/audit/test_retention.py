@@ -4,18 +4,25 @@ import gzip
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from django.db import connection
 
+from appliance.audit.chain import Head
 from appliance.audit.checking import verify_database, verify_files
 from appliance.audit.errors import AuditBroken
 from appliance.audit.export import verify_export
+from appliance.audit.heads import SignedHead, Signer
 from appliance.audit.models import AuditRecord
 from appliance.audit.report import Finding, Report
 from appliance.audit.retention import anchors, prune, segments_folder
-from appliance.audit.services import AuditEntry, append, append_here, sign_head
+from appliance.audit.services import AuditEntry, append, append_here, records_at, sign_head
+from appliance.audit.sql import ADD_SIGNATURE
+from appliance.audit.sql_kept import ADD_ANCHOR
+from appliance.lib.config import get_config
+from appliance.runs.evidence.services import proved
 from tests.database import connect
 
 Tamper = Callable[..., None]
@@ -78,6 +85,46 @@ def test_dropped_records_leave_their_anchor_and_a_note(home: Path) -> None:
 
 def test_what_was_not_looked_at_for_alerts_stays(home: Path) -> None:
     assert prune(START + timedelta(days=60), keep=KEEP, archive=True, home=home, upto=149) == []
+
+
+def test_an_upgraded_record_is_cut_at_no_head_that_was_signed_without_a_tree(tmp_path: Path) -> None:
+    """The first head with one covers what those before it signed: a cut in there would take leaves from it."""
+    signer = Signer.of_home(tmp_path, get_config().home.id)
+    before: SignedHead | None = None
+    for day in range(3):
+        append_here("a", "b", "c", {})
+        (row,) = AuditRecord.objects.order_by("-seq")[:1]
+        before = signer.sign(Head(row.seq, bytes(row.hash)), before, START + timedelta(days=day))
+        with connection.cursor() as cursor:
+            cursor.execute(ADD_SIGNATURE, (before.number, before.body, before.signature))
+    append_here("a", "b", "c", {})
+    first = sign_head(START + timedelta(days=20), tmp_path)
+    assert first is not None
+    assert (first.first, first.seq) == (1, 4)
+    assert shorten(tmp_path, 49) == []
+    assert shorten(tmp_path, 60) == [4]
+    assert verify_database(tmp_path).intact
+
+
+def test_a_head_of_which_records_are_gone_proves_nothing(tmp_path: Path, tamper: Tamper) -> None:
+    for _ in range(3):
+        append_here("a", "b", "c", {})
+    head = sign_head(START, tmp_path)
+    assert head is not None
+    assert len(proved(head, records_at([2, 3]))) == 2
+    tamper("DELETE FROM audit_record WHERE seq = 1")
+    with pytest.raises(AuditBroken, match="of the records 1 to 3 under signed head 1 the database has 2"):
+        proved(head, records_at([2, 3]))
+
+
+def test_a_cut_follows_the_one_before(home: Path) -> None:
+    shorten(home, 40)
+    known: dict[str, Any] = {"number": 4, "hash": b"x", "file": "", "sha256": "", "at": START}
+    with connection.cursor() as cursor:
+        for after, seq in ((0, 100), (25, 100), (75, 100), (50, 50)):
+            cursor.execute(ADD_ANCHOR, {**known, "after": after, "seq": seq})
+            assert cursor.fetchone() is None
+    assert [one.seq for one in anchors()] == [50]
 
 
 def test_a_clock_that_was_wrong_for_a_while_makes_nothing_old(tmp_path: Path) -> None:

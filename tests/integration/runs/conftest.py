@@ -125,7 +125,7 @@ class Engine:
 
     def gate(self) -> Gate:
         """The gate as a process makes it."""
-        return Gate(self.home, self.denied_kinds)
+        return Gate(self.home, self.denied_kinds, clock=self.clock)
 
     def ledger(self) -> Ledger:
         self.lives += 1

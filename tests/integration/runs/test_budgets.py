@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,12 +11,16 @@ from asgiref.sync import sync_to_async
 
 from appliance.accounts.principal import CONSOLE
 from appliance.actions.registry import registry
+from appliance.runs.turns import Turns
 from appliance.safety.budgets import services as budgets
 from appliance.safety.budgets.domain import Charge, Key, What
 from appliance.safety.budgets.model import Then
 from appliance.safety.policy.services import apply
+from appliance.sandbox.ebpf.record import Observed
+from appliance.sandbox.ebpf.watched import Watched
 from appliance.sandbox.ports import Job, Outcome
 from tests.integration.runs.conftest import Engine, outcome, task
+from tests.integration.runs.locks import waits_for_a_lock
 from tests.integration.runs.reflex.conftest import MakeReactor, letter, reactor
 from tests.wait import wait_for_async
 
@@ -52,6 +57,17 @@ async def told(engine: Engine) -> list[str]:
     ]
 
 
+async def on_record(engine: Engine) -> list[dict[str, Any]]:
+    """What the audit record says of budgets, when the reactor has put on it what waits."""
+    (before,) = await engine.sql("SELECT coalesce(max(seq), 0) AS seq FROM audit_record")
+    await Turns(engine.pool).hand_on()
+    return await engine.sql(
+        "SELECT principal, subject, body::jsonb -> 'detail' AS detail FROM audit_record"
+        " WHERE kind = 'budget.exceeded' AND seq > %s ORDER BY seq",
+        before["seq"],
+    )
+
+
 async def test_what_is_beyond_a_tasks_budget_waits_until_there_is_room(engine: Engine) -> None:
     await engine.load(task(PUBLISH, budget="{effects: 2, per: 1h}"))
     assert [(await again(engine))["state"] for _ in range(2)] == ["succeeded", "succeeded"]
@@ -82,7 +98,11 @@ async def test_a_budget_that_denies_fails_the_step_with_its_rule(engine: Engine)
     records = await engine.sql(
         "SELECT kind FROM audit_record WHERE subject = %s ORDER BY seq", f"{row['id']}/out"
     )
-    assert [one["kind"] for one in records] == ["budget.exceeded", "step.refused"]
+    assert [one["kind"] for one in records] == ["step.refused"]
+    (record,) = await on_record(engine)
+    assert (record["principal"], record["subject"]) == (row["principal"], str(row["id"]))
+    said = [record["detail"][name] for name in ("rule", "task", "used", "most", "then")]
+    assert said == ["budget.box/publishing", "t", 1, 1, "deny"]
 
 
 async def test_it_is_told_once_in_its_stretch(engine: Engine) -> None:
@@ -201,6 +221,66 @@ async def test_a_clock_that_is_set_back_frees_nothing(engine: Engine) -> None:
         assert not await budgets.charge(connection, [charge], now - timedelta(days=2) + timedelta(seconds=70))
 
 
+async def test_writers_whose_clocks_differ_a_little_never_exceed_it(engine: Engine) -> None:
+    charge = Charge(Key("s", What.EFFECTS, 60), 1, 10, "budget.s", Then.HOLD)
+    second = engine.clock.now().replace(microsecond=0)
+    moments = [
+        second + timedelta(seconds=n, milliseconds=sign * 10) for n in range(1, 31) for sign in (1, -1)
+    ]
+    async with engine.pool.connection() as connection:
+        found = [await budgets.charge(connection, [charge], at) for at in moments]
+    assert sum(not over for over in found) == 10
+    assert (await told(engine), len(await on_record(engine))) == (["budget.s"], 1)
+
+
+async def test_a_run_looks_again_before_there_is_room_because_the_budget_may_be_raised(
+    engine: Engine,
+) -> None:
+    await put(engine, "{id: all, effects: 1, per: 31d}")
+    await engine.load(task(PUBLISH))
+    await again(engine)
+    held = await again(engine)
+    assert (held["state"], held["waiting_for"]) == ("waiting", "budget")
+    await put(engine, "{id: all, effects: 2, per: 31d}")
+    await engine.pass_time(held["id"], timedelta(minutes=5))
+    await engine.reconciler.wake_due()
+    assert (await engine.perform(held["id"]))["state"] == "succeeded"
+
+
+async def test_a_result_locks_the_audit_record_after_what_it_spends(engine: Engine) -> None:
+    """As an intent does: else the two could wait for each other."""
+    held, free = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with engine.pool.connection() as connection, connection.transaction():
+            await connection.execute("SELECT FROM safety_spending FOR UPDATE")
+            held.set()
+            await free.wait()
+
+    async def work(job: Job) -> Outcome:
+        holding.append(asyncio.create_task(hold()))
+        await held.wait()
+        return replace(outcome(), watched=Watched(Observed(), findings=("executed /bin/sh",)))
+
+    holding: list[asyncio.Task[None]] = []
+    engine.world.working = work
+    shell = "    - {id: a, type: shell, args: [/bin/true], effect: idempotent, programs: [id]}\n"
+    await engine.load(task(shell, budget="{time: 1m, per: 1h}"))
+    performing = asyncio.create_task(again(engine))
+    await wait_for_async(lambda: waits_for_a_lock(engine))
+    try:
+        await engine.sql("SELECT FROM audit_head FOR UPDATE NOWAIT")
+    finally:
+        free.set()
+        row = await performing
+        await holding[0]
+    assert row["state"] == "succeeded"
+    (found,) = await engine.sql(
+        "SELECT 1 FROM audit_record WHERE kind = 'step.undeclared' AND subject = %s", f"{row['id']}/a"
+    )
+    assert found
+
+
 async def test_where_one_budget_is_used_up_no_other_is_charged(engine: Engine) -> None:
     wide = Charge(Key("wide", What.EFFECTS, 60), 1, 10, "budget.wide", Then.HOLD)
     narrow = Charge(Key("narrow", What.EFFECTS, 60), 1, 1, "budget.narrow", Then.HOLD)
@@ -229,6 +309,8 @@ async def test_the_reflex_lane_pays_with_the_commit_and_hands_over_what_is_beyon
     assert {(await engine.perform(run_id))["state"] for run_id in queued} == {"failed"}
     assert sent(engine) == 5
     assert await told(engine) == ["budget.box/out"]
+    (record,) = await on_record(engine)
+    assert (record["principal"], record["detail"]["rule"]) == ("trigger:echo/m", "budget.box/out")
 
 
 async def test_both_lanes_count_into_one_budget(engine: Engine, reactor: MakeReactor) -> None:

@@ -1,12 +1,18 @@
 """What people and the plant say about an effect counts at its moment, in both lanes, and is named where it decided."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from appliance.accounts.domain import Ability, Role
+from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE, NotAllowed, Principal
 from appliance.actions.registry import registry
 from appliance.bus.services import TopicValue, remember
@@ -15,10 +21,14 @@ from appliance.safety.budgets.model import Then
 from appliance.safety.errors import ReadOnlyNow
 from appliance.safety.plant_state import services
 from appliance.safety.plant_state.domain import Scope
+from appliance.safety.plant_state.keeper import RestraintKeeper
 from appliance.safety.plant_state.services import Hours, NotFound, Refused
 from appliance.safety.policy.services import apply
+from tests.database import address
 from tests.integration.runs.conftest import Engine, task
+from tests.integration.runs.locks import waits_for_a_lock
 from tests.integration.runs.reflex.conftest import MakeReactor, letter, reactor
+from tests.wait import wait_for_async
 
 __all__ = ["reactor"]
 
@@ -118,6 +128,71 @@ async def test_it_counts_in_the_reflex_lane(engine: Engine, reactor: MakeReactor
     second, third = await engine.sql("SELECT id, state FROM runs_run ORDER BY id OFFSET 1")
     assert (second["state"], third["state"]) == ("queued", "failed"), "until it follows, a worker decides"
     assert (await engine.perform(second["id"]))["state"] == "failed"
+
+
+async def test_a_window_that_began_while_the_commit_waited_counts_in_the_reflex_lane(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    now = engine.clock.now()
+    hours = Hours(begins=now + timedelta(minutes=1), ends=now + timedelta(hours=1))
+    await sync_to_async(services.plan)("shutdown", Scope.TOPIC, "line3/#", hours, BEN, now)
+    here = await reactor(ECHO)
+    await here.follow()
+    async with engine.pool.connection() as other:
+        async with other.transaction():
+            await other.execute("SELECT FROM runs_reflex FOR UPDATE")
+            delivery = asyncio.create_task(here.deliver(letter("in/a", {"n": 1})))
+            await wait_for_async(lambda: waits_for_a_lock(engine))
+            engine.clock.advance(timedelta(minutes=2))
+        await delivery
+    await here.settle()
+    assert engine.world.published == []
+    row = await here.only_run()
+    assert (row["state"], row["reason"]) == ("queued", "topic line3/# is in maintenance (shutdown)")
+
+
+async def test_what_was_read_last_stays_where_an_earlier_reading_ends_after_it(engine: Engine) -> None:
+    keeper = RestraintKeeper()
+    async with engine.pool.connection() as one, engine.pool.connection() as other:
+        async with other.transaction():
+            await other.execute("LOCK TABLE safety_window")
+            early = asyncio.create_task(keeper.follow(one, 5))
+            await wait_for_async(lambda: waits_for_a_lock(engine))
+            await lock_in(other, "pump-1")
+            await keeper.follow(other, 6)
+        await early
+    assert (keeper.epoch, [one.target.pattern for one in keeper.restraints.lockouts]) == (6, ["pump-1"])
+
+
+async def lock_in(connection: AsyncConnection[Any], device: str) -> None:
+    await connection.execute(
+        'INSERT INTO safety_lockout (scope, pattern, "then", by, reason, since, ended_by, ended_reason)'
+        " VALUES ('device', %s, 'deny', 'user:ana', 'x', now(), '', '')",
+        (device,),
+    )
+
+
+@pytest.fixture
+async def narrow(engine: Engine) -> AsyncIterator[Engine]:
+    """The engine with a pool of one connection: who holds it and asks for another waits for nothing."""
+    async with AsyncConnectionPool[AsyncConnection[Any]](
+        address(), min_size=1, max_size=1, timeout=2, kwargs={"autocommit": True}, open=False
+    ) as pool:
+        yield replace(engine, pool=pool)
+
+
+async def test_whoever_asks_a_person_looks_at_the_plant_by_the_connection_it_has(narrow: Engine) -> None:
+    text = (
+        "policy: 1\nname: test\nlayer: box\n"
+        "rules: [{id: person, topic: line3/#, decide: ask}]\n"
+        "plant: [{id: auto, topic: line3/#, state: line3/mode, is: auto}]\n"
+    )
+    await User.objects.acreate(username="ana", role="operator")
+    await sync_to_async(apply)(text, "p.yaml", CONSOLE, narrow.clock.now(), kinds=registry())
+    await narrow.load(task(PUBLISH))
+    await say(narrow, "line3/mode", '"auto"')
+    row = await again(narrow)
+    assert (row["state"], row["waiting_for"]) == ("waiting", "approval")
 
 
 @pytest.mark.django_db(transaction=True)

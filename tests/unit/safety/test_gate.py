@@ -6,6 +6,7 @@ import pytest
 from appliance.accounts.domain import Role
 from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.gate import Action, Decision, Gate
+from appliance.safety.plant_state.keeper import RestraintKeeper
 from appliance.safety.policy.decision import BUILT_IN, Policy
 from appliance.safety.policy.keeper import PolicyKeeper, policy_of
 from appliance.safety.policy.loading import digest_of
@@ -28,7 +29,12 @@ rules: [{id: silent, decide: deny, topic: [a], reason: be quiet}]
 
 def gate_of(home: Path, denied_kinds: frozenset[str] = frozenset()) -> Gate:
     """A gate that has read the policy of a box on which nobody wrote one."""
-    return Gate(home, denied_kinds, keeper=PolicyKeeper(Policy([BUILT_IN]), epoch=10))
+    return Gate(
+        home,
+        denied_kinds,
+        keeper=PolicyKeeper(Policy([BUILT_IN]), epoch=10),
+        restraints=RestraintKeeper(epoch=10),
+    )
 
 
 def action(
@@ -161,7 +167,7 @@ def written(text: str) -> Policy:
 
 def test_what_was_allowed_once_is_decided_anew_when_anything_changes(tmp_path: Path) -> None:
     keeper = PolicyKeeper(Policy([BUILT_IN]), epoch=4)
-    gate, calm = Gate(tmp_path, keeper=keeper), AllStop(epoch=4)
+    gate, calm = Gate(tmp_path, keeper=keeper, restraints=RestraintKeeper(epoch=4)), AllStop(epoch=4)
 
     def outcome(stop: AllStop = calm, **more: Any) -> Decision:
         return gate.decide(action(**more), stop, None).outcome
@@ -182,6 +188,15 @@ def test_what_was_allowed_once_is_decided_anew_when_anything_changes(tmp_path: P
     keeper.policy = written(DENIES_ONE_TOPIC)
     assert outcome(arguments={"topic": "a"}) is Decision.DENY
     assert outcome(arguments={"topic": "b"}) is Decision.ALLOW
+
+
+def test_what_acts_waits_until_lock_outs_and_windows_are_read_again_too(tmp_path: Path) -> None:
+    restraints = RestraintKeeper(epoch=5)
+    gate = Gate(tmp_path, keeper=PolicyKeeper(Policy([BUILT_IN]), epoch=6), restraints=restraints)
+    verdict = gate.decide(action(), AllStop(epoch=6), None)
+    assert (verdict.outcome, verdict.waits_for_policy) == (Decision.HOLD, True)
+    restraints.epoch = 6
+    assert gate.decide(action(), AllStop(epoch=6), None).outcome is Decision.ALLOW
 
 
 def test_an_intent_stands_only_while_the_switch_does(tmp_path: Path) -> None:
