@@ -109,7 +109,7 @@ CHECKS = (
         "leave `MILLWRIGHT_POWER_SAFE` at yes, unless speed matters more than the last second",
     ),
     Check(
-        "MW-G010", "The kernel holds commands to what they declare", Severity.MEDIUM, _rules,
+        "MW-G016", "The kernel holds commands to what they declare", Severity.MEDIUM, _rules,
         "docs/how-to/what-commands-reach.md says what it needs; the message says what is missing",
     ),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from appliance.safety.commands import plan, understand, understand_argv
 from appliance.sandbox.errors import JobRefused
 from appliance.sandbox.ports import Job, Sandbox
 
-pytestmark = pytest.mark.parametrize("sandbox", ["process"], indirect=True, scope="module")
+pytestmark = pytest.mark.parametrize("member", ["process"], indirect=True, scope="module")
 
 
 @pytest.fixture

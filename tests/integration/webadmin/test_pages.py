@@ -22,6 +22,7 @@ from appliance.runs.models import Run
 from appliance.safety.allstop import Level, current
 from appliance.tasks.models import Task
 from appliance.tasks.services import apply_text
+from tests.database import flush
 from webadmin.pages import runs as runs_page
 from webadmin.pages.editor import diff_lines
 
@@ -36,6 +37,7 @@ def html(client: Client, path: str, status: int = 200) -> str:
 
 
 def test_an_empty_box_says_what_to_do_on_every_page(browser: Browsers) -> None:
+    flush()
     client = browser(Role.ADMIN)
     assert "Nothing has run yet" in html(client, "/")
     assert "Write the first one" in html(client, "/tasks/")

@@ -80,10 +80,10 @@ def test_a_machine_is_busy_by_what_others_took_and_not_by_the_bench_itself() -> 
 
 def test_the_work_of_this_process_is_its_own() -> None:
     before = read_times()
-    while (after := read_times()).own < before.own + 5:
+    while (after := read_times()).own < before.own + 20:
         pass
-    assert after.total >= before.total + 5
-    assert after.used >= before.used + 4
+    assert after.total >= before.total + 10
+    assert after.used >= before.used + 10, "half of it: the kernel samples the one and counts the other"
 
 
 def held_up_to(limit: int) -> tuple[Callable[[int, int], Report], list[int], list[int]]:
