@@ -138,16 +138,18 @@ async def test_a_window_that_began_while_the_commit_waited_counts_in_the_reflex_
     await sync_to_async(services.plan)("shutdown", Scope.TOPIC, "line3/#", hours, BEN, now)
     here = await reactor(ECHO)
     await here.follow()
+    await here.deliver(letter("in/a", {"n": 1}))
+    await here.settle()
     async with engine.pool.connection() as other:
         async with other.transaction():
             await other.execute("SELECT FROM runs_reflex FOR UPDATE")
-            delivery = asyncio.create_task(here.deliver(letter("in/a", {"n": 1})))
+            delivery = asyncio.create_task(here.deliver(letter("in/a", {"n": 2})))
             await wait_for_async(lambda: waits_for_a_lock(engine))
             engine.clock.advance(timedelta(minutes=2))
         await delivery
     await here.settle()
-    assert engine.world.published == []
-    row = await here.only_run()
+    assert [payload for _, payload in engine.world.published] == [b"1"]
+    (row,) = await engine.sql("SELECT state, reason FROM runs_run ORDER BY id OFFSET 1")
     assert (row["state"], row["reason"]) == ("queued", "topic line3/# is in maintenance (shutdown)")
 
 
