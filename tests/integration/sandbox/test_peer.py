@@ -108,6 +108,10 @@ if middle:
 )
 def test_an_ancestor_that_goes_away_meanwhile_lets_no_job_through(gone: str, expected: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _DYING, str(ROOT), gone], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", _DYING, str(ROOT), gone],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.stdout == f"{expected}\n", done.stderr
