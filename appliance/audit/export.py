@@ -46,7 +46,8 @@ def write_export(
     start: JsonObject = {"format": FORMAT, "box": box, "key": signer.public_key.hex(), "at": at.isoformat()}
     if after.seq:
         start["after"] = {"seq": after.seq, "hash": after.hash.hex()}
-    with part.open("wb") as plain, _compressed(plain, file) as out:
+    part.unlink(missing_ok=True)  # of an export that did not end; a link put there is not followed
+    with part.open("xb") as plain, _compressed(plain, file) as out:
 
         def put(value: Any) -> None:
             line = canonical_json(value) + b"\n"

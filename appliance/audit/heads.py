@@ -21,6 +21,7 @@ from appliance.audit.chain import Head
 from appliance.audit.errors import ExportUnreadable, KeyUnusable
 from appliance.lib.atomic import write_atomically
 from appliance.lib.digest import canonical_json
+from appliance.lib.folders import held_folder, inside
 from appliance.lib.home import owner_of
 from appliance.lib.jsontypes import JsonObject
 
@@ -95,16 +96,14 @@ class Signer:
         try:
             if not file.exists():
                 file.parent.mkdir(mode=0o700, exist_ok=True)
-                write_atomically(
-                    file, Ed25519PrivateKey.generate().private_bytes_raw().hex().encode() + b"\n"
-                )
-                belongs_to_home(home, file)
+                key = Ed25519PrivateKey.generate().private_bytes_raw().hex().encode()
+                write_atomically(file, key + b"\n")
+                if os.geteuid() == 0:
+                    os.chown(file, *owner_of(home), follow_symlinks=False)
             signer = cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(file.read_text().strip())), box)
             public = public_key_file(home)
             if not public.exists():
-                public.parent.mkdir(mode=0o700, exist_ok=True)
-                write_atomically(public, signer.public_key.hex().encode() + b"\n", mode=0o644)
-                belongs_to_home(home, public.parent, public)
+                put_in_home(home, public, signer.public_key.hex().encode() + b"\n", mode=0o644)
         except (OSError, ValueError) as error:
             raise KeyUnusable(f"the audit key {file} cannot be used: {error}") from error
         return signer
@@ -187,10 +186,13 @@ class HeadsFile:
         self._path = heads_file(home)
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
-        belongs_to_home(self._home, self._path.parent, self._path)
+        # By handle and through no link: root runs commands that come here, and the folder is the services' own.
+        with held_folder(self._path.parent) as folder:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._handle = os.open(self._path.name, flags, 0o640, dir_fd=folder)
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+            for handle in (folder, self._handle):
+                give_to_home(self._home, handle)
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -213,8 +215,16 @@ class HeadsFile:
         os.fsync(self._handle)
 
 
-def belongs_to_home(home: Path, *paths: Path) -> None:
-    """What root makes (a command, a stop) stays usable for the services' own user."""
+def give_to_home(home: Path, handle: int) -> None:
+    """What root makes (a command, a stop) stays usable for the services' own user. ``handle``: of a file or folder."""
     if os.geteuid() == 0:
-        for path in paths:
-            os.chown(path, *owner_of(home))
+        os.fchown(handle, *owner_of(home))
+
+
+def put_in_home(home: Path, file: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write a file into a folder of the home, the home's own, through no link. Raises HomeUnusable, OSError."""
+    with held_folder(file.parent) as folder:
+        write_atomically(inside(folder) / file.name, data, mode=mode)
+        give_to_home(home, folder)
+        if os.geteuid() == 0:
+            os.chown(file.name, *owner_of(home), dir_fd=folder, follow_symlinks=False)

@@ -6,6 +6,7 @@ records before it go into a signed segment file, or nowhere, as the settings say
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,11 +19,13 @@ from appliance.audit import sql_kept as sql
 from appliance.audit.chain import Head, Record
 from appliance.audit.errors import AuditBroken
 from appliance.audit.export import write_export
-from appliance.audit.heads import SignedHead, Signer, belongs_to_home
+from appliance.audit.heads import SignedHead, Signer, give_to_home
 from appliance.audit.report import Report
 from appliance.audit.services import append_here, records_after, start_of_record
 from appliance.audit.verify import ChainCheck
 from appliance.lib.config import get_config
+from appliance.lib.folders import held_folder, inside
+from appliance.lib.home import owner_of
 from appliance.lib.jsontypes import JsonObject
 
 PRUNED = "audit.pruned"
@@ -113,12 +116,16 @@ def _heads_between(after: int, upto: int) -> list[SignedHead]:
 
 def _archived(home: Path, start: Head, cut: SignedHead, heads: list[SignedHead], now: datetime) -> Path:
     folder, box = segments_folder(home), get_config().home.id
-    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    signer = Signer.of_home(home, box)
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
     file = folder / f"{start.seq + 1:012d}-{cut.seq:012d}.jsonl.gz"
-    records = records_after(start.seq, cut.seq)
-    write_export(file, records, heads, Signer.of_home(home, box), box, now, start)
-    file.chmod(0o640)
-    belongs_to_home(home, folder, file)
+    with held_folder(folder, mode=0o750) as held:
+        made = inside(held) / file.name
+        write_export(made, records_after(start.seq, cut.seq), heads, signer, box, now, start)
+        made.chmod(0o640)
+        give_to_home(home, held)
+        if os.geteuid() == 0:
+            os.chown(file.name, *owner_of(home), dir_fd=held, follow_symlinks=False)
     return file
 
 

@@ -56,3 +56,8 @@ def _plain_other(value: Any, level: int) -> JsonValue:
 def plain_object(value: Mapping[Any, Any], level: int = 0) -> JsonObject:
     """A mapping as a JSON object; keys become text."""
     return {plain_text(str(key)): plain(item, level + 1) for key, item in value.items()}
+
+
+def visible(text: str) -> str:
+    """One line for a terminal: what would move its cursor, colour it or end the line stands there as an escape."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -7,9 +7,9 @@ here stays true.
 """
 
 import os
-import stat
 from pathlib import Path
 
+from appliance.lib.folders import held_folder
 from appliance.lib.home import Home, HomeUnusable
 from appliance.processes.privilege import Privilege
 
@@ -50,26 +50,27 @@ def place_file(home: Home, number: int) -> Path:
 
 
 def service_folder(path: Path, privilege: Privilege) -> Path:
-    """A folder that belongs to the services."""
-    path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+    """A folder that belongs to the services. Raises HomeUnusable where a link lies in its place."""
+    path.parent.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+    with held_folder(path, _PRIVATE):  # refuses a link
+        pass
     _give(path, privilege)
     return path
 
 
 def _folder(path: Path, privilege: Privilege, mode: int, service_uid: int) -> None:
     try:
-        path.mkdir(mode=_PRIVATE, exist_ok=True)
-        found = path.lstat()
+        with held_folder(path, _PRIVATE) as handle:
+            # A folder under /tmp may have been put there by anybody.
+            if os.fstat(handle).st_uid not in (os.geteuid(), service_uid):
+                raise HomeUnusable(
+                    f"{path} is not a folder of this box", hint="look at it, remove it, and start again"
+                )
+            if os.geteuid() == 0:
+                os.fchown(handle, 0, privilege.uid or 0)
+            os.fchmod(handle, mode)
     except OSError as error:
         raise HomeUnusable(f"{path} cannot be made: {error.strerror}") from error
-    # A folder under /tmp may have been put there by anybody.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), service_uid):
-        raise HomeUnusable(
-            f"{path} is not a folder of this box", hint="look at it, remove it, and start again"
-        )
-    if os.geteuid() == 0:
-        os.chown(path, 0, privilege.uid or 0, follow_symlinks=False)
-    path.chmod(mode)
 
 
 def _give(path: Path, privilege: Privilege) -> None:

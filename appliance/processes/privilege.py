@@ -1,5 +1,6 @@
 """Which user the services run as when the box is started as root, and who owns what in its home."""
 
+import contextlib
 import os
 import pwd
 import stat
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from appliance.lib.config import ROOT
 from appliance.lib.errors import MillwrightError
+from appliance.lib.folders import FOLDER_ITSELF, NO_FOLDER
 from appliance.lib.home import Home
 
 _PROBE = """
@@ -71,13 +73,23 @@ class Privilege:
         return self.root and self.uid is None
 
     def hand_over(self, *paths: Path) -> None:
-        """Give files, and folders with all that is in them, to the services' user."""
+        """Give files, and folders with all that is in them, to the services' user.
+
+        Services may be at work in them, so nothing is reached twice by its name, and no link is followed.
+        """
+        owner = self.uid or 0
         for path in paths if self.root else ():
-            owner = self.uid or 0
-            os.chown(path, owner, owner, follow_symlinks=False)
-            for folder, folders, files in os.walk(path):
-                for name in (*folders, *files):
-                    os.chown(Path(folder) / name, owner, owner, follow_symlinks=False)
+            try:
+                folder = os.open(path, FOLDER_ITSELF)
+            except OSError as error:
+                if error.errno not in NO_FOLDER:
+                    raise
+                os.chown(path, owner, owner, follow_symlinks=False)
+                continue
+            try:
+                _give_all(folder, owner)
+            finally:
+                os.close(folder)
 
     def show(self, *paths: Path) -> None:
         """Let the services' user read what stays root's: files that services may not change."""
@@ -86,6 +98,14 @@ class Privilege:
         for path in paths:
             os.chown(path, 0, self.uid, follow_symlinks=False)
             path.chmod(0o750 if path.is_dir() else 0o640)
+
+
+def _give_all(folder: int, owner: int) -> None:
+    os.fchown(folder, owner, owner)
+    for _, folders, files, inside in os.fwalk(".", dir_fd=folder, follow_symlinks=False):
+        for name in (*folders, *files):
+            with contextlib.suppress(FileNotFoundError):  # a service has just removed it
+                os.chown(name, owner, owner, dir_fd=inside, follow_symlinks=False)
 
 
 def user_name(uid: int) -> str:

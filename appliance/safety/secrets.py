@@ -9,6 +9,7 @@ import base64
 import contextlib
 import os
 import re
+import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -173,6 +174,9 @@ def rotate(by: Principal, home: Path | None = None) -> int:
     by.require(Ability.MANAGE_SECRETS)
     refuse_changes(by, home)
     file = _key_file(home)
+    with connection.cursor() as cursor:
+        # Until the commit: a second one would write a file without the key that this one seals with.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('millwright.secrets.rotate'))")
     if home is not None or get_config().root_key_own:
         _write_keys(file, [new_key(), *_keys(file)])
     ring = _ring(home)
@@ -228,8 +232,7 @@ def _ring(home: Path | None) -> "Ring":
     if not lines:
         if home is None and not get_config().root_key_own:
             raise SecretUnreadable(f"there is no key in {file}", hint="manage.py secrets new-key prints one")
-        lines = [new_key()]
-        _write_keys(file, lines)
+        lines = _first_key(file)
     try:
         return Ring(lines)
     except ValueError as error:
@@ -256,8 +259,23 @@ def _keys(file: Path) -> list[str]:
         raise SecretUnreadable(f"the root key {file} cannot be read", hint=str(error)[:200]) from error
 
 
+def _first_key(file: Path) -> list[str]:
+    """The first key of a box: of two who make one at once, both have that of the first."""
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    made = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    try:
+        _write_keys(made, [new_key()])
+        with contextlib.suppress(FileExistsError):
+            os.link(made, file)
+        if not _keys(file):  # somebody put an empty file there
+            made.replace(file)
+    finally:
+        made.unlink(missing_ok=True)
+    return _keys(file)
+
+
 def _write_keys(file: Path, keys: Iterable[str]) -> None:
     file.parent.mkdir(mode=0o700, exist_ok=True)
     write_atomically(file, "".join(f"{key}\n" for key in keys).encode())
     if os.geteuid() == 0:
-        os.chown(file, *owner_of(file.parent.parent))
+        os.chown(file, *owner_of(file.parent.parent), follow_symlinks=False)

@@ -5,6 +5,7 @@ are in order, times are the earliest that the format knows. Any ZIP tool opens i
 """
 
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -21,6 +22,7 @@ _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _MODE = 0o100644 << 16
+_NAME = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -41,7 +43,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> dict[str, bytes]:
-    """The files of an archive, whatever their names; nothing is written anywhere. Raises ExportUnreadable.
+    """The files of an archive; nothing is written anywhere. Raises ExportUnreadable.
 
     A file that does not fit its checksum is given as it is: whoever asked compares digests and can say more.
     """
@@ -51,6 +53,8 @@ def unpack(data: bytes) -> dict[str, bytes]:
             if len(listed) > MOST_FILES or sum(one.file_size for one in listed) > LARGEST:
                 raise ExportUnreadable("the archive is larger than any that a box makes")
             names = [one.filename for one in listed]
+            if not all(_NAME.fullmatch(name) for name in names):
+                raise ExportUnreadable("the archive holds a file with a name that no box gives one")
             if len(set(names)) != len(names):
                 raise ExportUnreadable("the archive holds two files of the same name")
             return {one.filename: _content(data, one) for one in listed}

@@ -51,6 +51,10 @@ class AlreadyServed(Exception):
     """Another guard serves this socket."""
 
 
+class CannotLock(Exception):
+    """The lock beside the socket cannot be used: there may be a link in its place."""
+
+
 class Server:
     """One task for each connection, and one that tidies up."""
 
@@ -263,7 +267,12 @@ def _recorded(options: Options) -> int | None:
 
 @contextlib.contextmanager
 def _lock(options: Options) -> Iterator[None]:
-    lock = os.open(f"{options.socket}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # The folder is the services' too: a link there would have root make or lock any other file.
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        lock = os.open(f"{options.socket}.lock", flags, 0o600)
+    except OSError as error:
+        raise CannotLock(f"the lock {options.socket}.lock cannot be used: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -283,6 +292,6 @@ def _listen(options: Options) -> socket.socket:
     finally:
         os.umask(before)
     if os.geteuid() == 0:
-        os.chown(options.socket, options.peer_uid, -1)
+        os.chown(options.socket, options.peer_uid, -1, follow_symlinks=False)
     listener.listen(256)
     return listener

@@ -8,6 +8,7 @@ from appliance.sandbox.process import tree
 from appliance.sandbox.process.request import Refused
 
 _CREDENTIALS = struct.Struct("3i")
+_WALKS = 5
 
 
 def check(
@@ -34,16 +35,33 @@ def check(
 
 
 def _refuse_descendants(pid: int, spawner: int) -> None:
-    ancestor: int | None = pid
-    while ancestor:
-        if ancestor == spawner:  # first: in a container the spawner may be process 1 itself
-            raise Refused("A job cannot have another job run.")
-        if ancestor == 1:
-            return
-        ancestor, asked = tree.parent_of(ancestor), ancestor
-        if ancestor is None and asked == pid:
-            raise Refused("The process that asked is gone, or cannot be seen from here.")
     if not pid:
         raise Refused(
             "The process that asked lies in another pid namespace.", "Run the spawner beside its clients."
         )
+    for _ in range(_WALKS):
+        if _reaches_the_top(pid, spawner):
+            return
+    raise Refused("The process that asked is gone, or cannot be seen from here.")
+
+
+def _reaches_the_top(pid: int, spawner: int) -> bool:
+    """Whether the ancestors end at process 1, or at one of another namespace (0), without the spawner among them.
+
+    What the spawner's own parent has started is beside the spawner: further up some systems (hidepid) show nothing.
+    False where one of them went away meanwhile: its children have another parent by now, often the spawner.
+    """
+    above = tree.parent_of(spawner)
+    tops = (1, above[0] if above else 1)
+    ancestor, child_started = pid, None
+    while ancestor:
+        if ancestor == spawner:  # first: in a container the spawner may be process 1 itself
+            raise Refused("A job cannot have another job run.")
+        if ancestor in tops:
+            return True
+        found = tree.parent_of(ancestor)
+        # Nobody starts after a child of his: then this number was given to somebody else.
+        if found is None or (child_started is not None and found[1] > child_started):
+            return False
+        ancestor, child_started = found
+    return True

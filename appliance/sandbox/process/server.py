@@ -111,7 +111,9 @@ class Server:
 
         Every supervisor holds them too: who has them knows that no job of a killed spawner runs any more.
         """
-        lock = os.open(self._options.socket + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # The folder is the services' too: a link there would have root make or lock any other file.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        lock = os.open(self._options.socket + ".lock", flags, 0o600)
         spool = workfolder.prepare_spool(self._options.spool)
         give_up = time.monotonic() + _HANDOVER_SECONDS
         for fd in (lock, spool):
@@ -142,7 +144,7 @@ class Server:
         finally:
             os.umask(before)
         if self._options.peer_uid is not None and os.geteuid() == 0:
-            os.chown(path, self._options.peer_uid, -1)
+            os.chown(path, self._options.peer_uid, -1, follow_symlinks=False)
         listener.listen(256)
         return listener
 

@@ -23,10 +23,10 @@ def _stat(pid: int) -> tuple[int, str, int] | None:
     return int(fields[1]), fields[0].decode("ascii"), int(fields[19])
 
 
-def parent_of(pid: int) -> int | None:
-    """The parent of a process, or None when it is gone or hidden."""
+def parent_of(pid: int) -> tuple[int, int] | None:
+    """The parent of a process, and the start time of the process itself; None when it is gone or hidden."""
     found = _stat(pid)
-    return found[0] if found else None
+    return (found[0], found[2]) if found else None
 
 
 def descendants(root: int, spare: frozenset[int] = frozenset()) -> dict[int, int]:

@@ -1,5 +1,6 @@
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from django.core.management import CommandError, call_command
 from appliance.accounts.principal import CONSOLE
 from appliance.audit.models import AuditRecord
 from appliance.lib.config import get_config
+from appliance.safety import secrets as secrets_module
 from appliance.safety.errors import SecretMissing, SecretRefused, SecretUnreadable
 from appliance.safety.models import Secret
 from appliance.safety.secrets import (
@@ -124,3 +126,11 @@ def test_the_command_keeps_lists_and_forgets(
     call_command("secrets", "remove", "bot")
     with pytest.raises(CommandError, match="no secret"):
         call_command("secrets", "remove", "bot")
+
+
+def test_of_two_who_make_the_first_key_at_once_both_have_the_same(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: secrets_module._first_key(tmp_path / "secrets/root_key"), range(8)))
+    assert len({tuple(keys) for keys in found}) == 1
+    assert [file.name for file in (tmp_path / "secrets").iterdir()] == ["root_key"]

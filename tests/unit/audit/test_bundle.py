@@ -200,3 +200,10 @@ def test_a_hostile_archive_is_never_written_anywhere(tmp_path: Path) -> None:
     with pytest.raises(ExportUnreadable, match="packed by another program"):
         unpack(out.getvalue())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J", "a\nintact", "ü.txt", "a b", ""])
+def test_a_name_that_no_box_gives_a_file_is_refused_and_not_repeated(name: str) -> None:
+    with pytest.raises(ExportUnreadable) as refusal:
+        unpack(pack({name: b"x"}))
+    assert str(refusal.value).isprintable()

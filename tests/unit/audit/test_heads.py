@@ -5,6 +5,7 @@ import pytest
 from appliance.audit.chain import Head
 from appliance.audit.errors import ExportUnreadable, KeyUnusable
 from appliance.audit.heads import HeadsFile, Signer, heads_file, public_key_file, read_heads, signed_by
+from appliance.lib.home import HomeUnusable
 from tests.audit_chain import START, make_chain
 
 
@@ -55,3 +56,22 @@ def test_a_damaged_key_is_told_and_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(KeyUnusable):
         Signer.of_home(tmp_path, "box")
     assert key.read_text() == "not a key\n"
+
+
+@pytest.mark.parametrize("place", ["folder", "file"])
+def test_the_file_of_heads_is_reached_through_no_link(tmp_path: Path, place: str) -> None:
+    """Root runs commands that open it, and the folder is the services' own."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for folder in (home, elsewhere):
+        folder.mkdir()
+    victim = elsewhere / heads_file(home).name
+    victim.write_bytes(b"precious")
+    if place == "folder":
+        heads_file(home).parent.symlink_to(elsewhere)
+    else:
+        heads_file(home).parent.mkdir()
+        heads_file(home).symlink_to(victim)
+    owner = victim.stat().st_uid
+    with pytest.raises((HomeUnusable, OSError)), HeadsFile(home) as file:
+        file.last_number()
+    assert (victim.read_bytes(), victim.stat().st_uid) == (b"precious", owner)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from appliance.lib.plain import plain, plain_object, plain_text
+from appliance.lib.plain import plain, plain_object, plain_text, visible
 
 
 def test_text_loses_what_postgresql_refuses_and_nothing_else() -> None:
@@ -25,3 +25,7 @@ def test_keys_become_text_and_are_washed_too() -> None:
 def test_deep_values_are_washed_whole(depth: int) -> None:
     value = json.loads("[" * depth + "]" * depth)
     assert plain(value) == value
+
+
+def test_a_line_for_a_terminal_moves_no_cursor() -> None:
+    assert visible("ü \x1b[2J\n\u202eok") == "ü \\x1b[2J\\n\\u202eok"

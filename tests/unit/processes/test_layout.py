@@ -3,11 +3,12 @@
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from appliance.lib.home import Home, HomeUnusable
-from appliance.processes.layout import lay_out, lock_file, pid_folder, settings_folder
+from appliance.processes.layout import lay_out, lock_file, pid_folder, service_folder, settings_folder
 from appliance.processes.privilege import HomeOfSomebodyElse, Privilege
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -63,6 +64,48 @@ def test_links_are_given_away_themselves_never_what_they_point_at(tmp_path: Path
     (home.path / "link").symlink_to(victim)
     lay_out(home, Privilege(root=True, uid=home.service_uid))
     assert victim.stat().st_uid == 0
+
+
+@AS_ROOT
+@pytest.mark.parametrize("name", ["nats", "data/redis"])
+def test_a_link_in_place_of_a_services_folder_is_refused_and_gives_nothing_away(
+    tmp_path: Path, name: str
+) -> None:
+    home = Home.at(tmp_path / "home")
+    privilege = Privilege(root=True, uid=home.service_uid)
+    lay_out(home, privilege)
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "passwd").touch()
+    (home.path / name).symlink_to(victim)
+    os.chown(home.path / name, home.service_uid, home.service_uid, follow_symlinks=False)
+    with pytest.raises(HomeUnusable, match="not a folder of this box but a link"):
+        service_folder(home.path / name, privilege)
+    privilege.hand_over(home.path / name)
+    assert (victim.stat().st_uid, (victim / "passwd").stat().st_uid) == (0, 0)
+
+
+@AS_ROOT
+def test_a_folder_that_becomes_a_link_while_it_is_given_away_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "passwd").touch()
+    (tmp_path / "nats" / "sub").mkdir(parents=True)
+    chown = os.chown
+
+    def swapped(path: object, *args: Any, **more: Any) -> None:
+        if str(path).endswith("sub"):
+            (tmp_path / "nats").rename(tmp_path / "moved")
+            (tmp_path / "nats").symlink_to(tmp_path / "victim")
+            (tmp_path / "moved" / "sub").rmdir()
+            (tmp_path / "moved" / "sub").symlink_to(tmp_path / "victim")
+        chown(path, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "chown", swapped)
+    Privilege(root=True, uid=12345).hand_over(tmp_path / "nats")
+    assert (tmp_path / "moved" / "sub").is_symlink()
+    assert {path.stat().st_uid for path in (tmp_path / "victim", tmp_path / "victim" / "passwd")} == {0}
 
 
 def test_a_link_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         from appliance.processes.guard.options import options_of
-        from appliance.processes.guard.server import AlreadyServed, Server
+        from appliance.processes.guard.server import AlreadyServed, CannotLock, Server
 
         logging.getLogger("urllib3").setLevel(logging.WARNING)
         try:
             asyncio.run(Server(options_of(get_config())).serve())
-        except AlreadyServed as error:
+        except (AlreadyServed, CannotLock) as error:
             raise CommandError(str(error)) from error

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from django.core.management.base import BaseCommand, CommandError
 
 from appliance.lib.config import Config, get_config
+from appliance.lib.folders import held_folder, inside
 from appliance.lib.listening import names_of
 from appliance.processes.certificate import make_certificate
 from appliance.processes.layout import service_folder
@@ -49,10 +50,13 @@ def _renew(config: Config, names: list[str]) -> None:
             "MILLWRIGHT_TLS_CERTIFICATE names a certificate of yours: the box makes no other", returncode=1
         )
     privilege = Privilege.of(config.home)
-    service_folder(config.home.path / "tls", privilege)
     known = [*names_of(config.http_listen[0]), *names_of(config.mqtt_listen[0]), "localhost", "127.0.0.1"]
-    make_certificate(config.tls_certificate, config.tls_key, [*names, *known])
-    privilege.hand_over(config.home.path / "tls")
+    folder = service_folder(config.home.path / "tls", privilege)
+    # Services are at work and can rename what is theirs: the files go into the folder that was looked at.
+    with held_folder(folder) as handle:
+        own = inside(handle)
+        make_certificate(own / config.tls_certificate.name, own / config.tls_key.name, [*names, *known])
+    privilege.hand_over(folder)
 
 
 def _said(file: Path) -> dict[str, str | list[str]]:

@@ -24,6 +24,7 @@ from appliance.lib.atomic import write_atomically
 from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.plain import visible
 from appliance.runs.evidence.services import export_run
 from appliance.runs.rules_console import add_rules, alerts_text, perform
 
@@ -221,4 +222,4 @@ def _told(report: Report) -> str:
         f"{report.records} records, {report.heads} signed heads, signed up to record {report.last_signed}: "
         f"{verdict}. Key {fingerprint(bytes.fromhex(report.key))}"
     )
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
