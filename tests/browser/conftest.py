@@ -1,4 +1,7 @@
-"""A real box and a real browser: the system's Chromium, driven by Playwright."""
+"""A real box and a real browser: the system's Chromium, driven by Playwright. Both for one file.
+
+Playwright keeps an event loop going in the thread of the tests: while it does, no other test can have one.
+"""
 
 import re
 import shutil
@@ -15,19 +18,19 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _LINK = re.compile(r"https?://\S+/setup/\S+")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def box() -> Iterator[Box]:
     with Box() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(box: Box) -> str:
     host, port = box.config.http_listen
     return f"http://{host}:{port}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def setup_link(box: Box) -> str:
     """The one-time link as the person at the console reads it."""
     log = Path(box.home.parent) / "up.log"
@@ -35,7 +38,7 @@ def setup_link(box: Box) -> str:
     return found[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium here: apt-get install chromium")
@@ -45,9 +48,9 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def visitor(chromium: Browser) -> Iterator[BrowserContext]:
-    """One person's browser, with its cookies, for all tests of the session."""
+    """One person's browser, with its cookies, for all tests of a file."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
     context.set_default_timeout(15_000)
     yield context
