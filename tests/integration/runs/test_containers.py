@@ -82,11 +82,11 @@ async def test_a_shell_step_without_such_an_image_fails_and_never_runs_with_less
 
 @pytest.mark.django_db(transaction=True)
 def test_the_record_names_who_pinned_an_image() -> None:
-    pin_now("tools", DIGEST)
-    unpinned = pins()[0]
-    unpin("tools", CONSOLE)
-    said = AuditRecord.objects.filter(subject="image/tools").values_list("kind", "principal")
-    assert unpinned.pinned_by == "console"
+    pin_now("seen", DIGEST)
+    pinned = next(pin for pin in pins() if pin.name == "seen")
+    unpin("seen", CONSOLE)
+    said = AuditRecord.objects.filter(subject="image/seen").values_list("kind", "principal")
+    assert pinned.pinned_by == "console"
     assert sorted(said) == [("image.pinned", "console"), ("image.unpinned", "console")]
 
 

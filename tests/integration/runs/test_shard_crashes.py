@@ -267,7 +267,7 @@ async def test_an_empty_file_is_nothing_to_do(engine: Engine, tmp_path: Path) ->
     [
         (None, "cannot be read"),
         (b"x" * 300_000, "a line of more than 256 KiB"),
-        (b"\n" * 1_000_001, "1000001 items"),
+        (b"\n" * 1_000_001, "1,000,001 items"),
     ],
 )
 async def test_a_file_that_gives_no_items_is_a_clear_failure(
