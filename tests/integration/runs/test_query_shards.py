@@ -92,7 +92,7 @@ async def test_more_rows_than_can_be_split_is_said_and_nothing_is_done(
     monkeypatch.setattr(sources, "MOST_SHARDS", BATCH + 50)
     _, row = await done(desk, f"SELECT n AS id, 'x' AS name FROM generate_series(1, {MANY}) n")
     assert row["state"] == "failed"
-    assert f"a step can be split into at most {BATCH + 50}" in row["reason"]
+    assert f"a step can be split into at most {BATCH + 50:,}" in row["reason"]
     assert desk.world.published == []
     states = {one["state"] for one in await shards(desk)}
     assert states <= {"cancelled", "waiting"}
