@@ -3,6 +3,8 @@
 import functools
 import shutil
 
+import pytest
+
 from appliance.sandbox.ebpf import cgroups, mounts
 from appliance.sandbox.ebpf.build import OBJECT, SOURCE, compile_rules
 from appliance.sandbox.ebpf.errors import NoKernelRules
@@ -22,6 +24,12 @@ def why_no_rules() -> str:
             raise  # the headers are here: it is the source that is wrong
         return error.said
     return ""
+
+
+def need_rules() -> None:
+    """Skip the test, with the reason, where the kernel has no such rules: what it allows differs between machines."""
+    if why := why_no_rules():
+        pytest.skip(f"no rules of the kernel here: {why}")
 
 
 def clear(name: str) -> None:

@@ -58,6 +58,7 @@ def unpack(data: bytes) -> dict[str, bytes]:
             if len(set(names)) != len(names):
                 raise ExportUnreadable("the archive holds two files of the same name")
             return {one.filename: _content(data, one) for one in listed}
+    # zipfile says so of a password (RuntimeError) and of a newer version (NotImplementedError).
     except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, RuntimeError) as error:
         raise ExportUnreadable(f"not an archive, or damaged: {error}") from error
 

@@ -26,6 +26,7 @@ def test_a_second_instance_is_refused_with_the_process_that_runs(tmp_path: Path)
 def test_another_home_is_another_lock(tmp_path: Path) -> None:
     first, second = Home.at(tmp_path / "a"), Home.at(tmp_path / "b")
     held = [lock.take(first), lock.take(second)]
+    assert [lock.holder(home) for home in (first, second)] == [os.getpid()] * 2
     for handle in held:
         os.close(handle)
 

@@ -281,7 +281,7 @@ def test_a_value_that_is_written_out_and_cannot_be_meant_is_found_when_the_file_
 
 
 def test_what_is_computed_is_left_to_the_run() -> None:
-    load_text(
+    found = load_text(
         """\
 name: computed
 vars: {x: 5 parsecs, n: 7}
@@ -295,3 +295,4 @@ actions:
 """,
         "tasks.yaml",
     )
+    assert [len(task.definition.actions) for task in found] == [6]

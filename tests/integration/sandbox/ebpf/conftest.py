@@ -11,14 +11,13 @@ from appliance.sandbox.ebpf import cgroups, mounts
 from appliance.sandbox.ebpf.client import Manner, WatchedSandbox
 from appliance.sandbox.ebpf.rules import KernelRules
 from tests.guard import RunningGuard, no_engine, start_guard
-from tests.kernel_rules import clear, why_no_rules
+from tests.kernel_rules import clear, need_rules
 from tests.spawner import RunningSpawner, start_spawner
 
 
 @pytest.fixture(autouse=True)
 def _possible() -> None:
-    if why := why_no_rules():
-        pytest.skip(f"no rules of the kernel here: {why}")
+    need_rules()
 
 
 @pytest.fixture
@@ -38,8 +37,7 @@ def rules(home_id: str) -> Iterator[KernelRules]:
 
 @pytest.fixture(scope="module")
 def guard(open_folder: Path) -> Iterator[RunningGuard]:
-    if why := why_no_rules():
-        pytest.skip(f"no rules of the kernel here: {why}")
+    need_rules()
     running = start_guard(open_folder, no_engine(open_folder))
     yield running
     running.stop()
