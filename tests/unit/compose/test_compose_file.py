@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from appliance.lib.config import ROOT, VARIABLES
+from appliance.lib.config import ROOT
+from appliance.lib.variables import VARIABLES
 from appliance.sandbox.docker.seccomp import profile
 
 FOLDER = ROOT / "compose"

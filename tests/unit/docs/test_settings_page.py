@@ -1,6 +1,6 @@
 """The table of settings is what the code reads."""
 
-from appliance.lib.config import VARIABLES
+from appliance.lib.variables import VARIABLES
 from tests.unit.docs.pages import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "settings.md"

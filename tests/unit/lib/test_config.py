@@ -5,7 +5,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from appliance.lib.config import VARIABLES, Config, ConfigInvalid, Durability, plain_environment, read_config
+from appliance.lib.config import Config, ConfigInvalid, Durability, plain_environment, read_config
+from appliance.lib.variables import VARIABLES
 
 
 @pytest.fixture
