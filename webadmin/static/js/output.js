@@ -33,7 +33,24 @@ export class OutputView {
     return true;
   }
 
+  /* A step that only reads has no row before its end: its output has a place all the same. */
+  makePlaces() {
+    const model = document.getElementById("step-without-row");
+    const steps = document.getElementById("steps");
+    if (!model || !steps) return;
+    for (const step of this.steps.keys()) {
+      const name = CSS.escape(step);
+      if (steps.querySelector(`[data-output="${name}"], [id^="step-${name}-"]`)) continue;
+      const card = model.content.cloneNode(true);
+      card.querySelector("h3").textContent = step;
+      card.querySelector("pre").dataset.output = step;
+      steps.querySelector(".card.empty")?.remove();
+      steps.append(card);
+    }
+  }
+
   draw() {
+    this.makePlaces();
     for (const place of document.querySelectorAll("[data-output]")) {
       const text = this.steps.get(place.dataset.output)?.text;
       if (text === undefined || place.textContent === text) continue;
