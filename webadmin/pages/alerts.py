@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -36,11 +37,19 @@ def rules(request: HttpRequest) -> HttpResponse:
         loaded = services.rules_in_force()
     except MillwrightError as error:
         broken = str(error)
+    standing = services.current()
     context = {
-        "standing": services.current(),
+        "standing": standing,
         "loaded": loaded,
         "broken": broken,
-        "versions": rows[:PAGE],
+        "versions": [
+            (
+                row,
+                reverse("alert-rules-version", args=[row.number]),
+                standing is not None and standing.pk == row.pk,
+            )
+            for row in rows[:PAGE]
+        ],
         "next": rows[PAGE - 1].number if len(rows) > PAGE else None,
     }
     return render(request, "audit/rules.html", context)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -18,7 +19,7 @@ from appliance.safety.policy.loading import LoadedPolicy
 from appliance.safety.policy.vocabulary import Layer
 from webadmin.pages.access import needs, person
 from webadmin.pages.editor import diff_lines
-from webadmin.pages.paging import PAGE
+from webadmin.pages.paging import PAGE, number_key
 
 NEW = """policy: 1
 name: {layer}
@@ -42,14 +43,21 @@ cases:
 def policy(request: HttpRequest, layer: str = Layer.BOX.value) -> HttpResponse:
     """What is in force in a layer, and every version of it, newest first."""
     which = layer_or_404(layer)
-    before = request.GET.get("before", "")
-    rows = services.history(which, int(before) if before.isdecimal() else None, PAGE + 1)
+    rows = services.history(which, number_key(request.GET.get("before", "")), PAGE + 1)
     standing = {row.layer: row for row in services.in_force()}
+    current = standing.get(which.value)
     context = {
         "layer": which.value,
         "layers": [(one.value, standing.get(one.value)) for one in Layer],
-        "standing": standing.get(which.value),
-        "versions": rows[:PAGE],
+        "standing": current,
+        "versions": [
+            (
+                row,
+                reverse("policy-version", args=[which.value, row.number]),
+                current is not None and current.version_id == row.pk,
+            )
+            for row in rows[:PAGE]
+        ],
         "next": rows[PAGE - 1].number if len(rows) > PAGE else None,
         "unreadable": _unreadable(),
     }
