@@ -100,6 +100,21 @@ def decide(
             return Decision(Choice.ASK, "the policy asks a person")
 
 
+def alike(rule: Rule | None, base: Write | None, mine: Write, theirs: Write) -> bool:
+    """Whether the two writes leave nothing to decide.
+
+    Equal values do not where both sides moved a counter by the same amount: the sum is another value.
+    """
+    if not mine.says_the_same(theirs):
+        return False
+    counted = rule is not None and rule.policy is Policy.MERGE and rule.counters
+    if not counted or base is None or mine.deleted:
+        return True
+    assert rule is not None
+    decision = _merged(rule, base, mine, theirs)
+    return decision.choice is Choice.MERGED and same(decision.value, mine.value)
+
+
 def _newest(mine: Write, theirs: Write, skew: timedelta, now: datetime) -> Decision:
     ahead = max(mine.stamp.at, theirs.stamp.at) - now
     if abs(skew) > CLOCKS_APART or ahead > CLOCKS_APART:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from appliance.cache import sql
-from appliance.cache.domain import Choice, Decision, Direction, Write, decide, rule_of
+from appliance.cache.domain import Choice, Decision, Direction, Write, alike, decide, rule_of
 from appliance.cache.ports import Cursor
 from appliance.cache.stamps import tick
 from appliance.cache.store import (
@@ -55,7 +55,7 @@ def meet(cursor: Cursor, around: Surroundings, theirs: Write) -> None:
         touch(cursor, key)
     elif mine is not None and mine.stamp == theirs.stamp:
         _settle(cursor, around, theirs)
-    elif mine is None or clean or mine.says_the_same(theirs):
+    elif mine is None or clean or alike(rule_of(key, around.peer.rules), agreed.base, mine, theirs):
         place(cursor, theirs, entry)
         _settle(cursor, around, theirs)
     else:

@@ -42,12 +42,16 @@ def merge(base: Field, mine: Field, theirs: Field, counters: Collection[str] = (
 
 
 def _merge(base: Field, mine: Field, theirs: Field, counters: frozenset[str], path: str, level: int) -> Field:
-    if same(mine, theirs) or same(theirs, base):
+    if same(theirs, base):
         return mine
     if same(mine, base):
         return theirs
-    if (path or WHOLE) in counters:
+    alike = same(mine, theirs)
+    if (path or WHOLE) in counters and not (alike and not _is_number(mine)):
         return _add(base, mine, theirs, path)
+    # Two that are alike may hide a counter which both sides moved by the same amount.
+    if alike and not (counters and isinstance(mine, dict)):
+        return mine
     if isinstance(mine, dict) and isinstance(theirs, dict):
         if level > DEEPEST:
             raise Unmergeable(path, "nested too deeply")

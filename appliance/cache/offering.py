@@ -9,7 +9,17 @@ from appliance.cache.domain import Direction, Write
 from appliance.cache.errors import CacheRefused, MessageRefused, Moved, PeerAway, PeerFailed
 from appliance.cache.meeting import Surroundings, meet
 from appliance.cache.ports import Cursor, Peer, Transaction
-from appliance.cache.store import Agreed, PeerState, agree, park, read_agreed, read_entry, text_of, unpark
+from appliance.cache.store import (
+    Agreed,
+    PeerState,
+    agree,
+    park,
+    read_agreed,
+    read_entry,
+    text_of,
+    touch,
+    unpark,
+)
 from appliance.cache.wire import Answer, message_of, read_document
 from appliance.lib.clock import Clock
 from appliance.lib.digest import canonical_json
@@ -114,6 +124,7 @@ class Offering:
             unpark(cursor, state.id, write.key, Direction.OUT)
             if theirs is not None and theirs.key == write.key and theirs.stamp != write.stamp:
                 meet(cursor, self.around(state), theirs)
+            _offer_what_came_since(cursor, write)
 
         self.repeat(take)
         if problem:
@@ -133,8 +144,10 @@ class Offering:
 
     def _park_out(self, state: PeerState, write: Write, reason: str) -> None:
         with self.begin() as cursor:
+            read_entry(cursor, write.key, lock=True)
             agreed = read_agreed(cursor, state.id, write.key)
             agree(cursor, state.id, write.key, Agreed(agreed.base))
+            _offer_what_came_since(cursor, write)
             park(cursor, state.id, write.key, Direction.OUT, text_of(write) or "", reason, self.clock.now())
         self.summary.parked += 1
 
@@ -148,6 +161,13 @@ class Offering:
 class _Message:
     write: Write
     body: JsonObject
+
+
+def _offer_what_came_since(cursor: Cursor, settled: Write) -> None:
+    """The journal's place of an edit made after ``settled`` was sent may have been passed already."""
+    entry = read_entry(cursor, settled.key)
+    if entry is not None and entry.write.stamp != settled.stamp:
+        touch(cursor, settled.key)
 
 
 def _batches(messages: Sequence[_Message]) -> Iterator[list[_Message]]:

@@ -109,7 +109,7 @@ TAKEN = "SELECT 1 FROM cache_cachereceived WHERE id = %(id)s"
 TAKE = "INSERT INTO cache_cachereceived (id, at) VALUES (%(id)s, %(now)s) ON CONFLICT (id) DO NOTHING"
 
 PEER = """
-SELECT p.id, p.name, p.pull_cursor, p.push_cursor,
+SELECT p.id, p.name, p.pull_cursor, p.push_cursor, p.skew_ms,
     coalesce(json_agg(json_build_array(r.prefix, r.policy, r.counters) ORDER BY r.id)
         FILTER (WHERE r.id IS NOT NULL), '[]')::text
 FROM cache_cachepeer p LEFT JOIN cache_cacherule r ON r.peer_id = p.id

@@ -14,6 +14,8 @@ from appliance.lib.errors import MillwrightError
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXT = re.compile(r"([0-9a-f]{12})-([0-9a-f]{8})-([^\x00\s]{0,100})")
 _LATEST = (1 << 47) - 1
+_HIGHEST = (1 << 30) - 1
+"""Of a counter that is read: the column holds twice as many, so a write over it always has a stamp."""
 
 
 class StampInvalid(MillwrightError):
@@ -39,7 +41,7 @@ class Stamp:
     def parse(cls, text: str) -> Self:
         """Raises StampInvalid."""
         match = _TEXT.fullmatch(text)
-        if match is None or int(match[1], 16) > _LATEST or int(match[2], 16) > 0x7FFFFFFF:
+        if match is None or int(match[1], 16) > _LATEST or int(match[2], 16) > _HIGHEST:
             raise StampInvalid(f"{text[:60]!r} is not the stamp of a write")
         try:
             stamp = cls(int(match[1], 16), int(match[2], 16), match[3])

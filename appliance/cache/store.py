@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from appliance.cache import sql
@@ -49,6 +49,8 @@ class PeerState:
     name: str
     pull_cursor: str
     push_cursor: str
+    skew: timedelta
+    """The peer's clock less this box's, as the round before heard."""
     rules: tuple[Rule, ...]
 
     @property
@@ -178,8 +180,8 @@ def read_peer(cursor: Cursor, peer: int) -> PeerState | None:
     row = cursor.fetchone()
     if row is None:
         return None
-    rules = tuple(Rule(prefix, Policy(policy), tuple(paths)) for prefix, policy, paths in json.loads(row[4]))
-    return PeerState(row[0], row[1], row[2], row[3], rules)
+    rules = tuple(Rule(prefix, Policy(policy), tuple(paths)) for prefix, policy, paths in json.loads(row[5]))
+    return PeerState(row[0], row[1], row[2], row[3], timedelta(milliseconds=row[4]), rules)
 
 
 def read_agreed(cursor: Cursor, peer: int, key: str) -> Agreed:

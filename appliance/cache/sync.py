@@ -43,6 +43,7 @@ class Round(Offering):
         """Raises PeerAway, PeerRefused; what was done until then is kept."""
         state = self._state()
         if state and state.rules:
+            self.skew = state.skew
             self._settle(state)
             self._pull(state)
             self._push(state)

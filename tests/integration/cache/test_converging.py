@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from appliance.cache.domain import Choice, Policy
 from appliance.cache.errors import PeerAway
 from appliance.cache.meeting import Surroundings
+from appliance.cache.offering import PATIENCE
 from appliance.cache.stamps import tick
 from appliance.cache.store import Agreed, agree, decide_conflict, place, read_entry, read_peer, write_of
 from appliance.lib.jsontypes import JsonValue
@@ -23,9 +24,10 @@ RULES: list[tuple[str, Policy, list[str]]] = [(f"{policy.value}/", policy, []) f
 edits = st.tuples(st.just("edit"), st.sampled_from(["near", "far"]), st.sampled_from(KEYS))
 removals = st.tuples(st.just("remove"), st.sampled_from(["near", "far"]), st.sampled_from(KEYS))
 syncs = st.tuples(st.just("sync"), st.sampled_from(["near", "far"]), st.integers(0, 60))
+deaf = st.tuples(st.just("deaf"), st.sampled_from(KEYS), st.just(0))
 lost = st.tuples(st.just("lose answer"), st.just("far"), st.just(0))
 waits = st.tuples(st.just("wait"), st.just(""), st.integers(1, 30))
-steps = st.lists(st.one_of(edits, edits, removals, syncs, syncs, lost, waits), max_size=25)
+steps = st.lists(st.one_of(edits, edits, removals, syncs, syncs, lost, deaf, waits), max_size=25)
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Witness:
     """Remembers every edit, and which value it was made over."""
 
     count: int = 0
+    failed: int = 0
     made: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     over: dict[int, set[int]] = field(default_factory=dict)
     removed: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -86,6 +89,12 @@ def play(pair: Pair, witness: Witness, step: tuple[str, str, object]) -> None:
             pair.peer.lose_answer = True
             crash_or_sync(pair)
             pair.peer.lose_answer = False
+        case ("deaf", str(key), _) if witness.failed < PATIENCE - 1:
+            # Once more, and the peer's failures would park the edit.
+            witness.failed += 1
+            pair.peer.deaf = {key}
+            crash_or_sync(pair)
+            pair.peer.deaf = set()
         case ("wait", _, int(seconds)):
             pair.pass_time(seconds)
 
@@ -129,6 +138,7 @@ def decide_all(pair: Pair) -> None:
         ("edit", "near", "newest/k"),
     ]
 )
+@example([("edit", "near", "local/k"), ("deaf", "local/k", 0), ("edit", "near", "local/k"), ("deaf", "local/k", 0)])
 def test_both_boxes_end_alike_and_no_edit_is_lost(both: Pair, script: list[tuple[str, str, object]]) -> None:
     both.reset()
     both.rules(*RULES)

@@ -123,6 +123,35 @@ def test_the_same_edit_on_both_sides_is_no_conflict(pair: Pair) -> None:
     assert pair.near.everything() == pair.far.everything()
 
 
+def test_a_counter_that_both_sides_moved_alike_counts_both(pair: Pair) -> None:
+    pair.rules(("", Policy.MERGE, ["made"]))
+    edit_both(pair, "k", {"made": 11}, {"made": 11}, began={"made": 10})
+    pair.settle()
+    assert pair.near.value("k") == pair.far.value("k") == {"made": 12}
+    assert [row[1] for row in pair.conflicts()] == ["merged"]
+
+
+def test_the_same_edit_beside_a_counter_at_rest_is_no_conflict(pair: Pair) -> None:
+    pair.rules(("", Policy.MERGE, ["made"]))
+    edit_both(pair, "k", {"made": 1, "a": 2}, {"made": 1, "a": 2}, began={"made": 1})
+    pair.settle()
+    assert pair.conflicts() == []
+
+
+def test_clocks_that_are_apart_ask_when_an_answer_comes_late_too(pair: Pair) -> None:
+    """A round settles what has no answer before it hears the peer's clock again."""
+    pair.near.write("k", 0)
+    pair.far.clock.advance(timedelta(hours=-1))
+    pair.sync()
+    pair.near.write("k", 1)
+    pair.peer.deaf = {"k"}
+    pair.sync()
+    pair.peer.deaf = set()
+    pair.far.write("k", 2)
+    pair.sync()
+    assert [row[1] for row in pair.conflicts()] == ["ask"]
+
+
 def test_clocks_that_are_apart_ask_instead_of_guessing(pair: Pair) -> None:
     edit_both(pair, "k", 1, 2)
     pair.far.clock.advance(timedelta(hours=1))
@@ -262,6 +291,29 @@ def test_a_value_that_makes_the_peer_fail_is_parked_after_some_patience(pair: Pa
     assert [row[:2] for row in pair.parked()] == [("bad", "out")]
 
 
+def test_an_edit_made_while_the_one_before_it_fails_is_offered_too(pair: Pair) -> None:
+    pair.near.write("k", 1)
+    pair.peer.deaf = {"k"}
+    pair.sync()
+    pair.near.write("k", 2)
+    pair.sync()
+    pair.peer.deaf = set()
+    pair.settle()
+    assert pair.far.value("k") == 2
+
+
+def test_an_edit_made_after_one_was_parked_is_offered(pair: Pair) -> None:
+    pair.near.write("k", 1)
+    pair.peer.deaf = {"k"}
+    pair.sync()
+    pair.near.write("k", 2)
+    for _ in range(PATIENCE - 1):
+        pair.sync()
+    pair.peer.deaf = set()
+    pair.settle()
+    assert pair.far.value("k") == 2
+
+
 @pytest.mark.parametrize(
     "raw",
     [
@@ -275,6 +327,7 @@ def test_a_value_that_makes_the_peer_fail_is_parked_after_some_patience(pair: Pa
         {"key": "bad", "stamp": "nonsense", "at": "2026-01-01T00:00:00Z"},
         {"key": "bad", "stamp": "00000000000a-00000000-far", "at": "2026-01-01T00:00:00"},
         {"key": "bad", "stamp": "00000000000a-00000000-far", "at": "2026-01-01T00:00:00Z", "value": "a\x00b"},
+        {"key": "bad", "stamp": "00000000000a-7fffffff-far", "at": "2026-01-01T00:00:00Z", "value": 1},
         {"key": "k" * 201, "stamp": "00000000000a-00000000-far", "at": "2026-01-01T00:00:00Z"},
     ],
 )

@@ -50,6 +50,7 @@ def test_of_many_the_latest_counts() -> None:
         "zzzzzzzzzzzz-00000000-a",
         "ffffffffffff-00000000-a",
         "00000000000a-ffffffff-a",
+        "00000000000a-7fffffff-a",
         "00000000000a-00000000-a b",
         "00000000000a-00000000-a\x00",
         "0" * 500,
