@@ -73,9 +73,10 @@ _STATEMENTS = [
         run_id, created_at)
     SELECT 'webchat', 'feed', false, '', '', 'the pump is hot', '[]', id, created_at
     FROM runs_run WHERE trigger = 'heard' ORDER BY id LIMIT 20000""",
-    """INSERT INTO devices_device (name, username, password_hash, publish, subscribe, created_at, created_by)
+    """INSERT INTO devices_device (name, username, password_hash, publish, subscribe, created_at, created_by,
+        silence_seconds)
     SELECT 'device-' || n, 'device-' || n, '', to_jsonb(ARRAY['devices/device-' || n || '/#']),
-        to_jsonb(ARRAY['devices/device-' || n || '/#']), now(), 'bench' FROM generate_series(1, %(devices)s) n""",
+        to_jsonb(ARRAY['devices/device-' || n || '/#']), now(), 'bench', 300 FROM generate_series(1, %(devices)s) n""",
     """INSERT INTO bus_topicvalue (topic, payload, size, value, quality, retained, at, count, rate)
     SELECT 'devices/device-' || n %% %(devices)s || '/value-' || n, '42', 2, '42', 'good', false, now(), n, 0.5
     FROM generate_series(1, %(topics)s) n""",
@@ -92,13 +93,18 @@ def fill(box: Box, size: Size) -> None:
     file.chmod(0o644)
     box.manage("tasks", "apply", str(file))
     with connect(box.config.database_url, autocommit=True) as connection:
-        today = datetime.now(UTC).date()
-        make_days(connection, PARTITIONED, today - timedelta(days=DAYS), DAYS)
-        values = {"days": DAYS, "tasks": TASKS, "runs": size.runs, "devices": size.devices}
-        for statement in _STATEMENTS:
-            connection.execute(statement.encode(), {**values, "topics": size.topics})
-        _audit(connection, size.audit)
-        connection.execute("ANALYZE")
+        write_rows(connection, size)
+
+
+def write_rows(connection: Connection[Any], size: Size) -> None:
+    """The rows of a month, of the tasks that ``TASK`` made."""
+    today = datetime.now(UTC).date()
+    make_days(connection, PARTITIONED, today - timedelta(days=DAYS), DAYS)
+    values = {"days": DAYS, "tasks": TASKS, "runs": size.runs, "devices": size.devices}
+    for statement in _STATEMENTS:
+        connection.execute(statement.encode(), {**values, "topics": size.topics})
+    _audit(connection, size.audit)
+    connection.execute("ANALYZE")
 
 
 def _audit(connection: Connection[Any], records: int) -> None:
