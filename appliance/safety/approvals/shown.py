@@ -8,6 +8,9 @@ from appliance.lib.jsontypes import JsonMapping, JsonValue
 LONGEST = 4000
 """Characters of one text; what is longer is named by its digest as well."""
 
+_DECLARED = ("network", "programs")
+"""Of these an empty list says something: that it needs none, where nothing said means that it was not declared."""
+
 
 def shown(kind: str, arguments: JsonMapping) -> str:
     """The lines that are stored, shown and put on the audit record: the same for everybody."""
@@ -33,7 +36,8 @@ def _shell(arguments: JsonMapping) -> list[str]:
 
 
 def _plain(arguments: JsonMapping) -> list[str]:
-    return [f"{key}: {_value(value)}" for key, value in arguments.items() if value not in (None, [], {}, "")]
+    lines = [f"{key}: {_value(value)}" for key, value in arguments.items() if value not in (None, [], {}, "")]
+    return lines + [f"{key}: none" for key in _DECLARED if arguments.get(key) == []]
 
 
 def _value(value: JsonValue) -> str:

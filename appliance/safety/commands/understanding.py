@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from appliance.safety.commands.around import Around
 from appliance.safety.commands.binaries import SHELL, sh_dialect
 from appliance.safety.commands.domain import CommandClass, Leaf, Understanding, Word
-from appliance.safety.commands.environment import dangerous
+from appliance.safety.commands.environment import dangerous, harmless
 from appliance.safety.commands.evaluate import leaves_of
 from appliance.safety.commands.expansion import Values
 from appliance.safety.commands.grammar import read_script
@@ -42,8 +42,13 @@ def understand_argv(
 
 
 def _surroundings(environment: Iterable[str]) -> list[Leaf]:
-    bad = sorted(name for name in environment if dangerous(name))
-    if not bad:
-        return []
-    reason = f"the variable {', '.join(bad)} decides what programs load"
-    return [Leaf((), "", CommandClass.UNKNOWN, reason, repeatable=False)]
+    added = sorted(name for name in environment if not harmless(name))
+    bad = [name for name in added if dangerous(name)]
+    if bad:
+        reason = f"the variable {', '.join(bad)} decides what programs load"
+        return [Leaf((), "", CommandClass.UNKNOWN, reason, repeatable=False)]
+    if added:
+        # A program may write to a file that a variable names: SSLKEYLOGFILE of curl is one of many.
+        reason = f"the variable {', '.join(added)} may decide what a program does"
+        return [Leaf((), "", CommandClass.CHANGE, reason, repeatable=False)]
+    return []

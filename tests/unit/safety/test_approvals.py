@@ -168,6 +168,11 @@ def test_the_script_is_shown_as_it_is_with_its_values_beside_it() -> None:
     assert shown("shell", arguments).splitlines() == ['$ rm "$1"', "$1 = a b; reboot", 'env: {"A": "1"}']
 
 
+def test_that_no_network_is_needed_is_shown_and_that_nothing_was_said_is_not() -> None:
+    arguments: JsonObject = {"args": ["ls"], "reads": [], "network": [], "programs": None}
+    assert shown("shell", arguments).splitlines() == ['args: ["ls"]', "network: none"]
+
+
 def test_what_is_too_long_is_named_by_its_digest() -> None:
     text = shown("mqtt", {"payload": "x" * 10_000})
     assert len(text) < LONGEST + 200

@@ -62,6 +62,13 @@ def test_the_class_of_an_action_counts_its_programs_and_its_environment(tmp_path
     assert moved
     assert moved.kind is CommandClass.UNKNOWN
     assert "PATH" in moved.reasons[-1]
+    keys = understand_action("shell", {**action, "env": {"SSLKEYLOGFILE": "/tmp/keys"}})
+    assert keys
+    assert keys.kind is CommandClass.CHANGE
+    assert "SSLKEYLOGFILE" in keys.reasons[-1]
+    shown = understand_action("shell", {**action, "env": {"TZ": "Asia/Shanghai", "LC_ALL": "C"}})
+    assert shown
+    assert shown.kind is CommandClass.READ
     assert understand_action("mqtt", {"topic": "a"}) is None
 
 
