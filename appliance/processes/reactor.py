@@ -188,6 +188,7 @@ class Reactor:
         self.hint(await self._engine.reconciler.called_by_cancelled())
 
     async def _wake(self) -> None:
+        await self._engine.clock_steps.look()
         woken = [*await self._engine.reconciler.wake_due(), *await self._engine.shards.look()]
         if woken:
             self.hint(woken)
@@ -201,6 +202,7 @@ class Reactor:
     async def _fire_holds(self) -> None:
         """Not before what waited in the broker has been read: it may hold the no that ends a hold."""
         connected, received = self._bus.inbound.health().connected, self._engine.intake.received
+        await self._engine.clock_steps.look()
         if self._engine.backlog.read(self._clock.monotonic(), connected=connected, received=received):
             started = await self._engine.intake.holds_due()
             if started:

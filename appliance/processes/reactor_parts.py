@@ -33,6 +33,7 @@ from appliance.processes.own_topics import OwnTopics
 from appliance.processes.part_watch import PartWatch, checks_of
 from appliance.processes.parts import BoxServices, DefinitionCache
 from appliance.processes.sharing import Sharing
+from appliance.runs.clock_steps import ClockSteps
 from appliance.runs.intake import Intake
 from appliance.runs.receipts import Receipts
 from appliance.runs.reconciler import Reconciler
@@ -87,6 +88,7 @@ class Engine:
     turns: Turns
     shards: ShardKeeper
     backlog: Backlog
+    clock_steps: ClockSteps
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ class Builder:
             turns=Turns(pool),
             shards=ShardKeeper(pool),
             backlog=Backlog(clock.monotonic()),
+            clock_steps=ClockSteps(pool, clock),
         )
 
     def outgoing(self) -> tuple[BusClient, OutgoingBrokers]:

@@ -1,8 +1,8 @@
 """Triggers that do not fire at once: a condition that must hold (``for``), a burst that must end (``debounce``).
 
 What a batch of events amounts to is written in the transaction that acknowledges it, so a crash loses no hold.
-Each set of the topic's captures is a hold of its own. ``due_at`` is wall time of the database's clock: a clock
-that jumps forward makes a hold due earlier, one that is set back lets it last one more length at most.
+Each set of the topic's captures is a hold of its own. ``due_at`` is wall time of the database's clock, which
+``clock_steps`` moves along when that is set; one that it does not know of lasts one more length at most.
 """
 
 from collections.abc import Iterable, Sequence

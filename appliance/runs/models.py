@@ -178,3 +178,14 @@ class Split(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}/{self.step}#{self.attempt}"
+
+
+class ClockReading(models.Model):
+    """The one row: how far the database's clock is ahead of the seconds since boot, and since when that is watched."""
+
+    boot = models.CharField(max_length=64)
+    distance = models.FloatField()
+    since = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.distance:.1f} s in boot {self.boot}"
