@@ -21,6 +21,7 @@ from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, current
 from appliance.safety.approvals.services import count_open
 from appliance.tasks.models import TaskTrigger
+from webadmin import sentences
 from webadmin.words import ABILITIES, COMMANDS, DURABILITY, KINDS, PARTS, SEVERITIES, word
 
 register = template.Library()
@@ -225,6 +226,12 @@ def kind_sentence(value: str) -> Any:
 def open_approvals() -> int:
     """How many approvals wait for somebody, for the navigation."""
     return count_open(datetime.now(UTC))
+
+
+@register.filter
+def in_language(text: str) -> str:
+    """A sentence that another layer made, in the reader's language."""
+    return sentences.in_language(text)
 
 
 @register.filter
