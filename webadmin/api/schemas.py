@@ -35,7 +35,10 @@ class ProblemOut(Schema):
 
 
 class ProblemsOut(Schema):
+    """``warnings`` keep nobody from applying the file: what is probably not meant on this box."""
+
     problems: list[ProblemOut]
+    warnings: list[ProblemOut] = []
 
 
 class TextIn(Schema):
@@ -48,6 +51,7 @@ class AppliedOut(Schema):
     name: str
     version: int
     change: str
+    warnings: list[ProblemOut] = []
 
 
 class TriggerOut(Schema):
