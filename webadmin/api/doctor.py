@@ -12,7 +12,7 @@ from webadmin.api.auth import caller
 router = Router(tags=["doctor"])
 
 
-class FindingOut(Schema):
+class CheckOut(Schema):
     """One check. ``outcome``: good, problem, unknown (not looked at from here) or absent; ``found`` is what was seen,
     ``fix`` what mends a problem."""
 
@@ -31,7 +31,7 @@ class ExaminationOut(Schema):
     at: datetime | None
     by: str
     serious: int
-    checks: list[FindingOut]
+    checks: list[CheckOut]
 
 
 @router.get("", response=ExaminationOut, summary="What the doctor found when it looked last")
@@ -51,5 +51,5 @@ def _last() -> ExaminationOut:
     row = services.last()
     if row is None:
         return ExaminationOut(at=None, by="", serious=0, checks=[])
-    found = [FindingOut.model_validate(one) for one in row.findings]
+    found = [CheckOut.model_validate(one) for one in row.findings]
     return ExaminationOut(at=row.at, by=row.by, serious=row.serious, checks=found)

@@ -21,20 +21,19 @@ from appliance.sandbox.findings import amber, of_run
 from appliance.tasks.models import TaskVersion
 from appliance.tasks.services import find
 from webadmin.api.auth import caller
-from webadmin.api.schemas import (
+from webadmin.api.run_schemas import (
     CheckpointOut,
     FindingOut,
-    Limit,
     ResumeIn,
     RunDetailOut,
     RunOut,
     RunsOut,
-    RunStartedOut,
     ShardOut,
     ShardsOut,
     SplitOut,
     StepOut,
 )
+from webadmin.api.schemas import Limit, RunStartedOut
 from webadmin.pages.audit import attached
 
 router = Router(tags=["runs"])

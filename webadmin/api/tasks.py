@@ -14,20 +14,8 @@ from appliance.tasks import services
 from appliance.tasks.loader import Problem, TaskFileError, load_text
 from appliance.tasks.models import Task
 from webadmin.api.auth import caller
-from webadmin.api.schemas import (
-    AppliedOut,
-    Limit,
-    ProblemOut,
-    ProblemsOut,
-    RunIn,
-    RunStartedOut,
-    SwitchIn,
-    TaskOut,
-    TasksOut,
-    TaskTextOut,
-    TextIn,
-    TriggerOut,
-)
+from webadmin.api.schemas import Limit, ProblemOut, ProblemsOut, RunStartedOut, TextIn
+from webadmin.api.task_schemas import AppliedOut, RunIn, SwitchIn, TaskOut, TasksOut, TaskTextOut, TriggerOut
 
 router = Router(tags=["tasks"])
 
