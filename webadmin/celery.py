@@ -8,4 +8,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webadmin.settings")
 
 app = Celery("millwright")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["appliance.tasks", "appliance.processes"], related_name="jobs")
+app.autodiscover_tasks(["appliance.tasks", "appliance.ops", "appliance.processes"], related_name="jobs")

@@ -129,6 +129,13 @@ WORDS: dict[str, Word] = {
     "read_only": Word(_("read only: people can only look"), "bad"),
 }
 
+SEVERITIES: dict[str, Word] = {
+    "high": Word(_("serious"), "bad"),
+    "medium": Word(_("a gap"), "wait"),
+    "low": Word(_("could be better"), "off"),
+}
+"""How much a finding of the doctor weighs (appliance/lib/doctor.py)."""
+
 COMMANDS: dict[str, Word] = {
     "read": Word(_("reads only"), "off"),
     "change": Word(_("makes changes"), "off"),
@@ -190,6 +197,7 @@ ABILITIES: dict[str, Text] = {
     "manage_bridges": _("manage platforms"),
     "release_stop": _("release the all-stop"),
     "view_audit": _("read the audit record"),
+    "examine": _("let the doctor look at the box"),
     "simulate": _("use the simulator"),
     "manage_users": _("manage people"),
     "manage_secrets": _("manage secrets"),

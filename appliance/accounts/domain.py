@@ -46,6 +46,7 @@ class Ability(StrEnum):
     MANAGE_BROKERS = "manage_brokers"
     RELEASE_STOP = "release_stop"
     VIEW_AUDIT = "view_audit"
+    EXAMINE = "examine"
     SIMULATE = "simulate"
     MANAGE_USERS = "manage_users"
     MANAGE_SECRETS = "manage_secrets"
@@ -69,6 +70,7 @@ NEEDED: dict[Ability, Role] = {
     Ability.MANAGE_BROKERS: Role.ENGINEER,
     Ability.RELEASE_STOP: Role.ENGINEER,
     Ability.VIEW_AUDIT: Role.ENGINEER,
+    Ability.EXAMINE: Role.ENGINEER,
     Ability.SIMULATE: Role.ENGINEER,
     Ability.MANAGE_USERS: Role.ADMIN,
     Ability.MANAGE_SECRETS: Role.ADMIN,

@@ -10,6 +10,7 @@ import socket
 from urllib.parse import urlsplit
 
 from appliance.lib.errors import MillwrightError
+from appliance.lib.said import say
 
 SCHEMES = {"http": 80, "https": 443}
 
@@ -56,11 +57,17 @@ def split(url: str) -> tuple[str, str, int]:
         parts = urlsplit(url)
         port = parts.port or SCHEMES.get(parts.scheme, 0)
     except ValueError as error:
-        raise AddressRefused(f"{url[:200]!r} is not a URL: {error}") from error
+        raise AddressRefused(
+            say("%(url)r is not a URL: %(error)s", url=url[:200], error=str(error))
+        ) from error
     if parts.scheme not in SCHEMES or not parts.hostname:
-        raise AddressRefused(f"{url[:200]!r} is not an http or https URL", hint="write https://host/path")
+        raise AddressRefused(
+            say("%(url)r is not an http or https URL", url=url[:200]), hint=say("write https://host/path")
+        )
     if parts.username or parts.password:
-        raise AddressRefused("a URL with a user name in it is refused", hint="use headers: with a secret")
+        raise AddressRefused(
+            say("a URL with a user name in it is refused"), hint=say("use headers: with a secret")
+        )
     return parts.scheme, parts.hostname, port
 
 
@@ -73,9 +80,16 @@ async def resolve(host: str, port: int, allow_private: bool) -> str:
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     for address in addresses:
         if is_metadata(address):
-            raise AddressRefused(f"{host} is {address}, a metadata or link-local address: refused")
+            raise AddressRefused(
+                say(
+                    "%(host)s is %(address)s, a metadata or link-local address: refused",
+                    host=host,
+                    address=address,
+                )
+            )
         if not allow_private and not is_public(address):
             raise AddressRefused(
-                f"{host} is {address}, a private address", hint="say allow_private: true in the step"
+                say("%(host)s is %(address)s, a private address", host=host, address=address),
+                hint=say("say allow_private: true in the step"),
             )
     return str(addresses[0])

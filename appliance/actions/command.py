@@ -18,6 +18,7 @@ from appliance.actions.contract import (
 from appliance.actions.shell_text import classify_shell, default_ok_exit
 from appliance.expressions.fields import ShellField, TextField
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.said import say
 from appliance.safety.understood import Understood
 from appliance.sandbox.ebpf import reach
 from appliance.sandbox.ebpf.watched import Watched
@@ -63,7 +64,7 @@ class CommandParams(Params):
     @model_validator(mode="after")
     def _one_form(self) -> "CommandParams":
         if (self.command is None) == (self.args is None):
-            raise ValueError("give either command: or args:, not both and not neither")
+            raise ValueError(say("give either command: or args:, not both and not neither"))
         return self
 
 

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from appliance.actions.command import CommandAction, CommandParams, effect_elsewhere
 from appliance.actions.contract import Connect, EffectClass, StepContext
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.sandbox.docker.client import Where
 from appliance.sandbox.docker.request import TemplateName
 from appliance.sandbox.docker.templates import TEMPLATES
@@ -29,7 +30,10 @@ class ContainerParams(CommandParams):
     def _needs_a_network(self) -> "ContainerParams":
         if self.network and TEMPLATES[self.template].network == "none":
             raise ValueError(
-                f"the template {self.template} has no network: take net or trusted, or network: none"
+                say(
+                    "the template %(template)s has no network: take net or trusted, or network: none",
+                    template=self.template,
+                )
             )
         return self
 

@@ -7,6 +7,7 @@ from pydantic import model_validator
 from appliance.actions.command import CommandAction, CommandParams, effect_elsewhere
 from appliance.actions.contract import Connect, EffectClass, StepContext
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.safety.understood import IN_CONTAINER
 from appliance.sandbox.docker.client import Where
 from appliance.sandbox.images import digest_of
@@ -26,7 +27,10 @@ class ShellParams(CommandParams):
     def _needs_a_network(self) -> "ShellParams":
         if self.network and self.sandbox == IN_CONTAINER:
             raise ValueError(
-                "with sandbox: docker there is no network: take type: container with template: net, or network: none"
+                say(
+                    "with sandbox: docker there is no network: "
+                    "take type: container with template: net, or network: none"
+                )
             )
         return self
 

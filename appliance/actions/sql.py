@@ -10,6 +10,7 @@ from appliance.actions.sql_rows import Caps
 from appliance.actions.sql_session import Statement, change, opened, read, translated, whereabouts
 from appliance.expressions.fields import TemplateField
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.safety.secrets import PREFIX, resolve_async
 
 _PLACE = re.compile(r"%(?:%|\((\w+)\)s|(.?))", re.DOTALL)
@@ -29,7 +30,9 @@ class Question(Params):
     @classmethod
     def _no_template(cls, value: str) -> str:
         if "{{" in value or "{%" in value:
-            raise ValueError("values never enter the text of a query: write %(name)s, and name: under params")
+            raise ValueError(
+                say("values never enter the text of a query: write %(name)s, and name: under params")
+            )
         return value
 
     @model_validator(mode="after")
@@ -41,10 +44,12 @@ class Question(Params):
             if found[1]:
                 wanted.add(found[1])
             elif found[0] != "%%":
-                raise ValueError(f"{found[0]!r} in the query: with params, a percent sign is written %%")
+                raise ValueError(
+                    say("%(found)r in the query: with params, a percent sign is written %%%%", found=found[0])
+                )
         for name in sorted(wanted ^ self.params.keys()):
-            where = "the query" if name in self.params else "params"
-            raise ValueError(f"`{name}` is not in {where}")
+            where = say("the query") if name in self.params else "params"
+            raise ValueError(say("`%(name)s` is not in %(where)s", name=name, where=where))
         return self
 
 

@@ -16,6 +16,7 @@ from appliance.actions.contract import (
 from appliance.expressions.fields import TemplateField
 from appliance.lib.duration import format_duration, parse_duration
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.said import say
 
 LONGEST = timedelta(days=366)
 
@@ -59,7 +60,12 @@ class WaitAction(ActionKind[WaitParams]):
 def _length(written: JsonValue) -> timedelta:
     length = parse_duration(written)
     if length > LONGEST:
-        raise ActionRefused(f"a wait of {format_duration(length)} is longer than {LONGEST.days} days")
+        said = say(
+            "a wait of %(length)s is longer than %(days)s days",
+            length=format_duration(length),
+            days=LONGEST.days,
+        )
+        raise ActionRefused(said)
     return length
 
 

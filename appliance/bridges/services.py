@@ -179,6 +179,12 @@ def platforms() -> list[PlatformView]:
     return sorted(views, key=lambda view: view.name)
 
 
+def platform_names() -> frozenset[str]:
+    """What a message can name: every configured platform, and those that are always there."""
+    builtin = frozenset(factory.kind for factory in bridges().values() if factory.builtin)
+    return builtin | frozenset(Platform.objects.values_list("name", flat=True))
+
+
 def platform(name: str) -> PlatformView:
     """One platform. Raises PlatformUnknown."""
     for view in platforms():

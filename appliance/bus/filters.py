@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from appliance.bus.errors import TopicRefused
+from appliance.lib.said import say
 from appliance.lib.topic_filters import (
     MAX_LEVELS,
     MAX_TOPIC_BYTES,
@@ -38,11 +39,17 @@ def _refuse(fault: Fault | None) -> None:
 
 def check_topic(topic: str) -> str:
     """Give ``topic`` back if a message may be published to it, else raise TopicRefused."""
-    _refuse(text_fault(topic, "topic"))
+    _refuse(text_fault(topic, say("topic")))
     if "+" in topic or "#" in topic:
-        raise TopicRefused(f"topic {topic!r} has a wildcard", hint="publish to one topic, without + and #")
+        raise TopicRefused(
+            say("topic %(topic)r has a wildcard", topic=topic),
+            hint=say("publish to one topic, without + and #"),
+        )
     if topic.startswith("$") and topic.partition("/")[0] in _RESERVED:
-        raise TopicRefused(f"topic {topic!r} belongs to the broker", hint="publish under a name of your own")
+        raise TopicRefused(
+            say("topic %(topic)r belongs to the broker", topic=topic),
+            hint=say("publish under a name of your own"),
+        )
     return topic
 
 
@@ -54,18 +61,22 @@ def check_not_own(topic: str, box: str) -> str:
     """
     if topic.split("/")[:2] == ["millwright", box]:
         raise TopicRefused(
-            f"topic {topic!r} is one of the box's own, where orders to it come in",
-            hint="publish under a name of your own; to start a task use the action `task`, or an account with commands",
+            say("topic %(topic)r is one of the box's own, where orders to it come in", topic=topic),
+            hint=say(
+                "publish under a name of your own; to start a task use the action `task`, or an account with commands"
+            ),
         )
     return topic
 
 
 def check_filter(filter_: str) -> str:
     """Give ``filter_`` back if it may be subscribed to, else raise TopicRefused."""
-    _refuse(text_fault(filter_, "topic filter"))
+    _refuse(text_fault(filter_, say("topic filter")))
     if filter_.startswith("$share/") or filter_ == "$share":
         # NATS grants it and then delivers nothing.
-        raise TopicRefused("shared subscriptions are not supported", hint="subscribe to the plain filter")
+        raise TopicRefused(
+            say("shared subscriptions are not supported"), hint=say("subscribe to the plain filter")
+        )
     _refuse(filter_fault(filter_))
     return filter_
 

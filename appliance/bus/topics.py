@@ -21,6 +21,7 @@ from appliance.bus.filters import (
     minimal_cover,
     overlaps,
 )
+from appliance.lib.said import say
 
 __all__ = [
     "MAX_LEVELS",
@@ -72,13 +73,16 @@ def parse_pattern(text: str) -> Pattern:
         named = _CAPTURE.fullmatch(level)
         if named:
             if named[1] in {name for name, _ in captures}:
-                raise TopicRefused(f"pattern {text!r} names {{{named[1]}}} twice", hint="use two names")
+                raise TopicRefused(
+                    say("pattern %(text)r names {%(named)s} twice", text=text, named=named[1]),
+                    hint=say("use two names"),
+                )
             captures.append((named[1], index))
             levels[index] = "+"
         elif "{" in level or "}" in level:
             raise TopicRefused(
-                f"pattern {text!r}: {level!r} is not a whole level in braces",
-                hint="a capture is one whole level, as in plant/{line}/temp",
+                say("pattern %(text)r: %(level)r is not a whole level in braces", text=text, level=level),
+                hint=say("a capture is one whole level, as in plant/{line}/temp"),
             )
     if not captures:
         wild = [index for index, level in enumerate(levels) if level == "+"]

@@ -14,6 +14,7 @@ from appliance.expressions.paths import is_optional
 from appliance.expressions.run import Compute, Missing, Run
 from appliance.expressions.values import bounded, truth, type_name
 from appliance.lib.duration import DurationError, parse_duration
+from appliance.lib.said import say
 
 _STATE = "state('plant/line1/mode', max_age='10s')"
 
@@ -21,15 +22,27 @@ _STATE = "state('plant/line1/mode', max_age='10s')"
 def _suggest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = get_close_matches(name[:60], names, 1)
-    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
+    if near:
+        return say("did you mean %(near)s?", near=near[0])
+    return say("there are: %(names)s", names=", ".join(names))
 
 
 def _arguments(compiler: Compiler, node: nodes.Filter | nodes.Test, least: int, most: int) -> list[Compute]:
     if node.kwargs or node.dyn_args or node.dyn_kwargs:
-        raise ExpressionError(f"{node.name} takes its arguments in order, without names", node.lineno)
+        raise ExpressionError(
+            say("%(name)s takes its arguments in order, without names", name=node.name), node.lineno
+        )
     if not least <= len(node.args) <= most:
-        wanted = str(least) if least == most else f"{least} to {most}"
-        raise ExpressionError(f"{node.name} takes {wanted} arguments, not {len(node.args)}", node.lineno)
+        wanted = str(least) if least == most else say("%(least)s to %(most)s", least=least, most=most)
+        raise ExpressionError(
+            say(
+                "%(name)s takes %(wanted)s arguments, not %(count)s",
+                name=node.name,
+                wanted=wanted,
+                count=len(node.args),
+            ),
+            node.lineno,
+        )
     return [compiler.value(argument) for argument in node.args]
 
 
@@ -40,7 +53,9 @@ def _filter(compiler: Compiler, node: nodes.Filter) -> Compute:
         return _default(compiler, node)
     known = FILTERS.get(name)
     if known is None:
-        raise ExpressionError(f"there is no filter {name}", at, hint=_suggest(name, [*FILTERS, "default"]))
+        raise ExpressionError(
+            say("there is no filter %(name)s", name=name), at, hint=_suggest(name, [*FILTERS, "default"])
+        )
     inner, arguments = compiler.value(node.node), _arguments(compiler, node, known.least, known.most)
     apply, effort = known.apply, known.effort
 
@@ -89,7 +104,9 @@ def _test(compiler: Compiler, node: nodes.Test) -> Compute:
     apply = TESTS.get(name)
     if apply is None:
         raise ExpressionError(
-            f"there is no test {name}", at, hint=_suggest(name, [*TESTS, "defined", "undefined"])
+            say("there is no test %(name)s", name=name),
+            at,
+            hint=_suggest(name, [*TESTS, "defined", "undefined"]),
         )
     count = 1 if name == "in" else 0
     value, arguments = compiler.value(node.node), _arguments(compiler, node, count, count)
@@ -122,22 +139,30 @@ def _call(compiler: Compiler, node: nodes.Call) -> Compute:
     at = place(node)
     if not (isinstance(node.node, nodes.Name) and node.node.name == "state"):
         raise ExpressionError(
-            "only state() can be called", at, hint=f"{_STATE}; values are changed by |filters, as |upper"
+            say("only state() can be called"),
+            at,
+            hint=say("%(state)s; values are changed by |filters, as |upper", state=_STATE),
         )
     named = {keyword.key: keyword.value for keyword in node.kwargs}
     if node.dyn_args or node.dyn_kwargs or not 1 <= len(node.args) + len(named) <= 2 or not node.args:
-        raise ExpressionError("state() takes a topic and max_age", at, hint=f"as {_STATE}")
+        raise ExpressionError(
+            say("state() takes a topic and max_age"), at, hint=say("as %(state)s", state=_STATE)
+        )
     if set(named) - {"max_age"}:
-        raise ExpressionError(f"state() takes no {min(set(named) - {'max_age'})}", at, hint=f"as {_STATE}")
+        raise ExpressionError(
+            say("state() takes no %(name)s", name=min(set(named) - {"max_age"})),
+            at,
+            hint=say("as %(state)s", state=_STATE),
+        )
     topic = compiler.value(node.args[0])
     age = _age(compiler, named.get("max_age") or (node.args[1] if len(node.args) == 2 else None))
 
     def compute(run: Run) -> Any:
         wanted, oldest = topic(run), age(run)
         if not isinstance(wanted, str):
-            raise ExpressionError(f"state() needs a topic, not {type_name(wanted)}", at)
+            raise ExpressionError(say("state() needs a topic, not %(kind)s", kind=type_name(wanted)), at)
         if run.state is None:
-            raise ExpressionError("state() cannot be used here", at)
+            raise ExpressionError(say("state() cannot be used here"), at)
         run.spend(10)
         try:
             return run.state(wanted, oldest)
@@ -166,7 +191,9 @@ def _duration(value: Any, at: int) -> timedelta | None:
     try:
         return parse_duration(value)
     except DurationError as error:
-        raise ExpressionError(f"max_age: {error.message}", at, hint=error.hint) from error
+        raise ExpressionError(
+            say("max_age: %(message)s", message=error.message), at, hint=error.hint
+        ) from error
 
 
 RULES: Rules = {nodes.Filter: _filter, nodes.Test: _test, nodes.Call: _call}

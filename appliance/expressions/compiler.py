@@ -11,6 +11,7 @@ from jinja2 import nodes
 from appliance.expressions.errors import ExpressionError
 from appliance.expressions.limits import DEEPEST_TREE
 from appliance.expressions.run import Compute, need
+from appliance.lib.said import say
 
 Rule = Callable[["Compiler", Any], Compute]
 Rules = Mapping[type[nodes.Node], Rule]
@@ -39,11 +40,14 @@ class Compiler:
         rule = self._rules.get(type(node))
         if rule is None:
             word = type(node).__name__.lower()
-            raise ExpressionError(f"this ({word}) is not part of the language", place(node))
+            raise ExpressionError(say("this (%(word)s) is not part of the language", word=word), place(node))
         self._depth += 1
         self.size += 1
         if self._depth > DEEPEST_TREE:
-            raise ExpressionError(f"more than {DEEPEST_TREE} operations inside one another", place(node))
+            raise ExpressionError(
+                say("more than %(deepest_tree)s operations inside one another", deepest_tree=DEEPEST_TREE),
+                place(node),
+            )
         found = rule(self, node)
         self._depth -= 1
         return found

@@ -15,6 +15,7 @@ from appliance.expressions.errors import ExpressionError
 from appliance.expressions.shell import ShellTemplate, compile_shell
 from appliance.expressions.template import Template, compile_condition, compile_template
 from appliance.expressions.tree import Tree, compile_tree
+from appliance.lib.said import say
 
 _COMPILED = (Template, Tree, ShellTemplate)
 _SOURCE = PlainSerializer(lambda value: value.source)
@@ -50,7 +51,9 @@ def _schema(description: str) -> WithJsonSchema:
 
 TemplateField = Annotated[
     Template,
-    _reading(lambda value: compile_template(str(value)), _SCALARS, "text (expressions in {{ }} allowed)"),
+    _reading(
+        lambda value: compile_template(str(value)), _SCALARS, say("text (expressions in {{ }} allowed)")
+    ),
     _SOURCE,
     _schema("text; {{ }} allowed"),
 ]
@@ -61,7 +64,7 @@ TextField = Annotated[
     _reading(
         lambda value: compile_template(str(value), as_text=True),
         _SCALARS,
-        "text (expressions in {{ }} allowed)",
+        say("text (expressions in {{ }} allowed)"),
     ),
     _SOURCE,
     _schema("text; {{ }} allowed"),
@@ -73,7 +76,7 @@ MessageField = Annotated[
     _reading(
         lambda value: compile_template(str(value), blocks=True, as_text=True),
         _SCALARS,
-        "text ({{ }}, {% if %} and {% for %} allowed)",
+        say("text ({{ }}, {% if %} and {% for %} allowed)"),
     ),
     _SOURCE,
     _schema("text; {{ }}, {% if %} and {% for %} allowed"),
@@ -82,21 +85,21 @@ MessageField = Annotated[
 
 ConditionField = Annotated[
     Template,
-    _reading(compile_condition, (str,), 'a condition such as "{{ payload.value > 80 }}"'),
+    _reading(compile_condition, (str,), say('a condition such as "{{ payload.value > 80 }}"')),
     _SOURCE,
     _schema("one expression in {{ }}"),
 ]
 
 TreeField = Annotated[
     Tree,
-    _reading(compile_tree, (*_SCALARS, bool, list, tuple, dict, type(None)), "a value"),
+    _reading(compile_tree, (*_SCALARS, bool, list, tuple, dict, type(None)), say("a value")),
     _SOURCE,
     WithJsonSchema({"description": "any value; {{ }} allowed in every text"}),
 ]
 
 ShellField = Annotated[
     ShellTemplate,
-    _reading(compile_shell, (str,), "the text of a command"),
+    _reading(compile_shell, (str,), say("the text of a command")),
     _SOURCE,
     _schema("a command; each {{ }} becomes a positional parameter"),
 ]

@@ -17,6 +17,7 @@ from appliance.expressions.values import (
     truth,
     type_name,
 )
+from appliance.lib.said import say
 
 _DEEP = frozenset({str, list, dict})
 _JOINABLE = frozenset({str, list})
@@ -41,7 +42,7 @@ def _dict(compiler: Compiler, node: nodes.Dict) -> Compute:
 def _key(node: nodes.Expr) -> str:
     if isinstance(node, nodes.Const) and isinstance(node.value, str):
         return node.value
-    raise ExpressionError("the key of a mapping is a text in quotes", place(node))
+    raise ExpressionError(say("the key of a mapping is a text in quotes"), place(node))
 
 
 def _binary(compiler: Compiler, node: nodes.BinExpr) -> Compute:
@@ -50,7 +51,11 @@ def _binary(compiler: Compiler, node: nodes.BinExpr) -> Compute:
     for side in (node.left, node.right):
         if kind != "Add" and _is_no_number(side):
             # It cannot work whatever the values are: say so when the text is saved.
-            raise ExpressionError(f"{node.operator} takes numbers only", at, hint="join texts with ~")
+            raise ExpressionError(
+                say("%(operator)s takes numbers only", operator=node.operator),
+                at,
+                hint=say("join texts with ~"),
+            )
     left, right = compiler.value(node.left), compiler.value(node.right)
 
     def binary(run: Run) -> Any:
@@ -92,7 +97,7 @@ def _sign(compiler: Compiler, node: nodes.UnaryExpr) -> Compute:
     def sign(run: Run) -> Any:
         value = inner(run)
         if not is_number(value):
-            raise ExpressionError(f"a sign needs a number, not {type_name(value)}", at)
+            raise ExpressionError(say("a sign needs a number, not %(kind)s", kind=type_name(value)), at)
         return -value if negative else value
 
     return sign

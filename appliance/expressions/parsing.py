@@ -14,18 +14,22 @@ from jinja2.parser import Parser
 
 from appliance.expressions.errors import ExpressionError
 from appliance.expressions.limits import LARGEST_INT, MOST_PREFIXES
+from appliance.lib.said import say
 
 _ENVIRONMENT = Environment(autoescape=False)  # noqa: S701 - only its lexer and parser; nothing is rendered
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"', "\n": ""}
 _ENDS_A_VALUE = frozenset({"name", "string", "integer", "float", "rparen", "rbracket", "rbrace"})
 _OPERATOR_WORDS = frozenset({"and", "or", "not", "in", "is", "if", "else"})
+_END = "end of the expression"
+_UNEXPECTED = re.compile(r"unexpected '(.*)'", re.DOTALL)
+_GOT = re.compile(r"expected '(.+?)', got '(.+)'", re.DOTALL)
 _HINTS = {
-    "&": "write `and`",
-    "!": "write `not`, or != to compare",
-    "?": "write `a if test else b`",
-    "assign": "compare with ==",
-    ".": "to have the braces themselves, write {{ '{{' }}",
+    "&": say("write `and`"),
+    "!": say("write `not`, or != to compare"),
+    "?": say("write `a if test else b`"),
+    "assign": say("compare with =="),
+    ".": say("to have the braces themselves, write {{ '{{' }}"),
 }
 
 
@@ -36,7 +40,7 @@ def parse_expression(code: str, at: int, *, conditional: bool = True) -> nodes.E
     """
     tokens = list(_tokens(code, at))
     if not tokens:
-        raise ExpressionError("there is no expression", at, hint="write a name or a value")
+        raise ExpressionError(say("there is no expression"), at, hint=say("write a name or a value"))
     _check(tokens)
     parser = Parser(_ENVIRONMENT, "")
     parser.stream = TokenStream(tokens, None, None)
@@ -44,11 +48,13 @@ def parse_expression(code: str, at: int, *, conditional: bool = True) -> nodes.E
         tree = parser.parse_expression(with_condexpr=conditional)
         if not parser.stream.eos:
             token = parser.stream.current
-            raise ExpressionError(f"unexpected {_shown(token)}", token.lineno, hint=_HINTS.get(token.type))
+            raise ExpressionError(
+                say("unexpected %(token)s", token=_shown(token)), token.lineno, hint=_HINTS.get(token.type)
+            )
     except TemplateSyntaxError as error:
         raise ExpressionError(_words(error), error.lineno, hint=_hint(tokens, error.lineno)) from error
     except RecursionError:
-        raise ExpressionError("nested too deeply", at) from None
+        raise ExpressionError(say("nested too deeply"), at) from None
     return tree
 
 
@@ -64,31 +70,33 @@ def _tokens(code: str, at: int) -> Iterator[Token]:
             place += len(text)
     except TemplateSyntaxError as error:
         culprit = code[place - at : place - at + 1]
-        raise ExpressionError(f"unexpected {culprit}", place, hint=_HINTS.get(culprit)) from error
+        raise ExpressionError(
+            say("unexpected %(token)s", token=culprit), place, hint=_HINTS.get(culprit)
+        ) from error
 
 
 def _token(kind: str, text: str, at: int) -> Token:
     if kind == "name":
         if not text.isidentifier():
-            raise ExpressionError(f"{text[:40]} is not a name", at)
+            raise ExpressionError(say("%(text)s is not a name", text=text[:40]), at)
         return Token(at, "name", text)
     if kind == "string":
         return Token(at, "string", _string(text[1:-1], at))
     if kind == "integer":
         number = int(text.replace("_", ""), 0)
         if number > LARGEST_INT:
-            raise ExpressionError("a whole number has at most 64 bits", at)
+            raise ExpressionError(say("a whole number has at most 64 bits"), at)
         return Token(at, "integer", number)  # type: ignore[arg-type] # Jinja2's own lexer does the same
     if kind == "float":
         value = float(text.replace("_", ""))
         if not math.isfinite(value):
-            raise ExpressionError("this number is too large", at)
+            raise ExpressionError(say("this number is too large"), at)
         return Token(at, "float", value)  # type: ignore[arg-type] # Jinja2's own lexer does the same
     if kind == "operator" and text in operators:
         if text == "**":
-            raise ExpressionError("** is not part of the language", at)
+            raise ExpressionError(say("** is not part of the language"), at)
         return Token(at, operators[text], text)
-    raise ExpressionError(f"unexpected {text[:20]}", at)
+    raise ExpressionError(say("unexpected %(token)s", token=text[:20]), at)
 
 
 def _string(text: str, at: int) -> str:
@@ -100,12 +108,14 @@ def _string(text: str, at: int) -> str:
             return _ESCAPES.get(match[4], match.group())
         number = int(digits, 16)
         if number == 0 or 0xD800 <= number <= 0xDFFF or number > 0x10FFFF:
-            raise ExpressionError(f"{match.group()} is not a character", at + 1 + match.start())
+            raise ExpressionError(
+                say("%(group)s is not a character", group=match.group()), at + 1 + match.start()
+            )
         return chr(number)
 
     found = _ESCAPE.sub(resolve, text) if "\\" in text else text
     if "\x00" in found:
-        raise ExpressionError("a text cannot hold a NUL character", at)
+        raise ExpressionError(say("a text cannot hold a NUL character"), at)
     return found
 
 
@@ -119,23 +129,34 @@ def _check(tokens: list[Token]) -> None:
             prefixes += 1
             if prefixes > MOST_PREFIXES:
                 raise ExpressionError(
-                    f"an expression has at most {MOST_PREFIXES} times not, else or a sign", token.lineno
+                    say(
+                        "an expression has at most %(most_prefixes)s times not, else or a sign",
+                        most_prefixes=MOST_PREFIXES,
+                    ),
+                    token.lineno,
                 )
         before = "operator" if word in _OPERATOR_WORDS else token.type
 
 
 def _shown(token: Token) -> str:
     if token.type == "string":
-        return f"text {str(token.value)[:40]!r}"
-    return "the end" if token.type == "eof" else str(token.value)[:40]
+        return say("text %(text)r", text=str(token.value)[:40])
+    return say("the end") if token.type == "eof" else str(token.value)[:40]
 
 
 def _words(error: TemplateSyntaxError) -> str:
     """Jinja2's sentence; what it calls a template is an expression here."""
-    said = (error.message or "this cannot be read").replace("end of template", "end of the expression")
-    return said.replace("end of print statement", "end of the expression").replace(
-        "expected token", "expected"
-    )
+    said = (error.message or "this cannot be read").replace("end of template", _END)
+    said = said.replace("end of print statement", _END).replace("expected token", "expected")
+    if found := _UNEXPECTED.fullmatch(said):
+        return say("unexpected '%(token)s'", token=_named(found[1]))
+    if found := _GOT.fullmatch(said):
+        return say("expected '%(wanted)s', got '%(token)s'", wanted=_named(found[1]), token=_named(found[2]))
+    return said
+
+
+def _named(token: str) -> str:
+    return say("end of the expression") if token == _END else token
 
 
 def _hint(tokens: list[Token], at: int) -> str | None:
@@ -143,7 +164,7 @@ def _hint(tokens: list[Token], at: int) -> str | None:
     for index, token in enumerate(tokens):
         if token.lineno == at:
             if token.type == "pipe" and index and tokens[index - 1].type == "pipe":
-                return "write `or`"
+                return say("write `or`")
             if token.type == "dot" and index == 0:
                 return _HINTS["."]
             return _HINTS.get(token.type)

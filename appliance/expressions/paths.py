@@ -9,6 +9,7 @@ from appliance.expressions.errors import ExpressionError
 from appliance.expressions.limits import DEEPEST_TREE
 from appliance.expressions.run import Compute, Missing, Run
 from appliance.expressions.values import is_whole, type_name
+from appliance.lib.said import say
 
 Key = str | int
 
@@ -45,7 +46,9 @@ def _is_key(node: nodes.Node) -> bool:
 def _access(compiler: Compiler, node: nodes.Name | nodes.Getattr | nodes.Getitem) -> Compute:
     inner, keys = unwind(node)
     if len(keys) > DEEPEST_TREE:
-        raise ExpressionError(f"more than {DEEPEST_TREE} parts of parts", place(node))
+        raise ExpressionError(
+            say("more than %(deepest_tree)s parts of parts", deepest_tree=DEEPEST_TREE), place(node)
+        )
     optional = is_optional(compiler, node)
     if isinstance(inner, nodes.Name):
         first = f".{keys[0]}" if keys and isinstance(keys[0], str) else ""
@@ -127,7 +130,9 @@ def _item(compiler: Compiler, node: nodes.Getitem, optional: bool) -> Compute:
     def item(run: Run) -> Any:
         value, wanted = base(run), key(run)
         if not (isinstance(wanted, str) or is_whole(wanted)):
-            raise ExpressionError(f"[ ] needs text or a whole number, not {type_name(wanted)}", at)
+            raise ExpressionError(
+                say("[ ] needs text or a whole number, not %(kind)s", kind=type_name(wanted)), at
+            )
         return _walk(value, "this", (wanted,), start, optional)
 
     return item
@@ -141,9 +146,11 @@ def _slice(compiler: Compiler, node: nodes.Getitem) -> Compute:
     def part(run: Run) -> Any:
         value, wanted = base(run), [end(run) if end else None for end in ends]
         if not isinstance(value, str | list):
-            raise ExpressionError(f"[from:to] needs a text or a list, not {type_name(value)}", at)
+            raise ExpressionError(
+                say("[from:to] needs a text or a list, not %(kind)s", kind=type_name(value)), at
+            )
         if not all(end is None or is_whole(end) for end in wanted) or wanted[2] == 0:
-            raise ExpressionError("[from:to:step] needs whole numbers, and a step that is not 0", at)
+            raise ExpressionError(say("[from:to:step] needs whole numbers, and a step that is not 0"), at)
         run.pay(value)
         return value[slice(*wanted)]
 

@@ -13,6 +13,7 @@ from appliance.expressions.limits import (
     LONGEST_SOURCE,
     MOST_BLOCKS,
 )
+from appliance.lib.said import say
 
 _TEXTS = r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\""""
 _OPEN = re.compile(r"\{\{|\{%")
@@ -67,18 +68,25 @@ def blocks_of(text: str, *, tags: bool = True) -> list[Block]:
     """
     if len(text) > LONGEST_SOURCE:
         raise ExpressionError(
-            f"a text with expressions has at most {LONGEST_SOURCE} characters, this has {len(text)}", 0
+            say(
+                "a text with expressions has at most %(longest_source)s characters, this has %(count)s",
+                longest_source=LONGEST_SOURCE,
+                count=len(text),
+            ),
+            0,
         )
     found: list[Block] = []
     at = 0
     if not tags and (tag := _TAG_HERE.search(text)) is not None:
-        raise ExpressionError("{% %} is allowed in message texts only", tag.start())
+        raise ExpressionError(say("{% %} is allowed in message texts only"), tag.start())
     opening = _OPEN if tags else _OPEN_VALUE
     while (opened := opening.search(text, at)) is not None:
         block = _block(text, opened.group(), opened.start())
         found.append(block)
         if len(found) > MOST_BLOCKS:
-            raise ExpressionError(f"a text has at most {MOST_BLOCKS} expressions", opened.start())
+            raise ExpressionError(
+                say("a text has at most %(most_blocks)s expressions", most_blocks=MOST_BLOCKS), opened.start()
+            )
         at = block.end
     return found
 
@@ -90,7 +98,9 @@ def _block(text: str, kind: str, start: int) -> Block:
     if kind == "{{" and inner[:1] in ("-", "+") and not inner[1:2].isspace() and inner[1:]:
         sign = inner[0]
         raise ExpressionError(
-            f"{{{{{sign} could be a sign or white-space control", start, hint="put a blank after {{"
+            say("{{%(sign)s could be a sign or white-space control", sign=sign),
+            start,
+            hint=say("put a blank after {{"),
         )
     return Block(kind, start, end + 2, inner)
 
@@ -104,21 +114,32 @@ def _end(text: str, kind: str, start: int) -> int:
         if mark in "([{":
             opened.append((mark, at))
             if len(opened) > DEEPEST_BRACKETS:
-                raise ExpressionError(f"nested deeper than {DEEPEST_BRACKETS} brackets", at)
+                raise ExpressionError(
+                    say(
+                        "nested deeper than %(deepest_brackets)s brackets", deepest_brackets=DEEPEST_BRACKETS
+                    ),
+                    at,
+                )
         elif mark == close or (not opened and text.startswith(close, at)):
             if opened:
-                raise ExpressionError(f"{opened[-1][0]} is not closed", opened[-1][1])
+                raise ExpressionError(say("%(mark)s is not closed", mark=opened[-1][0]), opened[-1][1])
             return at
         elif mark in _OPENING:
             if not opened:
-                raise ExpressionError(f"{mark} closes nothing", at)
+                raise ExpressionError(say("%(mark)s closes nothing", mark=mark), at)
             bracket, place = opened.pop()
             if bracket != _OPENING[mark]:
-                raise ExpressionError(f"{bracket} is not closed", place)
+                raise ExpressionError(say("%(mark)s is not closed", mark=bracket), place)
         elif len(mark) == 1 and len(text) <= limit:
-            raise ExpressionError(f"the text after {mark} is not closed", at)
+            raise ExpressionError(say("the text after %(mark)s is not closed", mark=mark), at)
     if len(text) > limit:
         raise ExpressionError(
-            f"{kind} is not closed by {close} within {LONGEST_EXPRESSION} characters", start
+            say(
+                "%(kind)s is not closed by %(close)s within %(longest_expression)s characters",
+                kind=kind,
+                close=close,
+                longest_expression=LONGEST_EXPRESSION,
+            ),
+            start,
         )
-    raise ExpressionError(f"{kind} is not closed by {close}", start)
+    raise ExpressionError(say("%(kind)s is not closed by %(close)s", kind=kind, close=close), start)

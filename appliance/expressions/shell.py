@@ -11,6 +11,7 @@ from appliance.expressions.shell_programs import check_commands
 from appliance.expressions.shell_quotes import scan
 from appliance.expressions.template import Template, compile_template
 from appliance.expressions.values import to_text
+from appliance.lib.said import say
 
 LONGEST_ARGUMENT = 128 * 1024 - 1
 """Bytes of one argument that Linux takes (MAX_ARG_STRLEN, without the NUL)."""
@@ -57,13 +58,17 @@ class ShellTemplate(Compiled):
 def _argument(value: str, start: int) -> str:
     """What the kernel would refuse, or cut at a NUL, is refused here."""
     if "\x00" in value:
-        raise ExpressionError("the argument of a command cannot hold a NUL character", start)
+        raise ExpressionError(say("the argument of a command cannot hold a NUL character"), start)
     size = len(value.encode(errors="surrogatepass"))
     if size > LONGEST_ARGUMENT:
         raise ExpressionError(
-            f"the argument of a command has at most {LONGEST_ARGUMENT} bytes, this has {size}",
+            say(
+                "the argument of a command has at most %(longest_argument)s bytes, this has %(size)s",
+                longest_argument=LONGEST_ARGUMENT,
+                size=size,
+            ),
             start,
-            hint="write |truncate(…), or let the command read it from a file",
+            hint=say("write |truncate(…), or let the command read it from a file"),
         )
     return value
 
@@ -71,7 +76,7 @@ def _argument(value: str, start: int) -> str:
 def compile_shell(text: str) -> ShellTemplate:
     """Compile a command text. Raises ExpressionError at a place where a value would not be safe."""
     if "\x00" in text:
-        raise ExpressionError("a command cannot hold a NUL character", text.index("\x00"))
+        raise ExpressionError(say("a command cannot hold a NUL character"), text.index("\x00"))
     blocks = blocks_of(text, tags=False)
     if not blocks:
         return ShellTemplate(text, text, (), ())
@@ -87,7 +92,7 @@ def compile_shell(text: str) -> ShellTemplate:
 
 def _parameter(block: Block, text: str) -> Template:
     if block.trims_before or block.trims_after:
-        raise ExpressionError("a command has no white-space control: write {{ and }}", block.start)
+        raise ExpressionError(say("a command has no white-space control: write {{ and }}"), block.start)
     try:
         return compile_template(text[block.start : block.end])
     except ExpressionError as error:

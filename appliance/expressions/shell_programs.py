@@ -5,6 +5,7 @@ import re
 from appliance.expressions.errors import ExpressionError
 from appliance.expressions.shell_quotes import SUGGESTION
 from appliance.expressions.shell_words import Command, Word
+from appliance.lib.said import say
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "busybox"})
 _READS_AGAIN = frozenset({"eval", "alias", "shift", "getopts"})
@@ -64,25 +65,32 @@ def _names(command: Command) -> list[tuple[str, list[Word]]]:
 
 def _check_name(command: Command) -> None:
     if command.words and command.words[0].holds_value:
-        raise _refused("a value cannot be the command that runs", command.words[0])
+        raise _refused(say("a value cannot be the command that runs"), command.words[0])
 
 
 def _check_program(command: Command, name: str, words: list[Word]) -> None:
     texts = [word.text for word in words[1:]]
     if name in _READS_AGAIN or (name == "set" and not _only_options(texts)):
-        what = "moves $1, $2, …" if name in ("set", "shift", "getopts") else "reads text as commands again"
-        raise _refused(f"{name} {what}: it cannot stand in a command with values", words[0])
+        moves, again = say("moves $1, $2, …"), say("reads text as commands again")
+        what = moves if name in ("set", "shift", "getopts") else again
+        raise _refused(
+            say("%(name)s %(what)s: it cannot stand in a command with values", name=name, what=what), words[0]
+        )
     if name in _SHELLS and any(re.fullmatch(r"-[a-z]*c[a-z]*", text) for text in texts):
         raise _refused(
-            f"{name} -c reads text as commands again: it cannot stand in a command with values", words[0]
+            say(
+                "%(name)s -c reads text as commands again: it cannot stand in a command with values",
+                name=name,
+            ),
+            words[0],
         )
     if not any(word.holds_value for word in words):
         return
     if name in _NOT_BESIDE_A_VALUE and any(w.holds_value and not w.assigns for w in words):
-        raise _refused(f"{name} evaluates what it is given", words[0])
+        raise _refused(say("%(name)s evaluates what it is given", name=name), words[0])
     program = _program_word(name, words[1:])
     if program is not None and program.holds_value:
-        raise _refused(f"{name} reads this argument as a program", program)
+        raise _refused(say("%(name)s reads this argument as a program", name=name), program)
 
 
 def _only_options(texts: list[str]) -> bool:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from appliance.expressions.errors import ExpressionError
 from appliance.expressions.reading import Block
 from appliance.expressions.shell_words import Command, Word
+from appliance.lib.said import say
 
-SUGGESTION = 'use the form without a shell: args: [program, "{{ value }}"]'
+SUGGESTION = say('use the form without a shell: args: [program, "{{ value }}"]')
 
 _BACKQUOTED = re.compile(r"`[^`'\"\\$#<{}()]*`")
 _ARITHMETIC = re.compile(r"\$\(\((?:\$[A-Za-z_]\w*|[\w\s+\-*/%<>=!&|^~?:,])*\)\)")
@@ -72,7 +73,9 @@ class _Scanner:
         if self._lost:
             self._give_up()
         elif self._quote or self._frames:
-            raise ExpressionError(f"{self._quote or '$('} is not closed", self._next_place(), hint=SUGGESTION)
+            raise ExpressionError(
+                say("%(mark)s is not closed", mark=self._quote or "$("), self._next_place(), hint=SUGGESTION
+            )
         self._end_command()
 
     def _next_block(self) -> Block | None:
@@ -87,9 +90,9 @@ class _Scanner:
 
     def _value(self, block: Block) -> None:
         if self._frames:
-            raise _refused("inside $( )", block.start)
+            raise _refused(say("inside $( )"), block.start)
         if self._quote != "'" and self._text[self._at - 1 : self._at] == "$":
-            raise _refused("directly after a $", block.start)
+            raise _refused(say("directly after a $"), block.start)
         self.found.quotes.append(self._quote)
         self._part("", quoted=bool(self._quote))
         assert self._word is not None
@@ -100,11 +103,12 @@ class _Scanner:
         """The rest of the text is not understood: no value may follow, and nothing that would meet one."""
         block = self._next_block()
         if block is not None:
-            raise _refused(f"after or inside {self._lost}", block.start)
+            raise _refused(say("after or inside %(lost)s", lost=self._lost), block.start)
         rest = self._text[self._at :]
         if _POSITIONAL.search(rest) or _AGAIN.search(rest):
             raise _refused(
-                f"together with {self._lost} in which $1, set, shift or eval is used", self._next_place()
+                say("together with %(lost)s in which $1, set, shift or eval is used", lost=self._lost),
+                self._next_place(),
             )
 
     # --- one character --------------------------------------------------------------------------------
@@ -114,7 +118,7 @@ class _Scanner:
         if block is not None and (end < 0 or block.start < end):
             end = block.start
         elif end < 0:
-            raise ExpressionError("' is not closed", self._next_place(), hint=SUGGESTION)
+            raise ExpressionError(say("' is not closed"), self._next_place(), hint=SUGGESTION)
         else:
             self._quote = ""
         self._part(self._text[self._at : end], quoted=True)
@@ -139,7 +143,7 @@ class _Scanner:
         following = self._text[self._at + 1 : self._at + 2]
         block = self._next_block()
         if block is not None and block.start == self._at + 1:
-            raise _refused("directly after a backslash", block.start)
+            raise _refused(say("directly after a backslash"), block.start)
         if following == "\n":
             # The shell drops both before it looks for $( and <<: so what stands around them may be one word.
             if self._text[self._at - 1 : self._at] in ("$", "<", "("):
@@ -153,7 +157,9 @@ class _Scanner:
         following = text[at + 1 : at + 2]
         if _POSITIONAL.match(text, at):
             raise ExpressionError(
-                "values are passed as $1, $2, …: the command cannot use these itself", at, hint=SUGGESTION
+                say("values are passed as $1, $2, …: the command cannot use these itself"),
+                at,
+                hint=SUGGESTION,
             )
         if text.startswith("$((", at):
             self._skip(_ARITHMETIC, "$(( ))")
@@ -198,7 +204,7 @@ class _Scanner:
         end = len(self._text) if end < 0 else end
         block = self._next_block()
         if block is not None and block.start < end:
-            raise _refused("inside a comment", block.start)
+            raise _refused(say("inside a comment"), block.start)
         self._at = end
 
     def _redirect(self) -> None:
@@ -264,4 +270,4 @@ class _Scanner:
 
 
 def _refused(where: str, at: int) -> ExpressionError:
-    return ExpressionError(f"a value {where} cannot be placed safely", at, hint=SUGGESTION)
+    return ExpressionError(say("a value %(where)s cannot be placed safely", where=where), at, hint=SUGGESTION)

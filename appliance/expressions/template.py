@@ -9,6 +9,7 @@ from appliance.expressions.reading import Block, blocks_of
 from appliance.expressions.run import Compute, Run, Scope, StateReader
 from appliance.expressions.texts import compile_text
 from appliance.lib.jsontypes import JsonValue
+from appliance.lib.said import say
 
 _RULES: Rules = {**paths.RULES, **operators.RULES, **calls.RULES}
 
@@ -49,7 +50,7 @@ class Template(Compiled):
             error.locate(self._start)
             raise
         except RecursionError:
-            raise ExpressionError("nested too deeply", self._start) from None
+            raise ExpressionError(say("nested too deeply"), self._start) from None
         return value
 
     def offset_of(self, name: str) -> int:
@@ -73,12 +74,12 @@ def compile_template(text: str, *, blocks: bool = False, as_text: bool = False) 
         return Template(text, lambda run: text, compiler, -1, is_value=False)
     tag = next((block for block in found if block.kind == "{%"), None)
     if tag is not None and not blocks:
-        raise ExpressionError("{% %} is allowed in message texts only", tag.start)
+        raise ExpressionError(say("{% %} is allowed in message texts only"), tag.start)
     is_value = not as_text and len(found) == 1 and _is_whole(text, found[0])
     try:
         compute = _value(compiler, found[0]) if is_value else compile_text(compiler, text, found)
     except RecursionError:
-        raise ExpressionError("nested too deeply", found[0].start) from None
+        raise ExpressionError(say("nested too deeply"), found[0].start) from None
     return Template(text, compute, compiler, found[0].start, is_value=is_value)
 
 
@@ -97,5 +98,7 @@ def compile_condition(text: str) -> Template:
     template = compile_template(text)
     if not template.is_value:
         shown = text.strip()[:60] if template.is_literal and text.strip() else "payload.value > 80"
-        raise ExpressionError("a condition is one expression", 0, hint=f"write {{{{ {shown} }}}}")
+        raise ExpressionError(
+            say("a condition is one expression"), 0, hint=say("write {{ %(shown)s }}", shown=shown)
+        )
     return template

@@ -12,13 +12,14 @@ from appliance.expressions.parsing import parse_expression
 from appliance.expressions.reading import Block
 from appliance.expressions.run import Compute, Run
 from appliance.expressions.values import too_long, truth, type_name
+from appliance.lib.said import say
 
 _TAG = re.compile(r"\s*(\w+)\s*(.*)", re.DOTALL)
 _LOOP = re.compile(r"([^\W\d]\w*)(?:\s*,\s*([^\W\d]\w*))?\s+in\b", re.DOTALL)
 _RESERVED = frozenset(
     {"loop", "true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is"}
 )
-_HINT = "messages know if, elif, else, endif, for and endfor"
+_HINT = say("messages know if, elif, else, endif, for and endfor")
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ class _Builder:
     def tag(self, block: Block) -> None:
         found = _TAG.fullmatch(block.code)
         if found is None:
-            raise ExpressionError("the tag has no name", block.start, hint=_HINT)
+            raise ExpressionError(say("the tag has no name"), block.start, hint=_HINT)
         tag, rest, at = found[1], found[2].rstrip(), block.at + found.start(2)
         if tag == "if":
             self._begin(_Open("if", block.start, []))
@@ -80,16 +81,20 @@ class _Builder:
             self._begin(self._loop(block, rest, at))
         elif tag in ("elif", "else", "endif", "endfor"):
             if tag != "elif" and rest:
-                raise ExpressionError(f"nothing stands after {tag}", at)
+                raise ExpressionError(say("nothing stands after %(tag)s", tag=tag), at)
             self._continue(tag, block, rest, at)
         else:
-            hint = "write {{ '{{' }} for the braces themselves" if tag == "raw" else _HINT
-            raise ExpressionError(f"{{% {tag[:40]} %}} is not part of the language", block.start, hint=hint)
+            hint = say("write {{ '{{' }} for the braces themselves") if tag == "raw" else _HINT
+            raise ExpressionError(
+                say("{%% %(tag)s %%} is not part of the language", tag=tag[:40]), block.start, hint=hint
+            )
 
     def finish(self) -> Compute:
         last = self._open[-1]
         if last.tag:
-            raise ExpressionError(f"{{% {last.tag} %}} is not closed by {{% end{last.tag} %}}", last.at)
+            raise ExpressionError(
+                say("{%% %(tag)s %%} is not closed by {%% end%(tag)s %%}", tag=last.tag), last.at
+            )
         return joined(last.parts, 0)
 
     def _value(self, code: str, at: int, *, conditional: bool = True) -> Compute:
@@ -97,17 +102,20 @@ class _Builder:
 
     def _begin(self, opened: _Open) -> None:
         if len(self._open) > DEEPEST_BLOCKS:
-            raise ExpressionError(f"more than {DEEPEST_BLOCKS} blocks inside one another", opened.at)
+            raise ExpressionError(
+                say("more than %(deepest_blocks)s blocks inside one another", deepest_blocks=DEEPEST_BLOCKS),
+                opened.at,
+            )
         self._open.append(opened)
 
     def _loop(self, block: Block, rest: str, at: int) -> _Open:
         found = _LOOP.match(rest)
         if found is None:
-            raise ExpressionError("write {% for item in list %}", at)
+            raise ExpressionError(say("write {% for item in list %}"), at)
         names = tuple(name for name in found.groups() if name)
         wrong = next((name for name in names if name in _RESERVED), None)
         if wrong:
-            raise ExpressionError(f"{wrong} cannot be the name of an item", at)
+            raise ExpressionError(say("%(wrong)s cannot be the name of an item", wrong=wrong), at)
         opened = _Open("for", block.start, [], names=names)
         opened.test = self._value(rest[found.end() :], at + found.end(), conditional=False)
         self._compiler.bound += [*names, "loop"]
@@ -118,7 +126,10 @@ class _Builder:
         opened = self._open[-1]
         wanted = "for" if tag == "endfor" else "if"
         if opened.tag != wanted or (opened.test is None and tag != "endif"):
-            raise ExpressionError(f"{{% {tag} %}} has no {{% {wanted} %}} before it", block.start)
+            raise ExpressionError(
+                say("{%% %(tag)s %%} has no {%% %(wanted)s %%} before it", tag=tag, wanted=wanted),
+                block.start,
+            )
         body = joined(opened.parts, opened.at)
         if tag == "endfor":
             assert opened.test is not None
@@ -174,13 +185,19 @@ def _for(members: Compute, names: tuple[str, ...], body: Compute, at: int, size:
 
 def _items(items: Any, at: int) -> list[Any]:
     if not isinstance(items, list):
-        hint = "write mapping|items or mapping|keys" if isinstance(items, dict) else None
-        raise ExpressionError(f"{{% for %}} goes over a list, not {type_name(items)}", at, hint=hint)
+        hint = say("write mapping|items or mapping|keys") if isinstance(items, dict) else None
+        raise ExpressionError(
+            say("{%% for %%} goes over a list, not %(kind)s", kind=type_name(items)), at, hint=hint
+        )
     if len(items) > MOST_ROUNDS:
         raise ExpressionError(
-            f"{{% for %}} goes over at most {MOST_ROUNDS} items, not {len(items)}",
+            say(
+                "{%% for %%} goes over at most %(most_rounds)s items, not %(count)s",
+                most_rounds=MOST_ROUNDS,
+                count=len(items),
+            ),
             at,
-            hint=f"write list[:{MOST_ROUNDS}]",
+            hint=say("write list[:%(most_rounds)s]", most_rounds=MOST_ROUNDS),
         )
     return items
 
@@ -189,7 +206,9 @@ def _bind(names: tuple[str, ...], item: Any, at: int) -> dict[str, Any]:
     if len(names) == 1:
         return {names[0]: item}
     if not isinstance(item, list) or len(item) != len(names):
-        raise ExpressionError(f"each item must be a list of {len(names)}, as mapping|items gives", at)
+        raise ExpressionError(
+            say("each item must be a list of %(count)s, as mapping|items gives", count=len(names)), at
+        )
     return dict(zip(names, item, strict=True))
 
 

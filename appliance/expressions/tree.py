@@ -7,6 +7,7 @@ from appliance.expressions.errors import ExpressionError
 from appliance.expressions.run import Run, Scope, StateReader
 from appliance.expressions.template import Template, compile_template
 from appliance.lib.jsontypes import JsonValue
+from appliance.lib.said import say
 
 DEEPEST = 50
 """Lists and mappings inside one another."""
@@ -38,7 +39,9 @@ def compile_tree(value: JsonValue) -> Tree:
 
 def _compile(value: Any, found: list[Template], path: tuple[str | int, ...]) -> Any:
     if len(path) > DEEPEST:
-        raise ExpressionError(f"more than {DEEPEST} lists and mappings inside one another", 0)
+        raise ExpressionError(
+            say("more than %(deepest)s lists and mappings inside one another", deepest=DEEPEST), 0
+        )
     if isinstance(value, str):
         try:
             template = compile_template(value)

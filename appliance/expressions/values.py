@@ -8,6 +8,7 @@ from typing import Any
 
 from appliance.expressions.errors import ExpressionError
 from appliance.expressions.limits import CHARACTERS_PER_STEP, LARGEST_INT, LONGEST_TEXT
+from appliance.lib.said import say
 
 _NUMBERS = (int, float)
 
@@ -15,12 +16,12 @@ _NUMBERS = (int, float)
 def type_name(value: Any) -> str:
     """The word for a value's type in a message to a person."""
     if value is None:
-        return "none"
+        return say("none")
     if isinstance(value, bool):
-        return "true or false"
+        return say("true or false")
     if isinstance(value, _NUMBERS):
-        return "a number"
-    for kind, word in ((str, "text"), (list, "a list"), (dict, "a mapping")):
+        return say("a number")
+    for kind, word in ((str, say("text")), (list, say("a list")), (dict, say("a mapping"))):
         if isinstance(value, kind):
             return word
     return f"a {type(value).__name__}, which is no JSON value"

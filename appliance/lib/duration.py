@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 from appliance.lib.errors import MillwrightError
+from appliance.lib.said import say
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)")
@@ -26,7 +27,10 @@ def parse_duration(value: object) -> timedelta:
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
         if seconds < 1e10:
             return timedelta(seconds=seconds)
-    raise DurationError(f"{value!r} is not a duration", hint="write 30s, 5m, 1h30m or a number of seconds")
+    raise DurationError(
+        say("%(value)r is not a duration", value=value),
+        hint=say("write 30s, 5m, 1h30m or a number of seconds"),
+    )
 
 
 def format_duration(length: timedelta) -> str:

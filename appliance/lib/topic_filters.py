@@ -8,6 +8,8 @@ QoS 1 resend turns that into an endless loop), Mosquitto over control characters
 
 import re
 
+from appliance.lib.said import say
+
 MAX_TOPIC_BYTES = 1024
 MAX_LEVELS = 64
 
@@ -21,29 +23,43 @@ Fault = tuple[str, str]
 def text_fault(text: str, what: str) -> Fault | None:
     """What keeps ``text`` from being a topic or a filter (``what`` says which), or None."""
     if not text:
-        return f"an empty {what}", "name at least one level, as in plant/line1/temp"
+        return say("an empty %(what)s", what=what), say("name at least one level, as in plant/line1/temp")
     found = _UNFIT.search(text)
     if found:
-        said = f"{what} {text[:80]!r} has the character {found[0]!r} at position {found.start() + 1}"
-        return said, "no spaces, tabs or control characters"
+        said = say(
+            "%(what)s %(text)r has the character %(character)r at position %(position)s",
+            what=what,
+            text=text[:80],
+            character=found[0],
+            position=found.start() + 1,
+        )
+        return said, say("no spaces, tabs or control characters")
     if len(text.encode()) > MAX_TOPIC_BYTES:
-        return f"a {what} of {len(text.encode())} bytes", f"at most {MAX_TOPIC_BYTES}"
+        size = len(text.encode())
+        return say("a %(what)s of %(size)s bytes", what=what, size=size), _at_most(MAX_TOPIC_BYTES)
     if text.count("/") >= MAX_LEVELS:
-        return f"a {what} of {text.count('/') + 1} levels", f"at most {MAX_LEVELS}"
+        levels = text.count("/") + 1
+        return say("a %(what)s of %(levels)s levels", what=what, levels=levels), _at_most(MAX_LEVELS)
     return None
+
+
+def _at_most(number: int) -> str:
+    return say("at most %(number)s", number=number)
 
 
 def filter_fault(filter_: str) -> Fault | None:
     """What keeps ``filter_`` from being a topic filter, or None."""
-    fault = text_fault(filter_, "topic filter")
+    fault = text_fault(filter_, say("topic filter"))
     if fault is not None:
         return fault
     levels = filter_.split("/")
     for position, level in enumerate(levels):
         if "#" in level and (level != "#" or position != len(levels) - 1):
-            return f"filter {filter_!r}: # stands alone, and last", "as in plant/#"
+            return say("filter %(filter)r: # stands alone, and last", filter=filter_), say("as in plant/#")
         if "+" in level and level != "+":
-            return f"filter {filter_!r}: + stands for a whole level", "as in plant/+/temp"
+            return say("filter %(filter)r: + stands for a whole level", filter=filter_), say(
+                "as in plant/+/temp"
+            )
     return None
 
 

@@ -59,8 +59,11 @@ def _look(check: Check, patient: Patient) -> Found:
         return check.look(patient)
     except MillwrightError as error:
         return Found(Outcome.UNKNOWN, str(error)[:300])
+    except PermissionError as error:
+        # Somebody else's, such as root's: who may read it asks the doctor at the machine.
+        return Found(Outcome.UNKNOWN, f"this process may not read {error.filename or 'it'}")
     except Exception as error:
-        # The database is away, a file may not be read: said, and the others go on.
+        # The database is away: said, and the others go on.
         log.debug("check %s", check.id, exc_info=True)
         return Found(Outcome.UNKNOWN, f"could not be looked at: {type(error).__name__}")
 

@@ -1,6 +1,6 @@
 """What a person may ask of a run that has ended: to go on from a step as a new run, or to be taken back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -202,6 +202,11 @@ def _end_waiting(old: Run, new_id: UUID, by: Principal) -> None:
 
 def rows_of(run_id: UUID) -> list[StepRow]:
     """The steps of a run as the plan reads them."""
+    return as_rows(Step.objects.filter(run_id=run_id).order_by("position", "attempt"))
+
+
+def as_rows(steps: Iterable[Step]) -> list[StepRow]:
+    """In the same order, which is that of position and attempt."""
     return [
         StepRow(
             step=row.step,
@@ -217,7 +222,7 @@ def rows_of(run_id: UUID) -> list[StepRow]:
             due_at=row.due_at,
             shared_from=row.shared_from,
         )
-        for row in Step.objects.filter(run_id=run_id).order_by("position", "attempt")
+        for row in steps
     ]
 
 

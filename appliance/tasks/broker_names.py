@@ -6,7 +6,9 @@ from appliance.bus.brokers.domain import wire_filter
 from appliance.bus.topics import parse_pattern
 from appliance.lib.located.issues import suggestion_or_list
 from appliance.lib.located.problems import Path
+from appliance.lib.said import say
 from appliance.tasks.definition import Issue, TaskDefinition
+from appliance.tasks.definition.places import placed_steps
 
 
 def named_brokers(definition: TaskDefinition, *, many: bool = True) -> Iterator[tuple[Path, str]]:
@@ -15,11 +17,10 @@ def named_brokers(definition: TaskDefinition, *, many: bool = True) -> Iterator[
         if trigger.mqtt is not None and trigger.mqtt.broker:
             head: Path = ("triggers", index) if many else ("trigger",)
             yield (*head, "mqtt", "broker"), trigger.mqtt.broker
-    for key, steps in (("actions", definition.actions), ("on_failure", definition.on_failure)):
-        for index, step in enumerate(steps):
-            broker = getattr(step.params, "broker", None)
-            if isinstance(broker, str):
-                yield (key, index, "broker"), broker
+    for path, step in placed_steps(definition):
+        broker = getattr(step.params, "broker", None)
+        if isinstance(broker, str):
+            yield (*path, "broker"), broker
 
 
 def broker_issues(
@@ -28,20 +29,26 @@ def broker_issues(
     """What is wrong with them; ``known`` gives each broker's prefix, ``box`` is this box's id."""
     for path, broker in named_brokers(definition, many=many):
         if broker not in known:
-            hint = suggestion_or_list(broker, known) if known else "connect it first: manage.py brokers add"
-            yield Issue(path, f"there is no broker `{broker}`", hint=hint)
+            hint = (
+                suggestion_or_list(broker, known) if known else say("connect it first: manage.py brokers add")
+            )
+            yield Issue(path, say("there is no broker `%(broker)s`", broker=broker), hint=hint)
     head: Path
     for index, trigger in enumerate(definition.triggers):
         spec = trigger.mqtt
         if spec and not spec.broker and _own_topics(spec.topic, box):
             head = ("triggers", index) if many else ("trigger",)
-            said = "the box does not start tasks by what it says itself, nor by its commands"
-            yield Issue((*head, "mqtt", "topic"), said, hint="use the trigger event, as in event: run.failed")
+            said = say("the box does not start tasks by what it says itself, nor by its commands")
+            yield Issue(
+                (*head, "mqtt", "topic"), said, hint=say("use the trigger event, as in event: run.failed")
+            )
         prefix = known.get(spec.broker or "", "") if spec else ""
         if spec and prefix and wire_filter(parse_pattern(spec.topic).filter, prefix) is None:
             head = ("triggers", index) if many else ("trigger",)
-            said = f"no topic of the broker `{spec.broker}` can match this"
-            yield Issue((*head, "mqtt", "topic"), said, hint=f"its topics begin with {prefix}/")
+            said = say("no topic of the broker `%(broker)s` can match this", broker=spec.broker)
+            yield Issue(
+                (*head, "mqtt", "topic"), said, hint=say("its topics begin with %(prefix)s/", prefix=prefix)
+            )
 
 
 def _own_topics(topic: str, box: str) -> bool:

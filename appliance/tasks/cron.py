@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from cronsim import CronSim, CronSimError
 
 from appliance.lib.errors import MillwrightError
+from appliance.lib.said import say
 
 _MACROS = {
     "@yearly": "0 0 1 1 *",
@@ -39,32 +40,39 @@ def normalise_cron(text: str) -> str:
     expression = _MACROS.get(text.strip().lower(), " ".join(text.split()))
     count = len(expression.split())
     if len(expression) > _LONGEST:
-        raise CronError("the cron expression is too long", hint=f"{_LONGEST} characters at most")
+        raise CronError(
+            say("the cron expression is too long"),
+            hint=say("%(longest)s characters at most", longest=_LONGEST),
+        )
     if count == 6:
         raise CronError(
-            f"{expression!r} has six fields",
-            hint="cron has no seconds here: write five fields, or every: 10s",
+            say("%(expression)r has six fields", expression=expression),
+            hint=say("cron has no seconds here: write five fields, or every: 10s"),
         )
     if count != 5:
         raise CronError(
-            f"{expression!r} has {count} field(s), cron has five", hint=f"write {_FIELDS}, as in 0 6 * * 1-5"
+            say("%(expression)r has %(count)s field(s), cron has five", expression=expression, count=count),
+            hint=say("write %(fields)s, as in 0 6 * * 1-5", fields=_FIELDS),
         )
     try:
         next(CronSim(expression, _SOME_TIME))
     except CronSimError as error:
         bad = str(error).removeprefix("Bad ")
-        raise CronError(f"{expression!r} has a bad {bad} field", hint=_EXPECTED.get(bad)) from error
+        raise CronError(
+            say("%(expression)r has a bad %(bad)s field", expression=expression, bad=bad),
+            hint=_EXPECTED.get(bad),
+        ) from error
     except StopIteration:
-        raise CronError(f"{expression!r} never happens") from None
+        raise CronError(say("%(expression)r never happens", expression=expression)) from None
     return expression
 
 
 _EXPECTED = {
-    "minute": "0 to 59, *, */5, 1-10 or a list",
-    "hour": "0 to 23, *, */2, 8-17 or a list",
-    "day-of-month": "1 to 31, *, L for the last day, or a list; the day must exist in that month",
-    "month": "1 to 12, JAN to DEC, * or a list",
-    "day-of-week": "0 to 7 (0 and 7 are Sunday), SUN to SAT, MON#1, 5L, * or a list",
+    "minute": say("0 to 59, *, */5, 1-10 or a list"),
+    "hour": say("0 to 23, *, */2, 8-17 or a list"),
+    "day-of-month": say("1 to 31, *, L for the last day, or a list; the day must exist in that month"),
+    "month": say("1 to 12, JAN to DEC, * or a list"),
+    "day-of-week": say("0 to 7 (0 and 7 are Sunday), SUN to SAT, MON#1, 5L, * or a list"),
 }
 
 

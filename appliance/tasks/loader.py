@@ -4,7 +4,7 @@ A file holds one task (a mapping), a list of tasks, or ``tasks:`` with such a li
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -15,13 +15,15 @@ from appliance.lib.located.issues import Issue, suggestion
 from appliance.lib.located.problems import Path, Problem, part_at
 from appliance.lib.located.report import Report
 from appliance.lib.located.yaml_reader import Document, read_yaml
+from appliance.lib.said import say
 from appliance.tasks.broker_names import broker_issues
 from appliance.tasks.calls import circles
 from appliance.tasks.chains import Links, links_of, starts
-from appliance.tasks.definition import StepSpec, TaskDefinition, define
-from appliance.tasks.definition.bodies import BODY_KEYS, bodies_of
+from appliance.tasks.definition import TaskDefinition, define
+from appliance.tasks.definition.places import placed_steps
 from appliance.tasks.errors import TaskFileError
 from appliance.tasks.pieces import piece_of
+from appliance.tasks.platform_names import platform_warnings
 
 __all__ = ["LoadedTask", "Problem", "TaskFileError", "load_text"]
 
@@ -41,6 +43,8 @@ class LoadedTask:
     text: str
     digest: str
     canonical: JsonObject
+    warnings: tuple[Problem, ...] = ()
+    """What is probably not meant, and keeps nobody from saving it."""
 
 
 def load_text(
@@ -50,13 +54,15 @@ def load_text(
     known_calls: Mapping[str, Collection[str]] | None = None,
     known_brokers: Mapping[str, str] | None = None,
     known_links: Mapping[str, Links] | None = None,
+    known_platforms: Collection[str] | None = None,
 ) -> list[LoadedTask]:
     """The tasks of a file, in order. Raises TaskFileError with all problems found; nothing is changed.
 
     ``known_calls`` says which tasks exist beside this file and whom each of them calls; with it, calls of
     tasks that do not exist are problems, and circles are found across files. ``known_brokers`` says which
     brokers are connected beside the box's own, each with its prefix. ``known_links``: what those tasks surely
-    start, by calling or by ending.
+    start, by calling or by ending. ``known_platforms`` are those that a message can go to; another one is a
+    warning of its task.
     """
     reading = _Reading(text, filename, read_yaml(text))
     reading.read()
@@ -67,12 +73,13 @@ def load_text(
         reading.check_rounds(known_calls, known_links or {})
     if reading.report.problems:
         raise TaskFileError(reading.report.in_order())
-    return [reading.loaded(path, definition) for path, definition in reading.found]
+    return [reading.loaded(path, definition, known_platforms) for path, definition in reading.found]
 
 
 class _Reading:
     def __init__(self, text: str, filename: str, document: Document) -> None:
         self.text = text
+        self.filename = filename
         self.document = document
         self.report = Report(text, filename, document)
         self.found: list[tuple[Path, TaskDefinition]] = []
@@ -89,7 +96,9 @@ class _Reading:
                 self.report.add(path, issue)
             name = value.get("name") if isinstance(value, dict) else None
             if isinstance(name, str) and name in names:
-                self.report.add(path, Issue(("name",), f"a second task `{name}` in this file"))
+                self.report.add(
+                    path, Issue(("name",), say("a second task `%(name)s` in this file", name=name))
+                )
             elif isinstance(name, str):
                 names[name] = path
             if definition is not None:
@@ -103,9 +112,13 @@ class _Reading:
             at = closed.end() if closed else len(self.text)
             count, total = count + 1, total + at - opened.start()
             if count > MOST_EXPRESSIONS or total > MOST_EXPRESSION_TEXT:
-                said = "too many or too long expressions in one file"
-                limit = f"at most {MOST_EXPRESSIONS}, {MOST_EXPRESSION_TEXT // 1024} KiB together"
-                self.report.add_at(opened.start(), said, limit, "split the file")
+                said = say("too many or too long expressions in one file")
+                limit = say(
+                    "at most %(most_expressions)s, %(kib)s KiB together",
+                    most_expressions=MOST_EXPRESSIONS,
+                    kib=MOST_EXPRESSION_TEXT // 1024,
+                )
+                self.report.add_at(opened.start(), said, limit, say("split the file"))
                 return False
         return True
 
@@ -114,16 +127,23 @@ class _Reading:
         value = self.document.value
         if isinstance(value, dict) and "tasks" in value:
             for key in value.keys() - {"tasks"}:
-                self.report.add((), Issue((key,), f"unknown key `{key}` beside `tasks`", at_key=True))
+                self.report.add(
+                    (), Issue((key,), say("unknown key `%(key)s` beside `tasks`", key=key), at_key=True)
+                )
             value, path = value["tasks"], ("tasks",)
         if isinstance(value, dict) and not path:
             yield path, value
         elif not isinstance(value, list) or not value:
-            said = "the file is empty" if value is None and not path else "this does not fit"
-            self.report.add(path, Issue((), said, expected="a task, or a list of tasks"))
+            said = say("the file is empty") if value is None and not path else say("this does not fit")
+            self.report.add(path, Issue((), said, expected=say("a task, or a list of tasks")))
         elif len(value) > MOST_TASKS:
             self.report.add(
-                path, Issue((), f"{len(value)} tasks in one file", expected=f"at most {MOST_TASKS}")
+                path,
+                Issue(
+                    (),
+                    say("%(count)s tasks in one file", count=len(value)),
+                    expected=say("at most %(number)s", number=MOST_TASKS),
+                ),
             )
         else:
             for index, item in enumerate(value):
@@ -139,12 +159,23 @@ class _Reading:
                 if self.report.full:
                     return
                 if known_calls is not None and called not in calls:
-                    said, hint = f"there is no task `{called}`", suggestion(called, calls)
+                    said, hint = (
+                        say("there is no task `%(called)s`", called=called),
+                        suggestion(called, calls),
+                    )
                     self.report.add(path, Issue(step_path, said, hint=hint))
                 elif way and called == way[1]:
                     round_ = " -> ".join(way if len(way) < 9 else [*way[:4], "…", *way[-3:]])
                     self.report.add(
-                        path, Issue(step_path, f"the task `{definition.name}` calls itself: {round_}")
+                        path,
+                        Issue(
+                            step_path,
+                            say(
+                                "the task `%(name)s` calls itself: %(round)s",
+                                name=definition.name,
+                                round=round_,
+                            ),
+                        ),
                     )
 
     def check_brokers(self, known: Mapping[str, str]) -> None:
@@ -171,19 +202,27 @@ class _Reading:
                     continue
                 followed, at = trigger.task.name, _trigger_path(self.document, path, place)
                 if known_calls is not None and followed not in known:
-                    said, hint = f"there is no task `{followed}`", suggestion(followed, known)
+                    said, hint = (
+                        say("there is no task `%(called)s`", called=followed),
+                        suggestion(followed, known),
+                    )
                     self.report.add(path, Issue(at, said, hint=hint))
                 elif way and way[-2] == followed and followed in links_of(definition).follows:
-                    said = f"these tasks would start each other for ever: {' -> '.join(way)}"
+                    said = say("these tasks would start each other for ever: %(way)s", way=" -> ".join(way))
                     self.report.add(
-                        path, Issue(at, said, hint="a `when`, a condition or another end breaks the round")
+                        path,
+                        Issue(at, said, hint=say("a `when`, a condition or another end breaks the round")),
                     )
 
-    def loaded(self, path: Path, definition: TaskDefinition) -> LoadedTask:
-        canonical = definition.to_canonical()
-        return LoadedTask(
-            definition, piece_of(self.text, self.document, path), sha256_hex(canonical), canonical
-        )
+    def loaded(
+        self, path: Path, definition: TaskDefinition, known_platforms: Collection[str] | None
+    ) -> LoadedTask:
+        canonical, piece = definition.to_canonical(), piece_of(self.text, self.document, path)
+        warned = Report(self.text, self.filename, self.document)
+        if known_platforms is not None:
+            for issue in platform_warnings(definition, known_platforms):
+                warned.add(path, issue)
+        return LoadedTask(definition, piece, sha256_hex(canonical), canonical, tuple(warned.in_order()))
 
 
 def _trigger_path(document: Document, path: Path, place: int) -> Path:
@@ -192,15 +231,7 @@ def _trigger_path(document: Document, path: Path, place: int) -> Path:
 
 
 def _calls(definition: TaskDefinition) -> Iterator[tuple[Path, str]]:
-    for key, steps in (("actions", definition.actions), ("on_failure", definition.on_failure)):
-        yield from _calls_in((key,), steps)
-
-
-def _calls_in(path: Path, steps: Sequence[StepSpec]) -> Iterator[tuple[Path, str]]:
-    for index, step in enumerate(steps):
+    for path, step in placed_steps(definition):
         called = getattr(step.params, "task", None)
         if step.type == "task" and isinstance(called, str):
-            yield (*path, index, "task"), called
-        for name, inside in bodies_of(step).items():
-            below = (BODY_KEYS[step.type], name) if name else (BODY_KEYS[step.type],)
-            yield from _calls_in((*path, index, *below), inside)
+            yield (*path, "task"), called

@@ -10,16 +10,18 @@ from django.db import connection, transaction
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import AuditEntry, append
+from appliance.bridges.services import platform_names
 from appliance.bus.brokers.services import known_prefixes
 from appliance.events import TaskChanged
 from appliance.events.services import record
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks import periodic, sql
 from appliance.tasks.chains import Links, stored_links
 from appliance.tasks.definition import TaskDefinition
-from appliance.tasks.loader import LoadedTask, load_text
+from appliance.tasks.loader import LoadedTask, Problem, load_text
 from appliance.tasks.models import Hold, Question, QuestionState, Task, TaskTrigger, TaskVersion
 from appliance.tasks.schedule import next_due
 
@@ -41,6 +43,7 @@ class Applied:
     name: str
     version: int
     change: Change
+    warnings: tuple[Problem, ...] = ()
 
 
 def find(name: str) -> Task:
@@ -65,15 +68,10 @@ def apply_text(
     NotAllowed (who may edit some tasks only brings no other), and ReadOnlyNow.
     """
     refuse_changes(by)
-    loaded = load_text(
-        text,
-        filename,
-        known_calls=_calls_of_others(text),
-        known_brokers=known_prefixes(),
-        known_links=_links_of_others(),
-    )
+    loaded = load_here(text, filename)
     if only is not None and [item.definition.name for item in loaded] != [only]:
-        raise MillwrightError(f"this page edits the task {only!r}: keep its name, and one task per page")
+        said = say("this page edits the task %(only)r: keep its name, and one task per page", only=only)
+        raise MillwrightError(said)
     for item in loaded:
         by.require(Ability.EDIT_TASKS, task=item.definition.name)
     with transaction.atomic():
@@ -81,6 +79,21 @@ def apply_text(
         names = [item.definition.name for item in loaded]
         list(Task.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
         return [_apply(item, filename, by, now) for item in sorted(loaded, key=lambda i: i.definition.name)]
+
+
+def load_here(text: str, filename: str) -> list[LoadedTask]:
+    """The tasks of a file as this box would take them: against its other tasks, its brokers and its platforms.
+
+    Raises TaskFileError; changes nothing.
+    """
+    return load_text(
+        text,
+        filename,
+        known_calls=_calls_of_others(text),
+        known_brokers=known_prefixes(),
+        known_links=_links_of_others(),
+        known_platforms=platform_names(),
+    )
 
 
 def _calls_of_others(text: str) -> Mapping[str, Sequence[str]]:
@@ -108,7 +121,7 @@ def _apply(item: LoadedTask, filename: str, by: Principal, now: datetime) -> App
     )
     current = task.current
     if current is not None and current.digest == item.digest:
-        return Applied(task.name, current.number, Change.UNCHANGED)
+        return Applied(task.name, current.number, Change.UNCHANGED, item.warnings)
     number = (current.number if current else 0) + 1
     version = TaskVersion.objects.create(
         task=task,
@@ -123,7 +136,7 @@ def _apply(item: LoadedTask, filename: str, by: Principal, now: datetime) -> App
     _sync_triggers(task, definition, now)
     change = Change.CREATED if created else Change.UPDATED
     _announce(task, change.value, by, {"version": number, "digest": item.digest, "file": filename})
-    return Applied(task.name, number, change)
+    return Applied(task.name, number, change, item.warnings)
 
 
 def set_enabled(name: str, enabled: bool, by: Principal, now: datetime) -> None:

@@ -154,6 +154,11 @@ def reads_it_on_a_phone(chromium: Browser, address: str) -> None:
         page.goto(f"{address}{path}")
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, f"{path} is {width} pixels wide"
+        if path == "/tasks/":
+            table = page.locator("#tasks .table-box")
+            assert table.evaluate("box => box.scrollWidth <= box.clientWidth"), (
+                "the switch of a task is cut off"
+            )
     page.locator(".nav .more summary").tap()
     expect(page.locator(".more-body")).to_be_visible()
     phone.close()

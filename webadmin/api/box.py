@@ -15,16 +15,8 @@ from appliance.outbox.network.services import network_state
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, Level, current, engage, release
 from webadmin.api.auth import caller, username_of
-from webadmin.api.schemas import (
-    EventOut,
-    EventsOut,
-    NetworkOut,
-    PartOut,
-    ReasonIn,
-    StatusOut,
-    StopIn,
-    StopOut,
-)
+from webadmin.api.box_schemas import EventOut, EventsOut, NetworkOut, PartOut, StatusOut, StopIn, StopOut
+from webadmin.api.schemas import ReasonIn
 from webadmin.health import is_ready, part_states
 from webadmin.visible import visible_to
 

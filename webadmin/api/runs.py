@@ -13,27 +13,27 @@ from appliance.accounts.domain import Ability
 from appliance.runs import ended, services
 from appliance.runs.domain import RunState
 from appliance.runs.evidence.services import export_run
-from appliance.runs.models import Checkpoint, Run, Step
+from appliance.runs.models import Checkpoint, Run
 from appliance.runs.shards.reading import Kind, progress_of, shards_of
 from appliance.runs.shards.sources import MOST_SHARDS
+from appliance.runs.under_way import steps_of
 from appliance.sandbox.findings import amber, of_run
 from appliance.tasks.models import TaskVersion
 from appliance.tasks.services import find
 from webadmin.api.auth import caller
-from webadmin.api.schemas import (
+from webadmin.api.run_schemas import (
     CheckpointOut,
     FindingOut,
-    Limit,
     ResumeIn,
     RunDetailOut,
     RunOut,
     RunsOut,
-    RunStartedOut,
     ShardOut,
     ShardsOut,
     SplitOut,
     StepOut,
 )
+from webadmin.api.schemas import Limit, RunStartedOut
 from webadmin.pages.audit import attached
 
 router = Router(tags=["runs"])
@@ -81,9 +81,9 @@ def get_run(request: HttpRequest, run_id: UUID) -> RunDetailOut:
 
 @router.get("/{run_id}/steps", response=list[StepOut], summary="The steps of a run, in order")
 def get_steps(request: HttpRequest, run_id: UUID) -> Sequence[Any]:
+    """A step that only reads has the state `running` until its end; one that acts has `intent`."""
     caller(request, Ability.VIEW)
-    services.get(run_id)
-    return list(Step.objects.filter(run_id=run_id).order_by("position", "attempt")[:MOST_STEPS])
+    return steps_of(services.get(run_id), datetime.now(UTC), MOST_STEPS)
 
 
 @router.get("/{run_id}/shards", response=ShardsOut, summary="The shards of a run's step, by number")

@@ -1,31 +1,21 @@
 """Tasks over HTTP."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from django.http import HttpRequest
 from ninja import Router
 
 from appliance.accounts.domain import Ability
+from appliance.bridges.services import platform_names
 from appliance.runs.reflex.choice import lane_of
 from appliance.runs.services import start_task
 from appliance.tasks import services
-from appliance.tasks.loader import TaskFileError, load_text
+from appliance.tasks.loader import Problem, TaskFileError, load_text
 from appliance.tasks.models import Task
 from webadmin.api.auth import caller
-from webadmin.api.schemas import (
-    AppliedOut,
-    Limit,
-    ProblemOut,
-    ProblemsOut,
-    RunIn,
-    RunStartedOut,
-    SwitchIn,
-    TaskOut,
-    TasksOut,
-    TaskTextOut,
-    TextIn,
-    TriggerOut,
-)
+from webadmin.api.schemas import Limit, ProblemOut, ProblemsOut, RunStartedOut, TextIn
+from webadmin.api.task_schemas import AppliedOut, RunIn, SwitchIn, TaskOut, TasksOut, TaskTextOut, TriggerOut
 
 router = Router(tags=["tasks"])
 
@@ -43,17 +33,17 @@ def list_tasks(request: HttpRequest, after: str = "", limit: Limit = 50) -> Task
 def validate(request: HttpRequest, body: TextIn) -> ProblemsOut:
     caller(request, Ability.VIEW)
     try:
-        load_text(body.text, "request")
+        loaded = load_text(body.text, "request", known_platforms=platform_names())
     except TaskFileError as error:
-        return ProblemsOut(problems=[ProblemOut.model_validate(one.to_json()) for one in error.problems])
-    return ProblemsOut(problems=[])
+        return ProblemsOut(problems=_problems(error.problems))
+    return ProblemsOut(problems=[], warnings=_problems([one for task in loaded for one in task.warnings]))
 
 
 @router.post("/apply", response=list[AppliedOut], summary="Apply a file of one or more tasks")
 def apply(request: HttpRequest, body: TextIn) -> list[AppliedOut]:
     who = caller(request, Ability.EDIT_TASKS, somewhere=True)
     applied = services.apply_text(body.text, "request", who.principal, datetime.now(UTC))
-    return [AppliedOut(name=one.name, version=one.version, change=one.change.value) for one in applied]
+    return [_applied(one) for one in applied]
 
 
 @router.get("/{name}", response=TaskTextOut, summary="One task with its text")
@@ -76,7 +66,7 @@ def put_task(request: HttpRequest, name: str, body: TextIn) -> AppliedOut:
     who = caller(request, Ability.EDIT_TASKS, somewhere=True)
     now = datetime.now(UTC)
     applied = services.apply_text(body.text, f"{name}.yaml", who.principal, now, only=name)[0]
-    return AppliedOut(name=applied.name, version=applied.version, change=applied.change.value)
+    return _applied(applied)
 
 
 @router.patch("/{name}", response=TaskOut, summary="Switch a task on or off")
@@ -91,6 +81,15 @@ def run_task(request: HttpRequest, name: str, body: RunIn | None = None) -> RunS
     who = caller(request, Ability.RUN_TASKS, somewhere=True)
     inputs = body.inputs if body else {}
     return RunStartedOut(run_id=start_task(name, who.principal, datetime.now(UTC), inputs=inputs))
+
+
+def _problems(found: Iterable[Problem]) -> list[ProblemOut]:
+    return [ProblemOut.model_validate(one.to_json()) for one in found]
+
+
+def _applied(one: services.Applied) -> AppliedOut:
+    change, warnings = one.change.value, _problems(one.warnings)
+    return AppliedOut(name=one.name, version=one.version, change=change, warnings=warnings)
 
 
 def _out(task: Task) -> TaskOut:

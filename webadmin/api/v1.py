@@ -21,6 +21,7 @@ from webadmin.api import (
     box,
     brokers,
     calendar,
+    doctor,
     outbox,
     people,
     policy,
@@ -46,6 +47,7 @@ api.add_router("/approvals", approvals.router)
 api.add_router("/audit", audit.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
+api.add_router("/doctor", doctor.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)
 api.add_router("/policy", policy.router)

@@ -12,6 +12,7 @@ from appliance.bridges import chats
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
 from webadmin.pages.access import needs, person
+from webadmin.pages.feed import said
 from webadmin.pages.paging import PAGE, cut, number_key
 
 
@@ -23,7 +24,7 @@ def chat(request: HttpRequest) -> HttpResponse:
     found, following = cut(chats.messages(person(request), before=before, limit=PAGE + 1))
     context = {
         "cursor": cursor,
-        "chat": found[::-1],
+        "chat": said(found[::-1]),
         "next": following,
         "may_write": person(request).can(Ability.CHAT),
     }

@@ -13,10 +13,11 @@ from django.views.decorators.http import require_POST
 from appliance.accounts.domain import Ability
 from appliance.lib.errors import MillwrightError
 from appliance.tasks import services
-from appliance.tasks.loader import Problem, TaskFileError, load_text
+from appliance.tasks.loader import Problem, TaskFileError
 from appliance.tasks.models import TaskVersion
 from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.tasks import task_or_404
+from webadmin.sentences import in_language
 
 NEW = """- name: my_task
   trigger: manual
@@ -46,6 +47,8 @@ def edit(request: HttpRequest, name: str | None = None) -> HttpResponse:
         else:
             what = ", ".join(f"{one.name} v{one.version}" for one in applied)
             messages.success(request, _("Saved: %(what)s") % {"what": what})
+            for warning in (one for saved in applied for one in saved.warnings):
+                messages.warning(request, _warned(warning))
             return redirect("task", name=applied[0].name)
     context = {"task": task, "text": text, "problems": problems}
     return render(request, "tasks/edit.html", context, status=422 if problems else 200)
@@ -54,13 +57,22 @@ def edit(request: HttpRequest, name: str | None = None) -> HttpResponse:
 @require_POST
 @needs_somewhere(Ability.EDIT_TASKS)
 def validate(request: HttpRequest) -> HttpResponse:
-    """As you type: the problems of a text, and nothing else."""
+    """As you type: the problems and warnings of a text, as saving it would find them."""
     problems: list[Problem] = []
+    warnings: list[Problem] = []
     try:
-        load_text(request.POST.get("text", "").replace("\r\n", "\n"), "editor")
+        loaded = services.load_here(request.POST.get("text", "").replace("\r\n", "\n"), "editor")
+        warnings = [warning for task in loaded for warning in task.warnings]
     except TaskFileError as error:
         problems = list(error.problems)
-    return render(request, "tasks/problems.html", {"problems": problems, "checked": True})
+    context = {"problems": problems, "warnings": warnings, "checked": True}
+    return render(request, "tasks/problems.html", context)
+
+
+def _warned(warning: Problem) -> str:
+    place = _("line %(line)s, column %(column)s") % {"line": warning.line, "column": warning.column}
+    hint = f" ({in_language(warning.hint)})" if warning.hint else ""
+    return f"{place}: {in_language(warning.message)}{hint}"
 
 
 @needs(Ability.VIEW)

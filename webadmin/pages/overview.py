@@ -19,6 +19,7 @@ from webadmin.health import part_states
 from webadmin.pages.access import needs, person
 from webadmin.pages.approvals import views_of
 from webadmin.pages.bus import rate_of_all
+from webadmin.pages.feed import said
 from webadmin.pages.runs import name_tasks
 from webadmin.simulator import PLAYER
 
@@ -43,7 +44,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "network": network_state(),
         "runs": runs,
         "tasks": Task.objects.count(),
-        "feed": chats.feed(limit=LAST_MESSAGES),
+        "feed": said(chats.feed(limit=LAST_MESSAGES)),
         "open": counts.get("queued", 0) + counts.get("running", 0),
         "waiting": counts.get("waiting", 0),
         "playing": PLAYER.state(),

@@ -18,7 +18,8 @@ from appliance.outbox.services import of_run as messages_of
 from appliance.processes.kept_output import kept_texts, read_kept
 from appliance.runs import services
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
-from appliance.runs.models import Run, Step
+from appliance.runs.models import Run
+from appliance.runs.under_way import RUNNING, steps_of
 from appliance.safety.approvals.services import open_ones
 from appliance.sandbox.findings import amber, of_run
 from appliance.tasks.models import Task, TaskVersion
@@ -28,6 +29,8 @@ from webadmin.pages.ended import context_of
 from webadmin.pages.paging import PAGE, cut, uuid_key
 from webadmin.pages.shards import split_views
 from webadmin.pages.timeline import bars
+
+UNDER_WAY = (StepState.INTENT, RUNNING)
 
 
 def name_tasks(runs: list[Run]) -> None:
@@ -74,11 +77,12 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         run = services.get(run_id)
     except services.RunNotFound as error:
         raise Http404(str(error)) from error
-    steps = list(Step.objects.filter(run_id=run_id).order_by("started_at", "position", "attempt"))
+    now = datetime.now(UTC)
+    steps = sorted(steps_of(run, now), key=lambda step: (step.started_at, step.position, step.attempt))
     version = TaskVersion.objects.filter(pk=run.version_id).select_related("task").first()
     name = version.task.name if version else services.task_name(run)
     by = person(request).principal
-    drawn, scale = bars(steps, datetime.now(UTC))
+    drawn, scale = bars(steps, now)
     context = {
         "cursor": cursor,
         "run": run,
@@ -90,7 +94,7 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "ended": RunState(run.state) in FINAL,
         "findings": of_run(run_id),
         "why": _why(run),
-        "kept": _kept(run_id) if any(step.state == StepState.INTENT for step in steps) else {},
+        "kept": _kept(run_id) if any(step.state in UNDER_WAY for step in steps) else {},
         "due": _due(run),
         "parcels": messages_of(run.pk) if run.waiting_for == Waiting.DELIVERY else [],
         "views": split_views(run, request.GET),

@@ -1,6 +1,7 @@
 """Tags and filters of the product's own screens."""
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,18 +9,20 @@ from typing import Any
 from django import template
 from django.forms import BoundField, CheckboxInput
 from django.utils.formats import date_format
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from appliance.accounts.domain import Ability
 from appliance.lib.config import Durability
+from appliance.ops.services import count_serious
 from appliance.processes.signs import BROKER_PART
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, current
 from appliance.safety.approvals.services import count_open
 from appliance.tasks.models import TaskTrigger
-from webadmin.words import ABILITIES, COMMANDS, DURABILITY, KINDS, PARTS, word
+from webadmin import sentences
+from webadmin.words import ABILITIES, COMMANDS, DURABILITY, KINDS, PARTS, SEVERITIES, word
 
 register = template.Library()
 
@@ -39,6 +42,8 @@ _SYSTEMS = (
     ("Mac OS", "macOS"),
     ("Linux", "Linux"),
 )
+
+_TICKED = re.compile(r"`+([^`]+)`+")
 
 LONGEST_TEXT = 20_000
 """Characters of one value on a page; the rest is in the API."""
@@ -221,6 +226,32 @@ def kind_sentence(value: str) -> Any:
 def open_approvals() -> int:
     """How many approvals wait for somebody, for the navigation."""
     return count_open(datetime.now(UTC))
+
+
+@register.filter
+def in_language(text: str) -> str:
+    """A sentence that another layer made, in the reader's language."""
+    return sentences.in_language(text)
+
+
+@register.filter
+def ticked(value: Any) -> SafeString:
+    """A sentence of ours in which words between backticks are code."""
+    # Escaped before anything is added to it.
+    return mark_safe(_TICKED.sub(r"<code>\1</code>", str(conditional_escape(value))))  # noqa: S308
+
+
+@register.simple_tag
+def serious_findings() -> int:
+    """How many serious findings of the doctor stand, for the navigation and the overview."""
+    return count_serious()
+
+
+@register.simple_tag
+def severity(value: str) -> SafeString:
+    """How much a finding weighs, by colour and word."""
+    known = SEVERITIES[value]
+    return format_html('<span class="badge {}">{}</span>', known.tone, known.text)
 
 
 @register.simple_tag

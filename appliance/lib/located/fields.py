@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from appliance.lib.duration import DurationError, format_duration, parse_duration
 from appliance.lib.errors import MillwrightError
+from appliance.lib.said import say
 
 
 class Model(BaseModel):
@@ -44,7 +45,7 @@ def _duration(value: Any) -> timedelta:
 def _some_duration(value: Any) -> timedelta:
     length = _duration(value)
     if not length:
-        raise refuse("a duration of nothing", "write 30s, 5m, 1h30m or a number of seconds")
+        raise refuse(say("a duration of nothing"), say("write 30s, 5m, 1h30m or a number of seconds"))
     return length
 
 
@@ -63,7 +64,9 @@ def check_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError; a folder's name an OSError
-        raise refuse(f"there is no time zone {name!r}", "as in Europe/Paris, Asia/Shanghai, UTC") from None
+        raise refuse(
+            say("there is no time zone %(name)r", name=name), say("as in Europe/Paris, Asia/Shanghai, UTC")
+        ) from None
     return name
 
 

@@ -1,6 +1,6 @@
 """What is wrong with a value, in the words of its author; pydantic's errors translated."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from appliance.lib.jsontypes import JsonValue
 from appliance.lib.located.problems import MOST_PROBLEMS, Path
+from appliance.lib.said import say
 
 NO_WORDS: Mapping[str, str] = MappingProxyType({})
 
@@ -34,27 +35,27 @@ _MOST_COMPARED = 200
 def suggestion(word: object, known: Collection[str]) -> str:
     """``did you mean `notification`?``, or nothing where nothing is near."""
     near = get_close_matches(str(word)[:100], sorted(known)[:_MOST_COMPARED], 1)
-    return f"did you mean `{near[0]}`?" if near else ""
+    return say("did you mean `%(near)s`?", near=near[0]) if near else ""
 
 
 def suggestion_or_list(word: object, known: Collection[str]) -> str:
-    return suggestion(word, known) or f"known here: {', '.join(sorted(known))}"
+    return suggestion(word, known) or say("known here: %(known)s", known=", ".join(sorted(known)))
 
 
 _EXPECTED = {
-    "string_type": "text",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "mapping_type": "a mapping",
+    "string_type": say("text"),
+    "bool_type": say("true or false"),
+    "bool_parsing": say("true or false"),
+    "int_type": say("a whole number"),
+    "int_parsing": say("a whole number"),
+    "int_from_float": say("a whole number"),
+    "float_type": say("a number"),
+    "float_parsing": say("a number"),
+    "list_type": say("a list"),
+    "tuple_type": say("a list"),
+    "dict_type": say("a mapping"),
+    "model_type": say("a mapping"),
+    "mapping_type": say("a mapping"),
 }
 
 
@@ -89,33 +90,62 @@ def _issue(
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     at_key = "[key]" in detail["loc"]
     if kind == "missing":
-        return Issue(path[:-1], f"`{path[-1]}` is missing", expected=_description(model, path))
+        return Issue(path[:-1], say("`%(key)s` is missing", key=path[-1]), expected=_description(model, path))
     if kind == "extra_forbidden":
         keys = _keys_at(model, path[:-1]) | (set(known) if len(path) == 1 else set())
-        return Issue(path, f"unknown key `{path[-1]}`", hint=suggestion_or_list(path[-1], keys), at_key=True)
+        return Issue(
+            path,
+            say("unknown key `%(key)s`", key=path[-1]),
+            hint=suggestion_or_list(path[-1], keys),
+            at_key=True,
+        )
     if kind in ("enum", "literal_error"):
         words = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
-        return Issue(path, f"`{given}` is not known here", ", ".join(words), suggestion(given, words))
+        return Issue(
+            path,
+            say("`%(given)s` is not known here", given=given),
+            ", ".join(words),
+            suggestion(given, words),
+        )
     if kind == "expression":
         return _expression_issue(path, context)
-    if kind in ("refused", "template_type"):
-        return Issue(path, str(detail["msg"]), hint=str(context.get("hint", "")), at_key=at_key)
+    if kind == "refused":
+        return Issue(path, context["message"], hint=context.get("hint", ""), at_key=at_key)
+    if kind == "template_type":
+        return Issue(path, say("expected %(expected)s", expected=context["expected"]), at_key=at_key)
     if kind == "string_pattern_mismatch":
         words_of = patterns.get(str(context["pattern"]), "")
-        return Issue(path, f"{_shown(given)} cannot be used here", words_of, at_key=at_key)
+        return Issue(path, say("%(given)s cannot be used here", given=_shown(given)), words_of, at_key=at_key)
     if kind == "value_error":
-        return Issue(path, str(context["error"]))
+        return Issue(path, _first_of(context["error"]))
     if kind in _EXPECTED:
-        hint = "put it in quotes" if kind == "string_type" and isinstance(given, int | float) else ""
-        return Issue(path, f"{_shown(given)} does not fit", _EXPECTED[kind], hint, at_key)
+        hint = say("put it in quotes") if kind == "string_type" and isinstance(given, int | float) else ""
+        return Issue(path, say("%(given)s does not fit", given=_shown(given)), _EXPECTED[kind], hint, at_key)
+    if (bound := _BOUNDS.get(kind)) is not None:
+        return Issue(path, bound(next(iter(context.values()))), at_key=at_key)
     return Issue(path, detail["msg"].replace("Input should", "it should"), at_key=at_key)
+
+
+_BOUNDS: Mapping[str, Callable[[Any], str]] = {
+    "greater_than": lambda than: say("it should be greater than %(than)s", than=than),
+    "greater_than_equal": lambda than: say("it should be greater than or equal to %(than)s", than=than),
+    "less_than": lambda than: say("it should be less than %(than)s", than=than),
+    "less_than_equal": lambda than: say("it should be less than or equal to %(than)s", than=than),
+}
+"""pydantic's sentences about numbers, whose one value is the bound."""
+
+
+def _first_of(error: Exception) -> str:
+    """The sentence of an error as it was made, with its values."""
+    said = error.args[0] if error.args else ""
+    return said if isinstance(said, str) else str(error)
 
 
 def _shown(value: Any) -> str:
     if value is None:
-        return "nothing"
+        return say("nothing")
     if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
+        return say("a mapping") if isinstance(value, dict) else say("a list")
     if isinstance(value, bool):
         return str(value).lower()
     text = repr(value)
@@ -124,8 +154,8 @@ def _shown(value: Any) -> str:
 
 def _expression_issue(path: Path, context: dict[str, Any]) -> Issue:
     inner = tuple(context.get("path", ()))
-    hint, offset = str(context.get("hint", "")), int(context.get("offset", 0))
-    return Issue((*path, *inner), str(context["message"]), hint=hint, offset=offset)
+    hint, offset = context.get("hint", ""), int(context.get("offset", 0))
+    return Issue((*path, *inner), context["message"], hint=hint, offset=offset)
 
 
 def texts_of(value: JsonValue) -> Iterator[tuple[Path, str]]:

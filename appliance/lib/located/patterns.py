@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 from appliance.lib.glob import tidy
 from appliance.lib.located.fields import refuse
+from appliance.lib.said import say
 
 
 def _listed(value: Any) -> Any:
@@ -21,7 +22,7 @@ def _text(value: Any) -> Any:
 
 def _some(value: tuple[Any, ...]) -> tuple[Any, ...]:
     if not value:
-        raise refuse("an empty list matches nothing", "leave the key out, or name something")
+        raise refuse(say("an empty list matches nothing"), say("leave the key out, or name something"))
     return value
 
 

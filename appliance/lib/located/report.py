@@ -31,9 +31,7 @@ class Report:
         """``issue`` is about a part of what stands at ``prefix``."""
         path = (*prefix, *issue.path)
         line, column = locate(self._text, self.document, path, at_key=issue.at_key, offset=issue.offset)
-        message, hint = (
-            shorten(said, _LONGEST_MESSAGE, placeholder=" …") for said in (issue.message, issue.hint)
-        )
+        message, hint = (_bounded(said) for said in (issue.message, issue.hint))
         self.problems.append(
             Problem(self._filename, line, column, path_text(path), message, issue.expected, hint)
         )
@@ -47,3 +45,8 @@ class Report:
     def in_order(self) -> Sequence[Problem]:
         """By their place in the file."""
         return sorted(self.problems, key=lambda one: (one.line, one.column))[:MOST_PROBLEMS]
+
+
+def _bounded(said: str) -> str:
+    """What fits stays as it was made: a sentence that can be said in another language."""
+    return said if len(said) <= _LONGEST_MESSAGE else shorten(said, _LONGEST_MESSAGE, placeholder=" …")

@@ -15,6 +15,7 @@ import yaml
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonValue
 from appliance.lib.located.problems import Path
+from appliance.lib.said import say
 
 MAX_CHARACTERS = 1024 * 1024
 MAX_DEPTH = 32
@@ -80,7 +81,13 @@ def read_yaml(text: str) -> Document:
     if len(text) > MAX_CHARACTERS:
         # How many more is not known here: readers of files stop a little beyond.
         document.faults.append(
-            Fault((), 0, 0, "the file has more than a million characters", "at most 1 million: divide it")
+            Fault(
+                (),
+                0,
+                0,
+                say("the file has more than a million characters"),
+                say("at most 1 million: divide it"),
+            )
         )
         return document
     try:
@@ -100,20 +107,22 @@ def read_yaml(text: str) -> Document:
 def _syntax_fault(error: yaml.MarkedYAMLError) -> Fault:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
-    said = error.problem or "this is not YAML"
+    said = error.problem or say("this is not YAML")
     context = f" {error.context}" if error.context else ""
     start = error.context_mark
-    hint = "indent with blanks, never with tabs" if "cannot start any token" in said else ""
+    hint = say("indent with blanks, never with tabs") if "cannot start any token" in said else ""
     if start is not None and start.line != line:
-        hint = f"it begins in line {start.line + 1}"
-    return Fault((), line, column, f"not YAML: {said}{context}", hint)
+        hint = say("it begins in line %(line)s", line=start.line + 1)
+    return Fault((), line, column, say("not YAML: %(said)s%(context)s", said=said, context=context), hint)
 
 
 def _character_fault(position: int, text: str) -> Fault:
     bad = next((i for i, c in enumerate(text) if not _is_printable(c)), min(position, len(text)))
     line = text.count("\n", 0, bad)
     column = bad - (text.rfind("\n", 0, bad) + 1)
-    return Fault((), line, column, f"the character {text[bad : bad + 1]!r} is not allowed in YAML")
+    return Fault(
+        (), line, column, say("the character %(text)r is not allowed in YAML", text=text[bad : bad + 1])
+    )
 
 
 def _is_printable(char: str) -> bool:
@@ -144,19 +153,31 @@ class _Reader:
         next(self.events)  # the document's end
         event = next(self.events)
         if not isinstance(event, yaml.StreamEndEvent):
-            raise self._stop(event, (), "a second document", "write several things as one list")
+            raise self._stop(event, (), say("a second document"), say("write several things as one list"))
         return value
 
     def _node(self, event: Any, path: Path) -> JsonValue:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise self._stop(event, path, "too many values in one file", f"at most {MAX_NODES}")
+            raise self._stop(
+                event, path, say("too many values in one file"), say("at most %(number)s", number=MAX_NODES)
+            )
         if len(path) > MAX_DEPTH:
-            raise self._stop(event, path, "nested too deeply", f"at most {MAX_DEPTH} levels")
+            raise self._stop(
+                event,
+                path,
+                say("nested too deeply"),
+                say("at most %(max_depth)s levels", max_depth=MAX_DEPTH),
+            )
         if isinstance(event, yaml.AliasEvent):
-            raise self._stop(event, path, "aliases (*name) are not accepted", "write the value out")
+            raise self._stop(event, path, say("aliases (*name) are not accepted"), say("write the value out"))
         if event.tag is not None and event.tag != "!":
-            self._fault(event, path, f"the tag {event.tag[:60]} is not accepted", "write the plain value")
+            self._fault(
+                event,
+                path,
+                say("the tag %(tag)s is not accepted", tag=event.tag[:60]),
+                say("write the plain value"),
+            )
         start = event.start_mark
         if isinstance(event, yaml.ScalarEvent):
             self._place(event, path)
@@ -177,7 +198,7 @@ class _Reader:
             here = (*path, key)
             repeated = key in found
             if repeated:
-                self._fault(event, here, f"`{key}` is written twice", "keep one of them")
+                self._fault(event, here, say("`%(key)s` is written twice", key=key), say("keep one of them"))
             else:
                 mark = event.start_mark
                 self.found.keys[here] = Place(mark.line, mark.column, mark.index, event.end_mark.index)
@@ -188,16 +209,23 @@ class _Reader:
 
     def _key(self, event: Any, path: Path) -> str:
         if not isinstance(event, yaml.ScalarEvent):
-            raise self._stop(event, path, "a key must be text", 'an expression needs quotes: "{{ … }}"')
+            raise self._stop(
+                event, path, say("a key must be text"), say('an expression needs quotes: "{{ … }}"')
+            )
         self.nodes += 1
         if len(event.value) > 1000:
-            raise self._stop(event, path, "a key is too long", "at most 1000 characters")
+            raise self._stop(event, path, say("a key is too long"), say("at most 1000 characters"))
         return str(event.value)
 
     def _scalar(self, event: Any, path: Path) -> JsonValue:
         text = str(event.value)
         if len(text) > MAX_SCALAR:
-            self._fault(event, path, f"a text of {len(text)} characters", f"at most {MAX_SCALAR}")
+            self._fault(
+                event,
+                path,
+                say("a text of %(count)s characters", count=len(text)),
+                say("at most %(number)s", number=MAX_SCALAR),
+            )
             return ""
         if not event.implicit[0]:
             return text
@@ -207,7 +235,10 @@ class _Reader:
             return _BOOL[text]
         if _NOT_FINITE.fullmatch(text):
             self._fault(
-                event, path, f"{text} is not a number here", "write a finite number, or quote the text"
+                event,
+                path,
+                say("%(text)s is not a number here", text=text),
+                say("write a finite number, or quote the text"),
             )
             return None
         return self._number(event, path, text)
@@ -218,13 +249,23 @@ class _Reader:
         if _INT.fullmatch(text) or _RADIX.fullmatch(text):
             number = int(text, 0) if _RADIX.fullmatch(text) else int(text)
             if abs(number) >= _LARGEST:
-                self._fault(event, path, f"{text} is too large for a number", "quote it to make it text")
+                self._fault(
+                    event,
+                    path,
+                    say("%(text)s is too large for a number", text=text),
+                    say("quote it to make it text"),
+                )
             return number
         if not _FLOAT.fullmatch(text):
             return text
         value = float(text)
         if value in (float("inf"), float("-inf")):
-            self._fault(event, path, f"{text} is too large for a number", "quote it to make it text")
+            self._fault(
+                event,
+                path,
+                say("%(text)s is too large for a number", text=text),
+                say("quote it to make it text"),
+            )
             return None
         return value
 

@@ -1,11 +1,12 @@
 """Who may read what lies in the home, and as whom the services run."""
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.lib.config import ROOT
-from appliance.lib.doctor import Check, Found, Patient, Severity, absent, either, problem
+from appliance.lib.doctor import Check, Found, Patient, Severity, absent, either, good, problem
 from appliance.processes.privilege import Privilege
 
 
@@ -24,7 +25,9 @@ def _secret_files(patient: Patient) -> Iterator[Path]:
     home = patient.config.home.path
     for folder, pattern in ((home / "secrets", "*"), (home / "audit", "*_key"), (home / "tls", "*.key")):
         if folder.is_dir():
-            yield from (path for path in folder.glob(pattern) if path.is_file())
+            # Not ``glob``: it takes a folder that we may not read for an empty one.
+            found = sorted(folder.iterdir())
+            yield from (path for path in found if path.match(pattern) and path.is_file())
 
 
 def _env_file(patient: Patient) -> Found:
@@ -48,10 +51,12 @@ def _root_key(patient: Patient) -> Found:
 
 
 def _services(patient: Patient) -> Found:
+    if os.geteuid() == patient.config.home.service_uid:
+        return good(f"user {os.geteuid()}")  # a service asks
     privilege = Privilege.of(patient.config.home)
     if privilege.in_place:
         return problem("started by root, they stay user 0 without root's powers")
-    return either(True, f"user {privilege.uid}" if privilege.root else "the user who started the box")
+    return good(f"user {os.geteuid() if privilege.uid is None else privilege.uid}")
 
 
 CHECKS = (

@@ -18,6 +18,7 @@ from appliance.actions.contract import (
 from appliance.audit.services import append_async
 from appliance.expressions.fields import TemplateField, TextField
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.runs import sql
 from appliance.runs.approving import close, open_for, whom
 from appliance.safety.approvals.asking import Wish, rows_of
@@ -74,14 +75,14 @@ class ApprovalParams(Params):
     @classmethod
     def _somebody_who_acts(cls, value: Role) -> Role:
         if value is Role.VIEWER:
-            raise refuse("viewers only look", "as in `approvers: operator`")
+            raise refuse(say("viewers only look"), say("as in `approvers: operator`"))
         return value
 
     @field_validator("expires")
     @classmethod
     def _bounded(cls, value: timedelta) -> timedelta:
         if value > LONGEST_PATIENCE:
-            raise refuse("a question stays open for 30 days at most")
+            raise refuse(say("a question stays open for 30 days at most"))
         return value
 
 

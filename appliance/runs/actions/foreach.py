@@ -11,6 +11,7 @@ from appliance.actions.sql import Question
 from appliance.expressions import Tree, compile_template
 from appliance.expressions.fields import TemplateField, TextField, TreeField
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.said import say
 from appliance.runs.shards.sources import list_source, range_source
 from appliance.tasks.definition.bodies import BodyField
 from appliance.tasks.definition.joining import ALL, Join, JoinField
@@ -61,7 +62,7 @@ class ForeachParams(Params):
     @model_validator(mode="after")
     def _one_source(self) -> "ForeachParams":
         if len(self.model_fields_set & set(_SOURCES)) != 1:
-            raise ValueError("give one of items:, range:, lines: and query:")
+            raise ValueError(say("give one of items:, range:, lines: and query:"))
         return self
 
 

@@ -3,7 +3,7 @@
 Deciding here changes the approval alone; ``appliance.runs.approvals`` is the door that wakes its run as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,6 +73,13 @@ def find(ref: str) -> Approval | None:
     except ValueError:
         wanted = Q(code=ref.upper()) if len(ref) <= 8 else Q(token_digest=digest_of(ref))
         return Approval.objects.filter(wanted).first()
+
+
+def by_tokens(tokens: Iterable[str]) -> dict[str, Approval]:
+    """The approvals that buttons carry these tokens for; a token that fits none is left out."""
+    digests = {digest_of(token): token for token in tokens}
+    rows = Approval.objects.filter(token_digest__in=digests) if digests else []
+    return {digests[row.token_digest]: row for row in rows}
 
 
 def open_ones(now: datetime, run_ids: Sequence[UUID] | None = None) -> list[Approval]:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from appliance.lib.located.fields import Duration, Model, refuse
+from appliance.lib.said import say
 from appliance.safety.policy.fields import RuleId
 from appliance.safety.policy.selection import Selection
 
@@ -50,9 +51,11 @@ class Amounts(Model):
     @model_validator(mode="after")
     def _says_something(self) -> "Amounts":
         if self.effects is None and self.time is None and self.tokens is None and self.same is None:
-            raise refuse("a budget without an amount", "one or several of effects, time, tokens and same")
+            raise refuse(
+                say("a budget without an amount"), say("one or several of effects, time, tokens and same")
+            )
         if not SHORTEST <= self.per <= LONGEST:
-            raise refuse("a budget counts over 1m to 31d", "as in per: 1h")
+            raise refuse(say("a budget counts over 1m to 31d"), say("as in per: 1h"))
         return self
 
 

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.lib.said import say
+
 ANY = "any"
 MOST = 64
 _RESOLVERS = Path("/etc/resolv.conf")
 _RESOLVE_SECONDS = 5.0
 _DNS = 53
 _NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_-]+)*\.?")
-_EXPECTED = "host, host:port, address, network/bits, [address]:port, or any"
+_EXPECTED = say("host, host:port, address, network/bits, [address]:port, or any")
 
 Place = tuple[str, int]
 """A network, and a port; 0 for all."""
@@ -37,7 +39,14 @@ def parse(text: str) -> Entry:
     except ValueError as error:
         if not _NAME.fullmatch(host) or re.fullmatch(r"[0-9.]+", host):
             wrong = f": {error}" if "/" in host else ""
-            raise ValueError(f"{text!r} is no place in a network{wrong}; expected {_EXPECTED}") from error
+            raise ValueError(
+                say(
+                    "%(text)r is no place in a network%(wrong)s; expected %(expected)s",
+                    text=text,
+                    wrong=wrong,
+                    expected=_EXPECTED,
+                )
+            ) from error
         return Entry(host, port, True)
 
 
@@ -55,7 +64,13 @@ def _port(text: str | None, whole: str) -> int:
     if text is None:
         return 0
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise ValueError(f"{whole!r} has no port from 1 to 65535 behind its colon; expected {_EXPECTED}")
+        raise ValueError(
+            say(
+                "%(whole)r has no port from 1 to 65535 behind its colon; expected %(expected)s",
+                whole=whole,
+                expected=_EXPECTED,
+            )
+        )
     return int(text)
 
 

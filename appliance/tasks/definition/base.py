@@ -6,6 +6,7 @@ from pydantic import StringConstraints
 
 from appliance.bus.places import NAME as BROKER
 from appliance.lib.located.fields import Duration, Model, Pause, refusal, refuse
+from appliance.lib.said import say
 
 __all__ = ["Duration", "Model", "Pause", "refusal", "refuse"]
 
@@ -17,13 +18,13 @@ VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 CACHE_KEY = r"^[^\s{}][^{}\n]*$"
 
 PATTERNS = {
-    BROKER: "the name of a broker: small letters, digits, - and _",
-    NAME: "letters, digits and _ . - without blanks",
-    IDENTIFIER: "a letter or _, then letters, digits, _ and -",
-    SLUG: "letters, digits, _ and -",
-    HEADER: "the name of a header, as X-Hub-Signature-256",
-    VARIABLE: "a letter or _, then letters, digits and _",
-    CACHE_KEY: "a fixed name, without expressions",
+    BROKER: say("the name of a broker: small letters, digits, - and _"),
+    NAME: say("letters, digits and _ . - without blanks"),
+    IDENTIFIER: say("a letter or _, then letters, digits, _ and -"),
+    SLUG: say("letters, digits, _ and -"),
+    HEADER: say("the name of a header, as X-Hub-Signature-256"),
+    VARIABLE: say("a letter or _, then letters, digits and _"),
+    CACHE_KEY: say("a fixed name, without expressions"),
 }
 """What each pattern asks for, in words."""
 

@@ -8,6 +8,7 @@ from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from appliance.expressions.fields import names_in
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.tasks.definition.base import refuse
 from appliance.tasks.definition.steps import StepSpec
 
@@ -19,9 +20,9 @@ BODY_KEYS = {"foreach": "actions", "parallel": "branches"}
 BODY_NAMES = {"foreach": frozenset({"item", "index"}), "parallel": frozenset[str]()}
 """The names that exist in the body of each."""
 NOT_AROUND_BODIES = {
-    "retry": "put it on the steps inside: what has succeeded there is not done again",
-    "effect": "each step inside has its own",
-    "confirm": "each step inside has its own",
+    "retry": say("put it on the steps inside: what has succeeded there is not done again"),
+    "effect": say("each step inside has its own"),
+    "confirm": say("each step inside has its own"),
 }
 """Keys that a step with a body does not take, and what to do instead."""
 
@@ -46,13 +47,15 @@ def canonical_step(step: StepSpec) -> JsonObject:
 
 def _body(value: Any) -> Body:
     if not isinstance(value, Body):
-        raise refuse("this does not fit", "a list of actions")
+        raise refuse(say("this does not fit"), say("a list of actions"))
     return value
 
 
 def _branches(value: Any) -> dict[str, Body]:
     if not isinstance(value, dict) or not all(isinstance(body, Body) for body in value.values()):
-        raise refuse("this does not fit", "a mapping: the name of each branch, and the list of its actions")
+        raise refuse(
+            say("this does not fit"), say("a mapping: the name of each branch, and the list of its actions")
+        )
     return value
 
 

@@ -13,6 +13,7 @@ from appliance.actions.registry import registry
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.located.issues import Issue, issues_of, suggestion_or_list
 from appliance.lib.located.problems import Path
+from appliance.lib.said import say
 from appliance.tasks.definition import vocabulary as words
 from appliance.tasks.definition.base import IDENTIFIER, PATTERNS
 from appliance.tasks.definition.bodies import (
@@ -51,14 +52,17 @@ class _Builder:
     def header(self) -> TaskHeader | None:
         rest = {key: value for key, value in self.raw.items() if key not in _LIST_KEYS}
         for key in words.LATER_TASK_KEYS & rest.keys():
-            self.add((key,), f"`{key}` {words.NOT_YET}", at_key=True)
+            self.add((key,), say("`%(key)s` %(not_yet)s", key=key, not_yet=words.NOT_YET), at_key=True)
         for key, value in words.LATER_VALUES:
             if rest.get(key) == value:
-                self.add((key,), f"`{key}: {value}` {words.NOT_YET}")
+                self.add(
+                    (key,),
+                    say("`%(key)s: %(value)s` %(not_yet)s", key=key, value=value, not_yet=words.NOT_YET),
+                )
         declared = rest.get("vars")
         for name, plain in declared.items() if isinstance(declared, dict) else ():
             if isinstance(plain, str) and "{{" in plain:
-                self.add(("vars", name), "vars are plain values, {{ }} has no meaning here")
+                self.add(("vars", name), say("vars are plain values, {{ }} has no meaning here"))
         try:
             return TaskHeader.model_validate(rest)
         except ValidationError as error:
@@ -70,7 +74,9 @@ class _Builder:
     def triggers(self) -> tuple[list[tuple[Path, Trigger]], bool]:
         """The triggers with their paths, and whether these are all."""
         if "trigger" in self.raw and "triggers" in self.raw:
-            self.add(("trigger",), "both `trigger` and `triggers`", hint="keep one of them", at_key=True)
+            self.add(
+                ("trigger",), say("both `trigger` and `triggers`"), hint=say("keep one of them"), at_key=True
+            )
         found: list[tuple[Path, Trigger]] = []
         written = list(self._written_triggers())
         for path, value in written:
@@ -78,8 +84,8 @@ class _Builder:
             if trigger is None:
                 continue
             if trigger.id in {other.id for _, other in found}:
-                hint = "give one of them another id" if isinstance(value, dict) and "id" in value else ""
-                self.add(path, f"a second trigger `{trigger.id}`", hint=hint)
+                hint = say("give one of them another id") if isinstance(value, dict) and "id" in value else ""
+                self.add(path, say("a second trigger `%(id)s`", id=trigger.id), hint=hint)
             found.append((path, trigger))
         return found, len(found) == len(written)
 
@@ -89,7 +95,11 @@ class _Builder:
             return
         written = self.raw["triggers"]
         if not isinstance(written, list) or not 0 < len(written) <= MOST_TRIGGERS:
-            self.add(("triggers",), "this does not fit", expected=f"a list of 1 to {MOST_TRIGGERS} triggers")
+            self.add(
+                ("triggers",),
+                say("this does not fit"),
+                expected=say("a list of 1 to %(most_triggers)s triggers", most_triggers=MOST_TRIGGERS),
+            )
             return
         for index, value in enumerate(written):
             yield ("triggers", index), value
@@ -102,11 +112,17 @@ class _Builder:
             self.add(path, error.message(), hint=str((error.context or {}).get("hint", "")))
             return None
         if not isinstance(whole, dict):
-            self.add(path, "this does not fit", expected='a mapping, or text such as "cron 0 6 * * *"')
+            self.add(
+                path, say("this does not fit"), expected=say('a mapping, or text such as "cron 0 6 * * *"')
+            )
             return None
         later = [key for key in whole if key in words.LATER_TRIGGERS | words.LATER_TRIGGER_KEYS]
         for key in later:
-            self.add(path if short else (*path, key), f"`{key}` {words.NOT_YET}", at_key=not short)
+            self.add(
+                path if short else (*path, key),
+                say("`%(key)s` %(not_yet)s", key=key, not_yet=words.NOT_YET),
+                at_key=not short,
+            )
         if later:
             return None
         try:
@@ -123,10 +139,10 @@ class _Builder:
         if key == "on_failure" and written is None:
             return []
         if key not in self.raw:
-            self.add((), f"`{key}` is missing", expected="a list of what the task does")
+            self.add((), say("`%(key)s` is missing", key=key), expected=say("a list of what the task does"))
         elif key == "on_failure" and written == words.ON_FAILURE_UNDO:
             if not any(isinstance(one, dict) and one.get("undo") for one in _items(self.raw.get("actions"))):
-                self.add((key,), "no action says how it is undone", hint="give one of them `undo:`")
+                self.add((key,), say("no action says how it is undone"), hint=say("give one of them `undo:`"))
         else:
             return self._sequence((key,), written, "" if key == "actions" else f"{key}-")
         return []
@@ -134,7 +150,11 @@ class _Builder:
     def _sequence(self, path: Path, written: JsonValue, prefix: str) -> list[Outline]:
         """The steps of one list. Those without an id get ``prefix``, their kind and its ordinal."""
         if not isinstance(written, list) or not 0 < len(written) <= MOST_STEPS:
-            self.add(path, "this does not fit", expected=f"a list of 1 to {MOST_STEPS} actions")
+            self.add(
+                path,
+                say("this does not fit"),
+                expected=say("a list of 1 to %(most_steps)s actions", most_steps=MOST_STEPS),
+            )
             return []
         ids = self._step_ids(path, written, prefix)
         return [self._outline((*path, index), ids[index], value) for index, value in enumerate(written)]
@@ -155,22 +175,28 @@ class _Builder:
     ) -> tuple[dict[str, Any], _Inside]:
         """Read the steps inside a step; gives it with its bodies validated, and their outlines."""
         for common in NOT_AROUND_BODIES.keys() & given.keys():
-            said = f"`{given['type']}` takes no `{common}`"
+            said = say("`%(given)s` takes no `%(common)s`", given=given["type"], common=common)
             self.add((*path, common), said, hint=NOT_AROUND_BODIES[common], at_key=True)
         if self.depth == DEEPEST:
-            self.add((*path, key), f"more than {DEEPEST} steps with steps inside one another", at_key=True)
+            self.add(
+                (*path, key),
+                say("more than %(deepest)s steps with steps inside one another", deepest=DEEPEST),
+                at_key=True,
+            )
             return {**given, key: Body(()) if key == "actions" else {}}, ()
         written, inside = given[key], []
         branches = written if key == "branches" else {"": written}
         if not isinstance(branches, dict) or not 0 < len(branches) <= MOST_BRANCHES:
-            expected = f"a mapping of 1 to {MOST_BRANCHES} names to lists of actions"
-            self.add((*path, key), "this does not fit", expected=expected)
+            expected = say(
+                "a mapping of 1 to %(most_branches)s names to lists of actions", most_branches=MOST_BRANCHES
+            )
+            self.add((*path, key), say("this does not fit"), expected=expected)
             return {**given, key: {}}, ()
         self.depth += 1
         for name, steps in branches.items():
             below: Path = (key, name) if key == "branches" else (key,)
             if key == "branches" and not fullmatch(IDENTIFIER, name):
-                self.add((*path, *below), f"{name!r} cannot name a branch", at_key=True)
+                self.add((*path, *below), say("%(name)r cannot name a branch", name=name), at_key=True)
             stem = f"{step_id}-{name}-" if key == "branches" else f"{step_id}-"
             inside.append((below, tuple(self._sequence((*path, *below), steps, stem))))
         self.depth -= 1
@@ -188,7 +214,9 @@ class _Builder:
                 chosen = str(step["id"])
                 if chosen in self.ids:
                     self.add(
-                        (*path, index, "id"), f"a second step `{chosen}`", hint="ids are unique in a task"
+                        (*path, index, "id"),
+                        say("a second step `%(chosen)s`", chosen=chosen),
+                        hint=say("ids are unique in a task"),
                     )
             else:
                 kind = str(step.get("type", "step")) if isinstance(step, dict) else "step"
@@ -202,12 +230,16 @@ class _Builder:
 
     def _step(self, path: Path, step_id: str, value: JsonValue) -> StepSpec | None:
         if not isinstance(value, dict):
-            self.add(path, "this does not fit", expected="a mapping with type: and what that kind asks for")
+            self.add(
+                path,
+                say("this does not fit"),
+                expected=say("a mapping with type: and what that kind asks for"),
+            )
             return None
         before = len(self.issues)
         later = words.LATER_STEP_KEYS | words.LATER_PARAMS.get(str(value.get("type")), frozenset())
         for key in later & value.keys():
-            self.add((*path, key), f"`{key}` {words.NOT_YET}", at_key=True)
+            self.add((*path, key), say("`%(key)s` %(not_yet)s", key=key, not_yet=words.NOT_YET), at_key=True)
         value = {key: part for key, part in value.items() if key not in later}
         kind = self._kind(path, value)
         common = self._common(path, value)
@@ -225,21 +257,25 @@ class _Builder:
         written, where = value["undo"], (*path, "undo")
         many = written if isinstance(written, list) else [written]
         if path[0] == "on_failure":
-            self.add(where, "only `actions` are undone", hint="take `undo` away here", at_key=True)
+            self.add(where, say("only `actions` are undone"), hint=say("take `undo` away here"), at_key=True)
         if self.depth:
-            hint = "put `undo` on the step around it"
-            self.add(where, "steps inside others are not undone one by one", hint=hint, at_key=True)
+            hint = say("put `undo` on the step around it")
+            self.add(where, say("steps inside others are not undone one by one"), hint=hint, at_key=True)
         if value.get("safe_state") is True:
-            self.add(where, "a safe state is never undone", hint="keep one of the two", at_key=True)
+            self.add(where, say("a safe state is never undone"), hint=say("keep one of the two"), at_key=True)
         if not 0 < len(many) <= MOST_UNDO:
-            self.add(where, "this does not fit", expected=f"an action, or a list of 1 to {MOST_UNDO}")
+            self.add(
+                where,
+                say("this does not fit"),
+                expected=say("an action, or a list of 1 to %(most_undo)s", most_undo=MOST_UNDO),
+            )
             return ()
         specs: list[StepSpec] = []
         for index, one in enumerate(many):
             at = (*where, index) if isinstance(written, list) else where
             refused = [key for key in ("id", "undo", "safe_state") if isinstance(one, dict) and key in one]
             for key in refused:
-                self.add((*at, key), f"an action under `undo` has no `{key}`", at_key=True)
+                self.add((*at, key), say("an action under `undo` has no `%(key)s`", key=key), at_key=True)
             name = f"{step_id}.undo" if index == 0 else f"{step_id}.undo-{index + 1}"
             spec = None if refused else self._step(at, name, one)
             if spec is not None:
@@ -248,17 +284,27 @@ class _Builder:
 
     def _kind(self, path: Path, value: JsonObject) -> Kind | None:
         if "type" not in value:
-            self.add(path, "`type` is missing", expected=f"one of {', '.join(sorted(registry()))}")
+            self.add(
+                path,
+                say("`type` is missing"),
+                expected=say("one of %(known)s", known=", ".join(sorted(registry()))),
+            )
             return None
         name = str(value["type"])
         kind = registry().get(name)
         if kind is None and name in words.LATER_KINDS:
-            self.add((*path, "type"), f"the action `{name}` {words.NOT_YET}")
+            self.add(
+                (*path, "type"), say("the action `%(name)s` %(not_yet)s", name=name, not_yet=words.NOT_YET)
+            )
         elif kind is None:
             known = registry().keys() | words.LATER_KINDS
-            self.add((*path, "type"), f"unknown action `{name}`", hint=suggestion_or_list(name, known))
+            self.add(
+                (*path, "type"),
+                say("unknown action `%(name)s`", name=name),
+                hint=suggestion_or_list(name, known),
+            )
         elif "ok_exit" in value and name not in _EXIT_STATUS_KINDS:
-            self.add((*path, "ok_exit"), f"`{name}` has no exit status", at_key=True)
+            self.add((*path, "ok_exit"), say("`%(name)s` has no exit status", name=name), at_key=True)
         return kind
 
     def _common(self, path: Path, value: JsonObject) -> StepCommon | None:
@@ -291,15 +337,15 @@ def _in_short_form(issue: Issue, path: Path) -> Issue:
     if issue.message.startswith("unknown key"):
         kind = issue.path[-1]
         hint = suggestion_or_list(kind, [k.value for k in words.TriggerKind])
-        return Issue(path, f"unknown trigger `{kind}`", hint=hint)
+        return Issue(path, say("unknown trigger `%(kind)s`", kind=kind), hint=hint)
     return Issue(path, issue.message, issue.expected, issue.hint)
 
 
 def draft_of(raw: JsonValue) -> Draft:
     """Everything that can be read of one task as it was written."""
     if not isinstance(raw, dict):
-        expected = "a task: a mapping with name:, trigger: and actions:"
-        return Draft({}, None, (), False, (), (), (Issue((), "this does not fit", expected),))
+        expected = say("a task: a mapping with name:, trigger: and actions:")
+        return Draft({}, None, (), False, (), (), (Issue((), say("this does not fit"), expected),))
     builder = _Builder(raw)
     header = builder.header()
     triggers, complete = builder.triggers()

@@ -4,6 +4,7 @@ from difflib import get_close_matches
 
 from appliance.events.catalogue import CATALOGUE
 from appliance.lib.errors import MillwrightError
+from appliance.lib.said import say
 
 _ALSO = frozenset({"run.succeeded", "run.failed", "run.cancelled", "run.undone", "run.poisoned"})
 """Ends of runs: ``run.changed`` with that state, under the name that people look for."""
@@ -32,5 +33,9 @@ def check_event_type(text: str) -> str:
     if text in TRIGGER_EVENTS:
         return text
     near = get_close_matches(text, TRIGGER_EVENTS, 1)
-    hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(TRIGGER_EVENTS))}"
-    raise UnknownEventType(f"there is no event {text!r} that starts tasks", hint=hint)
+    hint = (
+        say("did you mean %(near)s?", near=near[0])
+        if near
+        else say("one of %(known)s", known=", ".join(sorted(TRIGGER_EVENTS)))
+    )
+    raise UnknownEventType(say("there is no event %(text)r that starts tasks", text=text), hint=hint)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from appliance.accounts.domain import Role
 from appliance.expressions.fields import ConditionField, TemplateField
 from appliance.lib.duration import format_duration
+from appliance.lib.said import say
 from appliance.safety.budgets.model import Amounts, Then
 from appliance.tasks.definition.base import Duration, Model, Name, VariableName, refuse
 from appliance.tasks.definition.vocabulary import Misfire, OverlapPolicy, Priority
@@ -38,7 +39,7 @@ class Limit(Model):
     @model_validator(mode="after")
     def _bounded(self) -> "Limit":
         if self.per > LONGEST_LIMIT:
-            raise refuse("a limit counts over one day at most")
+            raise refuse(say("a limit counts over one day at most"))
         return self
 
     def __str__(self) -> str:
@@ -114,5 +115,7 @@ class TaskHeader(Model):
     @model_validator(mode="after")
     def _valid_for_needs_misfire(self) -> "TaskHeader":
         if self.valid_for is not None and self.misfire is Misfire.SKIP:
-            raise refuse("valid_for says how late a missed time may run, but misfire: skip never runs it")
+            raise refuse(
+                say("valid_for says how late a missed time may run, but misfire: skip never runs it")
+            )
         return self

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+from appliance.lib.said import say
 from appliance.tasks.definition.base import refuse
 
-_EXPECTED = "all, any, {at_least: N} or {tolerate: M}"
+_EXPECTED = say("all, any, {at_least: N} or {tolerate: M}")
 
 
 class JoinPolicy(StrEnum):
@@ -48,13 +49,13 @@ def _read(value: Any) -> Join:
         ((word, number),) = value.items()
         if word in (JoinPolicy.AT_LEAST, JoinPolicy.TOLERATE):
             return Join(JoinPolicy(word), _number(word, number))
-    raise refuse("this is not a way to join", f"write {_EXPECTED}")
+    raise refuse(say("this is not a way to join"), say("write %(expected)s", expected=_EXPECTED))
 
 
 def _number(word: str, number: Any) -> int:
     least = 1 if word == JoinPolicy.AT_LEAST else 0
     if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= 1_000_000:
-        raise refuse(f"`{word}` needs a whole number from {least} to 1000000")
+        raise refuse(say("`%(word)s` needs a whole number from %(least)s to 1000000", word=word, least=least))
     return number
 
 

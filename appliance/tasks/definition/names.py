@@ -12,6 +12,7 @@ from appliance.expressions.fields import names_in
 from appliance.lib.jsontypes import JsonValue
 from appliance.lib.located.issues import Issue, suggestion, texts_of
 from appliance.lib.located.problems import Path, part_at
+from appliance.lib.said import say
 from appliance.tasks.definition.bodies import BODY_NAMES
 from appliance.tasks.definition.draft import Draft, Outline
 from appliance.tasks.definition.header import MOST_VARIABLES
@@ -26,14 +27,16 @@ _BROUGHT = {
     TriggerKind.WEBHOOK: frozenset({"payload"}),
 }
 _ELSEWHERE = {
-    "item": "only inside foreach",
-    "index": "only inside foreach",
-    "device": "only in actions on devices",
+    "item": say("only inside foreach"),
+    "index": say("only inside foreach"),
+    "device": say("only in actions on devices"),
 }
 MOST_SEARCHED = 20
 """Texts compiled again to find the place of one name; beyond them the field's own place is given."""
 
-_GUARD = "write `{name} | default(…)` if it may be missing"
+
+def _guard(name: str) -> str:
+    return say("write `%(name)s | default(…)` if it may be missing", name=name)
 
 
 def brought_by(trigger: Trigger) -> frozenset[str]:
@@ -71,7 +74,7 @@ class _Place:
         if root in self.inside:
             return None
         if root in IN_STEPS and not self.in_step:
-            return _Wrong(f"`{root}` exists in actions only", never=True)
+            return _Wrong(say("`%(root)s` exists in actions only", root=root), never=True)
         match root:
             case "vars":
                 return self._judge_variable(key)
@@ -80,13 +83,11 @@ class _Place:
             case "output":
                 return self._judge_output()
             case "error" if self.undo:
-                return _Wrong(
-                    "`error` may be missing: a person may ask for the undo", _GUARD.format(name=root)
-                )
+                return _Wrong(say("`error` may be missing: a person may ask for the undo"), _guard(root))
             case "error" if not self.on_failure:
-                return _Wrong("`error` exists in on_failure only", never=True)
+                return _Wrong(say("`error` exists in on_failure only"), never=True)
             case "cache" if not key:
-                return _Wrong("`cache` needs a fixed key", "as in cache.last_error", never=True)
+                return _Wrong(say("`cache` needs a fixed key"), say("as in cache.last_error"), never=True)
         if root in ALWAYS | IN_STEPS or not self.all_triggers_known:
             return None
         return self._judge_brought(root)
@@ -95,15 +96,21 @@ class _Place:
         if not key or key in self.variables:
             return None
         near = suggestion(f"vars.{key}", [f"vars.{name}" for name in self.variables])
-        return _Wrong(f"`vars.{key}` is not declared", near or f"declare it: vars: {{{key}: …}}")
+        return _Wrong(
+            say("`vars.%(key)s` is not declared", key=key),
+            near or say("declare it: vars: {%(key)s: …}", key=key),
+        )
 
     def _judge_output(self) -> _Wrong | None:
         if not self.before and not self.on_failure:
-            return _Wrong("`output` is what the step before gave, and this is the first step", never=True)
+            return _Wrong(
+                say("`output` is what the step before gave, and this is the first step"), never=True
+            )
         if any(_surely_ran(step) for step in self.before) and not self.on_failure:
             return None
-        why = "no step may have run" if self.on_failure else "the steps before may all be skipped or fail"
-        return _Wrong(f"`output` may be missing: {why}", _GUARD.format(name="output"))
+        none, all_ = say("no step may have run"), say("the steps before may all be skipped or fail")
+        why = none if self.on_failure else all_
+        return _Wrong(say("`output` may be missing: %(why)s", why=why), _guard("output"))
 
     def _judge_outputs(self, key: str) -> _Wrong | None:
         name = f"outputs.{key}"
@@ -111,13 +118,20 @@ class _Place:
         if step is None:
             known = [f"outputs.{step.id}" for step in self.before]
             if any(step.id == key for step in self.every_step):
-                return _Wrong(f"`{name}`: the step `{key}` does not come before this one", never=True)
-            return _Wrong(f"`{name}`: there is no step `{key}`", suggestion(name, known), never=True)
+                return _Wrong(
+                    say("`%(name)s`: the step `%(key)s` does not come before this one", name=name, key=key),
+                    never=True,
+                )
+            return _Wrong(
+                say("`%(name)s`: there is no step `%(key)s`", name=name, key=key),
+                suggestion(name, known),
+                never=True,
+            )
         if _surely_ran(step) and not self.on_failure:
             return None
-        why = "it may be skipped" if step.conditional else "it may fail and the task go on"
-        why = "it may not have run" if self.on_failure else why
-        return _Wrong(f"`{name}` may be missing: {why}", _GUARD.format(name=name))
+        why = say("it may be skipped") if step.conditional else say("it may fail and the task go on")
+        why = say("it may not have run") if self.on_failure else why
+        return _Wrong(say("`%(name)s` may be missing: %(why)s", name=name, why=why), _guard(name))
 
     def _judge_brought(self, root: str) -> _Wrong | None:
         without = [trigger for trigger in self.triggers if root not in brought_by(trigger)]
@@ -125,13 +139,21 @@ class _Place:
             return None
         if len(without) < len(self.triggers):
             names = ", ".join(f"`{trigger}`" for trigger in without)
-            return _Wrong(f"`{root}` does not exist under the trigger {names}", _GUARD.format(name=root))
+            return _Wrong(
+                say("`%(root)s` does not exist under the trigger %(names)s", root=root, names=names),
+                _guard(root),
+            )
         if root in _ELSEWHERE:
-            return _Wrong(f"`{root}` exists {_ELSEWHERE[root]}", never=True)
+            return _Wrong(
+                say("`%(root)s` exists %(elsewhere)s", root=root, elsewhere=_ELSEWHERE[root]), never=True
+            )
         if root in ("payload", "topic"):
             names = ", ".join(f"`{trigger}`" for trigger in without)
-            return _Wrong(f"`{root}` does not exist under the trigger {names}", never=True)
-        return _Wrong(f"there is no `{root}`", suggestion(root, self._known()), never=True)
+            return _Wrong(
+                say("`%(root)s` does not exist under the trigger %(names)s", root=root, names=names),
+                never=True,
+            )
+        return _Wrong(say("there is no `%(root)s`", root=root), suggestion(root, self._known()), never=True)
 
     def _known(self) -> frozenset[str]:
         hidden = frozenset[str]() if self.on_failure or self.undo else frozenset({"error"})

@@ -8,6 +8,7 @@ from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from appliance.actions.contract import EffectClass, Params
 from appliance.expressions.fields import ConditionField, names_in
+from appliance.lib.said import say
 from appliance.tasks.definition.base import CacheKey, Duration, Identifier, Model, Pause, refuse
 from appliance.tasks.definition.header import Gate
 from appliance.tasks.definition.vocabulary import Backoff, Confirm, OnError
@@ -85,7 +86,7 @@ class StepCommon(Model):
     @classmethod
     def _some_exit(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if value == ():
-            raise refuse("no exit status would mean success", "as in ok_exit: [0, 1]")
+            raise refuse(say("no exit status would mean success"), say("as in ok_exit: [0, 1]"))
         return value
 
 

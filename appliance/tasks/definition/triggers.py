@@ -16,6 +16,7 @@ from appliance.lib.duration import format_duration
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.located.fields import check_zone
+from appliance.lib.said import say
 from appliance.tasks.cron import first_instant_of, normalise_cron
 from appliance.tasks.definition.base import (
     BrokerName,
@@ -63,7 +64,7 @@ def _checked(check: Any) -> BeforeValidator:
 
     def validate(value: Any) -> Any:
         if not isinstance(value, str):
-            raise refuse("this must be text", "put it in quotes")
+            raise refuse(say("this must be text"), say("put it in quotes"))
         try:
             return check(value)
         except MillwrightError as error:
@@ -75,7 +76,10 @@ def _checked(check: Any) -> BeforeValidator:
 def _check_pattern(text: str) -> str:
     for name in parse_pattern(text).names:
         if name in RESERVED:
-            raise refuse(f"{{{name}}} would hide the name `{name}`", "choose another name for this level")
+            raise refuse(
+                say("{%(name)s} would hide the name `%(name)s`", name=name),
+                say("choose another name for this level"),
+            )
     return text
 
 
@@ -180,47 +184,56 @@ class Trigger(Model):
             return at.astimezone(UTC) if at.tzinfo else first_instant_of(at, zone)
         except (ValueError, OverflowError):
             raise refuse(
-                f"{value!r} is not a time", "as in 2026-05-01 08:00 or 2026-05-01T08:00:00+02:00"
+                say("%(value)r is not a time", value=value),
+                say("as in 2026-05-01 08:00 or 2026-05-01T08:00:00+02:00"),
             ) from None
 
     @field_validator("every")
     @classmethod
     def _bound_every(cls, value: timedelta | None) -> timedelta | None:
         if value is not None and not SHORTEST_PERIOD <= value <= LONGEST_PERIOD:
-            raise refuse("a period is between 1s and 10 years")
+            raise refuse(say("a period is between 1s and 10 years"))
         return value
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Trigger":
         kinds = [kind.value for kind in TriggerKind if getattr(self, kind.value) is not None]
         if len(kinds) != 1:
-            said = "says " + " and ".join(kinds) if kinds else "does not say what starts the task"
-            raise refuse(f"this trigger {said}", f"exactly one of {', '.join(TriggerKind)}")
+            said = say("this trigger does not say what starts the task")
+            if kinds:
+                said = say("this trigger says %(kinds)s", kinds=" and ".join(kinds))
+            raise refuse(said, say("exactly one of %(kinds)s", kinds=", ".join(TriggerKind)))
         if self.timezone is not None and kinds[0] not in ("cron", "at"):
-            raise refuse("only cron and at have a timezone")
+            raise refuse(say("only cron and at have a timezone"))
         if self.when is not None and kinds[0] not in _EVENTS:
-            raise refuse(f"`when` looks at an event, {kinds[0]} has none", "use condition: in the actions")
+            raise refuse(
+                say("`when` looks at an event, %(kind)s has none", kind=kinds[0]),
+                say("use condition: in the actions"),
+            )
         self._check_waiting(kinds[0])
         return self
 
     def _check_waiting(self, kind: str) -> None:
         if self.debounce is not None and kind not in _EVENTS:
-            raise refuse(f"`debounce` waits for the end of a burst of events, {kind} has none")
+            raise refuse(
+                say("`debounce` waits for the end of a burst of events, %(kind)s has none", kind=kind)
+            )
         if max(self.for_ or NO_TIME, self.debounce or NO_TIME) > LONGEST_HOLD:
-            raise refuse("`for` and `debounce` are at most 30 days")
+            raise refuse(say("`for` and `debounce` are at most 30 days"))
         if self.for_ is None:
             return
         if self.debounce is not None:
-            raise refuse("`for` and `debounce` exclude each other", "make two triggers of it")
+            raise refuse(say("`for` and `debounce` exclude each other"), say("make two triggers of it"))
         if self.mqtt is None or self.when is None:
             raise refuse(
-                "`for` needs an mqtt trigger with `when`", "it says how long that condition must hold"
+                say("`for` needs an mqtt trigger with `when`"),
+                say("it says how long that condition must hold"),
             )
         pattern = parse_pattern(self.mqtt.topic)
         if "#" in pattern.filter or pattern.filter.count("+") > len(pattern.names):
             raise refuse(
-                "`for` needs a name for each level that varies",
-                "write {pump} instead of +: each name's value then holds by itself",
+                say("`for` needs a name for each level that varies"),
+                say("write {pump} instead of +: each name's value then holds by itself"),
             )
 
     @property
@@ -274,5 +287,8 @@ def long_form(text: str) -> JsonObject:
     if kind == TriggerKind.MANUAL and not rest.strip():
         return {"manual": True}
     if kind == TriggerKind.MANUAL or not rest.strip():
-        raise refuse(f"{text!r} is not a trigger", 'as in "cron 0 6 * * *", "every 5m", "mqtt plant/+/temp"')
+        raise refuse(
+            say("%(text)r is not a trigger", text=text),
+            say('as in "cron 0 6 * * *", "every 5m", "mqtt plant/+/temp"'),
+        )
     return {kind: rest.strip()}

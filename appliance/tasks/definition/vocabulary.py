@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from appliance.lib.said import say
+
 
 class Misfire(StrEnum):
     """What becomes of due times that passed while the box could not act."""
@@ -93,4 +95,4 @@ LATER_STEP_KEYS: frozenset[str] = frozenset()
 LATER_PARAMS: dict[str, frozenset[str]] = {}
 LATER_VALUES: frozenset[tuple[str, str]] = frozenset()
 
-NOT_YET = "is known, but not in this version"
+NOT_YET = say("is known, but not in this version")

@@ -85,7 +85,7 @@ def test_a_task_goes_in_comes_out_and_runs(api: Api) -> None:
     assert api.send("POST", "/tasks/apply", {"text": GOOD})[0]["change"] == "created"
     assert api.get("/tasks/greet")["text"].startswith("- name: greet")
     changed = api.send("PUT", "/tasks/greet", {"text": GOOD.replace("2", "3")})
-    assert changed == {"name": "greet", "version": 2, "change": "updated"}
+    assert changed == {"name": "greet", "version": 2, "change": "updated", "warnings": []}
     run_id = api.send("POST", "/tasks/greet/run", {"inputs": {"payload": 1}}, status=202)["run_id"]
     run = api.get(f"/runs/{run_id}")
     assert (run["task"], run["version"], run["state"]) == ("greet", 2, "queued")
@@ -181,3 +181,17 @@ def test_the_documentation_lists_every_operation(person: People) -> None:
     page = client.get("/api/v1/docs").content.decode()
     for path in client.get("/api/v1/openapi.json").json()["paths"]:
         assert path in page
+
+
+def test_a_message_to_an_unknown_platform_is_a_warning(api: Api, db: None) -> None:
+    text = (
+        "- name: t\n  trigger: manual\n  actions: [{type: notification, platform: webchatt, message: hi}]\n"
+    )
+    for answer in (
+        api.send("POST", "/tasks/validate", {"text": text}),
+        api.send("POST", "/tasks/apply", {"text": text})[0],
+        api.send("PUT", "/tasks/t", {"text": text}),
+    ):
+        (warning,) = answer["warnings"]
+        assert (warning["line"], warning["path"]) == (3, "[0].actions[0].platform")
+        assert warning["hint"] == "did you mean `webchat`?"

@@ -17,13 +17,18 @@ from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE, Principal
 from appliance.accounts.tokens import issue_api_token
 from appliance.bridges.commands import parse_command
+from appliance.bridges.models import ChatRecord
 from appliance.bridges.ports import ChatSender
 from appliance.bus.models import TopicValue
 from appliance.lib.identity import uuid7
+from appliance.lib.jsontypes import JsonObject
 from appliance.processes.chat import ChatCommands
 from appliance.runs import approvals as door
+from appliance.runs.approval_notices import message
 from appliance.runs.models import Run
 from appliance.safety import allstop
+from appliance.safety.approvals.asking import Opened, Wish, digest_of
+from appliance.safety.approvals.domain import Subject, Terms
 from appliance.safety.approvals.models import Approval
 
 Browser = Callable[[Role], Client]
@@ -90,6 +95,37 @@ def test_it_stands_where_people_look_with_everything_they_need(
     assert "manual" in said
     assert reverse("approval-decide", args=[row.pk]) in said
     assert re.search(r'id="nav-approvals"\s+data-live="approval/"\s+>1<', said)
+
+
+@pytest.mark.parametrize("page", ["/", "/chat/"])
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_a_message_says_the_decision_once_there_is_one(
+    browser: Browser, waiting: Callable[..., Approval], page: str, language: str
+) -> None:
+    row = waiting(token_digest=digest_of("tok-1"))
+    subject = Subject("mqtt", "idempotent", {}, 1)
+    wish = Wish(row.run_id, row.step, 1, "greet", subject, Terms(), "user:ana", row.shown)
+    told = message(Opened(row.pk, row.code, "tok-1", row.expires_at, wish), language)
+    messages: list[JsonObject] = [told, {"text": "later", "buttons": []}]
+    for one in messages:
+        ChatRecord.objects.create(
+            platform="webchat",
+            conversation="feed",
+            text=str(one["text"]),
+            buttons=one["buttons"],
+            created_at=row.created_at,
+        )
+    engineer, command = browser(Role.ENGINEER), "approve" if language == "en" else "批准"
+    before = engineer.get(page).content.decode()
+    assert f"{command} {row.code}" in before
+    row.state, row.decided_by, row.way, row.decided_at = "denied", "user:bob", "chat", row.created_at
+    row.decision_reason = "not now"
+    row.save()
+    after = engineer.get(page).content.decode()
+    assert row.code not in after
+    assert "tok-1" not in after
+    for text in ("&lt;b&gt;1&lt;/b&gt;", "bob (chat)", "<q>not now</q>", "later"):
+        assert text in after
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])

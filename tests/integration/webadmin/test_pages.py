@@ -88,6 +88,21 @@ def test_validation_as_one_types_stores_nothing(browser: Browsers) -> None:
     assert not Task.objects.exists()
 
 
+def test_the_editor_warns_of_a_platform_that_the_box_does_not_have(browser: Browsers) -> None:
+    client = browser(Role.ENGINEER)
+    text = (
+        "- name: a\n  trigger: manual\n  actions:\n    - type: notification\n"
+        "      platform: webcat\n      message: hi\n"
+    )
+    page = client.post("/tasks/validate/", {"text": text}).content.decode()
+    for part in ("One warning", 'data-line="5"', "there is no platform `webcat` yet", "`webchat`?"):
+        assert part in page
+    assert "No problems" not in page
+    saved = client.post("/tasks/new/", {"text": text}, follow=True).content.decode()
+    assert "line 5, column 17: there is no platform `webcat` yet (did you mean `webchat`?)" in saved
+    assert Task.objects.filter(name="a").exists()
+
+
 def test_a_task_is_started_with_inputs(browser: Browsers, greet: Task) -> None:
     client = browser(Role.OPERATOR)
     answer = client.post("/tasks/greet/start/", {"inputs": "payload: {value: 91}"})

@@ -1,5 +1,6 @@
 """Every text of the screens has its Chinese one, and the compiled catalogue is the written one."""
 
+import ast
 import gettext
 import re
 from pathlib import Path
@@ -43,7 +44,20 @@ def in_code() -> set[str]:
     return {text for file in files for text in _CALL.findall(file.read_text())}
 
 
-@pytest.mark.parametrize("text", sorted(in_templates() | in_code()))
+def made_elsewhere() -> set[str]:
+    """Sentences of other layers, such as what is wrong with a task: the words of every ``say("…")``."""
+    found: set[str] = set()
+    for file in (ROOT / "appliance").rglob("*.py"):
+        text = file.read_text()
+        for node in ast.walk(ast.parse(text)) if "say(" in text else ():
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":
+                words = node.args[0]
+                if isinstance(words, ast.Constant) and isinstance(words.value, str):
+                    found.add(words.value)
+    return found
+
+
+@pytest.mark.parametrize("text", sorted(in_templates() | in_code() | made_elsewhere()))
 def test_a_text_is_translated(text: str, known: gettext.GNUTranslations) -> None:
     assert known.gettext(text) != text or known.ngettext(text, text, 2) != text or text in ("API", "Redis")
 
@@ -56,7 +70,7 @@ def test_the_compiled_catalogue_is_the_written_one(known: gettext.GNUTranslation
 
 def test_a_translation_keeps_the_names_in_its_text() -> None:
     entries = (CATALOGUE / "django.po").read_text().split("\n\n")
-    names = re.compile(r"%\((\w+)\)[sd]")
+    names = re.compile(r"%\((\w+)\)[sdr]")
     for entry in entries:
         source, _, target = entry.partition("msgstr")
         assert set(names.findall(target)) <= set(names.findall(source)), entry

@@ -24,8 +24,8 @@ class Live {
     this.words = { on: body.dataset.wordLive, off: body.dataset.wordAgain };
     this.cursor = body.dataset.cursor;
     this.watched = body.dataset.watch;
-    this.output = new OutputView();
     this.refresher = new Refresher();
+    this.output = new OutputView(() => this.refresher.want(["steps"]));
     this.failures = 0;
     this.sign = document.getElementById("live-word");
     for (const part of document.querySelectorAll("[data-live-every]")) {

@@ -9,7 +9,9 @@ const KEEP = 64 * 1024;
 const LEFT_OUT = "\n…\n";
 
 export class OutputView {
-  constructor() {
+  /* ``refresh`` fetches the steps again. */
+  constructor(refresh) {
+    this.refresh = refresh;
     this.steps = new Map();
     document.addEventListener("htmx:oobAfterSwap", () => this.draw());
   }
@@ -33,24 +35,18 @@ export class OutputView {
     return true;
   }
 
-  /* A step that only reads has no row before its end: its output has a place all the same. */
-  makePlaces() {
-    const model = document.getElementById("step-without-row");
-    const steps = document.getElementById("steps");
-    if (!model || !steps) return;
-    for (const step of this.steps.keys()) {
+  /* Nothing is committed when a step begins that only reads: its output is the first that one hears of it. */
+  findPlaces() {
+    for (const [step, known] of this.steps) {
       const name = CSS.escape(step);
-      if (steps.querySelector(`[data-output="${name}"], [id^="step-${name}-"]`)) continue;
-      const card = model.content.cloneNode(true);
-      card.querySelector("h3").textContent = step;
-      card.querySelector("pre").dataset.output = step;
-      steps.querySelector(".card.empty")?.remove();
-      steps.append(card);
+      if (known.sought || document.querySelector(`[data-output="${name}"], [id^="step-${name}-"]`)) continue;
+      known.sought = true;
+      this.refresh();
     }
   }
 
   draw() {
-    this.makePlaces();
+    this.findPlaces();
     for (const place of document.querySelectorAll("[data-output]")) {
       const text = this.steps.get(place.dataset.output)?.text;
       if (text === undefined || place.textContent === text) continue;

@@ -25,6 +25,7 @@ class Command(BaseCommand):
     help = "Fire the schedules; one of these per box (a second one does no harm)."
 
     def handle(self, **options: Any) -> None:
+        from appliance.ops.schedule import ensure_rounds
         from appliance.processes import go_ahead
         from appliance.tasks.periodic import ensure_tick, forget_future
 
@@ -34,6 +35,7 @@ class Command(BaseCommand):
         import_module("django_celery_beat.schedulers")
         go_ahead.wait()
         ensure_tick()
+        ensure_rounds()
         forget_future(datetime.now(UTC))
         beat = current_app.Beat(
             loglevel="WARNING",

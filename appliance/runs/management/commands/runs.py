@@ -2,6 +2,7 @@
 
 import json
 from argparse import ArgumentParser
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,9 @@ from appliance.accounts.principal import CONSOLE
 from appliance.lib.errors import MillwrightError
 from appliance.runs import ended, services
 from appliance.runs.management.commands.tasks import variables
-from appliance.runs.models import Checkpoint, Run, Step
+from appliance.runs.models import Checkpoint, Run
 from appliance.runs.shards.reading import progress_of
+from appliance.runs.under_way import steps_of
 from appliance.sandbox.findings import of_run
 from appliance.tasks.models import Task
 
@@ -71,7 +73,7 @@ class Command(BaseCommand):
 
     def _show(self, options: dict[str, Any]) -> None:
         run = services.get(options["run"])
-        steps = Step.objects.filter(run_id=run.pk).order_by("position", "attempt")
+        steps = steps_of(run, datetime.now(UTC))
         kept = Checkpoint.objects.filter(run_id=run.pk).defer("content").order_by("number")
         undeclared = [{"step": one.step, "did": one.words} for one in of_run(run.pk)]
         shown = {

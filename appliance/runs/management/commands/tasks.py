@@ -19,9 +19,9 @@ from appliance.runs.domain import FINAL, RunState, Waiting
 from appliance.runs.preview import captures_of, lacking, preview
 from appliance.runs.services import get, start_task
 from appliance.tasks.definition import TaskDefinition
-from appliance.tasks.loader import LoadedTask, TaskFileError, load_text
+from appliance.tasks.loader import LoadedTask, Problem, TaskFileError, load_text
 from appliance.tasks.models import Task
-from appliance.tasks.services import apply_text, definition_of, find
+from appliance.tasks.services import apply_text, definition_of, find, load_here
 
 SUFFIXES = (".yaml", ".yml")
 STOPS = (Waiting.AMBIGUOUS, Waiting.APPROVAL)
@@ -36,6 +36,11 @@ class Command(BaseCommand):
         validate = verbs.add_parser("validate", help="check files; needs no running service")
         validate.add_argument("paths", nargs="+", type=Path)
         validate.add_argument("--json", action="store_true", dest="as_json")
+        validate.add_argument(
+            "--here",
+            action="store_true",
+            help="as this box would take them: its tasks, brokers and platforms",
+        )
         apply = verbs.add_parser(
             "apply", help="store what is new in files or folders, all or nothing per file"
         )
@@ -63,18 +68,30 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _validate(self, options: dict[str, Any]) -> None:
-        problems, tasks = [], 0
+        problems: list[Problem] = []
+        warnings: list[Problem] = []
+        tasks = 0
         for path in files_of(options["paths"]):
             try:
-                tasks += len(load_file(path))
+                loaded = load_file(path, here=options["here"])
+                tasks += len(loaded)
+                warnings += [warning for task in loaded for warning in task.warnings]
             except TaskFileError as error:
                 problems += list(error.problems)
         if options["as_json"]:
             self.stdout.write(
-                json.dumps({"valid": not problems, "problems": [p.to_json() for p in problems]})
+                json.dumps(
+                    {
+                        "valid": not problems,
+                        "problems": [p.to_json() for p in problems],
+                        "warnings": [w.to_json() for w in warnings],
+                    }
+                )
             )
         for problem in problems if not options["as_json"] else []:
             self.stdout.write(str(problem))
+        for warning in warnings if not options["as_json"] else []:
+            self.stdout.write(f"warning: {warning}")
         if problems:
             raise CommandError(f"{len(problems)} problem(s)")
         if not options["as_json"]:
@@ -87,6 +104,8 @@ class Command(BaseCommand):
                 text = read_file(path)
                 for applied in apply_text(text, str(path), CONSOLE, datetime.now(UTC)):
                     self.stdout.write(f"{applied.name}: {applied.change.value}, version {applied.version}")
+                    for warning in applied.warnings:
+                        self.stderr.write(f"warning: {warning}")
             except TaskFileError as error:
                 failed += 1
                 for problem in error.problems:
@@ -176,8 +195,9 @@ def read_file(path: Path) -> str:
         raise CommandError(f"{path}: byte {error.start} is not UTF-8 text") from error
 
 
-def load_file(path: Path) -> list[LoadedTask]:
-    return load_text(read_file(path), str(path))
+def load_file(path: Path, *, here: bool = False) -> list[LoadedTask]:
+    """``here``: against this box, which needs its database. Raises TaskFileError, CommandError."""
+    return load_here(read_file(path), str(path)) if here else load_text(read_file(path), str(path))
 
 
 def current_definition(name: str) -> TaskDefinition:

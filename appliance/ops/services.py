@@ -1,0 +1,49 @@
+"""The doctor's last look at the box, kept so that every page can say what stands."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db import connection
+
+from appliance.accounts.principal import BOX, Principal
+from appliance.lib.config import get_config
+from appliance.lib.doctor import Outcome, Patient, Severity
+from appliance.ops.doctor import Finding, examine
+from appliance.ops.models import Examination
+
+# Of two who look at once the later look stays, whichever of them ends first.
+_KEEP = """
+INSERT INTO ops_examination (id, at, by, serious, findings) VALUES (1, %s, %s, %s, %s)
+ON CONFLICT (id) DO UPDATE SET
+    at = excluded.at, by = excluded.by, serious = excluded.serious, findings = excluded.findings
+WHERE ops_examination.at <= excluded.at
+"""
+
+
+def look(by: Principal, now: datetime, ask: Callable[[Patient], list[Finding]] = examine) -> None:
+    """Ask every check and keep the answers. Takes seconds where a part is away: never inside a transaction."""
+    found = ask(Patient(get_config(), now))
+    serious = sum(is_serious(one) for one in found)
+    rows = json.dumps([one.to_json() for one in found])
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, [now, by.name, serious, rows])
+
+
+def look_by_itself(now: datetime) -> None:
+    look(BOX, now)
+
+
+def is_serious(finding: Finding) -> bool:
+    """Others can get in, or the box does not work."""
+    return finding.found.outcome is Outcome.PROBLEM and finding.check.severity is Severity.HIGH
+
+
+def last() -> Examination | None:
+    """The last look; None where nobody has looked yet."""
+    return Examination.objects.first()
+
+
+def count_serious() -> int:
+    """Serious problems of the last look; 0 where nobody has looked yet."""
+    return Examination.objects.values_list("serious", flat=True).first() or 0
