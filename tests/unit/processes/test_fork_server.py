@@ -143,6 +143,25 @@ tell(late=late, said=output.read(), noted=os.listdir(sys.argv[1]))
     assert found == {"late": None, "said": "", "noted": []}
 
 
+def test_a_service_that_cannot_be_noted_never_begins(tmp_path: Path) -> None:
+    found = told(
+        tmp_path / "gone",
+        """
+start()
+theirs, ours = os.pipe()
+heard, said = os.pipe()
+os.write(ours, b"print('I run', flush=True)")
+os.close(ours)
+try:
+    orders.fork("worker", theirs, said, ())
+except FileNotFoundError:
+    os.close(said)
+    tell(said=os.fdopen(heard).read())
+""",
+    )
+    assert found == {"said": ""}
+
+
 @pytest.mark.parametrize("a_child", [False, True], ids=["itself", "a child of its own"])
 def test_a_fork_server_cannot_pass_off_another_process_for_the_service(tmp_path: Path, a_child: bool) -> None:
     found = told(
