@@ -6,6 +6,10 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:] == ["guard"]:
+        from appliance.processes.guard.main import main as guard
+
+        sys.exit(guard())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webadmin.settings")
     from django.core.management import execute_from_command_line
     from django.db import OperationalError

@@ -6,6 +6,7 @@ from typing import Any
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from appliance.lib import log_line
 from appliance.lib.config import get_config
 from webadmin.database import django_database
 
@@ -214,7 +215,7 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"format": log_line.FORMAT}},
     "filters": {
         # A part that is not ready yet is an answer of /readyz, not an error of the box.
         "not_readyz": {

@@ -34,15 +34,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def main() -> None:
     program = json.loads(os.environ["MILLWRIGHT_PROGRAMS"])[sys.argv[1]]
     parent = os.getppid()
-    remember(Path(program["pids"]), sys.argv[1])
+    remember(Path(program["pids"]), sys.argv[1], os.getpid())
     _raise_open_files()
     give_up(program["uid"], keep=program["keep"], namespace=program["namespace"])
     os.umask(0o077)
     os.chdir(program["directory"])
-    # A change of user clears the death signal, so it is set last. The parent may have died before.
-    _prctl(_PR_SET_PDEATHSIG, getattr(signal, f"SIG{program['death_signal']}"))
-    if os.getppid() != parent:
-        sys.exit(1)
+    # A change of user clears the death signal, so it is set last.
+    die_with(parent, getattr(signal, f"SIG{program['death_signal']}"))
     os.execve(program["command"][0], program["command"], program["environment"])  # noqa: S606
 
 
@@ -73,21 +71,38 @@ def give_up(uid: int | None, *, keep: Sequence[int] = (), namespace: bool = Fals
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
-def remember(folder: Path, name: str) -> None:
+def die_with(parent: int, number: signal.Signals) -> None:
+    """Get that signal when ``parent`` dies, whose child this is. Ends this process when it has died before."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def remember(folder: Path, name: str, pid: int) -> None:
     """Write ``pid start-time``: together they name a process; a pid alone may have been given again."""
-    own = folder / f".{name}.{os.getpid()}"
-    own.write_text(f"{os.getpid()} {start_time(os.getpid())}\n")
+    own = folder / f".{name}.{pid}"
+    own.write_text(f"{pid} {start_time(pid)}\n")
     own.replace(folder / name)
 
 
 def start_time(pid: int) -> str:
     """Field 22 of /proc/PID/stat, in clock ticks since boot; empty when there is no such process."""
+    fields = _stat(pid)
+    return "" if fields[:1] in ([], ["Z"]) else fields[19]
+
+
+def parent_of(pid: int) -> int:
+    """0 when there is no such process."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the name, from the state on; none when there is no such process."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else fields[19]
+        return []
 
 
 def _raise_open_files() -> None:

@@ -11,6 +11,7 @@ from appliance.lib.config import ROOT, Config, KernelRulesMode, plain_environmen
 from appliance.lib.crashpoints import VARIABLE
 from appliance.processes import go_ahead, launch
 from appliance.processes.engines import Engine
+from appliance.processes.forkserver import NAME as FORKSERVER
 from appliance.processes.guard.presence import absence, rules_absence
 from appliance.processes.leftovers import MARK
 from appliance.processes.privilege import Privilege
@@ -39,6 +40,8 @@ class Program:
     uid: int | None = None
     keep: tuple[int, ...] = ()
     in_namespace: bool = False
+    forked: bool = False
+    """Whether the fork server may fork it: user, environment and powers are the fork server's own."""
 
 
 def engine_program(engine: Engine, config: Config, privilege: Privilege) -> Program:
@@ -56,13 +59,13 @@ def engine_program(engine: Engine, config: Config, privilege: Privilege) -> Prog
 
 
 def service_programs(config: Config, privilege: Privilege, certificate: tuple[Path, Path]) -> list[Program]:
-    """Spawner, guard where there is a container engine, worker, reactor, beat and web: the order of their start."""
+    """Spawner, guard where it has anything to do, fork server, worker, reactor, beat and web, as they are started."""
     environment = _service_environment(config, certificate)
     found = [_spawner(config, privilege)]
     # Also where it can have neither: it says why.
     if not absence(config) or (privilege.root and config.kernel_rules is not KernelRulesMode.OFF):
         found.append(_guard(config, privilege, environment))
-    for name in SERVICES[1:]:
+    for name in (FORKSERVER, *SERVICES[1:]):
         low_port = name == "web" and config.http_listen[1] < 1024
         found.append(
             Program(
@@ -71,6 +74,7 @@ def service_programs(config: Config, privilege: Privilege, certificate: tuple[Pa
                 environment,
                 uid=privilege.uid,
                 keep=(launch.CAP_NET_BIND_SERVICE,) if low_port else (),
+                forked=name != FORKSERVER and not low_port,
             )
         )
     return found

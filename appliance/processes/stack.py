@@ -105,6 +105,7 @@ def manager_environment(config: Config, programs: Sequence[Program], password: s
             "keep": program.keep,
             "namespace": program.in_namespace,
             "death_signal": program.death_signal,
+            "forked": program.forked,
         }
         for program in programs
     }

@@ -16,7 +16,7 @@ import httpx
 
 from appliance.lib.config import Config, KernelRulesMode
 from appliance.lib.errors import MillwrightError
-from appliance.processes import go_ahead, leftovers, lock
+from appliance.processes import forkserver, go_ahead, leftovers, lock
 from appliance.processes.certificate import certificate_for
 from appliance.processes.engines import Engine, nats, postgres, redis
 from appliance.processes.layout import lay_out
@@ -33,6 +33,7 @@ _SUPERVISORD = Path(__file__).with_name("supervisord.py")
 _MANAGER_SECONDS = 20.0
 _ENGINE_SECONDS = 60.0
 _STOP_SECONDS = 120.0
+_LOAD_SECONDS = 30.0
 
 
 class PortTaken(MillwrightError):
@@ -63,6 +64,7 @@ class Startup:
             self._say(f"Cleared what an earlier start had left: {', '.join(ended)}.")
         check_ports(config)
         go_ahead.withhold(home)
+        forkserver.loaded_file(home).unlink(missing_ok=True)
         if privilege.in_place:
             self._say(f"Note: {privilege.in_place}.")
         if privilege.root and config.kernel_rules is not KernelRulesMode.OFF:
@@ -107,9 +109,17 @@ class Startup:
             self.manager.start(engine.name)
 
     def load_services(self) -> None:
-        """Start the services; they load, and wait for the go-ahead."""
+        """Start the services; they load, and wait for the go-ahead. Most are forked when what they share is loaded."""
         for name in self._services:
             self.manager.start(name)
+            if name == forkserver.NAME:
+                self._await_loaded(_LOAD_SECONDS)
+
+    def _await_loaded(self, seconds: float) -> None:
+        """Where it takes longer the services are started one by one, and the fork server serves their restarts."""
+        deadline = time.monotonic() + seconds
+        while not forkserver.loaded_file(self._home).exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def let_services_begin(self) -> None:
         """The database is as they need it."""

@@ -80,7 +80,9 @@ EXEMPT_COMMANDS = {
     "tls": "shows a certificate, or makes one that counts from the next start",
     "bench": "measures a box of its own",
     **dict.fromkeys(("up", "down", "status", "install"), "starts, stops and shows the processes"),
-    **dict.fromkeys(("web", "worker", "beat", "reactor", "guard"), "is one of the box's own processes"),
+    **dict.fromkeys(
+        ("web", "worker", "beat", "reactor", "guard", "forkserver"), "is one of the box's own processes"
+    ),
 }
 
 

@@ -3,11 +3,11 @@
 import json
 import os
 import socket
-import stat
 from pathlib import Path
 
 from appliance.lib.config import Config, KernelRulesMode
 from appliance.processes.part_checks import PartState, listens_on
+from appliance.sandbox.docker.presence import engine_missing
 from appliance.sandbox.ebpf.errors import NoKernelRules
 from appliance.sandbox.ebpf.loading import check
 from appliance.sandbox.process import wire
@@ -18,21 +18,12 @@ _MOST_ANSWER = 1 << 16
 
 def absence(config: Config) -> str:
     """Why whoever runs us can have no guard; empty when they can."""
-    path = Path(config.container_engine.removeprefix("unix://"))
-    if missing := engine_missing(path):
+    if missing := engine_missing(config.container_engine):
         return missing
+    path = config.container_engine.removeprefix("unix://")
     if not os.access(path, os.R_OK | os.W_OK):
         return f"user {os.geteuid()} may not use the Docker engine at {path}"
     return ""
-
-
-def engine_missing(path: Path) -> str:
-    """That there is no socket of an engine, as far as whoever runs us can see; empty when there is."""
-    try:
-        found = stat.S_ISSOCK(path.stat().st_mode)
-    except OSError:
-        found = False
-    return "" if found else f"no Docker engine at {path}"
 
 
 def rules_absence(config: Config) -> str:

@@ -9,16 +9,15 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 from appliance.lib.clock import SystemClock
 from appliance.processes.guard.options import Options
-from appliance.processes.guard.presence import engine_missing
 from appliance.processes.guard.watching import Watching
 from appliance.processes.launch import start_time
 from appliance.safety.stop import Level
 from appliance.sandbox.docker.engine import Engine, Facts
 from appliance.sandbox.docker.pool import Pool
+from appliance.sandbox.docker.presence import engine_missing
 from appliance.sandbox.docker.request import (
     CancelRequest,
     CleanupRequest,
@@ -233,7 +232,7 @@ class Server:
         return {
             "healthy": not facts.lacking,
             "message": facts.lacking,
-            "absent": engine_missing(Path(self._options.engine.removeprefix("unix://"))),
+            "absent": engine_missing(self._options.engine),
             "engine": facts.version,
             "ready": self._pool.ready,
             "running": len(self._runner.jobs),

@@ -1,29 +1,29 @@
-"""The container engine's API, as far as guard uses it. Calls block, so each runs in a thread."""
+"""The container engine's API, as far as guard uses it. Calls block, so each runs in a thread.
+
+Its library is loaded with the first call for which there is an engine: guard also runs where there is none.
+"""
 
 import asyncio
-import os
-import re
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
-
-import docker
-import requests.exceptions
-from docker.errors import APIError, DockerException, NotFound
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from appliance.sandbox.docker.blueprint import HOME_LABEL, LIFE_LABEL, Blueprint, Image, creation
 from appliance.sandbox.docker.mounts import Mount
+from appliance.sandbox.docker.presence import engine_missing
 from appliance.sandbox.errors import SandboxUnavailable
 from appliance.sandbox.process.request import Refused
 
-P = ParamSpec("P")
+if TYPE_CHECKING:
+    import docker
+
 T = TypeVar("T")
 
-_CALL_SECONDS = 30
 _THREADS = 16
+_NOT_FOUND = 404
 _GET_DOCKER = "Install Docker (apt-get install docker.io), start it, and start the box again."
 _LIMITS = {
     "MemoryLimit": "memory",
@@ -31,10 +31,15 @@ _LIMITS = {
     "PidsLimit": "the number of processes",
     "CpuCfsQuota": "processor time",
 }
-_NO_ADDRESS = {"com.docker.network.bridge.inhibit_ipv4": "true"}
-"""The machine has no address on the network: nothing that it serves can be reached, and a default route, which older
-engines give every network, leads to nobody."""
-_WEAKENED = re.compile(r"not support|discard|ignored", re.IGNORECASE)
+
+
+class EngineRefused(Exception):
+    """The engine answered that it will not: with which HTTP status (None where it gave none), and what it said."""
+
+    def __init__(self, status: int | None, said: str) -> None:
+        super().__init__(said)
+        self.status = status
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,9 @@ class Engine:
         """The image with that digest. Raises Refused when it is not here: nothing is ever fetched."""
         try:
             found = await self._call(lambda client: client.inspect_image(reference))
-        except NotFound as error:
+        except EngineRefused as error:
+            if error.status != _NOT_FOUND:
+                raise SandboxUnavailable(f"The container engine refused: {error.said}.") from error
             name = reference.partition("@")[0]
             hint = f"`docker pull {reference}`" if name != reference else "`docker pull` or `docker load`"
             raise Refused(
@@ -107,7 +114,13 @@ class Engine:
     ) -> Container:
         """Make a container and have it wait for its job."""
         body = creation(blueprint, {**labels, HOME_LABEL: self._home_id, LIFE_LABEL: self.life}, mounts)
-        return await self._call(_start, body)
+
+        def begin(client: "docker.APIClient") -> Container:
+            from appliance.sandbox.docker import library
+
+            return Container(*library.start(client, body))
+
+        return await self._call(begin)
 
     async def signal(self, container: str, name: str) -> None:
         """Send a signal to the job; to a container that is gone, nothing. After KILL nothing of it runs."""
@@ -124,7 +137,9 @@ class Engine:
         """With what its first process ended; None when it is gone, or runs."""
         try:
             state = (await self._call(lambda client: client.inspect_container(container)))["State"]
-        except NotFound:
+        except EngineRefused as error:
+            if error.status != _NOT_FOUND:
+                raise
             return None
         return None if state["Running"] else int(state["ExitCode"])
 
@@ -138,86 +153,45 @@ class Engine:
 
     async def own_network(self, name: str) -> None:
         """Make sure that there is a network of that name without a way out. Raises Refused."""
-        await self._call(_own_network, name, {HOME_LABEL: self._home_id})
+        labels = {HOME_LABEL: self._home_id}
+
+        def have(client: "docker.APIClient") -> None:
+            from appliance.sandbox.docker import library
+
+            library.own_network(client, name, labels)
+
+        await self._call(have)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._client is not None:
             self._client.close()
 
-    async def _gone_is_fine(self, work: Callable[[docker.APIClient], object]) -> None:
+    async def _gone_is_fine(self, work: "Callable[[docker.APIClient], object]") -> None:
         try:
             await self._call(work)
-        except APIError as error:
+        except EngineRefused as error:
             # 404: gone already. 409: not running any more, or being removed.
-            if error.response is None or error.response.status_code not in (404, 409):
-                raise SandboxUnavailable(f"The container engine refused: {_said(error)}.") from error
+            if error.status not in (_NOT_FOUND, 409):
+                raise SandboxUnavailable(f"The container engine refused: {error.said}.") from error
 
-    async def _call(self, work: Callable[..., T], *arguments: object) -> T:
-        """``work(client, *arguments)`` in a thread. APIError comes through, for callers that expect one."""
+    async def _call(self, work: "Callable[[docker.APIClient], T]") -> T:
+        """``work(client)`` in a thread. EngineRefused comes through, for callers that expect one."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._asked, work)
+
+    def _asked(self, work: "Callable[[docker.APIClient], T]") -> T:
+        if engine_missing(self._url):
+            raise self._unreachable()
+        from appliance.sandbox.docker import library
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, lambda: work(self._connected(), *arguments)
-            )
-        except APIError:
-            raise
-        except (DockerException, requests.exceptions.RequestException, OSError) as error:
-            raise SandboxUnavailable(
-                f"The container engine at {self._url} cannot be reached.", hint=_GET_DOCKER
-            ) from error
+            if self._client is None:
+                self._client = library.connect(self._url)
+            return work(self._client)
+        except library.APIError as error:
+            raise EngineRefused(library.status_of(error), library.said(error)) from error
+        except library.UNREACHABLE as error:
+            raise self._unreachable() from error
 
-    def _connected(self) -> docker.APIClient:
-        if self._client is None:
-            self._client = docker.APIClient(self._url, version="1.41", timeout=_CALL_SECONDS)
-        return self._client
-
-
-def _start(client: docker.APIClient, body: dict[str, object]) -> Container:
-    try:
-        made = client.create_container_from_config(body)
-    except APIError as error:
-        raise SandboxUnavailable(f"No container could be made: {_said(error)}.") from error
-    container = str(made["Id"])
-    try:
-        if weak := [text for text in made.get("Warnings") or () if _WEAKENED.search(text)]:
-            raise SandboxUnavailable(f"The container engine cannot keep what is asked of it: {weak[0]}")
-        attached = client.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
-        stream = socket.socket(fileno=os.dup(attached.fileno()))
-        attached._sock.close()  # which stays open below it otherwise
-        attached.close()
-        stream.setblocking(False)
-        try:
-            client.start(container)
-            pid = int(client.inspect_container(container)["State"]["Pid"])
-        except BaseException:
-            stream.close()
-            raise
-        return Container(container, stream, pid)
-    except BaseException as error:
-        client.remove_container(container, v=True, force=True)
-        if isinstance(error, APIError):
-            hint = "Install its init (apt-get install tini)." if "docker-init" in _said(error) else None
-            raise SandboxUnavailable(f"The container does not start: {_said(error)}.", hint=hint) from error
-        raise
-
-
-def _own_network(client: docker.APIClient, name: str, labels: dict[str, str]) -> None:
-    try:
-        found = client.networks(names=[f"^{name}$"])
-        if not found:
-            client.create_network(
-                name, driver="bridge", internal=True, options=_NO_ADDRESS, labels=labels, check_duplicate=True
-            )
-            found = client.networks(names=[f"^{name}$"])
-    except APIError as error:
-        raise Refused(
-            f"There can be no network for the template net: {_said(error)}.",
-            "The container engine runs without its bridge network, or without iptables.",
-        ) from error
-    options = (found[0].get("Options") or {}) if found else {}
-    if not found or not found[0].get("Internal") or not _NO_ADDRESS.items() <= options.items():
-        raise Refused(f"The network {name} leads out.", f"Remove it: `docker network rm {name}`.")
-
-
-def _said(error: APIError) -> str:
-    return str(error.explanation or error).strip().rstrip(".")[:500]
+    def _unreachable(self) -> SandboxUnavailable:
+        return SandboxUnavailable(f"The container engine at {self._url} cannot be reached.", hint=_GET_DOCKER)

@@ -89,7 +89,7 @@ def test_a_pid_file_names_a_process_and_not_its_successor(tmp_path: Path) -> Non
         assert started.isdigit()
         process.kill()
     assert launch.start_time(process.pid) == ""
-    launch.remember(tmp_path, "me")
+    launch.remember(tmp_path, "me", os.getpid())
     assert (tmp_path / "me").read_text() == f"{os.getpid()} {launch.start_time(os.getpid())}\n"
     assert [entry.name for entry in tmp_path.iterdir()] == ["me"]
 

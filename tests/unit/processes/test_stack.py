@@ -9,6 +9,7 @@ import pytest
 from appliance.lib.config import Config, Durability, KernelRulesMode, read_config
 from appliance.processes import launch
 from appliance.processes.engines import nats
+from appliance.processes.forkserver import NAME as FORKSERVER
 from appliance.processes.layout import lay_out
 from appliance.processes.privilege import Privilege
 from appliance.processes.programs import SERVICES, service_programs
@@ -123,3 +124,23 @@ def test_started_by_a_user_the_spawner_runs_jobs_as_that_user(config: Config) ->
     spawner = service_programs(config, Privilege(root=False), (Path(), Path()))[0]
     assert "--uid" not in spawner.command
     assert spawner.keep == ()
+
+
+def test_only_what_is_as_the_fork_server_itself_is_forked(config: Config) -> None:
+    """It cannot give a service another user, another environment, or a power that it does not have."""
+    for privilege in (
+        Privilege(root=False),
+        Privilege(root=True, uid=4711),
+        Privilege(root=True, in_place="x"),
+    ):
+        for port, others in ((8443, {"web"}), (443, set[str]())):
+            at = config.model_copy(update={"http_listen": ("127.0.0.1", port)})
+            programs = {p.name: p for p in service_programs(at, privilege, (Path(), Path()))}
+            server = programs[FORKSERVER]
+            forked = {name: p for name, p in programs.items() if p.forked}
+            assert set(forked) == {"worker", "reactor", "beat"} | others
+            for program in forked.values():
+                assert (program.uid, program.keep, program.in_namespace) == (server.uid, server.keep, False)
+                assert program.environment == server.environment
+                assert program.death_signal == server.death_signal
+                assert len(program.name) <= len(FORKSERVER)

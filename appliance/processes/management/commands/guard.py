@@ -1,12 +1,14 @@
-"""``manage.py guard``: containers for everybody else. The only process that holds the engine's socket."""
+"""``manage.py guard``: containers for everybody else. The only process that holds the engine's socket.
 
-import asyncio
-import logging
+``manage.py`` starts it without Django; this is what ``help`` shows, and ``call_command`` finds.
+"""
+
+import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from appliance.lib.config import get_config
+from appliance.processes.guard.main import main
 
 
 class Command(BaseCommand):
@@ -14,11 +16,4 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, **options: Any) -> None:
-        from appliance.processes.guard.options import options_of
-        from appliance.processes.guard.server import AlreadyServed, CannotLock, Server
-
-        logging.getLogger("urllib3").setLevel(logging.WARNING)
-        try:
-            asyncio.run(Server(options_of(get_config())).serve())
-        except (AlreadyServed, CannotLock) as error:
-            raise CommandError(str(error)) from error
+        sys.exit(main())

@@ -10,6 +10,7 @@ from appliance.lib.config import get_config
 
 class Command(BaseCommand):
     help = "Listen to MQTT and chat, deliver the outbox, reconcile."
+    requires_system_checks: list[str] = []
 
     def handle(self, **options: Any) -> None:
         from appliance.processes import go_ahead

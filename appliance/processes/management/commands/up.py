@@ -23,6 +23,7 @@ READY_SECONDS = 60.0
 
 class Command(BaseCommand):
     help = "Start the box: database, Redis, MQTT broker, then the services. Ctrl-C stops everything in order."
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

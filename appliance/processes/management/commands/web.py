@@ -12,6 +12,7 @@ from appliance.lib.config import get_config
 
 class Command(BaseCommand):
     help = "Serve the web admin (Daphne)."
+    requires_system_checks: list[str] = []
 
     def handle(self, **options: Any) -> None:
         from appliance.processes import go_ahead

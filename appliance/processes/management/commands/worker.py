@@ -22,6 +22,7 @@ MOST_WORKERS = 64
 
 class Command(BaseCommand):
     help = "Execute runs on one asyncio loop, beside the threads for Celery's doors."
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
