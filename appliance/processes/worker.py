@@ -54,7 +54,7 @@ class WorkerParts:
         self.hinter = Hinter()
         self.shelf = OutputShelf(config.redis_url)
         self.live = LiveOutput(self.hinter, self.shelf)
-        ledger = Ledger(self.pool, owner(self._slot))
+        ledger = Ledger(self.pool, owner(self._slot), acts_after_disk=config.power_safe)
         performer = Performer(
             ledger,
             Gate(config.home.path),
