@@ -1,6 +1,7 @@
 """Claiming runs: those that are asked for while a claim is under way share the next one."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,9 @@ from appliance.safety.allstop import of_row
 
 MOST = 64
 """Runs of one statement: more of them only wait longer for the first."""
+PATIENCE = 0.05
+"""Seconds that others wait for one statement."""
+_Asked = tuple[UUID, "asyncio.Future[RunRow | None]"]
 
 
 class Claims:
@@ -23,8 +27,9 @@ class Claims:
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], owner: str) -> None:
         self._pool = pool
         self._owner = owner
-        self._waiting: list[tuple[UUID, asyncio.Future[RunRow | None]]] = []
+        self._waiting: list[_Asked] = []
         self._working: asyncio.Task[None] | None = None
+        self._claiming: set[asyncio.Task[None]] = set()
 
     async def take(self, run_id: UUID) -> RunRow | None:
         """The run if it was queued and is ours now; None when somebody else has it or it is not to be run."""
@@ -38,18 +43,25 @@ class Claims:
         while self._waiting:
             batch = [one for one in self._waiting[:MOST] if not one[1].done()]
             del self._waiting[:MOST]
-            try:
-                found = await self._claim([run_id for run_id, _ in batch])
-            except BaseException as error:
-                for _, answer in batch:
-                    if not answer.done():
-                        answer.set_exception(error)
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                for run_id, answer in batch:
-                    if not answer.done():
-                        answer.set_result(found.pop(run_id, None))
+            # Somebody may hold one run locked for long: that is not the others' business.
+            task = asyncio.create_task(self._answer(batch))
+            self._claiming.add(task)
+            task.add_done_callback(self._claiming.discard)
+            await asyncio.wait([task], timeout=PATIENCE)
+
+    async def _answer(self, batch: Sequence[_Asked]) -> None:
+        try:
+            found = await self._claim([run_id for run_id, _ in batch])
+        except BaseException as error:
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for run_id, answer in batch:
+                if not answer.done():
+                    answer.set_result(found.pop(run_id, None))
 
     async def _claim(self, run_ids: list[UUID]) -> dict[UUID, RunRow]:
         if not run_ids:

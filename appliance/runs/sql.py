@@ -92,10 +92,10 @@ FROM claimed LEFT JOIN safety_allstop s ON s.id = 1
 """
 CLAIM = f"WITH claimed AS ({_CLAIM.format(which='id = %(id)s')}"
 
-# Locked in one order, so that two workers that hear the same hint do not wait for each other.
+# One that is locked is being claimed by another worker, or about to change: the sweep finds it if it is left.
 CLAIM_MANY = f"""
 WITH queued AS MATERIALIZED (
-    SELECT id FROM runs_run WHERE id = ANY(%(ids)s) AND state = 'queued' ORDER BY id FOR NO KEY UPDATE
+    SELECT id FROM runs_run WHERE id = ANY(%(ids)s) AND state = 'queued' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 ),
 claimed AS ({_CLAIM.format(which="id = ANY(ARRAY(SELECT id FROM queued))")}
 """

@@ -21,6 +21,10 @@ from appliance.runs.lending import lent
 Row = tuple[Any, ...]
 MOST = 32
 """Statements of one commit."""
+PATIENCE = 0.05
+"""Seconds that others wait for the commit of one statement alone."""
+ROLLED_BACK = "40"
+"""The class of SQLSTATE that says so: a deadlock."""
 LOCK = "SELECT id FROM runs_run WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
 
 
@@ -63,7 +67,8 @@ class Together:
             batch = [one for one in self._waiting[:MOST] if not one.answer.done()]
             del self._waiting[:MOST]
             if len(batch) == 1:
-                await self._alone(batch[0])
+                # Somebody may hold its run locked for long: that is not the others' business.
+                await asyncio.wait(self._each_apart(batch), timeout=PATIENCE)
             elif batch:
                 await self._group(batch)
 
@@ -81,7 +86,7 @@ class Together:
         try:
             rows = await self._commit(batch)
         except DatabaseError as error:
-            if is_transient(error):
+            if is_transient(error) and not (error.sqlstate or "").startswith(ROLLED_BACK):
                 _fail(batch, error)  # whether it was committed is not known
             else:
                 # One of them is at fault; nothing was written.
@@ -107,11 +112,12 @@ class Together:
                         sent.append((one, await _sent(connection, one.query, values)))
             return {one: await cursor.fetchone() for one, cursor in sent}
 
-    def _each_apart(self, batch: Sequence[_Statement]) -> None:
-        for one in batch:
-            task = asyncio.create_task(self._alone(one))
+    def _each_apart(self, batch: Sequence[_Statement]) -> list["asyncio.Task[None]"]:
+        tasks = [asyncio.create_task(self._alone(one)) for one in batch]
+        for task in tasks:
             self._apart.add(task)
             task.add_done_callback(self._apart.discard)
+        return tasks
 
 
 async def _sent(connection: AsyncConnection[Any], query: str, values: dict[str, Any]) -> Any:

@@ -20,6 +20,7 @@ from appliance.runs.release import Release
 from appliance.runs.rows import LeaseLost, StepWrite
 from appliance.safety.gate import Action
 from tests.integration.runs.conftest import Engine
+from tests.integration.runs.locks import waits_for_a_lock
 
 NOW = SystemClock().now()
 TASK = """
@@ -125,6 +126,23 @@ async def test_nobody_waits_for_a_run_that_somebody_else_holds_locked(engine: En
             await asyncio.gather(*writing[:3], *writing[4:])
         assert not writing[3].done()
     assert await writing[3]
+
+
+async def test_nobody_waits_for_one_that_came_alone_and_is_held_locked(engine: Engine) -> None:
+    ledger = engine.ledger()
+    first, second = await claimed(engine, ledger, 2)
+    third, fourth = await engine.start("t"), await engine.start("t")
+    async with engine.pool.connection() as connection, connection.transaction():
+        held = [first.run_id, third]
+        await connection.execute("SELECT FROM runs_run WHERE id = ANY(%s) FOR UPDATE", (held,))
+        stuck = [asyncio.create_task(write(ledger, first, step())), asyncio.create_task(ledger.claim(third))]
+        while not await waits_for_a_lock(engine):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            assert await write(ledger, second, step())
+            assert await ledger.claim(fourth)
+        assert not any(task.done() for task in stuck)
+    assert all(await asyncio.gather(*stuck))
 
 
 async def test_only_an_unsafe_intent_waits_for_the_disk(engine: Engine, settings_seen: None) -> None:
