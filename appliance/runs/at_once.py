@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg import AsyncConnection
-from psycopg.rows import tuple_row
-
 from appliance.audit.chain import AuditEntry
 from appliance.audit.chain import columns as audit_columns
 from appliance.events import Event
@@ -19,6 +16,7 @@ from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, Lease, RunState
 from appliance.runs.release import Release
 from appliance.runs.rows import LeaseLost, StepWrite, change_of, step_values
+from appliance.runs.together import Together
 from appliance.safety.budgets.domain import Charge, Over
 from appliance.safety.budgets.services import encoded, over_of
 from appliance.safety.gate import Action, Look
@@ -43,16 +41,18 @@ NOTHING = Payment((), datetime.min)
 
 
 async def write(
-    connection: AsyncConnection[Any],
+    together: Together,
     lease: Lease,
     action: Action,
     decided: Look | None,
     writes: Sequence[StepWrite],
     audit: Sequence[AuditEntry] = (),
     payment: Payment = NOTHING,
+    *,
+    relaxed: bool = False,
 ) -> tuple[bool, Look, list[Over]]:
     """Write steps under the lease, provided that what the gate ``decided`` on is still so (None: in any case), and
-    that there is room in every budget.
+    that there is room in every budget. ``relaxed``: without waiting for the disk.
 
     Gives whether it was written, what the gate would look at now, and which budgets had no room. Raises LeaseLost.
     """
@@ -62,13 +62,13 @@ async def write(
         **dict(zip(("ats", "kinds", "principals", "audited", "bodies"), audit_columns(audit), strict=True)),
         **action.who,
         "decided": decided is not None,
+        "relaxed": relaxed,
         "stop_epoch": look.stop.epoch,
         "role": look.role.value if look.role else None,
         "charges": encoded(payment.charges, lease.run_id),
         "charged_at": payment.at if payment.charges else None,
     }
-    cursor = await connection.cursor(row_factory=tuple_row).execute(sql.WRITE, values)
-    row = await cursor.fetchone()
+    row = await together.run(lease.run_id, sql.WRITE, values, apart=bool(payment.charges))
     assert row is not None
     now = Look.of_row(row)
     if row[8]:
@@ -102,7 +102,7 @@ def is_ordinary(lease: Lease, release: Release) -> bool:
     )
 
 
-async def end(connection: AsyncConnection[Any], lease: Lease, task: str, release: Release) -> bool:
+async def end(together: Together, lease: Lease, task: str, release: Release) -> bool:
     """End the run. False when nothing was written: the lease is lost, or it is no ordinary end after all."""
     change = run_changed(lease.run_id, task, release.state, None, release.reason)
     values = {
@@ -110,9 +110,9 @@ async def end(connection: AsyncConnection[Any], lease: Lease, task: str, release
         "state": release.state.value,
         "reason": plain_text(release.reason)[:1000],
         "warning": plain_text(release.warning)[:1000],
+        "relaxed": False,
     }
-    cursor = await connection.cursor(row_factory=tuple_row).execute(sql.END, values)
-    row = await cursor.fetchone()
+    row = await together.run(lease.run_id, sql.END, values)
     return bool(row and row[0])
 
 
@@ -122,8 +122,7 @@ def _parameters(
     events: list[Event] = [] if lease.shard_of else [change_of(lease, task, one) for one in writes]
     types, subjects, datas = event_columns([*events, *more])
     return {
-        "run_id": lease.run_id,
-        "epoch": lease.epoch,
+        **lease.parameters,
         "steps": _ENCODER.encode([step_values(one) for one in writes]),
         "types": types,
         "subjects": subjects,

@@ -4,6 +4,7 @@ It writes to the journal and the audit record too, because they have to be one t
 texts go in binary (``b``): as text, each quotation mark in them is escaped by a regular expression.
 """
 
+from appliance.runs.sql import HOLDS
 from appliance.safety.gate import LOOK
 
 _STEPS = """
@@ -34,11 +35,11 @@ ORDER BY e.n
 WRITE = f"""
 WITH look AS MATERIALIZED ({LOOK}),
 held AS MATERIALIZED (
-    SELECT r.id FROM runs_run r, look
-    WHERE r.id = %(run_id)s AND r.epoch = %(epoch)s AND r.state = 'running'
-        AND (NOT %(decided)s OR (coalesce(look.epoch, 0) = %(stop_epoch)s
+    SELECT id FROM runs_run
+    WHERE id = %(run_id)s AND {HOLDS}
+        AND (NOT %(decided)s OR EXISTS (SELECT FROM look WHERE coalesce(look.epoch, 0) = %(stop_epoch)s
             AND look.role IS NOT DISTINCT FROM %(role)s::text))
-    FOR NO KEY UPDATE OF r
+    FOR NO KEY UPDATE
 ),
 charged AS MATERIALIZED (
     SELECT c.* FROM held, safety_charge(%(charges)s::json, %(charged_at)s::timestamptz, 'all') AS c
@@ -56,7 +57,8 @@ audit AS MATERIALIZED (
     WHERE cardinality(%(bodies)b::text[]) > 0
 )
 SELECT look.*, (SELECT count(*) FROM written), (SELECT count(*) FROM audit),
-    (SELECT json_agg(charged) FROM charged WHERE free_at IS NOT NULL) FROM look
+    (SELECT json_agg(charged) FROM charged WHERE free_at IS NOT NULL),
+    CASE WHEN %(relaxed)s THEN set_config('synchronous_commit', 'off', true) END FROM look
 """
 
 # Nobody waits for this run, and none of its messages is under way: else the general way is taken.
@@ -65,7 +67,7 @@ WITH ended AS (
     UPDATE runs_run
     SET state = %(state)s, waiting_for = '', reason = %(reason)s, warning = %(warning)s, wake_at = NULL,
         version = version + 1, lease_owner = '', lease_until = NULL, recoveries = 0, finished_at = now()
-    WHERE id = %(run_id)s AND epoch = %(epoch)s AND state = 'running' AND parent_run_id IS NULL
+    WHERE id = %(run_id)s AND {HOLDS} AND parent_run_id IS NULL
         AND NOT EXISTS (SELECT FROM runs_step WHERE run_id = %(run_id)s AND state = 'handed_over')
     RETURNING id
 ),

@@ -69,6 +69,7 @@ class CheckpointStore:
         values: dict[str, Any] = {
             "run_id": lease.run_id,
             "epoch": lease.epoch,
+            "owner": lease.owner,
             "step": step,
             "attempt": attempt,
             "digest": sha256_hex(kept.content),

@@ -90,6 +90,16 @@ class Lease:
     epoch: int
     claimed: Moment
     shard_of: "ShardOf | None" = None
+    proof: tuple[str, int] | None = None
+    """The step and attempt whose intent was committed last, where that did not wait for the disk. While its row is
+    there PostgreSQL has lost nothing of ours; where it is not, the run is no longer what we think."""
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What every write under it is conditional on (``sql.HOLDS``)."""
+        step, attempt = self.proof or (None, None)
+        held = {"run_id": self.run_id, "epoch": self.epoch, "owner": self.owner}
+        return {**held, "proof": step, "proof_attempt": attempt}
 
 
 @dataclass(frozen=True, slots=True)

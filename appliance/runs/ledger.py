@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
@@ -15,24 +14,33 @@ from appliance.audit.services import AuditEntry
 from appliance.lib.crashpoints import reach
 from appliance.runs import at_once, sql
 from appliance.runs.called import end_called_async
+from appliance.runs.claims import Claims
 from appliance.runs.domain import Lease, RunState, StepState
 from appliance.runs.lending import lent
 from appliance.runs.plan import Phase, StepRow
 from appliance.runs.release import Release, Released, release
 from appliance.runs.rows import LEASE, RunRow, StepWrite
-from appliance.safety.allstop import of_row
+from appliance.runs.together import Together
 from appliance.safety.budgets.domain import Over
 from appliance.safety.gate import Action, Look
-
-_READ = tuple(field.name for field in fields(RunRow) if field.name != "stop")
 
 
 class Ledger:
     """Claims, steps and ends of runs over one connection pool."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], owner: str) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        owner: str,
+        *,
+        acts_after_disk: bool = True,
+    ) -> None:
+        """``acts_after_disk``: no effect before the disk has its intent; else only an unsafe one waits for that."""
         self.pool = pool
+        self.acts_after_disk = acts_after_disk
         self.owner = owner
+        self._claims = Claims(pool, owner)
+        self._together = Together(pool)
         self.on_queued: Callable[[Sequence[UUID]], None] = lambda run_ids: None
         """Told after a commit which runs it queued: the executor may take them up at once."""
         self.releasing: set[UUID] = set()
@@ -46,14 +54,7 @@ class Ledger:
 
     async def claim(self, run_id: UUID) -> RunRow | None:
         """Take the run if it is queued; None when somebody else has it or it is not to be run."""
-        async with lent(self.pool) as connection:
-            cursor = connection.cursor(row_factory=dict_row)
-            await cursor.execute(sql.CLAIM, {"id": run_id, "owner": self.owner, "lease": LEASE})
-            row = await cursor.fetchone()
-        if row is None:
-            return None
-        stop = of_row([row[f"stop_{name}"] for name in ("epoch", "level", "since", "by", "reason")])
-        return RunRow(**{name: row[name] for name in _READ}, stop=stop)
+        return await self._claims.take(run_id)
 
     async def steps(self, run_id: UUID) -> list[StepRow]:
         async with self.pool.connection() as connection:
@@ -85,10 +86,13 @@ class Ledger:
         writes: Sequence[StepWrite],
         audit: Sequence[AuditEntry] = (),
         payment: at_once.Payment = at_once.NOTHING,
+        *,
+        relaxed: bool = False,
     ) -> tuple[bool, Look, list[Over]]:
         """See ``at_once.write``. Raises LeaseLost."""
-        async with lent(self.pool) as connection:
-            return await at_once.write(connection, lease, action, decided, writes, audit, payment)
+        return await at_once.write(
+            self._together, lease, action, decided, writes, audit, payment, relaxed=relaxed
+        )
 
     async def release(self, lease: Lease, task: str, wanted: Release) -> RunState:
         """Write the last rows and give the run up; gives the state that it is in now. Raises LeaseLost."""
@@ -109,8 +113,7 @@ class Ledger:
     async def _end_at_once(self, lease: Lease, task: str, wanted: Release) -> Released | None:
         if not at_once.is_ordinary(lease, wanted):
             return None
-        async with lent(self.pool) as connection:
-            ended = await at_once.end(connection, lease, task, wanted)
+        ended = await at_once.end(self._together, lease, task, wanted)
         return Released(wanted.state, wanted.reason) if ended else None
 
     async def renew(self, leases: Sequence[Lease]) -> dict[UUID, bool]:

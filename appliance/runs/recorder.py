@@ -1,6 +1,7 @@
 """Writes what happens to a run: the intent before an effect, the result after it, and the run's new state."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -75,7 +76,9 @@ class Recorder:
             verdict = refused or self._gate.decide(await self._plant.answered(action), look.stop, look.role)
             writes: list[StepWrite] = [*walk.pending]
             entries: list[AuditEntry] = []
-            if verdict.outcome is Decision.ALLOW and action.acts:
+            acting = action.acts and verdict.outcome is Decision.ALLOW
+            relaxed = acting and effect is not EffectClass.UNSAFE and not self._ledger.acts_after_disk
+            if acting:
                 writes.append(intent_of(following, now, effect, arguments, verdict))
                 entries.append(record_of(action, verdict, following.attempt, now))
             elif verdict.outcome is Decision.DENY:
@@ -83,10 +86,10 @@ class Recorder:
             written = fresh and not (writes or entries)
             asked = Moment.of(self._clock)
             if writes or entries:
-                acting = verdict.charges if verdict.outcome is Decision.ALLOW else ()
-                payment = Payment(acting, self._clock.now())
+                charges = verdict.charges if verdict.outcome is Decision.ALLOW else ()
+                payment = Payment(charges, self._clock.now())
                 written, _, over = await self._ledger.write(
-                    walk.lease, action, look, writes, entries, payment
+                    walk.lease, action, look, writes, entries, payment, relaxed=relaxed
                 )
                 if over:
                     refused = of_over(verdict, over)
@@ -97,6 +100,8 @@ class Recorder:
                 walk.pending.clear()
                 if writes or entries:
                     walk.proven = asked
+                    proof = (following.spec.id, following.attempt) if relaxed else None
+                    walk.lease = replace(walk.lease, proof=proof)
                 walk.decided[following.spec.id] = verdict.rule
                 return verdict
             look, refused = None, None

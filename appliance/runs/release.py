@@ -93,8 +93,7 @@ async def _write(
 ) -> tuple[UUID | None, Sequence[UUID]]:
     """The row of the run, its event, and its place among the shards. Gives its caller, and what this queued."""
     values = {
-        "id": lease.run_id,
-        "epoch": lease.epoch,
+        **lease.parameters,
         "state": release.state.value,
         "waiting_for": release.waiting_for.value if release.waiting_for else "",
         "reason": plain_text(release.reason)[:1000],

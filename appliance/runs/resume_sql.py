@@ -66,7 +66,8 @@ WHERE shared_from = %(run_id)s AND step = %(step)s AND run_id > %(run_id)s AND s
 # A stale worker keeps nothing (P4). Equal contents are one row, which becomes the newest.
 SAVE_CHECKPOINT = """
 WITH held AS (
-    SELECT id FROM runs_run WHERE id = %(run_id)s AND epoch = %(epoch)s AND state = 'running'
+    SELECT id FROM runs_run
+    WHERE id = %(run_id)s AND epoch = %(epoch)s AND lease_owner = %(owner)s AND state = 'running'
     FOR NO KEY UPDATE)
 INSERT INTO runs_checkpoint (run_id, step, digest, number, attempt, form, size, content)
 SELECT held.id, %(step)s, %(digest)s,

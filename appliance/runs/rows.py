@@ -1,6 +1,6 @@
 """The rows of the ledger as the executor reads and writes them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -56,6 +56,10 @@ class RunRow:
         if self.split_id is None or self.parent_run_id is None:
             return None
         return ShardOf(self.split_id, self.parent_run_id)
+
+
+CLAIMED = tuple(one.name for one in fields(RunRow) if one.name != "stop")
+"""The columns of a claimed run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +141,4 @@ def step_parameters(lease: Lease, write: StepWrite) -> dict[str, Any]:
     values = step_values(write)
     for name in ("input", "detail", "checkpoint"):
         values[name] = Jsonb(values[name]) if values[name] is not None else None
-    return {"run_id": lease.run_id, "epoch": lease.epoch, **values, "output": Jsonb(values["output"])}
+    return {**lease.parameters, **values, "output": Jsonb(values["output"])}

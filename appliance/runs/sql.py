@@ -76,18 +76,28 @@ ON CONFLICT (id) DO NOTHING
 RETURNING id
 """
 
-# With the all-stop as it stands: what the first step is decided on.
-CLAIM = f"""
-WITH claimed AS (
+# With the all-stop as it stands: what the first step is decided on. A claim does not wait for the disk: whatever is
+# done on the strength of it is preceded by a commit of the same run that does, and that takes this one along. Where
+# PostgreSQL loses it before, the run is queued again, under the same epoch; so every write names its owner too (P4).
+_CLAIM = f"""
     UPDATE runs_run
     SET state = 'running', waiting_for = '', wake_at = NULL, epoch = epoch + 1, version = version + 1,
         lease_owner = %(owner)s, lease_until = now() + %(lease)s, started_at = coalesce(started_at, now())
-    WHERE id = %(id)s AND state = 'queued'
+    WHERE {{which}} AND state = 'queued'
     RETURNING {RUN_COLUMNS}
 )
 SELECT claimed.*, s.epoch AS stop_epoch, s.level AS stop_level, s.since AS stop_since, s.by AS stop_by,
-    s.reason AS stop_reason
+    s.reason AS stop_reason, set_config('synchronous_commit', 'off', true)
 FROM claimed LEFT JOIN safety_allstop s ON s.id = 1
+"""
+CLAIM = f"WITH claimed AS ({_CLAIM.format(which='id = %(id)s')}"
+
+# One that is locked is being claimed by another worker, or about to change: the sweep finds it if it is left.
+CLAIM_MANY = f"""
+WITH queued AS MATERIALIZED (
+    SELECT id FROM runs_run WHERE id = ANY(%(ids)s) AND state = 'queued' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+),
+claimed AS ({_CLAIM.format(which="id = ANY(ARRAY(SELECT id FROM queued))")}
 """
 
 RENEW = """
@@ -97,16 +107,22 @@ WHERE r.id = mine.id AND r.epoch = mine.epoch AND r.state = 'running' AND r.leas
 RETURNING r.id, r.cancel_requested
 """
 
+# The lease still holds the run (P4): the epoch and the owner, and the row that an intent left which did not wait for
+# the disk. Where PostgreSQL has lost that, it may have lost more.
+HOLDS = """epoch = %(epoch)s AND lease_owner = %(owner)s AND state = 'running'
+    AND (%(proof)s::text IS NULL OR EXISTS (SELECT FROM runs_step known WHERE known.run_id = %(run_id)s
+        AND known.step = %(proof)s AND known.attempt = %(proof_attempt)s AND known.epoch = %(epoch)s))"""
+
 # A stale worker's step is refused here: the row goes in only while its epoch still holds the run. The run is
 # locked until the commit: else a recovery and a new claim could come between this look and the commit, and the
 # new owner would not see what the old one is about to have done.
-WRITE_STEP = """
+WRITE_STEP = f"""
 INSERT INTO runs_step (run_id, step, attempt, position, phase, kind, effect, state, epoch, input, output,
     detail, stderr, error, checkpoint, due_at, started_at, finished_at)
 SELECT %(run_id)s, %(step)s, %(attempt)s, %(position)s, %(phase)s, %(kind)s, %(effect)s, %(state)s,
     %(epoch)s, %(input)s, %(output)s, %(detail)s, %(stderr)s, %(error)s, %(checkpoint)s, %(due_at)s,
     %(started_at)s, %(finished_at)s
-FROM runs_run WHERE id = %(run_id)s AND epoch = %(epoch)s AND state = 'running'
+FROM runs_run WHERE id = %(run_id)s AND {HOLDS}
 FOR NO KEY UPDATE
 ON CONFLICT (run_id, step, attempt) DO UPDATE SET
     state = excluded.state, epoch = excluded.epoch, input = coalesce(excluded.input, runs_step.input),
@@ -128,13 +144,13 @@ SELECT count(*) FROM runs_step WHERE run_id = %(id)s AND step = ANY(%(handed_ove
 """
 HAD_PROGRESS = "UPDATE runs_run SET recoveries = 0 WHERE id = %(id)s AND epoch = %(epoch)s AND recoveries > 0"
 
-RELEASE = """
+RELEASE = f"""
 UPDATE runs_run
 SET state = %(state)s, waiting_for = %(waiting_for)s, reason = %(reason)s, warning = %(warning)s,
     wake_at = %(wake_at)s, version = version + 1, lease_owner = '', lease_until = NULL,
     recoveries = CASE WHEN %(progress)s THEN 0 ELSE recoveries END,
     finished_at = CASE WHEN %(final)s THEN now() END
-WHERE id = %(id)s AND epoch = %(epoch)s AND state = 'running'
+WHERE id = %(run_id)s AND {HOLDS}
 RETURNING parent_run_id
 """
 

@@ -30,10 +30,12 @@ class Watching:
         self._mode = mode
         self._rules: KernelRules | None = None
         self._lacking = "MILLWRIGHT_KERNEL_RULES is off" if mode is KernelRulesMode.OFF else "not loaded yet"
+        self._opened = False
         self._tasks: set[asyncio.Task[object]] = set()
 
     def open(self) -> None:
-        """Load and attach, where this machine lets us."""
+        """Load and attach, where this machine lets us: once in guard's life."""
+        self._opened = True
         if self._mode is KernelRulesMode.OFF:
             return
         try:
@@ -55,7 +57,8 @@ class Watching:
         Raises SandboxUnavailable.
         """
         if self._rules is None:
-            return wire.frame(wire.FACTS, json.dumps({"absent": self._lacking}).encode())
+            said = {"absent": self._lacking, "lasting": self._opened}
+            return wire.frame(wire.FACTS, json.dumps(said).encode())
         rules = self._rules
         try:
             watch = rules.begin(Wanted(_destinations(request.network), request.devices))

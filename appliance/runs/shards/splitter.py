@@ -230,7 +230,7 @@ class Splitter:
         return True
 
     async def _fence(self, connection: AsyncConnection[Any], walk: Walk) -> None:
-        values = {"run_id": walk.row.id, "epoch": walk.lease.epoch}
+        values = {"run_id": walk.row.id, "epoch": walk.lease.epoch, "owner": walk.lease.owner}
         cursor = await connection.execute(sql.FENCE, values)
         if await cursor.fetchone() is None:
             raise LeaseLost(f"run {walk.row.id} is held by another worker")

@@ -70,7 +70,8 @@ GET = f"SELECT {COLUMNS} FROM runs_split WHERE id = %(id)s"
 
 # The epoch still holds the run, and the run stays locked until the commit: a stale worker expands nothing (P4).
 FENCE = """
-SELECT state FROM runs_run WHERE id = %(run_id)s AND epoch = %(epoch)s AND state = 'running' FOR NO KEY UPDATE
+SELECT state FROM runs_run
+WHERE id = %(run_id)s AND epoch = %(epoch)s AND lease_owner = %(owner)s AND state = 'running' FOR NO KEY UPDATE
 """
 
 LOCK_RUN = "SELECT state FROM runs_run WHERE id = %(run_id)s FOR NO KEY UPDATE"

@@ -47,11 +47,14 @@ class WatchedSandbox(ProcessSandbox):
         self._guard = guard
         self._sandbox = sandbox
         self._manner = manner
+        self._lacking: tuple[tuple[int, ...], str] = ((), "")
+        """What guard lacks for as long as it lives, and by which socket it said so."""
 
     async def run(self, job: Job, *, on_output: OutputListener | None = None) -> Outcome:
         """As ``Sandbox.run``."""
         network = await self._network(job.declared)
-        absent = self._manner.absent
+        life = _life_of(self._guard)
+        absent = self._manner.absent or (self._lacking[1] if self._lacking[0] == life else "")
         async with AsyncExitStack() as stack:
             if not absent:
                 try:
@@ -67,6 +70,8 @@ class WatchedSandbox(ProcessSandbox):
                     outcome = await self._sandbox.run(watched, on_output=on_output)
                     return self._judged(job, replace(outcome, watched=await _record(conversation)))
                 absent = str(answer.get("absent", ""))
+                if absent and answer.get("lasting") and life:
+                    self._lacking = (life, absent)
                 if not absent:
                     self._failed(kind, answer, limited=network is not None)
                     absent = str(answer["message"])
@@ -120,6 +125,15 @@ class WatchedSandbox(ProcessSandbox):
             self._manner.undeclared,
         )
         return replace(outcome, watched=replace(watched, findings=found))
+
+
+def _life_of(guard: Path) -> tuple[int, ...]:
+    """Which life of guard listens there: each makes its socket anew. Empty where none does."""
+    try:
+        found = guard.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
 async def _record(conversation: Conversation) -> Watched:

@@ -18,6 +18,7 @@ from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
 from appliance.sandbox.ports import Captured, CheckpointFile, Job, Outcome, OutputListener, Usage
 from appliance.sandbox.process import wire
 from appliance.sandbox.process.conversation import Conversation
+from appliance.sandbox.process.spare import Spare
 
 _START_SECONDS = 15.0
 _END_SECONDS = 20.0  # grace, killing, and sending what was kept
@@ -53,13 +54,27 @@ class _Result(BaseModel):
 
 
 class ProcessSandbox:
-    """Runs jobs by way of the spawner that listens on ``socket_path``. One connection per job, none kept."""
+    """Runs jobs by way of the spawner that listens on ``socket_path``: one connection per job.
+
+    ``ahead``: after a job the next connection is made at once and kept for some seconds. Then ``close`` it.
+    """
 
     _server = "spawner"
     _start_seconds = _START_SECONDS
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, *, ahead: bool = False) -> None:
         self._path = socket_path
+        self._spare = Spare(socket_path) if ahead else None
+
+    @property
+    def has_connection(self) -> bool:
+        """Whether one is made ahead."""
+        return self._spare is not None and self._spare.is_made
+
+    def close(self) -> None:
+        """Let go of what was made ahead."""
+        if self._spare:
+            self._spare.close()
 
     async def run(self, job: Job, *, on_output: OutputListener | None = None) -> Outcome:
         """Run ``job`` to its end; see ``Sandbox.run``. An exception from ``on_output`` ends the job too.
@@ -94,14 +109,25 @@ class ProcessSandbox:
 
     @asynccontextmanager
     async def _asked(self, kind: bytes, payload: bytes, behind: bytes = b"") -> AsyncIterator[Conversation]:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
-            try:
-                await asyncio.get_running_loop().sock_connect(connection, str(self._path))
-            except OSError as error:
-                raise self._unavailable("cannot be reached") from error
+        with await self._connected() as connection:
             conversation = Conversation(connection)
             await conversation.say(wire.frame(kind, payload) + behind)
             yield conversation
+        if self._spare:
+            self._spare.make_soon()
+
+    async def _connected(self) -> socket.socket:
+        if self._spare and (ready := self._spare.take()):
+            return ready
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            await asyncio.get_running_loop().sock_connect(connection, str(self._path))
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, OSError):
+                raise self._unavailable("cannot be reached") from error
+            raise
+        return connection
 
     async def _first_answer(self, conversation: Conversation) -> tuple[bytes, bytes]:
         try:

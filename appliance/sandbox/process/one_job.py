@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import sys
 import time
@@ -20,7 +21,14 @@ from appliance.sandbox.process import (
 )
 from appliance.sandbox.process.options import Options
 from appliance.sandbox.process.pins import check_pins
-from appliance.sandbox.process.request import Refused, Request, parse_request, read_exactly, read_frame
+from appliance.sandbox.process.request import (
+    REQUEST_SECONDS,
+    Refused,
+    Request,
+    parse_request,
+    read_exactly,
+    read_frame,
+)
 from appliance.sandbox.process.watch import Watch
 
 _SEND_SECONDS = 10.0
@@ -96,6 +104,8 @@ class OneJob:
             jobs_share_user=shared,
             jobs_have_numbers=True,
         )
+        if not self._is_asked():
+            return True  # a connection that was made ahead, and that nobody needed
         kind, payload = read_frame(connection)
         if kind == wire.PROBE:
             self._reply(wire.FACTS, self._facts())
@@ -103,6 +113,18 @@ class OneJob:
         request = parse_request(payload)
         size = request.checkpoint.initial if request.checkpoint else 0
         return self._run(request, read_exactly(connection, size))
+
+    def _is_asked(self) -> bool:
+        """Wait for the client's first word; False where it left without one. Raises TimeoutError, also when told to
+        stop."""
+        connection, wakeup = self._connection, self._post.wakeup
+        poller = select.poll()
+        for fd in (connection.fileno(), wakeup):
+            poller.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in poller.poll(REQUEST_SECONDS * 1000)}
+        if not ready or wakeup in ready:
+            raise TimeoutError
+        return bool(connection.recv(1, socket.MSG_PEEK))
 
     def _facts(self) -> dict[str, object]:
         version = landlock.abi()

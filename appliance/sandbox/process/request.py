@@ -7,7 +7,7 @@ import socket
 from appliance.sandbox.process import pins, wire
 from appliance.sandbox.process.refused import Refused
 
-__all__ = ["Checkpoint", "Refused", "Request", "parse_request"]
+__all__ = ["REQUEST_SECONDS", "Checkpoint", "Refused", "Request", "parse_request"]
 
 _ENV_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 _IN_A_NAME = (_ENV_NAME - {"_"}) | {"-"}
@@ -34,7 +34,7 @@ _MAX_OUTPUT = 16 << 20
 _MAX_PATHS = 64
 _CHECKPOINT_KEYS = frozenset(("limit", "every", "initial"))
 _MAX_CHECKPOINT = 48 << 20
-_REQUEST_SECONDS = 5.0
+REQUEST_SECONDS = 5.0
 
 
 class Checkpoint:
@@ -87,7 +87,7 @@ class Request:
 
 def read_frame(connection: socket.socket) -> tuple[bytes, bytes]:
     """What a client wants: kind and payload. Raises Refused, TimeoutError, ConnectionError, EOFError."""
-    connection.settimeout(_REQUEST_SECONDS)
+    connection.settimeout(REQUEST_SECONDS)
     kind, length = wire.HEADER.unpack(read_exactly(connection, wire.HEADER.size))
     if kind not in (wire.REQUEST, wire.PROBE) or length > wire.MAX_REQUEST:
         raise Refused(f"A request is one frame of at most {wire.MAX_REQUEST} bytes.")
