@@ -64,7 +64,7 @@ class Server:
         self._pool = Pool(self._engine, SystemClock(), size=options.pool, idle=options.idle)
         self._watching = Watching(options.home_id, options.kernel_rules)
         self._runner = Runner(self._engine, self._pool, options.rules, watcher=self._watching)
-        self._egress = Egress()
+        self._egress = Egress(self._watching.set_cut)
         self._facts: tuple[float, Facts] | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._clean = False
@@ -238,6 +238,7 @@ class Server:
             "ready": self._pool.ready,
             "running": len(self._runner.jobs),
             "rules": self._watching.state(),
+            "egress": self._egress.state(),
         }
 
     async def _engine_facts(self) -> Facts:
