@@ -17,6 +17,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks import periodic, sql
+from appliance.tasks.addresses import Address, taken_by
 from appliance.tasks.chains import Links, stored_links
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.loader import LoadedTask, load_text
@@ -71,6 +72,7 @@ def apply_text(
         known_calls=_calls_of_others(text),
         known_brokers=known_prefixes(),
         known_links=_links_of_others(),
+        known_addresses=_addresses_of_others(),
     )
     if only is not None and [item.definition.name for item in loaded] != [only]:
         raise MillwrightError(f"this page edits the task {only!r}: keep its name, and one task per page")
@@ -98,6 +100,16 @@ def _links_of_others() -> dict[str, Links]:
         task.name: stored_links(task.current.definition)
         for task in Task.objects.select_related("current")
         if task.current is not None
+    }
+
+
+def _addresses_of_others() -> dict[Address, str]:
+    """Which stored task each webhook belongs to."""
+    return {
+        address: task.name
+        for task in Task.objects.select_related("current")
+        if task.current is not None
+        for address in taken_by(task.current.definition)
     }
 
 
