@@ -7,11 +7,12 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webadmin.settings")
-    from django.core.management import execute_from_command_line
     from django.db import OperationalError
 
+    from appliance.processes.command_line import execute
+
     try:
-        execute_from_command_line(sys.argv)
+        execute(sys.argv)
     except OperationalError as error:
         from appliance.lib.config import get_config
 
