@@ -11,11 +11,12 @@ def main() -> None:
 
         sys.exit(guard())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webadmin.settings")
-    from django.core.management import execute_from_command_line
     from django.db import OperationalError
 
+    from appliance.processes.command_line import execute
+
     try:
-        execute_from_command_line(sys.argv)
+        execute(sys.argv)
     except OperationalError as error:
         from appliance.lib.config import get_config
 

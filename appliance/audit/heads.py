@@ -7,6 +7,7 @@ the records since the head before (see tree.py) proves a single record without t
 """
 
 import base64
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -188,12 +189,22 @@ class HeadsFile:
     def __enter__(self) -> Self:
         # By handle and through no link: root runs commands that come here, and the folder is the services' own.
         with held_folder(self._path.parent) as folder:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._handle = os.open(self._path.name, flags, 0o640, dir_fd=folder)
-            fcntl.flock(self._handle, fcntl.LOCK_EX)
+            self._handle = self._locked(folder)
             for handle in (folder, self._handle):
                 give_to_home(self._home, handle)
         return self
+
+    def _locked(self, folder: int) -> int:
+        """The file of that name: while we waited for the lock another may have taken its place."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        while True:
+            handle = os.open(self._path.name, flags, 0o640, dir_fd=folder)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                named = os.stat(self._path.name, dir_fd=folder, follow_symlinks=False)
+                if os.path.samestat(named, os.fstat(handle)):
+                    return handle
+            os.close(handle)
 
     def __exit__(self, *exception: Any) -> None:
         os.close(self._handle)
@@ -213,6 +224,20 @@ class HeadsFile:
         while data:
             data = data[os.write(self._handle, data) :]
         os.fsync(self._handle)
+
+    def begin_at(self, number: int) -> None:
+        """Leave out the heads before that one, where it is there itself. The last thing that is done with the file."""
+        with os.fdopen(os.dup(self._handle), "rb") as lines:
+            lines.seek(0)
+            kept = [line for line in lines if not _before(line, number)]
+            whole = lines.tell()
+        data = b"".join(kept)
+        if len(data) < whole and kept and SignedHead.of_line(kept[0]).number == number:
+            put_in_home(self._home, self._path, data, mode=0o640)
+
+
+def _before(line: bytes, number: int) -> bool:
+    return line.endswith(b"\n") and SignedHead.of_line(line).number < number
 
 
 def give_to_home(home: Path, handle: int) -> None:

@@ -2,6 +2,7 @@
 
 A cut is always made at a signed head: its sequence number and hash are the anchor, and the signed head proves it. The
 records before it go into a signed segment file, or nowhere, as the settings say. That they went is on record itself.
+The heads before it go with them.
 """
 
 import hashlib
@@ -15,11 +16,12 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from appliance.audit import sql_heads
 from appliance.audit import sql_kept as sql
 from appliance.audit.chain import Head, Record
 from appliance.audit.errors import AuditBroken
 from appliance.audit.export import write_export
-from appliance.audit.heads import SignedHead, Signer, give_to_home
+from appliance.audit.heads import HeadsFile, SignedHead, Signer, give_to_home
 from appliance.audit.report import Report
 from appliance.audit.services import append_here, records_after, start_of_record
 from appliance.audit.verify import ChainCheck
@@ -96,6 +98,7 @@ def prune(
             break  # another process has cut in the same moment
         made.append(anchor)
     _delete(start_of_record().seq)
+    _forget_heads(folder)
     return made
 
 
@@ -166,6 +169,22 @@ def _anchored(anchor: Anchor) -> bool:
             return False
         append_here(PRUNED, "box", "audit", detail)
     return True
+
+
+def _forget_heads(home: Path) -> None:
+    """The heads before the last cut: what they cover is archived with them, or was dropped."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql_heads.FIRST_KEPT)
+        (first,) = cursor.fetchone()
+    if first is None:
+        return
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(sql_heads.DELETE, {"first": first, "most": _BATCH})
+            if cursor.rowcount < _BATCH:
+                break
+    with HeadsFile(home) as file:
+        file.begin_at(first)
 
 
 def _delete(upto: int) -> None:

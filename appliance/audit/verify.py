@@ -1,6 +1,6 @@
 """Finds every edit, removal, reorder and truncation of a chain. Pure: records and heads in, findings out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from json import loads
 
@@ -17,14 +17,16 @@ def check_heads(
     where: str,
     *,
     whole: bool = True,
+    begins: Collection[int] = (),
 ) -> list[SignedHead]:
     """The heads that hold: rightly signed, none left out, each naming the one before.
 
-    Not ``whole``: a stretch of them, which may begin with any.
+    Not ``whole``: a stretch of them, which may begin with any. ``begins``: numbers at which they may begin besides 1,
+    as those before have gone with their records.
     """
     good: list[SignedHead] = []
     expected, previous = 1, ""
-    if heads and not whole:
+    if heads and (not whole or heads[0].number in begins):
         expected, previous = heads[0].number, heads[0].previous
     for head in heads:
         if not signed_by(public_key, head.body, head.signature):
@@ -44,12 +46,15 @@ def check_heads(
     return good
 
 
-def compare_heads(kept: Sequence[SignedHead], exported: Sequence[SignedHead], report: Report) -> None:
-    """Where the heads of the database and of heads.jsonl disagree.
+def compare_heads(
+    kept: Sequence[SignedHead], exported: Sequence[SignedHead], report: Report, first: int = 0
+) -> None:
+    """Where the heads of the database and of heads.jsonl disagree, from head ``first`` on: earlier ones may go.
 
     The database is written first, so the file may lack the newest head of a box that was cut off.
     """
-    ours, theirs = {h.number: h for h in kept}, {h.number: h for h in exported}
+    ours = {head.number: head for head in kept if head.number >= first}
+    theirs = {head.number: head for head in exported if head.number >= first}
     newest = max(ours, default=0)
     for number in sorted(theirs.keys() - ours.keys()):
         seq = theirs[number].seq

@@ -30,7 +30,5 @@ def start_detached(config: Config, options: Sequence[str]) -> str:
     said = output.read_text(errors="replace").strip()
     if not up:
         process.wait()
-        raise PartFailed(
-            said.removeprefix("CommandError: ") or "up said nothing", hint=f"its log is {output}"
-        )
+        raise PartFailed(said or "up said nothing", hint=f"its log is {output}")
     return said

@@ -110,6 +110,7 @@ class Reactor:
         every(around.notices.EVERY, around.notices.follow)
         every(around.sharing.EVERY, around.sharing.tick)
         every(around.alerts.EVERY, around.alerts.follow)
+        every(around.refusals.EVERY, around.refusals.tick)
 
     async def _look_back(self) -> None:
         """What was when this process was not there."""

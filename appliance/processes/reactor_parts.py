@@ -25,6 +25,7 @@ from appliance.processes.brokers import InboundBrokers
 from appliance.processes.chat import ChatCommands
 from appliance.processes.events_out import EventsOut
 from appliance.processes.follow import JournalFollower
+from appliance.processes.guard_refusals import GuardRefusals
 from appliance.processes.housekeeping import Housekeeping
 from appliance.processes.network import network_monitor
 from appliance.processes.notices import Notices
@@ -41,6 +42,7 @@ from appliance.runs.reflex.lane import ReflexLane
 from appliance.runs.shards.keeper import ShardKeeper
 from appliance.runs.turns import Turns
 from appliance.safety.gate import Gate
+from appliance.sandbox.docker.client import GuardClient
 from appliance.sandbox.process.client import ProcessSandbox
 
 VERSION = "0.1.0"
@@ -104,6 +106,7 @@ class Surroundings:
     alerts: AlertFollower
     sharing: Sharing
     notices: Notices
+    refusals: GuardRefusals
 
 
 class Builder:
@@ -191,6 +194,7 @@ class Builder:
             alerts=alerts,
             sharing=Sharing(pool, clock),
             notices=Notices(pool),
+            refusals=GuardRefusals(pool, GuardClient(config.home.guard_socket)),
         )
 
     def _client_id(self, role: str) -> str:

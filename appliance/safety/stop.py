@@ -66,7 +66,11 @@ class AllStop:
 
 
 class StopFile:
-    """``<home>/ALLSTOP``: its presence stops the box, whatever it says. The first word may name a level."""
+    """``<home>/ALLSTOP``: its presence stops the box, whatever it says. The first word may name a level.
+
+    It may be a link to where a process looks that does not see the home, as the spawner of a box in containers. Root
+    writes through none: who owns the home could have it write anywhere.
+    """
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -80,9 +84,12 @@ class StopFile:
     def write(self, level: Level, by: str, reason: str) -> None:
         """Engage by file, durable at once."""
         one_line = " ".join(f"{by}: {reason}".split())[:500]
-        write_atomically(self.path, f"{level.value}\n{one_line}\n".encode(), mode=0o644)
+        write_atomically(self._place(), f"{level.value}\n{one_line}\n".encode(), mode=0o644)
         if os.geteuid() == 0:
             os.chown(self.path, *owner_of(self._home))
 
     def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
+        self._place().unlink(missing_ok=True)
+
+    def _place(self) -> Path:
+        return self.path if os.geteuid() == 0 else Path(os.path.realpath(self.path))

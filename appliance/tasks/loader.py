@@ -16,6 +16,7 @@ from appliance.lib.located.problems import Path, Problem, part_at
 from appliance.lib.located.report import Report
 from appliance.lib.located.yaml_reader import Document, read_yaml
 from appliance.lib.said import say
+from appliance.tasks.addresses import Address, shared
 from appliance.tasks.broker_names import broker_issues
 from appliance.tasks.calls import circles
 from appliance.tasks.chains import Links, links_of, starts
@@ -55,6 +56,7 @@ def load_text(
     known_brokers: Mapping[str, str] | None = None,
     known_links: Mapping[str, Links] | None = None,
     known_platforms: Collection[str] | None = None,
+    known_addresses: Mapping[Address, str] | None = None,
 ) -> list[LoadedTask]:
     """The tasks of a file, in order. Raises TaskFileError with all problems found; nothing is changed.
 
@@ -62,7 +64,7 @@ def load_text(
     tasks that do not exist are problems, and circles are found across files. ``known_brokers`` says which
     brokers are connected beside the box's own, each with its prefix. ``known_links``: what those tasks surely
     start, by calling or by ending. ``known_platforms`` are those that a message can go to; another one is a
-    warning of its task.
+    warning of its task. ``known_addresses``: whose each webhook is.
     """
     reading = _Reading(text, filename, read_yaml(text))
     reading.read()
@@ -71,6 +73,8 @@ def load_text(
         if known_brokers is not None:
             reading.check_brokers(known_brokers)
         reading.check_rounds(known_calls, known_links or {})
+        for path, issue in shared(reading.found, reading.document, known_addresses or {}):
+            reading.report.add(path, issue)
     if reading.report.problems:
         raise TaskFileError(reading.report.in_order())
     return [reading.loaded(path, definition, known_platforms) for path, definition in reading.found]

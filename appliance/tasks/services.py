@@ -19,6 +19,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.lib.said import say
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks import periodic, sql
+from appliance.tasks.addresses import Address, taken_by
 from appliance.tasks.chains import Links, stored_links
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.loader import LoadedTask, Problem, load_text
@@ -93,6 +94,7 @@ def load_here(text: str, filename: str) -> list[LoadedTask]:
         known_brokers=known_prefixes(),
         known_links=_links_of_others(),
         known_platforms=platform_names(),
+        known_addresses=_addresses_of_others(),
     )
 
 
@@ -111,6 +113,16 @@ def _links_of_others() -> dict[str, Links]:
         task.name: stored_links(task.current.definition)
         for task in Task.objects.select_related("current")
         if task.current is not None
+    }
+
+
+def _addresses_of_others() -> dict[Address, str]:
+    """Which stored task each webhook belongs to."""
+    return {
+        address: task.name
+        for task in Task.objects.select_related("current")
+        if task.current is not None
+        for address in taken_by(task.current.definition)
     }
 
 

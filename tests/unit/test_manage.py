@@ -5,7 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from django.core.management import CommandError
+
 from appliance.lib.config import ROOT
+from appliance.lib.errors import MillwrightError
+from appliance.processes.command_line import CommandLine
+from appliance.runs.management.commands.policy import Command
 
 
 def test_a_box_that_does_not_run_is_told_in_two_lines(tmp_path: Path) -> None:
@@ -24,3 +30,38 @@ def test_a_box_that_does_not_run_is_told_in_two_lines(tmp_path: Path) -> None:
     assert "does not answer" in done.stderr.splitlines()[0]
     assert "make up" in done.stderr.splitlines()[1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "status"),
+    [
+        (CommandError("no such file"), "no such file\n", 1),
+        (CommandError("not like that", returncode=2), "not like that\n", 2),
+        (MillwrightError("it is away", hint="start it"), "it is away (start it)\n", 1),
+    ],
+    ids=["a mistake", "usage", "an error of ours"],
+)
+def test_an_error_is_a_sentence_and_an_exit_status(
+    error: Exception,
+    said: str,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(*args: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Command, "handle", fails)
+    with pytest.raises(SystemExit) as ended:
+        CommandLine(["manage.py", "policy", "history"]).execute()
+    assert ended.value.code == status
+    assert capsys.readouterr() == ("", said)
+    with pytest.raises(type(error)):
+        CommandLine(["manage.py", "policy", "--traceback", "history"]).execute()
+
+
+def test_a_wrong_word_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        CommandLine(["manage.py", "policy", "nonsense"]).execute()
+    assert ended.value.code == 2
+    assert "invalid choice: 'nonsense'" in capsys.readouterr().err

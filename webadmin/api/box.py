@@ -12,10 +12,11 @@ from appliance.accounts.domain import Ability
 from appliance.events.services import current_cursor, read_after
 from appliance.lib.config import get_config
 from appliance.outbox.network.services import network_state
+from appliance.processes.cutting import PATIENCE, what_is_cut
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, Level, current, engage, release
 from webadmin.api.auth import caller, username_of
-from webadmin.api.box_schemas import EventOut, EventsOut, NetworkOut, PartOut, StatusOut, StopIn, StopOut
+from webadmin.api.box_schemas import CutOut, EventOut, EventsOut, NetworkOut, PartOut, StatusOut, StopIn, StopOut
 from webadmin.api.schemas import ReasonIn
 from webadmin.health import is_ready, part_states
 from webadmin.visible import visible_to
@@ -69,7 +70,7 @@ def stop(request: HttpRequest, body: StopIn | None = None) -> StopOut:
     who = caller(request, Ability.STOP_ALL)
     body = body or StopIn(reason="")
     level = body.level if body.level is not Level.NONE else Level.KILL
-    return _stop(engage(level, body.reason, who.principal, datetime.now(UTC)))
+    return _stop(engage(level, body.reason, who.principal, datetime.now(UTC)), PATIENCE)
 
 
 @router.post("/allstop/release", response=StopOut, summary="Let the box act again")
@@ -78,7 +79,13 @@ def let_go(request: HttpRequest, body: ReasonIn) -> StopOut:
     return _stop(release(body.reason, who.principal, datetime.now(UTC)))
 
 
-def _stop(state: AllStop) -> StopOut:
+def _stop(state: AllStop, patience: float = 0) -> StopOut:
+    cut = what_is_cut(get_config(), patience=patience) if state.cuts else None
     return StopOut(
-        level=state.level.value, epoch=state.epoch, by=state.by, reason=state.reason, since=state.since
+        level=state.level.value,
+        epoch=state.epoch,
+        by=state.by,
+        reason=state.reason,
+        since=state.since,
+        cut=CutOut(commands=cut.commands, lacking=cut.reason) if cut else None,
     )

@@ -34,12 +34,21 @@ class PartOut(Schema):
     required: bool
 
 
+class CutOut(Schema):
+    """What is cut from level ``cut`` on; ``lacking``: why the kernel does not cut the network of commands."""
+
+    sending: bool = True
+    commands: bool
+    lacking: str
+
+
 class StopOut(Schema):
     level: str
     epoch: int
     by: str
     reason: str
     since: datetime | None
+    cut: CutOut | None = None
 
 
 class StatusOut(Schema):

@@ -6,10 +6,13 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
+from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
+from appliance.processes.cutting import what_is_cut
 from appliance.safety.allstop import Level, engage, release
 from webadmin.pages.access import needs, person
 
@@ -24,9 +27,16 @@ def stop(request: HttpRequest) -> HttpResponse:
     level = Level(wanted) if wanted in set(Level) - {Level.NONE} else Level.KILL
     reason = request.POST.get("reason", "")[:LONGEST_REASON]
     try:
-        engage(level, reason, person(request).principal, datetime.now(UTC))
+        stands = engage(level, reason, person(request).principal, datetime.now(UTC))
     except MillwrightError as error:
         messages.error(request, str(error))
+    else:
+        if stands.cuts and not (cut := what_is_cut(get_config())).commands:
+            messages.warning(
+                request,
+                _("Commands that still run are killed; their network is not cut by the kernel: %(reason)s")
+                % {"reason": cut.reason},
+            )
     return _back(request)
 
 

@@ -5,6 +5,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from appliance.lib.config import Durability
 from appliance.lib.doctor import Check, Found, Patient, Severity, absent, either, good, problem
+from appliance.processes.encoding import HINT, fault
 from appliance.processes.guard.presence import guard_states
 from appliance.processes.models import PartBeat
 from appliance.processes.part_checks import (
@@ -27,6 +28,12 @@ def _postgres(patient: Patient) -> Found:
     except Exception as error:
         return problem((str(error).splitlines() or ["no answer"])[0][:200])
     return good(f"version {row[0]}" if row else "")
+
+
+def _encoding(patient: Patient) -> Found:
+    with connection.cursor() as cursor:
+        said = fault(cursor)
+    return either(not said, said)
 
 
 def _redis(patient: Patient) -> Found:
@@ -100,6 +107,7 @@ CHECKS = (
         "MW-G007", "The database has the tables of this version", Severity.HIGH, _migrations,
         "stop the box and start it again: `up` brings them up to date",
     ),
+    Check("MW-G017", "The database keeps text as UTF-8", Severity.HIGH, _encoding, HINT),
     Check(
         "MW-G008", "Containers can be started, where there is an engine", Severity.MEDIUM, _guard,
         "the log of guard says why; `docker info` as the same user shows whether the engine answers",

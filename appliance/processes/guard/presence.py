@@ -47,7 +47,7 @@ def guard_states(config: Config) -> dict[str, PartState]:
     silence = "it does not answer; its log says why, or start the box again"
     if listens_on(door).healthy:
         try:
-            answer, silence = _ask(door), ""
+            answer, silence = ask(door), ""
         except (OSError, ValueError) as error:
             silence = f"no answer: {error}"
     absent = str(answer.get("absent") or "") if answer else absence(config)
@@ -77,7 +77,7 @@ def _state(answer: dict[str, object], silence: str) -> PartState:
     return PartState(not said, f"degraded: {said}" if said else "", required=False)
 
 
-def _ask(door: Path) -> dict[str, object]:
+def ask(door: Path) -> dict[str, object]:
     """What guard says of itself. Raises OSError, ValueError."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_ANSWER_SECONDS)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from appliance.lib.clock import SystemClock
 from appliance.processes.guard.options import Options
+from appliance.processes.guard.refusals import Cause, Refusals
 from appliance.processes.guard.watching import Watching
 from appliance.processes.launch import start_time
 from appliance.safety.stop import Level
@@ -22,6 +23,8 @@ from appliance.sandbox.docker.request import (
     CancelRequest,
     CleanupRequest,
     ListRequest,
+    RefusalsRequest,
+    Request,
     RunRequest,
     WatchRequest,
     parse_request,
@@ -63,7 +66,8 @@ class Server:
         self._pool = Pool(self._engine, SystemClock(), size=options.pool, idle=options.idle)
         self._watching = Watching(options.home_id, options.kernel_rules)
         self._runner = Runner(self._engine, self._pool, options.rules, watcher=self._watching)
-        self._egress = Egress()
+        self._egress = Egress(self._watching.set_cut)
+        self._refusals = Refusals()
         self._facts: tuple[float, Facts] | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._clean = False
@@ -162,17 +166,14 @@ class Server:
                     await asyncio.get_running_loop().sock_sendall(connection, answer)
 
     async def _answer(self, connection: socket.socket) -> bytes:
-        self._check_peer(connection)
+        with self._refusals.at(Cause.PEER, connection):
+            self._check_peer(connection)
         conversation = Conversation(connection, wire.MAX_REQUEST)
-        try:
-            kind, payload = await conversation.hear(_REQUEST_SECONDS)
-        except TooLarge as error:
-            raise Refused(f"A request is one frame of at most {wire.MAX_REQUEST} bytes.") from error
-        if kind != wire.REQUEST:
-            raise Refused("Guard takes requests only.")
-        request = parse_request(payload)
+        with self._refusals.at(Cause.SCHEMA, connection):
+            request = await _heard(conversation)
         if isinstance(request, RunRequest):
-            return await self._run(request, conversation, connection)
+            with self._refusals.at(Cause.JOB, connection):
+                return await self._run(request, conversation, connection)
         if isinstance(request, WatchRequest):
             return await self._watching.serve(request, conversation)
         if isinstance(request, CancelRequest):
@@ -181,6 +182,8 @@ class Server:
             return _facts({"removed": await self._runner.cleanup()})
         if isinstance(request, ListRequest):
             return _facts({"jobs": self._jobs(), "ready": self._pool.ready})
+        if isinstance(request, RefusalsRequest):
+            return _facts(self._refusals.to_json())
         return _facts(await self._state())
 
     async def _run(self, request: RunRequest, conversation: Conversation, connection: socket.socket) -> bytes:
@@ -237,6 +240,7 @@ class Server:
             "ready": self._pool.ready,
             "running": len(self._runner.jobs),
             "rules": self._watching.state(),
+            "egress": self._egress.state(),
         }
 
     async def _engine_facts(self) -> Facts:
@@ -245,6 +249,17 @@ class Server:
         if self._facts is None or now - self._facts[0] > _FACTS_SECONDS:
             self._facts = (now, await self._engine.facts())
         return self._facts[1]
+
+
+async def _heard(conversation: Conversation) -> Request:
+    """Raises Refused where it is none, and what ``Conversation.hear`` does where nothing comes."""
+    try:
+        kind, payload = await conversation.hear(_REQUEST_SECONDS)
+    except TooLarge as error:
+        raise Refused(f"A request is one frame of at most {wire.MAX_REQUEST} bytes.") from error
+    if kind != wire.REQUEST:
+        raise Refused("Guard takes requests only.")
+    return parse_request(payload)
 
 
 def _facts(value: dict[str, object]) -> bytes:

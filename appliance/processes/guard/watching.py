@@ -93,6 +93,16 @@ class Watching:
             raise SandboxUnavailable(f"The network that the step declares cannot be enforced: {reason}.")
         return lambda: {"unwatched": reason}
 
+    def set_cut(self, cut: bool) -> str:
+        """Let nothing leave any watched job, or no longer; why that cannot be, or nothing."""
+        if self._rules is None:
+            return self._lacking
+        try:
+            self._rules.set_cut(cut)
+        except NoKernelRules as error:
+            return error.said
+        return ""
+
     def tidy(self) -> None:
         if self._rules:
             self._rules.tidy()

@@ -14,6 +14,7 @@ from appliance.safety.commands.domain import SCRIPTED
 from appliance.safety.policy.decision import BUILT_IN, LayerPolicy, Policy
 from appliance.safety.policy.errors import PolicyRefused
 from appliance.safety.policy.facts import Classify
+from appliance.safety.policy.matching import never_met
 from appliance.safety.policy.model import WORDS, PolicyFile
 from appliance.safety.policy.subsume import takes_all
 from appliance.safety.policy.trying import Outcome, locked_out, run_cases
@@ -52,6 +53,8 @@ def load_policy(
     outcomes: list[Outcome] = []
     if file is not None:
         _check_names(file, report, kinds)
+        for path, issue in never_met(file):
+            report.add(path, issue)
     if file is not None and not report.problems:
         _check_reach(file, report)
         outcomes = run_cases(file, classify)

@@ -65,7 +65,10 @@ class GuardClient(ProcessSandbox):
     _server = "guard"
 
     async def ask(self, verb: str, **values: str) -> dict[str, Any]:
-        """The answer to ``probe``, ``list``, ``cancel`` or ``cleanup``. Raises SandboxUnavailable, JobRefused."""
+        """The answer to ``probe``, ``list``, ``refusals``, ``cancel`` or ``cleanup``.
+
+        Raises SandboxUnavailable, JobRefused.
+        """
         request = json.dumps({"verb": verb, **values}).encode()
         async with self._asked(wire.REQUEST, request) as conversation:
             kind, payload = await self._first_answer(conversation)

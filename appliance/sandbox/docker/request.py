@@ -126,13 +126,21 @@ class ProbeRequest(_Closed):
     verb: Literal["probe"]
 
 
+class RefusalsRequest(_Closed):
+    """What was refused lately, to whomever."""
+
+    verb: Literal["refusals"]
+
+
 class CleanupRequest(_Closed):
     """Remove the containers of this home that no living job has."""
 
     verb: Literal["cleanup"]
 
 
-Request = RunRequest | WatchRequest | CancelRequest | ListRequest | ProbeRequest | CleanupRequest
+Request = (
+    RunRequest | WatchRequest | CancelRequest | ListRequest | ProbeRequest | RefusalsRequest | CleanupRequest
+)
 _ANY: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 
 STANDARD_LIMITS = Limits()

@@ -25,6 +25,8 @@ class Hook(IntEnum):
     CONNECT = 1
     SEND = 2
     EGRESS = 3
+    CUT = 4
+    """In any of them, and denied by the all-stop alone: the job may go there."""
 
 
 @dataclass(frozen=True, slots=True)

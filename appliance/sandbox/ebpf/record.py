@@ -9,6 +9,8 @@ from appliance.sandbox.ebpf.events import Event, Hook, Kind
 
 K = TypeVar("K")
 
+CUT = Hook.CUT.name.lower()
+
 MOST = 100
 """Distinct programs, and distinct addresses, that are kept of one job."""
 
@@ -25,7 +27,8 @@ class Executed(_Closed):
 
 
 class Contact(_Closed):
-    """An address that the job tried to reach; ``by`` is where the kernel saw it: connect, send or egress."""
+    """An address that the job tried to reach; ``by`` is where the kernel saw it: connect, send or egress; or ``cut``,
+    where only the all-stop kept it from there."""
 
     address: str
     port: int

@@ -26,7 +26,7 @@
 
 // Kept in step with events.py and tables.py.
 enum kind { KIND_EXEC = 1, KIND_EXIT = 2, KIND_CONTACT = 3, KIND_SOCKET = 4, KIND_DEVICE = 5 };
-enum hook { HOOK_CONNECT = 1, HOOK_SEND = 2, HOOK_EGRESS = 3 };
+enum hook { HOOK_CONNECT = 1, HOOK_SEND = 2, HOOK_EGRESS = 3, HOOK_CUT = 4 };
 #define LIMIT_NETWORK 1
 #define LIMIT_DEVICES 2
 #define NAME_LENGTH 256
@@ -102,6 +102,15 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } events SEC(".maps");
 
+// One row: not 0 while the all-stop lets nothing leave any job, whatever its own rights are.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} stop SEC(".maps");
+
 struct linux_binprm {
 	const char *filename;
 } __attribute__((preserve_access_index));
@@ -158,6 +167,13 @@ static __always_inline int listed(struct destination *to)
 	return bpf_map_lookup_elem(&allowed, to) != 0;
 }
 
+static __always_inline int stopped(void)
+{
+	__u32 row = 0, *word = bpf_map_lookup_elem(&stop, &row);
+
+	return word && *word;
+}
+
 // Where the programs are attached each cgroup is a job's: one without a row has no rights any more, or not yet.
 // `first`: whether this is a packet, or call, that begins something.
 static __always_inline int judge(struct destination *to, __u8 hook, __u8 protocol, int first)
@@ -165,13 +181,16 @@ static __always_inline int judge(struct destination *to, __u8 hook, __u8 protoco
 	struct job *job = bpf_map_lookup_elem(&jobs, &to->cgroup);
 	__u16 port = to->port;
 	struct event *event;
-	int verdict;
+	int own, verdict;
 
 	if (!job)
 		return DENY;
-	verdict = !(job->flags & LIMIT_NETWORK) || listed(to) ? ALLOW : DENY;
-	if (verdict == ALLOW && !first)
-		return ALLOW;
+	own = !(job->flags & LIMIT_NETWORK) || listed(to) ? ALLOW : DENY;
+	verdict = own == ALLOW && !stopped() ? ALLOW : DENY;
+	if (own == ALLOW && !first)
+		return verdict;
+	if (verdict != own)
+		hook = HOOK_CUT;
 	event = begin(job, to->cgroup, KIND_CONTACT, WITHOUT_NAME);
 	if (event) {
 		event->hook = hook;

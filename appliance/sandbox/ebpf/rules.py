@@ -68,8 +68,8 @@ class KernelRules:
         self._pins = private_folder(mounts.bpffs() / f"millwright-{home_id}")
         cgroups.make_tree(self.tree)
         self._object = load(file, self._pins, self.tree)
-        self._jobs, self._allowed, self._devices = (
-            self._object.map(name) for name in ("jobs", "allowed", "devices")
+        self._jobs, self._allowed, self._devices, self._stop = (
+            self._object.map(name) for name in ("jobs", "allowed", "devices", "stop")
         )
         self._watches: dict[int, Watch] = {}
         self._over: list[tuple[float, Watch]] = []
@@ -84,6 +84,10 @@ class KernelRules:
 
     def consume(self) -> None:
         self._ring.consume()
+
+    def set_cut(self, cut: bool) -> None:
+        """Whether no job, also one that runs, may send anything. Pinned as the rest, so it outlives this process."""
+        libbpf.put(self._stop, tables.SWITCH, tables.stop(cut))
 
     def begin(self, wanted: Wanted) -> Watch:
         """A fresh cgroup for a job that is yet to be started, with its rules in force."""

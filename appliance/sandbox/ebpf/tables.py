@@ -2,6 +2,7 @@
 
 import ipaddress
 import struct
+import sys
 from dataclasses import dataclass
 
 LIMIT_NETWORK, LIMIT_DEVICES = 1, 2
@@ -19,6 +20,8 @@ JOB_SIZE, CGROUP_SIZE, DESTINATION_SIZE, DEVICE_SIZE = (
     s.size for s in (_JOB, _CGROUP, _DESTINATION, _DEVICE)
 )
 PRESENT = b"\1"
+SWITCH = bytes(4)
+"""The key of the one row of the table ``stop``."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -38,6 +41,10 @@ class Destination:
 
 def job(flags: int, room: int = EVENTS) -> bytes:
     return _JOB.pack(flags, room, 0)
+
+
+def stop(cut: bool) -> bytes:
+    return int(cut).to_bytes(4, sys.byteorder)
 
 
 def lost(row: bytes) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from appliance.sandbox.ebpf.record import Observed
+from appliance.sandbox.ebpf.record import CUT, Observed
 
 _OWN_SHELL = "/bin/sh"
 _SYSTEM = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
@@ -57,7 +57,8 @@ def _contacts(observed: Observed, *, everything: bool) -> Iterator[str]:
         said = f"reached for {one.where} ({one.protocol})" if one.protocol else f"reached for {one.where}"
         if one.denied:
             said += ": denied"
-        if (one.denied or everything) and said not in told:
+        undeclared = one.denied and one.by != CUT  # what the all-stop alone denies is its author's right
+        if (undeclared or everything) and said not in told:
             told.add(said)
             yield said
 

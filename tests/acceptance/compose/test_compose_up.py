@@ -112,6 +112,20 @@ def test_only_who_must_has_a_way_out(composed: ComposeBox, tmp_path: Path) -> No
         assert ADDRESS in reached[name], name
 
 
+def test_the_spawner_and_guard_see_a_stop(composed: ComposeBox) -> None:
+    """They end what runs by themselves, also where the worker stands still."""
+    made = "from appliance.accounts.models import User; User.objects.create_user('ana', role='engineer')"
+    composed.manage("shell", "--no-imports", "-c", made)
+    seen = "from appliance.lib.stop_file import *; print(read_word(path_in('/var/lib/millwright')))"
+    for word in ("kill", "none"):
+        if word == "kill":
+            composed.manage("allstop", "engage", "--level", "kill", "--reason", "smoke")
+        else:
+            composed.manage("allstop", "release", "--as", "ana", "--reason", "all clear")
+        for service in ("spawner", "guard", "worker"):
+            assert composed.compose("exec", "-T", service, "python", "-c", seen).strip() == word, service
+
+
 def test_the_database_role_is_no_superuser(composed: ComposeBox) -> None:
     code = (
         "from django.db import connection as c; k = c.cursor();"

@@ -16,6 +16,7 @@ from appliance.accounts.principal import BOX
 from appliance.runs.models import Run
 from appliance.runs.webhooks import Answer, Call, deliver
 from appliance.safety.secrets import set_secret
+from appliance.tasks.errors import TaskFileError
 from appliance.tasks.models import NotTriggered, Occurrence, TaskTrigger
 from appliance.tasks.services import apply_text
 from appliance.tasks.webhooks import LARGEST_BODY, WebhookRefused
@@ -161,3 +162,10 @@ def test_over_http_a_run_is_202_a_no_is_200_and_a_stranger_401() -> None:
     assert post(signed(), name="nowhere") == 401
     assert post(signed(), b"x" * (LARGEST_BODY + 1)) == 413
     assert hooks.receive(factory.get("/hooks/deploy"), "deploy").status_code == 405
+
+
+def test_a_second_task_on_the_same_name_and_secret_is_refused_when_saved() -> None:
+    load("one", secret="hook")
+    with pytest.raises(TaskFileError, match="is the address of the task `one` already"):
+        load("two", secret="hook")
+    load("one", secret="hook")

@@ -175,6 +175,16 @@ def test_the_box_stops_and_goes_on_over_http(api: Api) -> None:
     assert current().level is Level.NONE
 
 
+def test_a_stop_that_cuts_says_what_it_has_cut(api: Api) -> None:
+    """There is no guard in these tests, so nobody cuts the network of commands."""
+    assert api.send("POST", "/allstop", {"level": "kill", "reason": "api"})["cut"] is None
+    cut = api.send("POST", "/allstop", {"level": "cut", "reason": "api"})["cut"]
+    assert (cut["sending"], cut["commands"]) == (True, False)
+    assert cut["lacking"]
+    assert api.get("/status")["allstop"]["cut"] == cut
+    api.send("POST", "/allstop/release", {"reason": "all clear"})
+
+
 def test_the_documentation_lists_every_operation(person: People) -> None:
     client = Client()
     client.force_login(person(Role.VIEWER))

@@ -248,6 +248,13 @@ def test_a_stop_with_a_level_nobody_knows_stops(browser: Browsers) -> None:
     browser(Role.ADMIN).post("/stop/release/", {"reason": "all clear"})
 
 
+def test_a_stop_that_cannot_cut_what_commands_send_says_so(browser: Browsers) -> None:
+    operator = browser(Role.OPERATOR)
+    operator.post("/stop/", {"level": "cut"})
+    assert "their network is not cut by the kernel" in html(operator, "/")
+    browser(Role.ADMIN).post("/stop/release/", {"reason": "all clear"})
+
+
 def test_the_language_follows_the_person(person: Callable[[Role], User]) -> None:
     user = person(Role.VIEWER)
     client = Client()

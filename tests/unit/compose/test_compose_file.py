@@ -108,6 +108,19 @@ def test_jobs_share_a_container_with_no_secret_and_no_home() -> None:
     assert spawner["environment"].keys() == {"TZ"}
 
 
+def test_whoever_looks_for_the_stop_file_has_the_volume_that_it_lies_in() -> None:
+    """The home's is a link to there, in the image and, by ``migrate``, in homes of earlier images."""
+    link = "ln -s /run/spawner/ALLSTOP /var/lib/millwright/ALLSTOP"
+    assert link in (FOLDER / "Dockerfile").read_text()
+    migrate = SERVICES["migrate"]
+    assert "ln -sf /run/spawner/ALLSTOP" in migrate["entrypoint"][-1]
+    assert migrate["command"] == ["/var/lib/millwright"]
+    for name in OWN:
+        mode = ":ro" if name == "guard" else ""
+        assert f"spawner:/run/spawner{mode}" in SERVICES[name]["volumes"], name
+    assert SERVICES["spawner"]["command"][-2:] == ["--home", "/var/lib/millwright"]
+
+
 def test_passwords_come_by_file() -> None:
     assert all(secret["file"].startswith("./secrets/") for secret in BASE["secrets"].values())
     for name, service in SERVICES.items():

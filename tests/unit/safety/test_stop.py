@@ -1,8 +1,12 @@
 import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance.lib import stop_file
 from appliance.safety.stop import AllStop, Level, StopFile
 
 
@@ -48,6 +52,56 @@ def test_what_is_written_is_read_back_and_removed(tmp_path: Path) -> None:
     file.remove()
     file.remove()
     assert file.level() is Level.NONE
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that anybody may enter and write, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="millwright-stop-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def as_a_service(work: Callable[[], None]) -> None:
+    """In a process of another user than root, who writes through no link."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setuid(61017)
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_link_leads_to_where_a_process_looks_that_does_not_see_the_home(open_folder: Path) -> None:
+    home, shared = open_folder / "home", open_folder / "shared"
+    for folder in (home, shared):
+        folder.mkdir()
+        folder.chmod(0o777)
+    (home / "ALLSTOP").symlink_to(shared / "ALLSTOP")
+    stop = StopFile(home)
+    assert stop.level() is Level.NONE
+    for _ in range(2):  # the link is there after a release, too
+        as_a_service(lambda: stop.write(Level.KILL, "ana", ""))
+        assert stop_file.kills(str(shared / "ALLSTOP"))
+        assert stop.level() is Level.KILL
+        as_a_service(stop.remove)
+        assert stop.level() is Level.NONE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="about root")
+def test_root_writes_through_no_link(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("precious")
+    (tmp_path / "ALLSTOP").symlink_to(other)
+    StopFile(tmp_path).write(Level.KILL, "ana", "")
+    assert (other.read_text(), StopFile(tmp_path).level()) == ("precious", Level.KILL)
+    StopFile(tmp_path).remove()
+    assert other.read_text() == "precious"
 
 
 def test_each_level_holds_what_the_one_before_it_holds() -> None:

@@ -12,6 +12,7 @@ from appliance.accounts.principal import CONSOLE, Principal
 from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
 from appliance.processes import drill as drills
+from appliance.processes.cutting import Cut, what_is_cut
 from appliance.safety import allstop
 from appliance.safety.errors import SwitchAway
 from appliance.safety.stop import AllStop, Level, StopFile
@@ -76,7 +77,8 @@ class Command(BaseCommand):
                 raise CommandError("the database is away; a stop cannot be released without it") from error
             self.stderr.write("The database is away; this is what the file says.")
             stop = AllStop().raised_by_file(StopFile(home).level())
-        self.stdout.write(_shown(stop, as_json=options["json"]))
+        cut = what_is_cut(get_config()) if stop.cuts else None
+        self.stdout.write(_shown(stop, cut, as_json=options["json"]))
 
     def _drill(self, options: dict[str, Any]) -> None:
         try:
@@ -104,7 +106,7 @@ def _person(name: str) -> Principal:
     return user.principal
 
 
-def _shown(stop: AllStop, *, as_json: bool) -> str:
+def _shown(stop: AllStop, cut: Cut | None, *, as_json: bool) -> str:
     if as_json:
         return json.dumps(
             {
@@ -113,9 +115,11 @@ def _shown(stop: AllStop, *, as_json: bool) -> str:
                 "since": stop.since.isoformat() if stop.since else None,
                 "by": stop.by,
                 "reason": stop.reason,
+                "cut": cut and {"sending": True, "commands": cut.commands, "lacking": cut.reason},
             }
         )
     if not stop.engaged:
         return "The box is not stopped."
     since = f" since {stop.since:%Y-%m-%d %H:%M:%S} UTC" if stop.since else ""
-    return f"The box is stopped: {stop.level}, by {stop.by}{since}. {stop.reason}".rstrip()
+    said = f"The box is stopped: {stop.level}, by {stop.by}{since}. {stop.reason}".rstrip()
+    return f"{said}\n{cut.said}" if cut else said

@@ -16,6 +16,7 @@ from appliance.lib.config import ROOT, Config, get_config
 from appliance.lib.errors import MillwrightError
 from appliance.processes import attend
 from appliance.processes.detach import start_detached
+from appliance.processes.encoding import refuse_other
 from appliance.processes.startup import Startup
 
 READY_SECONDS = 60.0
@@ -117,7 +118,11 @@ class Command(BaseCommand):
 
 
 def _migrate() -> None:
-    """Bring the tables to this version. Only where one is behind: the command checks far more than that."""
+    """Bring the tables to this version. Only where one is behind: the command checks far more than that.
+
+    Raises WrongEncoding.
+    """
+    refuse_other()
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         call_command("migrate", interactive=False, verbosity=0)

@@ -155,6 +155,40 @@ def test_a_rule_that_something_may_reach_is_taken(earlier: str, later: str) -> N
     assert [rule.id for rule in load_policy(text, "p.yaml", kinds=KINDS).file.rules] == ["one", "two"]
 
 
+@pytest.mark.parametrize(
+    ("section", "rule", "said"),
+    [
+        ("rules", "kinds: [shell], topic: a/b", "shell never has a topic that the policy could look at"),
+        ("rules", "kinds: ['s*', http], topic: a/b", "s*, http never has a topic"),
+        ("rules", "kinds: mqtt, command: {class: read}", "mqtt never has a command"),
+        ("rules", "topic: a/b, command: {class: read}", "no action has a topic and a command"),
+        ("plant", "kinds: shell, topic: a/b, state: s, is: 1", "shell never has a topic"),
+        ("budgets", "kinds: http, topic: a/b, effects: 1", "http never has a topic"),
+    ],
+)
+def test_a_condition_that_no_action_of_these_kinds_can_meet_is_refused(
+    section: str, rule: str, said: str
+) -> None:
+    decide = "decide: deny, " if section == "rules" else ""
+    (found,) = problems(f"{HEAD}{section}:\n  - {{id: a, {decide}{rule}}}\n")
+    key = "command" if "never has a command" in said else "topic"
+    assert found.startswith(f"p.yaml:5:{13 + found_at(decide + rule, key)}: {section}[0].{key}: {said}")
+    assert "this can never match" in found
+    assert "remove" in found or "write two rules" in found
+
+
+def found_at(text: str, key: str) -> int:
+    return text.index(f"{key}:")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["kinds: [shell, mqtt], topic: a/b", "kinds: m*, topic: a/b", "kinds: '*', command: {class: read}"],
+)
+def test_a_condition_that_one_of_the_kinds_can_meet_is_taken(rule: str) -> None:
+    load_policy(f"{HEAD}rules: [{{id: a, decide: ask, {rule}}}]\n", "p.yaml", kinds=KINDS)
+
+
 def test_a_policy_that_locks_everybody_out_is_refused_with_the_case_that_shows_it() -> None:
     (said,) = problems(f"{HEAD}default: deny\n")
     assert "nobody could act any more: even this is denied: shell by user:admin (admin)" in said

@@ -1,0 +1,33 @@
+"""Named SQL of forgetting signed heads: they go with the records that they cover, and with none beyond."""
+
+# The head at which the record was last cut stays: it proves where the record begins now.
+CREATE = """
+CREATE FUNCTION audit_head_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.number >= coalesce((SELECT max(a.number) FROM audit_anchor a), 0) THEN
+        RAISE EXCEPTION 'the signed heads are append-only: DELETE of head % refused', OLD.number
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN OLD;
+END $$;
+DROP TRIGGER audit_signature_append_only ON audit_signature;
+CREATE TRIGGER audit_signature_append_only BEFORE UPDATE OR TRUNCATE ON audit_signature
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE TRIGGER audit_signature_kept BEFORE DELETE ON audit_signature
+    FOR EACH ROW EXECUTE FUNCTION audit_head_kept();
+"""
+
+DROP = """
+DROP TRIGGER audit_signature_kept ON audit_signature;
+DROP TRIGGER audit_signature_append_only ON audit_signature;
+CREATE TRIGGER audit_signature_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_signature
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+DROP FUNCTION audit_head_kept();
+"""
+
+FIRST_KEPT = "SELECT max(number) FROM audit_anchor"
+
+DELETE = """
+DELETE FROM audit_signature WHERE number IN (
+    SELECT number FROM audit_signature WHERE number < %(first)s ORDER BY number LIMIT %(most)s)
+"""

@@ -1,0 +1,78 @@
+"""What guard has refused lately, for whoever puts it on record: guard itself has no database."""
+
+import contextlib
+import logging
+import secrets
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Iterator
+from enum import StrEnum
+
+from appliance.sandbox.process.request import Refused
+
+log = logging.getLogger(__name__)
+
+MOST = 256
+"""Refusals that are kept. Of those before them their number tells how many are missing."""
+_LONGEST = 300
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Cause(StrEnum):
+    """At which of guard's doors."""
+
+    PEER = "peer"
+    """Who asked may not."""
+    SCHEMA = "schema"
+    """What was asked is none of the requests that guard takes."""
+    JOB = "job"
+    """The request is one, but this box does not let it be: template, image, folder, device."""
+
+
+class Refusals:
+    """Numbered from 1 in each life of guard, so that a reader can tell what is new to it."""
+
+    def __init__(self) -> None:
+        self._life = secrets.token_hex(8)
+        self._number = 0
+        self._kept: deque[dict[str, object]] = deque(maxlen=MOST)
+
+    @contextlib.contextmanager
+    def at(self, cause: Cause, connection: socket.socket) -> Iterator[None]:
+        """Note what is refused inside, and let it through."""
+        try:
+            yield
+        except Refused as error:
+            self._note(cause, connection, error.message)
+            raise
+
+    def _note(self, cause: Cause, connection: socket.socket, message: str) -> None:
+        pid, uid = _peer(connection)
+        self._number += 1
+        said = message[:_LONGEST]
+        log.warning("refused (%s) process %d of user %d: %s", cause, pid, uid, said)
+        self._kept.append(
+            {
+                "number": self._number,
+                "at": time.time(),
+                "cause": cause.value,
+                "message": said,
+                "uid": uid,
+                "pid": pid,
+            }
+        )
+
+    def to_json(self) -> dict[str, object]:
+        return {"life": self._life, "refusals": list(self._kept)}
+
+
+def _peer(connection: socket.socket) -> tuple[int, int]:
+    """Process and user of who asks; -1 where the kernel does not tell."""
+    try:
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    except OSError:
+        return -1, -1
+    pid, uid, _ = _CREDENTIALS.unpack(raw)
+    return pid, uid
