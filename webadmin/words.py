@@ -191,6 +191,7 @@ ABILITIES: dict[str, Text] = {
     "release_stop": _("release the all-stop"),
     "view_audit": _("read the audit record"),
     "simulate": _("use the simulator"),
+    "use_secrets": _("let tasks use secrets"),
     "manage_users": _("manage people"),
     "manage_secrets": _("manage secrets"),
     "manage_policy": _("change the policy"),

@@ -1,5 +1,5 @@
 """Who may do what: four roles, each with everything that the one below it may do, and grants of a higher one
-for some tasks and topics only."""
+for some tasks, topics, devices and secrets only."""
 
 from enum import StrEnum
 
@@ -47,6 +47,7 @@ class Ability(StrEnum):
     RELEASE_STOP = "release_stop"
     VIEW_AUDIT = "view_audit"
     SIMULATE = "simulate"
+    USE_SECRETS = "use_secrets"
     MANAGE_USERS = "manage_users"
     MANAGE_SECRETS = "manage_secrets"
     MANAGE_POLICY = "manage_policy"
@@ -70,6 +71,7 @@ NEEDED: dict[Ability, Role] = {
     Ability.RELEASE_STOP: Role.ENGINEER,
     Ability.VIEW_AUDIT: Role.ENGINEER,
     Ability.SIMULATE: Role.ENGINEER,
+    Ability.USE_SECRETS: Role.ENGINEER,
     Ability.MANAGE_USERS: Role.ADMIN,
     Ability.MANAGE_SECRETS: Role.ADMIN,
     Ability.MANAGE_POLICY: Role.ADMIN,

@@ -4,7 +4,7 @@ A file holds one task (a mapping), a list of tasks, or ``tasks:`` with such a li
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -18,10 +18,11 @@ from appliance.lib.located.yaml_reader import Document, read_yaml
 from appliance.tasks.broker_names import broker_issues
 from appliance.tasks.calls import circles
 from appliance.tasks.chains import Links, links_of, starts
-from appliance.tasks.definition import StepSpec, TaskDefinition, define
-from appliance.tasks.definition.bodies import BODY_KEYS, bodies_of
+from appliance.tasks.definition import TaskDefinition, define
+from appliance.tasks.definition.placing import placed_steps
 from appliance.tasks.errors import TaskFileError
 from appliance.tasks.pieces import piece_of
+from appliance.tasks.secret_names import secret_issues
 
 __all__ = ["LoadedTask", "Problem", "TaskFileError", "load_text"]
 
@@ -50,13 +51,14 @@ def load_text(
     known_calls: Mapping[str, Collection[str]] | None = None,
     known_brokers: Mapping[str, str] | None = None,
     known_links: Mapping[str, Links] | None = None,
+    known_secrets: Collection[str] | None = None,
 ) -> list[LoadedTask]:
     """The tasks of a file, in order. Raises TaskFileError with all problems found; nothing is changed.
 
     ``known_calls`` says which tasks exist beside this file and whom each of them calls; with it, calls of
     tasks that do not exist are problems, and circles are found across files. ``known_brokers`` says which
     brokers are connected beside the box's own, each with its prefix. ``known_links``: what those tasks surely
-    start, by calling or by ending.
+    start, by calling or by ending. ``known_secrets``: the names of the stored secrets.
     """
     reading = _Reading(text, filename, read_yaml(text))
     reading.read()
@@ -64,6 +66,7 @@ def load_text(
         reading.check_calls(known_calls)
         if known_brokers is not None:
             reading.check_brokers(known_brokers)
+        reading.check_secrets(known_secrets)
         reading.check_rounds(known_calls, known_links or {})
     if reading.report.problems:
         raise TaskFileError(reading.report.in_order())
@@ -135,7 +138,7 @@ class _Reading:
         ways = dict(islice(circles(calls), _SHOWN_CIRCLES))
         for path, definition in self.found:
             way = ways.get(definition.name, [])
-            for step_path, called in _calls(definition):
+            for step_path, called in _calls(definition, part_at(self.document.value, path)):
                 if self.report.full:
                     return
                 if known_calls is not None and called not in calls:
@@ -153,6 +156,12 @@ class _Reading:
             raw = part_at(self.document.value, path)
             many = isinstance(raw, dict) and "triggers" in raw
             for issue in broker_issues(definition, known, get_config().home.id, many=many):
+                self.report.add(path, issue)
+
+    def check_secrets(self, known: Collection[str] | None) -> None:
+        """Secrets that are not there, and those where no step takes one."""
+        for path, definition in self.found:
+            for issue in secret_issues(definition, part_at(self.document.value, path), known):
                 self.report.add(path, issue)
 
     def check_rounds(
@@ -191,16 +200,8 @@ def _trigger_path(document: Document, path: Path, place: int) -> Path:
     return ("triggers", place) if (*path, "triggers") in document.values else ("trigger",)
 
 
-def _calls(definition: TaskDefinition) -> Iterator[tuple[Path, str]]:
-    for key, steps in (("actions", definition.actions), ("on_failure", definition.on_failure)):
-        yield from _calls_in((key,), steps)
-
-
-def _calls_in(path: Path, steps: Sequence[StepSpec]) -> Iterator[tuple[Path, str]]:
-    for index, step in enumerate(steps):
+def _calls(definition: TaskDefinition, raw: JsonValue) -> Iterator[tuple[Path, str]]:
+    for path, step in placed_steps(definition, raw):
         called = getattr(step.params, "task", None)
         if step.type == "task" and isinstance(called, str):
-            yield (*path, index, "task"), called
-        for name, inside in bodies_of(step).items():
-            below = (BODY_KEYS[step.type], name) if name else (BODY_KEYS[step.type],)
-            yield from _calls_in((*path, index, *below), inside)
+            yield (*path, "task"), called

@@ -6,6 +6,9 @@ from pydantic import StringConstraints
 
 from appliance.bus.places import NAME as BROKER
 from appliance.lib.located.fields import Duration, Model, Pause, refusal, refuse
+from appliance.safety.references import NAME as SECRET
+from appliance.safety.references import REFERENCE
+from appliance.sandbox.ports import FILE_NAME
 
 __all__ = ["Duration", "Model", "Pause", "refusal", "refuse"]
 
@@ -24,6 +27,9 @@ PATTERNS = {
     HEADER: "the name of a header, as X-Hub-Signature-256",
     VARIABLE: "a letter or _, then letters, digits and _",
     CACHE_KEY: "a fixed name, without expressions",
+    f"^{SECRET}$": "the name of a stored secret: letters, digits and _ . -",
+    REFERENCE: "a stored secret, as secret:API_KEY",
+    FILE_NAME: "the name of a file: letters, digits and _ . -, without folders",
 }
 """What each pattern asks for, in words."""
 
