@@ -1,6 +1,5 @@
 """``http``: call an API. Confirmed by its status."""
 
-import base64
 import json
 import ssl
 from collections.abc import Iterable
@@ -14,7 +13,6 @@ from pydantic import Field, Strict, model_validator
 from appliance.actions.addresses import AddressRefused, NameNotFound, resolve, split
 from appliance.actions.contract import (
     ActionKind,
-    ActionRefused,
     EffectClass,
     Params,
     Status,
@@ -22,12 +20,12 @@ from appliance.actions.contract import (
     StepResult,
     Written,
 )
-from appliance.actions.secret_places import Reference, opened
+from appliance.actions.http_auth import Auth, authorization
+from appliance.actions.secret_places import opened
 from appliance.expressions import Tree
 from appliance.expressions.fields import TextField, TreeField
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.lib.masking import KNOWN
 
 if TYPE_CHECKING:
     import httpx
@@ -43,24 +41,6 @@ class Method(StrEnum):
     PUT = "PUT"
     PATCH = "PATCH"
     DELETE = "DELETE"
-
-
-class Auth(Params):
-    """Who asks, by a stored secret: a user with a password, or a token."""
-
-    user: TextField | None = None
-    """The user's name."""
-    password: Reference | None = None
-    """The password, as ``secret:NAME``."""
-    bearer: Reference | None = None
-    """A token instead of both, as ``secret:NAME``."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "Auth":
-        basic = (self.user is not None, self.password is not None)
-        if basic not in ((True, True), (False, False)) or any(basic) is (self.bearer is not None):
-            raise ValueError("give user: and password:, or bearer:")
-        return self
 
 
 class HttpParams(Params):
@@ -149,16 +129,8 @@ class HttpAction(ActionKind[HttpParams]):
 def _headers(opened: JsonObject) -> dict[str, str]:
     """The request's headers. Raises ActionRefused."""
     headers = {str(k): str(v) for k, v in _mapping(opened["headers"]).items()}
-    auth = _mapping(opened.get("auth"))
-    if auth.get("bearer") is not None:
-        headers["Authorization"] = f"Bearer {auth['bearer']}"
-    elif auth:
-        user, password = str(auth["user"]), str(auth["password"])
-        if ":" in user:
-            raise ActionRefused("the user's name has a colon, which basic authentication cannot say")
-        together = f"{user}:{password}"
-        KNOWN.learn(together)  # in base64 the password alone is not to be recognised
-        headers["Authorization"] = f"Basic {base64.b64encode(together.encode()).decode()}"
+    if auth := _mapping(opened.get("auth")):
+        headers["Authorization"] = authorization(auth)
     return headers
 
 

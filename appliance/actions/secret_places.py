@@ -45,10 +45,9 @@ def places_in(params: BaseModel, fields: Iterable[str]) -> Places:
 
 
 def _texts(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
-    """The texts that the author wrote out, without an expression in them."""
+    """The texts as their author wrote them; one with an expression in it is no reference."""
     if isinstance(value, Template):
-        if value.is_literal:
-            yield place, str(value.source)
+        yield place, str(value.source)
     elif isinstance(value, Tree):
         yield from _texts(value.source, place)
     elif isinstance(value, str):

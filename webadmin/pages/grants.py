@@ -2,6 +2,7 @@
 in."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -26,37 +27,34 @@ PLACES = ("tasks", "topics", "devices", "secrets")
 PLAIN = {"autocapitalize": "none", "autocomplete": "off", "spellcheck": "false"}
 
 
+def _place(label: Any, placeholder: str, help_text: Any, most: int = 100) -> forms.CharField:
+    """A field for one of ``PLACES``."""
+    widget = forms.TextInput(attrs={**PLAIN, "placeholder": placeholder})
+    return forms.CharField(label=label, max_length=most, required=False, widget=widget, help_text=help_text)
+
+
 class GrantForm(forms.Form):
     role = forms.ChoiceField(
         label=gettext_lazy("As"), choices=[(role.value, word(role.value).text) for role in GRANTABLE]
     )
-    tasks = forms.CharField(
-        label=gettext_lazy("On tasks"),
-        max_length=100,
-        required=False,
-        widget=forms.TextInput(attrs={**PLAIN, "placeholder": "line3-*"}),
-        help_text=gettext_lazy("A name; * stands for any characters, ? for one."),
+    tasks = _place(
+        gettext_lazy("On tasks"), "line3-*", gettext_lazy("A name; * stands for any characters, ? for one.")
     )
-    topics = forms.CharField(
-        label=gettext_lazy("On topics"),
-        max_length=200,
-        required=False,
-        widget=forms.TextInput(attrs={**PLAIN, "placeholder": "plant/line3/#"}),
-        help_text=gettext_lazy("An MQTT topic filter: where they may publish by hand, as engineer."),
+    topics = _place(
+        gettext_lazy("On topics"),
+        "plant/line3/#",
+        gettext_lazy("An MQTT topic filter: where they may publish by hand, as engineer."),
+        200,
     )
-    devices = forms.CharField(
-        label=gettext_lazy("On devices"),
-        max_length=100,
-        required=False,
-        widget=forms.TextInput(attrs={**PLAIN, "placeholder": "line3-*"}),
-        help_text=gettext_lazy("Whose accounts they may make and take back, as engineer."),
+    devices = _place(
+        gettext_lazy("On devices"),
+        "line3-*",
+        gettext_lazy("Whose accounts they may make and take back, as engineer."),
     )
-    secrets = forms.CharField(
-        label=gettext_lazy("On secrets"),
-        max_length=100,
-        required=False,
-        widget=forms.TextInput(attrs={**PLAIN, "placeholder": "line3-*"}),
-        help_text=gettext_lazy("Which ones the tasks that they edit may name, as engineer."),
+    secrets = _place(
+        gettext_lazy("On secrets"),
+        "line3-*",
+        gettext_lazy("Which ones the tasks that they edit may name, as engineer."),
     )
 
 
