@@ -199,6 +199,7 @@ ABILITIES: dict[str, Text] = {
     "view_audit": _("read the audit record"),
     "examine": _("let the doctor look at the box"),
     "simulate": _("use the simulator"),
+    "use_secrets": _("let tasks use secrets"),
     "manage_users": _("manage people"),
     "manage_secrets": _("manage secrets"),
     "manage_policy": _("change the policy"),

@@ -1,5 +1,5 @@
 """Who may do what: four roles, each with everything that the one below it may do, and grants of a higher one
-for some tasks and topics only."""
+for some tasks, topics, devices and secrets only."""
 
 from enum import StrEnum
 
@@ -48,6 +48,7 @@ class Ability(StrEnum):
     VIEW_AUDIT = "view_audit"
     EXAMINE = "examine"
     SIMULATE = "simulate"
+    USE_SECRETS = "use_secrets"
     MANAGE_USERS = "manage_users"
     MANAGE_SECRETS = "manage_secrets"
     MANAGE_POLICY = "manage_policy"
@@ -72,6 +73,7 @@ NEEDED: dict[Ability, Role] = {
     Ability.VIEW_AUDIT: Role.ENGINEER,
     Ability.EXAMINE: Role.ENGINEER,
     Ability.SIMULATE: Role.ENGINEER,
+    Ability.USE_SECRETS: Role.ENGINEER,
     Ability.MANAGE_USERS: Role.ADMIN,
     Ability.MANAGE_SECRETS: Role.ADMIN,
     Ability.MANAGE_POLICY: Role.ADMIN,

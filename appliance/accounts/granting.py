@@ -1,4 +1,4 @@
-"""Giving a person a higher role on some tasks and topics, and taking it back."""
+"""Giving a person a higher role on some tasks, topics, devices and secrets, and taking it back."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from appliance.accounts.services import get_user
 
 @transaction.atomic
 def grant(username: str, wanted: Grant, by: Principal, now: datetime) -> bool:
-    """Let a person do more on some tasks and topics. False where they had this very grant already.
+    """Let a person do more on some tasks, topics, devices and secrets. False where they had this very grant already.
 
     Raises NotAllowed, NoSuchUser, GrantRefused.
     """

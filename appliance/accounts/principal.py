@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 from appliance.accounts.domain import Ability, Role, allowed, lower
-from appliance.accounts.grants import ON_TASKS, ON_TOPICS, Grant
+from appliance.accounts.grants import Grant, On, concerning
 from appliance.lib.errors import MillwrightError
 
 
@@ -18,7 +19,8 @@ class NotAllowed(MillwrightError):
 class Principal:
     """A name such as ``user:ana``, ``chat:telegram/4711`` or ``trigger:overheat/hot``, and its role.
 
-    ``grants`` raise the role for some tasks and topics. ``scopes`` are all that a token may do, None: no such limit.
+    ``grants`` raise the role for some tasks, topics, devices and secrets. ``scopes`` are all that a token may do,
+    None: no such limit.
     """
 
     name: str
@@ -26,40 +28,36 @@ class Principal:
     grants: tuple[Grant, ...] = ()
     scopes: frozenset[Ability] | None = None
 
-    def role_on(self, *, task: str | None = None, topic: str | None = None) -> Role:
-        """The role for this task or topic; without one, the role everywhere."""
-        reaching = (grant.role for grant in self.grants if grant.reaches(task=task, topic=topic))
+    def role_on(self, **on: Unpack[On]) -> Role:
+        """The role for this task, topic, device or secret; without one, the role everywhere."""
+        reaching = (grant.role for grant in self.grants if grant.reaches(on))
         return max((self.role, *reaching), key=lambda role: role.rank)
 
-    def can(self, ability: Ability, *, task: str | None = None, topic: str | None = None) -> bool:
+    def can(self, ability: Ability, **on: Unpack[On]) -> bool:
         """Whether this may be done to this task or topic; without one, whether it may be done to all."""
         if self.scopes is not None and ability not in self.scopes:
             return False
-        known = {
-            "task": task if ability in ON_TASKS else None,
-            "topic": topic if ability in ON_TOPICS else None,
-        }
-        return allowed(self.role_on(**known), ability)
+        return allowed(self.role_on(**concerning(ability, on)), ability)
 
     def can_somewhere(self, ability: Ability) -> bool:
-        """Whether there may be a task or topic for it: a door that leads to a service, which then asks about the
-        very one."""
+        """Whether there may be something for it: a door that leads to a service, which then asks about the very
+        one."""
         if self.can(ability):
             return True
-        granted = {grant.role for grant in self.grants if _about(ability, grant)}
+        granted = {grant.role for grant in self.grants if grant.is_about(ability)}
         own = self.scopes is None or ability in self.scopes
         return own and any(allowed(role, ability) for role in granted)
 
-    def require(self, ability: Ability, *, task: str | None = None, topic: str | None = None) -> None:
+    def require(self, ability: Ability, **on: Unpack[On]) -> None:
         """Raises NotAllowed."""
-        if self.can(ability, task=task, topic=topic):
+        if self.can(ability, **on):
             return
         what = ability.replace("_", " ")
         if self.scopes is not None and ability not in self.scopes:
             raise NotAllowed(f"{self.name} has no right to {what}")
-        on = f" on {task or topic}" if task or topic else ""
-        role = self.role_on(task=task, topic=topic)
-        raise NotAllowed(f"{self.name} is {role}{on}, and that is not enough to {what}")
+        named = next((name for name in on.values() if name), None)
+        where = f" on {named}" if named else ""
+        raise NotAllowed(f"{self.name} is {self.role_on(**on)}{where}, and that is not enough to {what}")
 
     def limited_to(self, ceiling: Role) -> "Principal":
         """No more than ``ceiling``, on anything."""
@@ -68,10 +66,6 @@ class Principal:
 
     def limited_to_scopes(self, scopes: Iterable[Ability]) -> "Principal":
         return replace(self, scopes=frozenset(scopes))
-
-
-def _about(ability: Ability, grant: Grant) -> bool:
-    return bool((ability in ON_TASKS and grant.tasks) or (ability in ON_TOPICS and grant.topics))
 
 
 BOX = Principal("box", Role.ADMIN)

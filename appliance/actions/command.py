@@ -15,17 +15,22 @@ from appliance.actions.contract import (
     StepResult,
     TargetAway,
 )
+from appliance.actions.secret_places import Reference, opened
 from appliance.actions.shell_text import classify_shell, default_ok_exit
+from appliance.expressions import Template
 from appliance.expressions.fields import ShellField, TextField
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.said import say
+from appliance.safety.references import named_by
 from appliance.safety.understood import Understood
 from appliance.sandbox.ebpf import reach
 from appliance.sandbox.ebpf.watched import Watched
 from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
-from appliance.sandbox.ports import CheckpointFile, Declared, Job, Outcome
+from appliance.sandbox.ports import FILE_NAME, CheckpointFile, Declared, Job, Outcome
 
 OUTPUT_LIMIT = 256 * 1024
+MOST_FILES = 20
+FileName = Annotated[str, Field(pattern=FILE_NAME)]
 
 
 class CommandParams(Params):
@@ -34,7 +39,9 @@ class CommandParams(Params):
     args: tuple[TextField, ...] | None = None
     """The program and its arguments, without any shell. Exactly one of ``command`` and ``args``."""
     env: dict[str, TextField] = {}
-    """Environment variables to add."""
+    """Environment variables to add. ``secret:NAME`` is a stored secret."""
+    files: Annotated[dict[FileName, Reference], Field(max_length=MOST_FILES)] = {}
+    """Stored secrets as files in the command's working folder: the file's name, and ``secret:NAME``."""
     reads: tuple[str, ...] = ()
     """Absolute paths that the command may read besides the system's own and /var/log."""
     writes: tuple[str, ...] = ()
@@ -67,6 +74,15 @@ class CommandParams(Params):
             raise ValueError(say("give either command: or args:, not both and not neither"))
         return self
 
+    @field_validator("env")
+    @classmethod
+    def _no_secret_path(cls, value: dict[str, Template]) -> dict[str, Template]:
+        """The programs that the gate looks at are found by it. Of other variables the name alone counts there."""
+        path = value.get("PATH")
+        if path is not None and path.is_literal and named_by(str(path.source)):
+            raise ValueError(say("PATH takes no secret: the gate looks where the programs are"))
+        return value
+
 
 P = TypeVar("P", bound=CommandParams)
 
@@ -75,6 +91,7 @@ class CommandAction(ActionKind[P]):
     """Runs the command in a sandbox, which its kind chooses."""
 
     default_timeout = 60.0
+    secret_fields = frozenset({"env", "files"})
 
     def effect(self, params: P) -> EffectClass:
         """``pure`` where the command surely reads only, and the same each time; else ``unsafe``."""
@@ -87,9 +104,11 @@ class CommandAction(ActionKind[P]):
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         notes: list[str] = []
+        whole = await opened(arguments, context.connect)
         job = Job(
             argv=_argv(arguments),
-            env={str(k): str(v) for k, v in _mapping(arguments.get("env")).items()},
+            env={str(k): str(v) for k, v in _mapping(whole.get("env")).items()},
+            files={str(k): str(v) for k, v in _mapping(whole.get("files")).items()},
             timeout=context.timeout,
             reads=tuple(str(path) for path in _sequence(arguments.get("reads"))),
             writes=tuple(str(path) for path in _sequence(arguments.get("writes"))),

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel, ConfigDict
 
 from appliance.accounts.domain import Role
+from appliance.actions.secret_places import Places, beside, places_in
 from appliance.expressions import Template, Tree
 from appliance.expressions.shell import ShellTemplate
 from appliance.lib.errors import MillwrightError
@@ -219,12 +220,14 @@ class StepKind(ABC, Generic[P]):
 
     ``instant``: done in-process within milliseconds, so a run of only such steps can use the reflex lane.
     ``default_timeout``: seconds, when the step names none.
+    ``secret_fields``: the fields in which ``secret:NAME`` stands for a stored secret; ``opened`` puts it there.
     """
 
     name: ClassVar[str]
     params: ClassVar[type[Params]]
     instant: ClassVar[bool] = False
     default_timeout: ClassVar[float] = 60.0
+    secret_fields: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def effect(self, params: P) -> EffectClass:
@@ -237,11 +240,15 @@ class StepKind(ABC, Generic[P]):
         """What can be said of the values that the file writes out, without ``{{ }}``, before anything runs."""
         return ()
 
+    def secrets(self, params: P) -> Places:
+        """The stored secrets that this step uses, by name, each with the places of its value."""
+        return places_in(params, self.secret_fields)
+
     def arguments(
         self, params: P, scope: Mapping[str, JsonValue], state: StateReader | None = None
     ) -> JsonObject:
         """The typed action as it will be decided on, shown and performed."""
-        return render_fields(params, scope, state)
+        return beside(render_fields(params, scope, state), self.secrets(params))
 
     async def pinned(self, arguments: JsonObject, connect: Connect) -> JsonObject:
         """The rendered arguments, with each name that may come to mean something else beside what it means now.

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, model_validator
 
 from appliance.actions.addresses import AddressRefused, NameNotFound, resolve, split
 from appliance.actions.contract import (
@@ -20,11 +20,12 @@ from appliance.actions.contract import (
     StepResult,
     Written,
 )
+from appliance.actions.http_auth import Auth, authorization
+from appliance.actions.secret_places import opened
 from appliance.expressions import Tree
 from appliance.expressions.fields import TextField, TreeField
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.safety.secrets import is_reference, resolve_async
 
 if TYPE_CHECKING:
     import httpx
@@ -50,9 +51,11 @@ class HttpParams(Params):
     query: dict[str, TextField] = {}
     """Added to the URL, escaped."""
     headers: dict[str, TextField] = {}
-    """Request headers. ``secret:NAME``, alone or after a scheme as in ``Bearer secret:NAME``, is a stored secret."""
+    """Request headers. ``secret:NAME``, alone or after a scheme as in ``Token secret:NAME``, is a stored secret."""
+    auth: Auth | None = None
+    """Who asks, by a stored secret: `{user: ana, password: secret:NAME}`, or `{bearer: secret:NAME}`."""
     body: TreeField = Tree(None)
-    """Text as it is, anything else as JSON."""
+    """Text as it is, anything else as JSON. A text in it that is ``secret:NAME`` is a stored secret."""
     idempotency_key: Annotated[bool, Strict()] | TextField = False
     """``true`` sends ``Idempotency-Key: run/step``, a text sends itself, for receivers that drop a second request with
     the same key. A text of your own also holds over runs."""
@@ -61,11 +64,18 @@ class HttpParams(Params):
     ok_status: tuple[int, ...] = Field(default=())
     """Statuses that mean success; 200 to 299 where none is given."""
 
+    @model_validator(mode="after")
+    def _one_authorization(self) -> "HttpParams":
+        if self.auth and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("both auth: and a header Authorization: keep one of them")
+        return self
+
 
 class HttpAction(ActionKind[HttpParams]):
     name = "http"
     params = HttpParams
     default_timeout = 30.0
+    secret_fields = frozenset({"headers", "auth", "body"})
 
     def written(self, params: HttpParams) -> Iterable[Written]:
         if params.url.is_literal:
@@ -90,11 +100,12 @@ class HttpAction(ActionKind[HttpParams]):
         except NameNotFound as error:
             return StepResult.failed(str(error))
         try:
-            headers = await _headers(arguments, context)
+            whole = await opened(arguments, context.connect)
+            headers = _headers(whole)
         except MillwrightError as error:
             return StepResult.failed(str(error), retryable=False)
         try:
-            request = _request(arguments, headers, context, url, host, address)
+            request = _request(whole, headers, context, url, host, address)
         except (httpx.InvalidURL, UnicodeError) as error:
             return StepResult.failed(f"this cannot be sent: {error}", retryable=False)
         try:
@@ -115,21 +126,12 @@ class HttpAction(ActionKind[HttpParams]):
         return _result(response, body, cut, arguments)
 
 
-async def _headers(arguments: JsonObject, context: StepContext) -> dict[str, str]:
-    """The request's headers; ``secret:NAME`` becomes its value here and nowhere earlier."""
-    headers = {str(k): str(v) for k, v in _mapping(arguments["headers"]).items()}
-    for name, value in headers.items():
-        scheme, space, rest = value.partition(" ")
-        if is_reference(value):
-            headers[name] = await _secret(value, context)
-        elif space and is_reference(rest):
-            headers[name] = f"{scheme} {await _secret(rest, context)}"
+def _headers(opened: JsonObject) -> dict[str, str]:
+    """The request's headers. Raises ActionRefused."""
+    headers = {str(k): str(v) for k, v in _mapping(opened["headers"]).items()}
+    if auth := _mapping(opened.get("auth")):
+        headers["Authorization"] = authorization(auth)
     return headers
-
-
-async def _secret(reference: str, context: StepContext) -> str:
-    async with context.connect() as connection:
-        return await resolve_async(connection, reference)
 
 
 def _request(

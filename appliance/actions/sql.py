@@ -6,12 +6,14 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from appliance.actions.contract import ActionKind, EffectClass, Params, StepContext, StepResult
+from appliance.actions.secret_places import Places
 from appliance.actions.sql_rows import Caps
 from appliance.actions.sql_session import Statement, change, opened, read, translated, whereabouts
 from appliance.expressions.fields import TemplateField
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.said import say
-from appliance.safety.secrets import PREFIX, resolve_async
+from appliance.safety.references import NAME, PREFIX
+from appliance.safety.secrets import resolve_async
 
 _PLACE = re.compile(r"%(?:%|\((\w+)\)s|(.?))", re.DOTALL)
 
@@ -19,7 +21,7 @@ _PLACE = re.compile(r"%(?:%|\((\w+)\)s|(.?))", re.DOTALL)
 class Question(Params):
     """A statement for a database of one's own, and its values."""
 
-    database: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+    database: Annotated[str, Field(pattern=rf"^{NAME}$")]
     """The name of the secret that holds its address: ``postgresql://user:password@host/name``."""
     query: Annotated[str, Field(min_length=1, max_length=20_000)]
     """One statement. ``%(name)s`` stands for a value of ``params``; with ``params``, a percent sign is ``%%``."""
@@ -70,6 +72,10 @@ class SqlAction(ActionKind[SqlParams]):
     def effect(self, params: SqlParams) -> EffectClass:
         """A change is committed together with a row that names the step, so a repeat changes nothing."""
         return EffectClass.KEYED if params.write else EffectClass.PURE
+
+    def secrets(self, params: SqlParams) -> Places:
+        """The address of the database; it has no place among the arguments."""
+        return {params.database: ()}
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         """Gives a list of objects, one for each row."""

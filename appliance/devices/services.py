@@ -60,15 +60,20 @@ def add_device(
     """Make an account that may use ``devices/<name>/#`` and the given patterns.
 
     ``commands`` also grants it the right to give the box commands, as that role; only an administrator does that.
-    It counts as offline after ``silence``. A revoked name may be used again; it gets a new password.
+    It counts as offline after ``silence``. A revoked name may be used again; it gets a new password. Who manages some
+    devices only gives them no topics but those on which they may publish themselves.
 
     Raises DeviceRefused, NotAllowed, BrokerNotOurs, ReadOnlyNow.
     """
-    principal.require(Ability.MANAGE_DEVICES)
+    principal.require(Ability.MANAGE_DEVICES, device=name)
     refuse_changes(principal)
     config = _embedded(config)
     check_name(name)
     check_silence(silence)
+    publish, subscribe = tuple(publish), tuple(subscribe)
+    if not principal.can(Ability.MANAGE_DEVICES):
+        for pattern in (*publish, *subscribe):
+            principal.require(Ability.PUBLISH, topic=pattern)
     may_publish = [*default_patterns(name), *(check_pattern(p, publish=True) for p in publish)]
     may_subscribe = [*default_patterns(name), *(check_pattern(p, publish=False) for p in subscribe)]
     if commands is not None:
@@ -105,7 +110,7 @@ def set_silence(name: str, silence: timedelta, principal: Principal) -> None:
 
     Raises DeviceRefused, DeviceUnknown, NotAllowed.
     """
-    principal.require(Ability.MANAGE_DEVICES)
+    principal.require(Ability.MANAGE_DEVICES, device=name)
     check_silence(silence)
     with transaction.atomic():
         changed = Device.objects.filter(name=name, revoked_at=None).update(
@@ -128,7 +133,7 @@ def revoke_device(
 
     Raises DeviceUnknown, NotAllowed, BrokerNotOurs, ReadOnlyNow.
     """
-    principal.require(Ability.MANAGE_DEVICES)
+    principal.require(Ability.MANAGE_DEVICES, device=name)
     refuse_changes(principal)
     config = _embedded(config)
     with transaction.atomic():

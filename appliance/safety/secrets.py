@@ -29,6 +29,7 @@ from appliance.lib.masking import KNOWN, SHORTEST, redact
 from appliance.safety.errors import NotOpened, SecretMissing, SecretRefused, SecretUnreadable
 from appliance.safety.models import Secret
 from appliance.safety.read_only import refuse_changes
+from appliance.safety.references import NAME, PREFIX, is_reference
 
 if TYPE_CHECKING:
     from appliance.safety.envelope import Ring
@@ -51,17 +52,11 @@ __all__ = [
     "unseal",
 ]
 
-PREFIX = "secret:"
 LONGEST = 16 * 1024
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_NAME = re.compile(NAME)
 _STAMP = "SELECT count(*), max(updated_at) FROM safety_secret"
 _ALL = "SELECT name, token FROM safety_secret"
 _READ = "SELECT token FROM safety_secret WHERE name = %s"
-
-
-def is_reference(text: str) -> bool:
-    """Whether a setting is ``secret:NAME`` rather than the value itself."""
-    return text.startswith(PREFIX)
 
 
 def set_secret(name: str, value: str, by: Principal, now: datetime, home: Path | None = None) -> None:

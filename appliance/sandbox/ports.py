@@ -8,6 +8,9 @@ from typing import Protocol
 
 from appliance.sandbox.ebpf.watched import Watched
 
+FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
+"""Of a file that is put into a job's working folder."""
+
 OutputListener = Callable[[str, bytes], None]
 """Called with ``"stdout"`` or ``"stderr"`` and a piece of live output. Best effort: a flood is thinned."""
 
@@ -65,11 +68,13 @@ class Job:
     again. ``executable``: what is executed as ``argv[0]``; without it the name is looked for on PATH.
 
     ``cgroup``: the name of the control group that guard has made for it; empty for none.
+
+    ``files``: what lies in its private working folder from the beginning, by name. Secrets stand there and in ``env``.
     """
 
     argv: tuple[str, ...]
     workdir: Path | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 60.0
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
@@ -81,6 +86,7 @@ class Job:
     executable: str = ""
     declared: Declared = field(default_factory=Declared)
     cgroup: str = ""
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 from appliance.lib.located.issues import Issue
 from appliance.lib.located.problems import Path
 from appliance.lib.located.yaml_reader import Document
+from appliance.lib.said import say
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.triggers import WebhookSpec
 
@@ -38,12 +39,24 @@ def shared(
                 owners[address] = definition.name
                 continue
             owner, (name, secret) = owners[address], address
-            whose = "another trigger here" if owner == definition.name else f"the task `{owner}`"
-            said = f"/hooks/{name} with the secret `{secret}` is the address of {whose} already"
-            hint = (
+            if owner == definition.name:
+                said = say(
+                    "/hooks/%(name)s with the secret `%(secret)s` is the address of another trigger here already",
+                    name=name,
+                    secret=secret,
+                )
+            else:
+                said = say(
+                    "/hooks/%(name)s with the secret `%(secret)s` is the address of the task `%(task)s` already",
+                    name=name,
+                    secret=secret,
+                    task=owner,
+                )
+            hint = say(
                 "name it otherwise, or give it a secret of its own, whose callers then start this one alone"
             )
-            yield path, Issue(_place_of(document, path, place), said, expected="one trigger each", hint=hint)
+            expected = say("one trigger each")
+            yield path, Issue(_place_of(document, path, place), said, expected=expected, hint=hint)
 
 
 def _address(webhook: WebhookSpec) -> Address:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from appliance.bus.brokers.domain import wire_filter
 from appliance.bus.topics import parse_pattern
+from appliance.lib.jsontypes import JsonValue
 from appliance.lib.located.issues import suggestion_or_list
 from appliance.lib.located.problems import Path
 from appliance.lib.said import say
@@ -11,23 +12,25 @@ from appliance.tasks.definition import Issue, TaskDefinition
 from appliance.tasks.definition.places import placed_steps
 
 
-def named_brokers(definition: TaskDefinition, *, many: bool = True) -> Iterator[tuple[Path, str]]:
-    """Each broker that the task names, with its place in the file. ``many``: it has a list of triggers."""
+def named_brokers(definition: TaskDefinition, raw: JsonValue = None) -> Iterator[tuple[Path, str]]:
+    """Each broker that the task names, with its place in ``raw``, which it was read from."""
+    many = _many(raw)
     for index, trigger in enumerate(definition.triggers):
         if trigger.mqtt is not None and trigger.mqtt.broker:
             head: Path = ("triggers", index) if many else ("trigger",)
             yield (*head, "mqtt", "broker"), trigger.mqtt.broker
-    for path, step in placed_steps(definition):
+    for path, step in placed_steps(definition, raw):
         broker = getattr(step.params, "broker", None)
         if isinstance(broker, str):
             yield (*path, "broker"), broker
 
 
 def broker_issues(
-    definition: TaskDefinition, known: Mapping[str, str], box: str, *, many: bool
+    definition: TaskDefinition, raw: JsonValue, known: Mapping[str, str], box: str
 ) -> Iterator[Issue]:
     """What is wrong with them; ``known`` gives each broker's prefix, ``box`` is this box's id."""
-    for path, broker in named_brokers(definition, many=many):
+    many = _many(raw)
+    for path, broker in named_brokers(definition, raw):
         if broker not in known:
             hint = (
                 suggestion_or_list(broker, known) if known else say("connect it first: manage.py brokers add")
@@ -49,6 +52,11 @@ def broker_issues(
             yield Issue(
                 (*head, "mqtt", "topic"), said, hint=say("its topics begin with %(prefix)s/", prefix=prefix)
             )
+
+
+def _many(raw: JsonValue) -> bool:
+    """Whether it has a list of triggers, not the one `trigger`."""
+    return isinstance(raw, dict) and "triggers" in raw
 
 
 def _own_topics(topic: str, box: str) -> bool:

@@ -25,6 +25,7 @@ from appliance.tasks.definition.places import placed_steps
 from appliance.tasks.errors import TaskFileError
 from appliance.tasks.pieces import piece_of
 from appliance.tasks.platform_names import platform_warnings
+from appliance.tasks.secret_names import secret_issues
 
 __all__ = ["LoadedTask", "Problem", "TaskFileError", "load_text"]
 
@@ -57,6 +58,7 @@ def load_text(
     known_links: Mapping[str, Links] | None = None,
     known_platforms: Collection[str] | None = None,
     known_addresses: Mapping[Address, str] | None = None,
+    known_secrets: Collection[str] | None = None,
 ) -> list[LoadedTask]:
     """The tasks of a file, in order. Raises TaskFileError with all problems found; nothing is changed.
 
@@ -64,7 +66,8 @@ def load_text(
     tasks that do not exist are problems, and circles are found across files. ``known_brokers`` says which
     brokers are connected beside the box's own, each with its prefix. ``known_links``: what those tasks surely
     start, by calling or by ending. ``known_platforms`` are those that a message can go to; another one is a
-    warning of its task. ``known_addresses``: whose each webhook is.
+    warning of its task. ``known_addresses``: whose each webhook is. ``known_secrets``: the names of the
+    stored secrets.
     """
     reading = _Reading(text, filename, read_yaml(text))
     reading.read()
@@ -72,6 +75,7 @@ def load_text(
         reading.check_calls(known_calls)
         if known_brokers is not None:
             reading.check_brokers(known_brokers)
+        reading.check_secrets(known_secrets)
         reading.check_rounds(known_calls, known_links or {})
         for path, issue in shared(reading.found, reading.document, known_addresses or {}):
             reading.report.add(path, issue)
@@ -159,7 +163,7 @@ class _Reading:
         ways = dict(islice(circles(calls), _SHOWN_CIRCLES))
         for path, definition in self.found:
             way = ways.get(definition.name, [])
-            for step_path, called in _calls(definition):
+            for step_path, called in _calls(definition, part_at(self.document.value, path)):
                 if self.report.full:
                     return
                 if known_calls is not None and called not in calls:
@@ -186,8 +190,13 @@ class _Reading:
         """Brokers that do not exist, and topics that can never come from the one that is named."""
         for path, definition in self.found:
             raw = part_at(self.document.value, path)
-            many = isinstance(raw, dict) and "triggers" in raw
-            for issue in broker_issues(definition, known, get_config().home.id, many=many):
+            for issue in broker_issues(definition, raw, known, get_config().home.id):
+                self.report.add(path, issue)
+
+    def check_secrets(self, known: Collection[str] | None) -> None:
+        """Secrets that are not there, and those where no step takes one."""
+        for path, definition in self.found:
+            for issue in secret_issues(definition, part_at(self.document.value, path), known):
                 self.report.add(path, issue)
 
     def check_rounds(
@@ -224,7 +233,7 @@ class _Reading:
         canonical, piece = definition.to_canonical(), piece_of(self.text, self.document, path)
         warned = Report(self.text, self.filename, self.document)
         if known_platforms is not None:
-            for issue in platform_warnings(definition, known_platforms):
+            for issue in platform_warnings(definition, part_at(self.document.value, path), known_platforms):
                 warned.add(path, issue)
         return LoadedTask(definition, piece, sha256_hex(canonical), canonical, tuple(warned.in_order()))
 
@@ -234,8 +243,8 @@ def _trigger_path(document: Document, path: Path, place: int) -> Path:
     return ("triggers", place) if (*path, "triggers") in document.values else ("trigger",)
 
 
-def _calls(definition: TaskDefinition) -> Iterator[tuple[Path, str]]:
-    for path, step in placed_steps(definition):
+def _calls(definition: TaskDefinition, raw: JsonValue) -> Iterator[tuple[Path, str]]:
+    for path, step in placed_steps(definition, raw):
         called = getattr(step.params, "task", None)
         if step.type == "task" and isinstance(called, str):
             yield (*path, "task"), called

@@ -18,6 +18,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.said import say
 from appliance.safety.read_only import refuse_changes
+from appliance.safety.secrets import list_secrets
 from appliance.tasks import periodic, sql
 from appliance.tasks.addresses import Address, taken_by
 from appliance.tasks.chains import Links, stored_links
@@ -25,6 +26,7 @@ from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.loader import LoadedTask, Problem, load_text
 from appliance.tasks.models import Hold, Question, QuestionState, Task, TaskTrigger, TaskVersion
 from appliance.tasks.schedule import next_due
+from appliance.tasks.secret_names import secrets_of
 
 TIME_KINDS = frozenset({"cron", "every", "at"})
 
@@ -66,7 +68,8 @@ def apply_text(
     """Validate a file and store what is new in it as immutable versions, all or nothing.
 
     ``only`` refuses a file that renames the task being edited. Raises TaskFileError with every problem found,
-    NotAllowed (who may edit some tasks only brings no other), and ReadOnlyNow.
+    NotAllowed (who may edit some tasks only brings no other, and names no secret that was not granted), and
+    ReadOnlyNow.
     """
     refuse_changes(by)
     loaded = load_here(text, filename)
@@ -75,6 +78,8 @@ def apply_text(
         raise MillwrightError(said)
     for item in loaded:
         by.require(Ability.EDIT_TASKS, task=item.definition.name)
+        for secret in sorted(secrets_of(item.definition)):
+            by.require(Ability.USE_SECRETS, secret=secret)
     with transaction.atomic():
         # All rows first and by name: whoever changes one of them waits here, before the audit's head is held.
         names = [item.definition.name for item in loaded]
@@ -95,6 +100,7 @@ def load_here(text: str, filename: str) -> list[LoadedTask]:
         known_links=_links_of_others(),
         known_platforms=platform_names(),
         known_addresses=_addresses_of_others(),
+        known_secrets=[secret.name for secret in list_secrets()],
     )
 
 

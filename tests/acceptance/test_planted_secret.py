@@ -4,7 +4,10 @@ import base64
 import json
 import secrets
 import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -22,7 +25,10 @@ from tests.wait import wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("evidence")]
 
 VALUE = f"pa/ss word+{secrets.token_hex(8)}"
-FORMS = (VALUE, quote_plus(VALUE), base64.b64encode(VALUE.encode()).decode())
+WRITTEN = (VALUE, quote_plus(VALUE), base64.b64encode(VALUE.encode()).decode())
+SIGNED_IN = base64.b64encode(f"ana:{VALUE}".encode()).decode()
+"""What basic authentication makes of it: known once it was made."""
+FORMS = (*WRITTEN, SIGNED_IN)
 MASK = "•••"
 TASKS = """
 - name: leaky
@@ -32,6 +38,14 @@ TASKS = """
     - {id: again, type: set, value: "it said {{ output }}", cache_key: leaked}
     - {id: says, type: mqtt, topic: leak/out, payload: {said: "{{ outputs.prints }}"}}
     - {id: tells, type: notification, platform: webchat, message: "{{ outputs.prints }}"}
+    - {id: sent, type: http, url: "ECHO", allow_private: true, method: POST, body: {key: secret:planted}}
+    - {id: asked, type: http, url: "ECHO", allow_private: true, auth: {user: ana, password: secret:planted}}
+    - id: run
+      type: shell
+      command: 'cat key; printf " %s" "$KEY"'
+      env: {KEY: secret:planted}
+      files: {key: secret:planted}
+    - {id: shop, type: sql, database: planted, query: SELECT 1, on_error: continue}
     - {id: fails, type: shell, command: "cat FILE >&2; exit 3"}
 """
 PAGES = (
@@ -48,23 +62,49 @@ PAGES = (
 ANSWERS = ("/runs/{run}", "/runs/{run}/steps", "/runs", "/outbox", "/status")
 
 
+@contextmanager
+def echoing() -> Iterator[tuple[str, list[str]]]:
+    """A server that answers with what it was asked; gives its address and the requests."""
+    heard: list[str] = []
+
+    class Echo(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            heard.append(f"{self.headers}\n{self.rfile.read(length).decode()}")
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(heard[-1].encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", heard
+        server.shutdown()
+
+
 @pytest.fixture
-def _planted(house: House) -> Iterator[None]:
-    """The secret is kept under a name, and a file that commands can read holds it in several forms."""
+def planted(house: House) -> Iterator[list[str]]:
+    """The secret is kept under a name, and a file that commands can read holds it in several forms. Gives what a
+    server is asked by the steps that name it."""
     house.put_secret("planted", VALUE)
     with tempfile.NamedTemporaryFile(
         "w", dir="/var/log", prefix="millwright-test-", suffix=".txt", encoding="utf-8"
     ) as file:
         Path(file.name).chmod(0o644)
-        file.write("\n".join(("begins", *FORMS, f"token={VALUE};", "ends")) + "\n")
+        file.write("\n".join(("begins", *WRITTEN, f"token={VALUE};", "ends")) + "\n")
         file.flush()
-        house.load(TASKS.replace("FILE", file.name), "leaky")
-        yield
+        with echoing() as (url, heard):
+            house.load(TASKS.replace("FILE", file.name).replace("ECHO", url), "leaky")
+            yield heard
     (house.box.home.parent / "planted.secret").unlink()
 
 
-@pytest.mark.usefixtures("_planted")
-def test_a_planted_secret_is_nowhere_in_what_the_box_writes_or_says(house: House) -> None:
+def test_a_planted_secret_is_nowhere_in_what_the_box_writes_or_says(house: House, planted: list[str]) -> None:
     house.box.manage("tasks", "run", "leaky")
     run = str(house.runs_of("leaky")[-1]["id"])
     with house.admin() as browser:
@@ -76,6 +116,7 @@ def test_a_planted_secret_is_nowhere_in_what_the_box_writes_or_says(house: House
             assert answer.status_code == 200, path
             found[path] = answer.text
     # It did run, was seen and was masked: else nothing below proves anything.
+    assert [form in text for form, text in zip((VALUE, SIGNED_IN), planted, strict=True)] == [True, True]
     for place in ("live", "/runs/{run}/", "/api/v1/runs/{run}/steps"):
         assert "begins" in found[place], place
         assert MASK in found[place] or r"\u2022" in found[place], place

@@ -16,7 +16,16 @@ from appliance.processes.cutting import PATIENCE, what_is_cut
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, Level, current, engage, release
 from webadmin.api.auth import caller, username_of
-from webadmin.api.box_schemas import CutOut, EventOut, EventsOut, NetworkOut, PartOut, StatusOut, StopIn, StopOut
+from webadmin.api.box_schemas import (
+    CutOut,
+    EventOut,
+    EventsOut,
+    NetworkOut,
+    PartOut,
+    StatusOut,
+    StopIn,
+    StopOut,
+)
 from webadmin.api.schemas import ReasonIn
 from webadmin.health import is_ready, part_states
 from webadmin.visible import visible_to

@@ -19,15 +19,17 @@ router = Router(tags=["people"])
 
 
 class GrantIO(Schema):
-    """A role on the tasks that ``tasks`` fits and the topics under ``topics``."""
+    """A role on the tasks, devices and secrets whose names fit, and the topics under ``topics``."""
 
     role: Role
     tasks: str = Field("", max_length=100)
     topics: str = Field("", max_length=1000)
+    devices: str = Field("", max_length=100)
+    secrets: str = Field("", max_length=100)
 
     @property
     def grant(self) -> Grant:
-        return Grant(self.role, self.tasks, self.topics)
+        return Grant(self.role, self.tasks, self.topics, self.devices, self.secrets)
 
 
 class PersonOut(Schema):
@@ -66,7 +68,9 @@ def list_people(request: HttpRequest, after: str = "", limit: Limit = 50) -> Peo
     return PeopleOut(items=[_out(user, user.two_step) for user in found[:limit]], next=following)
 
 
-@router.post("/{name}/grants", response=list[GrantIO], summary="More on some tasks and topics")
+@router.post(
+    "/{name}/grants", response=list[GrantIO], summary="More on some tasks, topics, devices or secrets"
+)
 def grant(request: HttpRequest, name: str, body: GrantIO) -> list[GrantIO]:
     """Gives all grants of the person. The same one twice is one."""
     by = caller(request, Ability.MANAGE_USERS).principal
@@ -113,4 +117,4 @@ def _out(user: User, two_step: bool) -> PersonOut:
 
 
 def _grants(user: User) -> list[GrantIO]:
-    return [GrantIO(role=one.role, tasks=one.tasks, topics=one.topics) for one in user.granted]
+    return [GrantIO.model_validate(one.to_json()) for one in user.granted]

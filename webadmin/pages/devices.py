@@ -17,7 +17,7 @@ from appliance.accounts.mqtt import GRANTABLE, grants
 from appliance.devices import services
 from appliance.lib.duration import parse_duration
 from appliance.lib.errors import MillwrightError
-from webadmin.pages.access import needs, person
+from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.paging import PAGE
 from webadmin.words import WORDS
 
@@ -69,7 +69,7 @@ def devices(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_POST
-@needs(Ability.MANAGE_DEVICES)
+@needs_somewhere(Ability.MANAGE_DEVICES)
 def add(request: HttpRequest) -> HttpResponse:
     """The one answer that shows the password: it is part of this page only, never kept or redirected to."""
     form = DeviceForm(request.POST)
@@ -109,7 +109,7 @@ def commands(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_POST
-@needs(Ability.MANAGE_DEVICES)
+@needs_somewhere(Ability.MANAGE_DEVICES)
 def revoke(request: HttpRequest, name: str) -> HttpResponse:
     try:
         services.revoke_device(name, person(request).principal, now=datetime.now(UTC))
@@ -133,9 +133,17 @@ def _page(
     granted, may_grant = grants(), person(request).can(Ability.MANAGE_BOX)
     if not may_grant:
         del form.fields["commands"]
-    known = services.presences(device.name for device in found[:PAGE])
+    known, by = services.presences(device.name for device in found[:PAGE]), person(request).principal
     context = {
-        "rows": [(one, known.get(one.name), granted.get(one.username)) for one in found[:PAGE]],
+        "rows": [
+            (
+                one,
+                known.get(one.name),
+                granted.get(one.username),
+                by.can(Ability.MANAGE_DEVICES, device=one.name),
+            )
+            for one in found[:PAGE]
+        ],
         "roles": GRANTABLE,
         "may_grant": may_grant,
         "next": found[PAGE - 1].name if len(found) > PAGE else None,
@@ -145,6 +153,6 @@ def _page(
         "broker_port": port,
         "broker_tls": settings.CONFIG.mqtt_tls,
         "embedded": "nats" in settings.CONFIG.embedded,
-        "may_manage": person(request).can(Ability.MANAGE_DEVICES),
+        "may_manage": by.can_somewhere(Ability.MANAGE_DEVICES),
     }
     return render(request, "devices.html", context, status=status)

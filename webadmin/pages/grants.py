@@ -2,6 +2,7 @@
 in."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -20,26 +21,40 @@ from webadmin.pages.access import needs, person
 from webadmin.pages.paging import number_key
 from webadmin.words import word
 
+PLACES = ("tasks", "topics", "devices", "secrets")
+"""What a grant is about."""
+
 PLAIN = {"autocapitalize": "none", "autocomplete": "off", "spellcheck": "false"}
+
+
+def _place(label: Any, placeholder: str, help_text: Any, most: int = 100) -> forms.CharField:
+    """A field for one of ``PLACES``."""
+    widget = forms.TextInput(attrs={**PLAIN, "placeholder": placeholder})
+    return forms.CharField(label=label, max_length=most, required=False, widget=widget, help_text=help_text)
 
 
 class GrantForm(forms.Form):
     role = forms.ChoiceField(
         label=gettext_lazy("As"), choices=[(role.value, word(role.value).text) for role in GRANTABLE]
     )
-    tasks = forms.CharField(
-        label=gettext_lazy("On tasks"),
-        max_length=100,
-        required=False,
-        widget=forms.TextInput(attrs={**PLAIN, "placeholder": "line3-*"}),
-        help_text=gettext_lazy("A name; * stands for any characters, ? for one."),
+    tasks = _place(
+        gettext_lazy("On tasks"), "line3-*", gettext_lazy("A name; * stands for any characters, ? for one.")
     )
-    topics = forms.CharField(
-        label=gettext_lazy("On topics"),
-        max_length=200,
-        required=False,
-        widget=forms.TextInput(attrs={**PLAIN, "placeholder": "plant/line3/#"}),
-        help_text=gettext_lazy("An MQTT topic filter: where they may publish by hand, as engineer."),
+    topics = _place(
+        gettext_lazy("On topics"),
+        "plant/line3/#",
+        gettext_lazy("An MQTT topic filter: where they may publish by hand, as engineer."),
+        200,
+    )
+    devices = _place(
+        gettext_lazy("On devices"),
+        "line3-*",
+        gettext_lazy("Whose accounts they may make and take back, as engineer."),
+    )
+    secrets = _place(
+        gettext_lazy("On secrets"),
+        "line3-*",
+        gettext_lazy("Which ones the tasks that they edit may name, as engineer."),
     )
 
 
@@ -48,10 +63,10 @@ class GrantForm(forms.Form):
 def add(request: HttpRequest, name: str) -> HttpResponse:
     form = GrantForm(request.POST)
     if not form.is_valid():
-        messages.error(request, _("Choose a role, and say on which tasks or topics."))
+        messages.error(request, _("Choose a role, and say on which tasks, topics, devices or secrets."))
         return redirect("people-one", name)
     said = form.cleaned_data
-    wanted = Grant(Role(said["role"]), said["tasks"].strip(), said["topics"].strip())
+    wanted = Grant(Role(said["role"]), **{key: said[key].strip() for key in PLACES})
     try:
         if granting.grant(name, wanted, person(request).principal, datetime.now(UTC)):
             messages.success(request, _("Granted: %(what)s.") % {"what": wanted})
@@ -67,11 +82,12 @@ def add(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 @needs(Ability.MANAGE_USERS)
 def withdraw(request: HttpRequest, name: str) -> HttpResponse:
-    given = {key: request.POST.get(key, "")[:200] for key in ("role", "tasks", "topics")}
-    if given["role"] not in set(Role):
+    given = {key: request.POST.get(key, "")[:200] for key in PLACES}
+    role = request.POST.get("role", "")
+    if role not in set(Role):
         messages.error(request, _("There is no such role."))
         return redirect("people-one", name)
-    unwanted = Grant(Role(given["role"]), given["tasks"], given["topics"])
+    unwanted = Grant(Role(role), **given)
     try:
         if granting.withdraw(name, unwanted, person(request).principal):
             messages.success(request, _("Withdrawn: %(what)s.") % {"what": unwanted})

@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -18,11 +19,14 @@ from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
 from appliance.bridges.models import Platform
+from appliance.bus.models import Broker
+from appliance.cache.models import CachePeer
 from appliance.lib.errors import MillwrightError
 from appliance.safety.models import Secret
 from appliance.safety.secrets import remove_secret, secrets_after, set_secret
 from appliance.tasks.definition.triggers import WebhookSpec
 from appliance.tasks.models import Task, TaskTrigger
+from appliance.tasks.secret_names import named_in
 from webadmin.pages.access import needs, person
 from webadmin.pages.paging import PAGE
 
@@ -90,18 +94,20 @@ def remove(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def uses_of(names: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
-    """For each name the kind (``task``, ``platform``) and name of whatever names it in its present form."""
+    """For each name the kind (``task``, ``platform``, ``broker``, ``box``) and name of whatever names it now."""
     found: dict[str, set[tuple[str, str]]] = {name: set() for name in names}
-    for kind, owner, named in (*_in_tasks(), *_in_webhooks(), *_in_platforms()):
+    for kind, owner, named in (*_in_tasks(), *_in_webhooks(), *_in_platforms(), *_in_settings()):
         for name in named & found.keys():
             found[name].add((kind, owner))
     return {name: sorted(owners) for name, owners in found.items()}
 
 
 def _in_tasks() -> Iterator[tuple[str, str, set[str]]]:
-    rows = Task.objects.filter(current__text__contains="secret:").values_list("name", "current__text")
-    for owner, text in rows:
-        yield "task", owner, set(_NAMED.findall(text or ""))
+    # A step of the kind sql names its database's secret without `secret:` before it.
+    candidates = Q(current__text__contains="secret:") | Q(current__text__contains="database")
+    rows = Task.objects.filter(candidates).values_list("name", "current__definition")
+    for owner, definition in rows:
+        yield "task", owner, set(named_in(definition))
 
 
 def _in_webhooks() -> Iterator[tuple[str, str, set[str]]]:
@@ -115,13 +121,20 @@ def _in_platforms() -> Iterator[tuple[str, str, set[str]]]:
         yield "platform", owner, set(_NAMED.findall(json.dumps(config)))
 
 
+def _in_settings() -> Iterator[tuple[str, str, set[str]]]:
+    for owner, password in Broker.objects.exclude(password="").values_list("name", "password"):
+        yield "broker", owner, set(_NAMED.findall(password))
+    for owner, token in CachePeer.objects.exclude(token="").values_list("name", "token"):
+        yield "box", owner, set(_NAMED.findall(token))
+
+
 def _page(request: HttpRequest, form: SecretForm, status: int = 200) -> HttpResponse:
     after = request.GET.get("after", "").replace("\x00", "")
     found = secrets_after(after, PAGE + 1)
     rows: list[Secret] = found[:PAGE]
     uses = uses_of(row.name for row in rows)
     context = {
-        "secrets": [(row, uses[row.name]) for row in rows],
+        "secrets": [(row, uses[row.name], ", ".join(owner for _, owner in uses[row.name])) for row in rows],
         "next": found[PAGE - 1].name if len(found) > PAGE else None,
         "form": form,
     }

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from appliance.actions.contract import Params, SplitKind, StateReader, Written, render_fields
+from appliance.actions.secret_places import Places
 from appliance.actions.sql import Question
 from appliance.expressions import Tree, compile_template
 from appliance.expressions.fields import TemplateField, TextField, TreeField
@@ -79,6 +80,9 @@ class ForeachAction(SplitKind[ForeachParams]):
             parts = (numbers.start, numbers.to, numbers.step or _BY_ONE)
             if all(part.is_literal for part in parts):
                 yield "range", lambda: range_source(*(part.source for part in parts))
+
+    def secrets(self, params: ForeachParams) -> Places:
+        return {params.query.database: ()} if params.query else {}
 
     def arguments(
         self, params: ForeachParams, scope: Mapping[str, JsonValue], state: StateReader | None = None

@@ -17,7 +17,8 @@ from appliance.runs.shards.sources import (
     check_count,
     size_of,
 )
-from appliance.safety.secrets import PREFIX, resolve_async
+from appliance.safety.references import PREFIX
+from appliance.safety.secrets import resolve_async
 
 MOST_ROW_BYTES = 256 * 1024
 SECONDS = 300.0

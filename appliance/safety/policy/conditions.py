@@ -73,6 +73,8 @@ def dynamic_conditions(rule: Rule) -> tuple[Condition[Facts], ...]:
             )
         )
     every = rule.decide is Answer.ALLOW
+    if rule.secret:
+        found.append(_secret(rule.secret, every=every))
     for path, patterns in (rule.arguments or {}).items():
         found.append(_argument(path, patterns, every=every))
     if rule.time:
@@ -132,6 +134,16 @@ def _argument(path: str, patterns: Sequence[str], *, every: bool) -> Condition[F
         return _words(facts.texts(names)) or "nothing"
 
     return Condition(f"arguments.{path}", _words(patterns), test, seen)
+
+
+def _secret(patterns: Sequence[str], *, every: bool) -> Condition[Facts]:
+    fits, quantifier = any_of(patterns), _every if every else _some
+    return Condition(
+        "secret",
+        _words(patterns),
+        lambda f: quantifier(f.secrets, fits),
+        lambda f: _words(f.secrets) or "none",
+    )
 
 
 def time_of(wanted: TimeIs) -> Callable[[datetime], bool]:

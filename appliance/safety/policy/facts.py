@@ -58,6 +58,12 @@ class Facts:
         device = self.arguments.get("device")
         return device if isinstance(device, str) else None
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the stored secrets that the action uses."""
+        named = self.arguments.get("secrets")
+        return tuple(str(name) for name in named) if isinstance(named, dict | list) else ()
+
 
 def texts_at(arguments: JsonMapping, path: tuple[str, ...]) -> tuple[str, ...]:
     """The plain values at a dotted path as texts; of a list, those of its members, however deep."""

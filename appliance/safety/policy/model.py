@@ -106,6 +106,8 @@ class Rule(Model):
     """MQTT topic filters; only publishing (``mqtt``) has a topic."""
     device: Patterns | None = None
     """Names of devices."""
+    secret: Patterns | None = None
+    """Names of stored secrets that the step uses."""
     task: Patterns | None = None
     """Names of tasks."""
     principal: Patterns | None = None

@@ -19,6 +19,7 @@ def takes_all(earlier: Rule, later: Rule) -> bool:
         and _texts(earlier.principal, later.principal)
         and _present(earlier.device, later.device, glob_covers)
         and _present(earlier.topic, later.topic, topic_covers)
+        and _secrets(earlier, later)
         and _role(earlier.role, later.role)
         and _arguments(earlier, later)
         and _command(earlier, later)
@@ -62,6 +63,12 @@ def _arguments(earlier: Rule, later: Rule) -> bool:
     mine = later.arguments or {}
     return _reads_alike(earlier, later) and all(
         _present(patterns, mine.get(path), glob_covers) for path, patterns in earlier.arguments.items()
+    )
+
+
+def _secrets(earlier: Rule, later: Rule) -> bool:
+    return earlier.secret is None or (
+        _reads_alike(earlier, later) and _present(earlier.secret, later.secret, glob_covers)
     )
 
 

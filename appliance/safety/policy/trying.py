@@ -143,6 +143,8 @@ def witnesses(rule: Rule, kinds: Sequence[str]) -> Iterator[Trial]:
         arguments["topic"] = topic[0].replace("+", "x").replace("/#", "/x").replace("#", "x")
     if rule.device:
         arguments["device"] = sample(rule.device[0])
+    if rule.secret:
+        arguments["secrets"] = [sample(rule.secret[0])]
     said = _command_of(rule)
     wanted = ("mqtt",) if topic else rule.kinds or tuple(dict.fromkeys((*_PLAIN, *kinds)))
     for kind in wanted:

@@ -13,7 +13,7 @@ from pydantic import (
     ValidationError,
 )
 
-from appliance.sandbox.ports import Limits
+from appliance.sandbox.ports import FILE_NAME, Limits
 from appliance.sandbox.process.request import Refused
 
 DIGEST = r"sha256:[0-9a-f]{64}"
@@ -37,6 +37,7 @@ def _normal(path: str) -> str:
 
 Text = Annotated[str, AfterValidator(_plain)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,200}$")]
+FileName = Annotated[str, StringConstraints(pattern=FILE_NAME)]
 Place = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_normal)]
 RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{0,36}$")]
 
@@ -86,6 +87,8 @@ class RunRequest(_Closed):
     image: Annotated[str, StringConstraints(pattern=IMAGE)]
     argv: tuple[Text, ...] = Field(min_length=1, max_length=4096)
     env: dict[EnvName, Text] = Field(max_length=1024)
+    files: dict[FileName, Text] = Field(default={}, max_length=64)
+    """What lies in the working folder from the beginning."""
     timeout: float = Field(gt=0, le=7 * 86400, allow_inf_nan=False)
     reads: tuple[Place, ...] = Field(max_length=64)
     writes: tuple[Place, ...] = Field(max_length=64)

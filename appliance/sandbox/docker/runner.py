@@ -28,7 +28,7 @@ from appliance.sandbox.docker.request import RunRequest
 from appliance.sandbox.docker.running import Running
 from appliance.sandbox.docker.templates import TEMPLATES, Template
 from appliance.sandbox.errors import SandboxUnavailable
-from appliance.sandbox.process import checkpoint, wire
+from appliance.sandbox.process import checkpoint, wire, workfolder
 from appliance.sandbox.process.request import Checkpoint, Refused
 
 _NOT_IN_A_NAME = str.maketrans({c: "-" for c in map(chr, range(128)) if not (c.isalnum() or c in "_.-")})
@@ -135,6 +135,7 @@ class Runner:
     ) -> Running:
         env = dict(request.env)
         watch = None
+        _put_files(container, request)
         if request.checkpoint:
             env[checkpoint.VARIABLE] = f"{WORK}/{checkpoint.NAME}"
             watch = _checkpoint_watch(container, request, earlier)
@@ -206,15 +207,39 @@ def _checkpoint_watch(
     container. Held open it can be read also when the container is dead, and nobody can write any more."""
     asked = request.checkpoint
     assert asked
+    folder = _work_folder(container, "to keep checkpoints")
+    if earlier:
+        _put(folder, checkpoint.NAME, earlier)
+    return checkpoint.CheckpointWatch(folder, Checkpoint(asked.model_dump()), time.monotonic())
+
+
+def _put_files(container: Container, request: RunRequest) -> None:
+    """In the container's folder in memory: neither the engine nor a disk gets what stands in them."""
+    if not request.files:
+        return
+    folder = _work_folder(container, "to put files there")
+    try:
+        for name, text in request.files.items():
+            _put(folder, name, text.encode())
+    finally:
+        os.close(folder)
+
+
+def _put(folder: int, name: str, content: bytes) -> None:
+    owner = os.fstat(folder)
+    try:
+        workfolder.put(folder, name, content, owner.st_uid, owner.st_gid)
+    except OSError as error:
+        raise SandboxUnavailable(f"A file could not be put into the container: {error.strerror}.") from error
+
+
+def _work_folder(container: Container, why: str) -> int:
+    """Opened. Raises SandboxUnavailable."""
     place = f"/proc/{container.pid}/root{WORK}"
     try:
-        folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        if earlier:
-            owner = os.fstat(folder)
-            checkpoint.put_back(folder, earlier, owner.st_uid, owner.st_gid)
+        return os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise SandboxUnavailable(
-            f"The working folder of the container cannot be reached, to keep checkpoints: {error.strerror}.",
+            f"The working folder of the container cannot be reached, {why}: {error.strerror}.",
             hint="Guard must run beside the engine, on the same machine, as root.",
         ) from error
-    return checkpoint.CheckpointWatch(folder, Checkpoint(asked.model_dump()), time.monotonic())

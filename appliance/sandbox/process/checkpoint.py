@@ -19,22 +19,8 @@ VARIABLE = "MILLWRIGHT_CHECKPOINT"
 _LOOKS = 5
 """Looks in the time between two kept versions."""
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _Identity = tuple[int, int, int]
-
-
-def put_back(folder: int, content: bytes, uid: int | None, gid: int) -> None:
-    """Write what an earlier life of the step left, for the job to read. Raises OSError."""
-    fd = os.open(NAME, _CREATE, 0o600, dir_fd=folder)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-        if uid is not None:
-            os.fchown(fd, uid, gid)
-    finally:
-        os.close(fd)
 
 
 class CheckpointWatch:

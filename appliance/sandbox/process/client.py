@@ -194,6 +194,7 @@ def describe(job: Job, *, live: bool) -> dict[str, object]:
         "pins": {path: [digest, list(job.seen.get(path, ()))] for path, digest in job.pins.items()},
         "executable": job.executable,
         "cgroup": job.cgroup,
+        "files": dict(job.files),
     }
 
 

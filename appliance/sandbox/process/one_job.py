@@ -192,7 +192,7 @@ class OneJob:
         plan.request.env[checkpoint.VARIABLE] = f"{plan.workdir}/{checkpoint.NAME}"
         try:
             if earlier:
-                checkpoint.put_back(plan.workdir_fd, earlier, plan.uid, plan.gid or 0)
+                workfolder.put(plan.workdir_fd, checkpoint.NAME, earlier, plan.uid, plan.gid or 0)
             return checkpoint.CheckpointWatch(os.dup(plan.workdir_fd), asked, time.monotonic())
         except OSError as error:
             raise Unavailable(f"The checkpoint could not be put back: {error}.") from error
@@ -206,6 +206,8 @@ class OneJob:
             if request.workdir is None:
                 own = (os.geteuid(), os.getegid()) if uid is None else (uid, gid)
                 workdir, workdir_fd = workfolder.make(self._post.options.spool, self._post.name, *own)
+                for name, text in request.files.items():
+                    workfolder.put(workdir_fd, name, text.encode("utf-8", "surrogateescape"), uid, gid or 0)
             else:
                 workdir, workdir_fd = self._post.places.open_workdir(request.workdir)
             rules = self._post.places.rules(request, workdir_fd, version)

@@ -10,6 +10,7 @@ from appliance.sandbox.process.refused import Refused
 __all__ = ["REQUEST_SECONDS", "Checkpoint", "Refused", "Request", "parse_request"]
 
 _ENV_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_IN_A_FILE_NAME = _ENV_NAME | {"-", "."}
 _IN_A_NAME = (_ENV_NAME - {"_"}) | {"-"}
 _KEYS = frozenset(
     (
@@ -26,12 +27,14 @@ _KEYS = frozenset(
         "pins",
         "executable",
         "cgroup",
+        "files",
     )
 )
 _LIMIT_KEYS = frozenset(("memory", "processes", "open_files", "file_bytes", "cpu_seconds"))
 _MAX_TIMEOUT = 7 * 86400.0
 _MAX_OUTPUT = 16 << 20
 _MAX_PATHS = 64
+_MAX_FILES = 64
 _CHECKPOINT_KEYS = frozenset(("limit", "every", "initial"))
 _MAX_CHECKPOINT = 48 << 20
 REQUEST_SECONDS = 5.0
@@ -52,8 +55,8 @@ class Request:
     """A job that passed the door."""
 
     __slots__ = (
-        "argv", "cgroup", "checkpoint", "cpu_seconds", "env", "executable", "file_bytes", "live", "memory",
-        "open_files", "output_limit", "pins", "processes", "reads", "timeout", "workdir", "writes",
+        "argv", "cgroup", "checkpoint", "cpu_seconds", "env", "executable", "file_bytes", "files", "live",
+        "memory", "open_files", "output_limit", "pins", "processes", "reads", "timeout", "workdir", "writes",
     )  # fmt: skip
 
     def __init__(self, given: dict[str, object]) -> None:
@@ -70,12 +73,13 @@ class Request:
         self.pins = pins.read(given["pins"])
         self.executable = _path(given["executable"], "executable") if given["executable"] else ""
         self.cgroup = _name(given["cgroup"], "cgroup")
+        self.files = _files(given["files"])
         asked = given["checkpoint"]
         self.checkpoint = (
             None if asked is None else Checkpoint(_object(asked, "checkpoint", _CHECKPOINT_KEYS))
         )
-        if self.checkpoint and self.workdir is not None:
-            raise Refused("A checkpoint is kept of a job's private working folder only.")
+        if (self.checkpoint or self.files) and self.workdir is not None:
+            raise Refused("Only a job's private working folder has files from the box.")
         limits = _object(given["limits"], "limits", _LIMIT_KEYS)
         self.memory = _whole(limits["memory"], "memory", 1 << 20, 1 << 50)
         self.processes = _whole(limits["processes"], "processes", 1, 1 << 16)
@@ -153,6 +157,15 @@ def _name(value: object, name: str) -> str:
     if text and not (len(text) < 64 and _IN_A_NAME.issuperset(text)):
         raise Refused(f"{name} must be a name of letters, digits and hyphens.")
     return text
+
+
+def _files(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or len(value) > _MAX_FILES:
+        raise Refused(f"files must be an object of at most {_MAX_FILES} names.")
+    for name in value:
+        if not isinstance(name, str) or name[:1] in ("", ".", "-") or not _IN_A_FILE_NAME.issuperset(name):
+            raise Refused(f"{name!r} is not the name of a file in the working folder.")
+    return {name: _text(text, f"file {name}") for name, text in value.items()}
 
 
 def _environment(value: object) -> dict[str, str]:

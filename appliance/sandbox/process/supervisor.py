@@ -20,7 +20,8 @@ _MOST_JOBS = 1000  # of one supervisor: whatever grows in it ends with it
 _SAMPLE = json.dumps(
     {
         "argv": ["true"], "workdir": None, "env": {}, "timeout": 1, "reads": [], "writes": [],
-        "output_limit": 0, "live": False, "checkpoint": None, "pins": {}, "executable": "", "cgroup": "", "limits": {
+        "output_limit": 0, "live": False, "checkpoint": None, "pins": {}, "executable": "", "cgroup": "", "files": {},
+        "limits": {
             "memory": 1 << 20, "processes": 1, "open_files": 16, "file_bytes": 0, "cpu_seconds": None,
         },
     }

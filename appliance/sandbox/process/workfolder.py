@@ -6,6 +6,7 @@
 import os
 import stat
 
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -35,6 +36,19 @@ def make(spool: str, name: str, uid: int, gid: int) -> tuple[str, int]:
     if (uid, gid) != (os.geteuid(), os.getegid()):
         os.fchown(fd, uid, gid)
     return path, fd
+
+
+def put(folder: int, name: str, content: bytes, uid: int | None, gid: int) -> None:
+    """A file that its owner alone may read, before the job begins. Raises OSError."""
+    fd = os.open(name, _CREATE, 0o600, dir_fd=folder)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        if uid is not None:
+            os.fchown(fd, uid, gid)
+    finally:
+        os.close(fd)
 
 
 def remove(spool: str, name: str) -> None:

@@ -7,6 +7,9 @@ from pydantic import StringConstraints
 from appliance.bus.places import NAME as BROKER
 from appliance.lib.located.fields import Duration, Model, Pause, refusal, refuse
 from appliance.lib.said import say
+from appliance.safety.references import NAME as SECRET
+from appliance.safety.references import REFERENCE
+from appliance.sandbox.ports import FILE_NAME
 
 __all__ = ["Duration", "Model", "Pause", "refusal", "refuse"]
 
@@ -25,6 +28,9 @@ PATTERNS = {
     HEADER: say("the name of a header, as X-Hub-Signature-256"),
     VARIABLE: say("a letter or _, then letters, digits and _"),
     CACHE_KEY: say("a fixed name, without expressions"),
+    f"^{SECRET}$": say("the name of a stored secret: letters, digits and _ . -"),
+    REFERENCE: say("a stored secret, as secret:API_KEY"),
+    FILE_NAME: say("the name of a file: letters, digits and _ . -, without folders"),
 }
 """What each pattern asks for, in words."""
 

@@ -86,7 +86,7 @@ def test_a_withdrawn_grant_ends_at_once_and_both_are_on_record(vic: User) -> Non
         start_task("line3_fill", get_user("vic").principal, NOW)
     records = AuditRecord.objects.filter(subject="user:vic").order_by("seq")
     said = [(row.kind, json.loads(row.body)["detail"]) for row in records if row.kind != "account.created"]
-    detail = {"role": "operator", "tasks": "line3_*", "topics": ""}
+    detail = {"role": "operator", "tasks": "line3_*", "topics": "", "devices": "", "secrets": ""}
     assert said == [("account.granted", detail), ("account.withdrawn", detail)]
 
 

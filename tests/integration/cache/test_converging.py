@@ -138,7 +138,9 @@ def decide_all(pair: Pair) -> None:
         ("edit", "near", "newest/k"),
     ]
 )
-@example([("edit", "near", "local/k"), ("deaf", "local/k", 0), ("edit", "near", "local/k"), ("deaf", "local/k", 0)])
+@example(
+    [("edit", "near", "local/k"), ("deaf", "local/k", 0), ("edit", "near", "local/k"), ("deaf", "local/k", 0)]
+)
 def test_both_boxes_end_alike_and_no_edit_is_lost(both: Pair, script: list[tuple[str, str, object]]) -> None:
     both.reset()
     both.rules(*RULES)

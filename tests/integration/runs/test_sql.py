@@ -214,4 +214,6 @@ async def test_a_secret_that_is_missing_or_no_address_is_said(desk: Engine) -> N
     await keep_secret(desk, "host=/tmp user=clerk")
     assert "not the address of a PostgreSQL" in (await ask(desk, "SELECT 1 AS a"))["error"]
     await desk.sql("DELETE FROM safety_secret")
-    assert "no secret 'shop'" in (await ask(desk, "SELECT 1 AS a"))["error"]
+    await desk.perform(run_id := await desk.start("t"))
+    (row,) = await desk.sql("SELECT error FROM runs_step WHERE run_id = %s", run_id)
+    assert "no secret 'shop'" in row["error"]

@@ -7,7 +7,11 @@ import pytest
 from django.test import Client
 
 from appliance.accounts.domain import Role
+from appliance.accounts.granting import grant
+from appliance.accounts.grants import Grant
+from appliance.accounts.models import User
 from appliance.accounts.mqtt import grants
+from appliance.accounts.principal import BOX
 from appliance.devices.models import Device
 
 Browsers = Callable[[Role], Client]
@@ -48,3 +52,35 @@ def test_a_role_that_cannot_be_granted_takes_the_right_back(browser: Browsers) -
     client.post("/devices/panel/commands/", {"role": "admin"})
     assert grants() == {}
     assert "no device" in client.post("/devices/none/commands/", {}, follow=True).content.decode()
+
+
+def test_an_engineer_of_some_devices_sees_all_and_manages_these(browser: Browsers) -> None:
+    """Nor do they give a device topics on which they may not publish themselves."""
+    now = datetime.now(UTC)
+    for name in ("line1-press", "line3-press"):
+        Device.objects.create(name=name, username=name, created_at=now)
+    client = browser(Role.VIEWER)
+    viewer = User.objects.get(role=Role.VIEWER.value).username
+    assert client.post("/devices/add/", {"name": "line3-saw"}).status_code == 403
+    grant(viewer, Grant(Role.ENGINEER, topics="plant/line3/#", devices="line3-*"), BOX, now)
+    page = client.get("/devices/").content.decode()
+    assert "/devices/line3-press/revoke/" in page
+    assert "line1-press" in page
+    assert "/devices/line1-press/revoke/" not in page
+    for refused in (
+        {"name": "line1-saw"},
+        {"name": "line3-saw", "publish": "plant/#"},
+        {"name": "line3-saw", "subscribe": "plant/line1/cmd"},
+        {"name": "line3-saw", "commands": "viewer"},
+    ):
+        assert client.post("/devices/add/", refused).status_code == 422, refused
+    client.post("/devices/line1-press/revoke/")
+    assert {one.name: one.revoked_at for one in Device.objects.all()} == {
+        "line1-press": None,
+        "line3-press": None,
+    }
+    assert grants() == {}
+    added = {"name": "line3-saw", "publish": "plant/line3/saw/#", "subscribe": "plant/line3/+/cmd"}
+    assert client.post("/devices/add/", added).status_code == 200
+    client.post("/devices/line3-press/revoke/")
+    assert Device.objects.get(name="line3-press").revoked_at is not None

@@ -16,6 +16,8 @@ from appliance.accounts.services import create_user, set_active
 from appliance.accounts.tokens import authenticate, issue_api_token
 from appliance.audit.models import AuditRecord
 from appliance.bridges.models import Platform
+from appliance.bus.models import Broker
+from appliance.cache.models import CachePeer
 from appliance.safety.models import Secret
 from appliance.safety.secrets import resolve, set_secret
 from appliance.tasks.models import Task
@@ -173,20 +175,32 @@ def test_a_secret_tells_what_names_it(browser: Browsers, greet: Task) -> None:
   actions:
     - type: http
       url: https://example.com/
-      headers: {Authorization: "Bearer secret:API_KEY"}
+      headers: {Authorization: "Bearer secret:API_KEY"}  # not secret:API
+    - {type: sql, database: shop, query: SELECT 1}
 """
+    for name in ("API_KEY", "shop"):
+        set_secret(name, "12345678", BOX, NOW)
+    Broker.objects.create(name="hall", url="mqtt://x", password="secret:hall", updated_at=NOW)
+    CachePeer.objects.create(name="far", url="http://x", token="secret:far")
     apply_text(text, "calls.yaml", BOX, NOW)
     Platform.objects.create(name="work", kind="telegram", config={"auth": "secret:BOT"})
-    assert uses_of(["API_KEY", "deploy_key", "webhook-other", "BOT", "API", "webhook-deploy"]) == {
+    assert uses_of(
+        ["API_KEY", "deploy_key", "webhook-other", "BOT", "API", "webhook-deploy", "shop", "hall", "far"]
+    ) == {
         "API_KEY": [("task", "calls")],
         "deploy_key": [("task", "calls")],
         "webhook-other": [("task", "calls")],
         "BOT": [("platform", "work")],
         "API": [],
         "webhook-deploy": [],
+        "shop": [("task", "calls")],
+        "hall": [("broker", "hall")],
+        "far": [("box", "far")],
     }
     set_secret("deploy_key", "12345678", BOX, NOW)
-    assert '<a href="/tasks/calls/">calls</a>' in browser(Role.ADMIN).get("/secrets/").content.decode()
+    page = browser(Role.ADMIN).get("/secrets/").content.decode()
+    assert '<a href="/tasks/calls/">calls</a>' in page
+    assert "Forget shop? From now on these fail when they need it: calls" in page
 
 
 def test_lists_of_names_go_on_where_the_page_before_ended(
@@ -251,7 +265,7 @@ def test_an_operator_of_line_3_sees_the_buttons_of_those_tasks_and_no_others(
     ("form", "said"),
     [
         ({"role": "admin", "tasks": "x"}, "Choose a role"),
-        ({"role": "operator"}, "names tasks, topics or both"),
+        ({"role": "operator"}, "names tasks, topics, devices or secrets"),
         ({"role": "operator", "tasks": "a b"}, "no pattern of task names"),
         ({"role": "engineer", "topics": "a/#/b"}, "# stands alone"),
     ],
@@ -268,7 +282,7 @@ def test_a_grant_that_cannot_be_meant_is_refused_with_what_was_expected(
 def test_the_api_grants_lists_and_logs_out(browser: Browsers, person: Callable[[Role], User]) -> None:
     person(Role.VIEWER)
     admin, viewer = browser(Role.ADMIN), browser(Role.VIEWER)
-    grant = {"role": "operator", "tasks": "line3-*", "topics": ""}
+    grant = {"role": "operator", "tasks": "line3-*", "topics": "", "devices": "", "secrets": ""}
     path = "/api/v1/people/viewer/grants"
     assert admin.post(path, grant, content_type="application/json").json() == [grant]
     (row,) = [one for one in admin.get("/api/v1/people").json()["items"] if one["name"] == "viewer"]

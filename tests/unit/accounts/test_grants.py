@@ -36,6 +36,21 @@ def test_publishing_by_hand_follows_the_topics_and_not_the_tasks() -> None:
     assert not eve.can(Ability.EDIT_TASKS, task="plant/line3/valve")
 
 
+def test_devices_and_secrets_are_granted_each_by_their_own_names() -> None:
+    mine = Grant(Role.ENGINEER, devices="line3-*", secrets="l3?api")
+    eve = Principal("user:eve", Role.VIEWER, (mine,))
+    assert str(mine) == "engineer on devices line3-* and secrets l3?api"
+    assert eve.can(Ability.MANAGE_DEVICES, device="line3-press")
+    assert not eve.can(Ability.MANAGE_DEVICES, device="line1-press")
+    assert not eve.can(Ability.MANAGE_DEVICES)
+    assert eve.can(Ability.USE_SECRETS, secret="l3-api")
+    assert not eve.can(Ability.USE_SECRETS, secret="line3-press")
+    assert not eve.can(Ability.EDIT_TASKS, task="line3-press")
+    assert not eve.can_somewhere(Ability.PUBLISH)
+    assert eve.can_somewhere(Ability.MANAGE_DEVICES)
+    assert eve.limited_to(Role.VIEWER).can_somewhere(Ability.MANAGE_DEVICES) is False
+
+
 def test_a_grant_never_takes_away_and_a_ceiling_bounds_it() -> None:
     ann = Principal("user:ann", Role.ENGINEER, (LINE3,))
     assert ann.role_on(task="line3-fill") is Role.ENGINEER
@@ -55,10 +70,13 @@ def test_a_token_does_no_more_than_its_scopes_whatever_was_granted() -> None:
     [
         (Grant(Role.ADMIN, "line3-*"), "admin cannot be granted"),
         (Grant(Role.VIEWER, "line3-*"), "viewer cannot be granted"),
-        (Grant(Role.OPERATOR), "names tasks, topics or both"),
+        (Grant(Role.OPERATOR), "names tasks, topics, devices or secrets"),
         (Grant(Role.OPERATOR, "line[3]"), "no pattern of task names"),
         (Grant(Role.OPERATOR, "a%"), "no pattern of task names"),
         (Grant(Role.OPERATOR, "*a*b*c*d*"), "no pattern of task names"),
+        (Grant(Role.ENGINEER, devices="a b"), "no pattern of device names"),
+        (Grant(Role.ENGINEER, secrets="a/b"), "no pattern of secret names"),
+        (Grant(Role.OPERATOR, devices="line3-*"), "an operator manages no devices"),
         (Grant(Role.OPERATOR, "", "plant/#/x"), "# stands alone"),
         (Grant(Role.OPERATOR, "", "plant line"), "character"),
     ],

@@ -24,6 +24,7 @@ GOOD: dict[str, Any] = {
     "pins": {},
     "executable": "",
     "cgroup": "",
+    "files": {},
 }
 
 

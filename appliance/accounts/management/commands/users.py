@@ -54,7 +54,7 @@ class Command(BaseCommand):
         )
         reset.add_argument("name")
         for verb, what in (
-            ("grant", "more on some tasks and topics"),
+            ("grant", "more on some tasks, topics, devices or secrets"),
             ("withdraw", "take such a grant back"),
         ):
             one = verbs.add_parser(verb, help=what)
@@ -62,6 +62,8 @@ class Command(BaseCommand):
             one.add_argument("role", choices=[role.value for role in GRANTABLE])
             one.add_argument("--tasks", default="", metavar="PATTERN", help="task names, as in line3-*")
             one.add_argument("--topics", default="", metavar="FILTER", help="topics, as in plant/line3/#")
+            one.add_argument("--devices", default="", metavar="PATTERN", help="names of devices (engineer)")
+            one.add_argument("--secrets", default="", metavar="PATTERN", help="names of secrets (engineer)")
         sessions = verbs.add_parser("sessions", help="in which browsers somebody is logged in")
         sessions.add_argument("name")
         sessions.add_argument("--json", action="store_true")
@@ -119,7 +121,8 @@ def _token(name: str, options: dict[str, Any]) -> str:
 
 
 def _grant(name: str, options: dict[str, Any]) -> str:
-    meant = Grant(Role(options["role"]), options["tasks"], options["topics"])
+    where = {key: options[key] for key in ("tasks", "topics", "devices", "secrets")}
+    meant = Grant(Role(options["role"]), **where)
     if options["verb"] == "grant":
         new = grant(name, meant, CONSOLE, datetime.now(UTC))
         return f"{name} is {meant} now." if new else f"{name} was {meant} already."

@@ -49,6 +49,7 @@ conditions: dict[str, st.SearchStrategy[Any]] = {
     ),
     "topic": _listed(filters),
     "device": _listed(globs),
+    "secret": _listed(globs),
     "task": _listed(globs),
     "principal": _listed(st.one_of(globs, st.just("user:*"), st.just("user:ana"))),
     "role": st.sampled_from(list(Role)),
@@ -110,7 +111,7 @@ def actions(draw: st.DrawFn) -> tuple[Static, Facts]:
     arguments: dict[str, Any] = draw(
         st.fixed_dictionaries(
             {"topic": topics, "device": words, "x": st.one_of(value, st.fixed_dictionaries({"y": value}))},
-            optional={"url": value},
+            optional={"url": value, "secrets": st.lists(words, max_size=3)},
         )
     )
     principal = draw(st.one_of(words, st.sampled_from(NAMES).map(lambda name: f"user:{name}")))
