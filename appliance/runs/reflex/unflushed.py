@@ -20,8 +20,9 @@ from appliance.runs.reflex import sql
 
 log = logging.getLogger(__name__)
 
-EVERY = 0.008
-"""Seconds between the end of one flush and the next, while there is something to flush."""
+GATHER = 0.008
+"""Seconds from a commit to the flush that takes it and what is committed meanwhile. Nobody waits for a flush but the
+broker, for its acknowledgement; right after the commit of an intent it would only be in the way of the effect."""
 AGAIN_AFTER = 0.2
 
 
@@ -78,15 +79,15 @@ class Unflushed:
                 log.exception("what waited for the disk failed; the others go on")
 
     async def run(self) -> None:
-        """Flush for ever: at once what comes alone, together what comes close upon it."""
+        """Flush for ever, together what comes close upon another."""
         while True:
             await self._wake.wait()
+            await asyncio.sleep(GATHER)
             self._wake.clear()
+            if self._durable < self._latest and not await self._flush():
+                await asyncio.sleep(AGAIN_AFTER)
             if self._durable < self._latest:
-                flushed = await self._flush()
-                if self._durable < self._latest:
-                    self._wake.set()
-                await asyncio.sleep(EVERY if flushed else AGAIN_AFTER)
+                self._wake.set()
 
     async def _flush(self) -> bool:
         upto = self._latest
