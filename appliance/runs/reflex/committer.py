@@ -221,4 +221,4 @@ class Committer:
         now = self._clock.now()
         launched = [flight.occurrence_id for flight in group.launched]
         settled = self._horizon.below(self._aloft, launched, now)
-        return await self._writer.write(group.parameters(now), settled, writes)
+        return await self._writer.write(group.parameters(now), settled, writes, hurry=bool(group.queued))

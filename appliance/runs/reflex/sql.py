@@ -125,11 +125,27 @@ DROP FUNCTION IF EXISTS runs_reflex_commit(integer, bigint, uuid, json, json, js
 
 DROP = "DROP TABLE runs_reflex"
 
-COMMIT = """
-SELECT outcome, epoch, level, since, by, reason, charged FROM runs_reflex_commit(
-    %(generation)s::int, %(commit)s::bigint, %(settled)s::uuid, %(values)s::json, %(occurrences)s::json,
-    %(runs)s::json, %(steps)s::json, %(outbox)s::json, %(events)s::json, %(counters)s::json,
-    %(audit)s::json, %(charges)s::json, %(charged_at)s::timestamptz)
+COMMIT_TAKES = {
+    "generation": "integer",
+    "commit": "bigint",
+    "settled": "uuid",
+    "values": "json",
+    "occurrences": "json",
+    "runs": "json",
+    "steps": "json",
+    "outbox": "json",
+    "events": "json",
+    "counters": "json",
+    "audit": "json",
+    "charges": "json",
+    "charged_at": "timestamptz",
+}
+"""The function's arguments in their order."""
+
+PREPARE_COMMIT = f"""
+PREPARE millwright_reflex_commit ({", ".join(COMMIT_TAKES.values())}) AS
+SELECT outcome, epoch, level, since, by, reason, charged
+FROM runs_reflex_commit({", ".join(f"${n}" for n in range(1, len(COMMIT_TAKES) + 1))})
 """
 
 # A new reactor fences the old one off: what the old one still had in its hands it can no longer write.

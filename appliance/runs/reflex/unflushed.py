@@ -7,6 +7,7 @@ killed together with PostgreSQL: then the broker sends it again.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -36,6 +37,7 @@ class Unflushed:
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         self._generation = self._latest = self._durable = 0
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
 
     def begin(self, generation: int, number: int) -> None:
         """A generation begins: all up to ``number`` is on the disk."""
@@ -43,14 +45,19 @@ class Unflushed:
         self._latest = self._durable = number
         self._kept.clear()
 
-    def keep(self, number: int, parameters: dict[str, Any] | None) -> None:
-        """Commit ``number`` stands; None where it has waited for the disk, and all before it has with it."""
+    def keep(self, number: int, parameters: dict[str, Any] | None, *, hurry: bool = False) -> None:
+        """Commit ``number`` stands; None where it has waited for the disk, and all before it has with it.
+
+        ``hurry`` where the message is to be acknowledged soon: a step may be one that must not be done twice.
+        """
         self._latest = number
         if parameters is None:
             self._reached(number)
         else:
             self._kept.append((number, parameters))
             self._wake.set()
+            if hurry:
+                self._hurry.set()
 
     def once_durable(self, call: Callable[[], None]) -> None:
         """Call when everything that is committed now is on the disk."""
@@ -82,8 +89,11 @@ class Unflushed:
         """Flush for ever, together what comes close upon another."""
         while True:
             await self._wake.wait()
-            await asyncio.sleep(GATHER)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GATHER):
+                    await self._hurry.wait()
             self._wake.clear()
+            self._hurry.clear()
             if self._durable < self._latest and not await self._flush():
                 await asyncio.sleep(AGAIN_AFTER)
             if self._durable < self._latest:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from asgiref.sync import sync_to_async
 
 from appliance.runs.intake import Intake
@@ -102,3 +103,14 @@ async def test_what_its_limit_or_overlap_looks_at_goes_the_other_way(
         ("open", "fired", 2),
     ]
     assert len(here.hinted) == 3
+
+
+async def test_it_is_brought_to_the_disk_at_once(
+    engine: Engine, reactor: MakeReactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its step may be one that must not be done twice: the broker shall not have to send the message again."""
+    monkeypatch.setattr("appliance.runs.reflex.unflushed.GATHER", 3600)
+    here = await reactor(UNSAFE, acts_after_disk=False)
+    event = letter("in/a", {"n": 7})
+    await here.deliver(event)
+    await wait_for_async(lambda: event.acked, 10, "the disk has it")
