@@ -10,7 +10,9 @@ import ssl
 
 from appliance.bus import packets
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
+"""What is asked of the kernel at once. More than that comes from the system page by page, and goes back at each read:
+16 µs instead of 1 for a small message."""
 MOST_UNSENT = 256 * 1024
 """Bytes that wait here at most; what comes then stays with paho until the kernel has taken some."""
 

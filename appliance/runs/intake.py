@@ -19,7 +19,7 @@ from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import holds, sql, tally
-from appliance.runs.admission import admit
+from appliance.runs.admission import admit, governed
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer_async
 from appliance.runs.chains import chain_of, chained
@@ -103,16 +103,13 @@ class Intake:
             run_ids = await self.commit(batch, now, values)
         reach("intake.after_commit")
         self.received += len(deliveries)
-
-        def settled() -> None:
-            acknowledge(deliveries)
-            if run_ids:
-                self._hint(run_ids)
-
         if self.reflex is not None:
-            self.reflex.once_durable(settled)
+            self.reflex.once_durable(lambda: acknowledge(deliveries))
         else:
-            settled()
+            acknowledge(deliveries)
+        if run_ids:
+            # Before the disk has them too: a worker's claim waits for the disk, and for all that was committed before.
+            self._hint(run_ids)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -151,10 +148,13 @@ class Intake:
         return run_ids
 
     def _launch(self, reflex: ReflexLane, batch: Batch, now: datetime) -> list[Launched]:
-        """The runs that are performed here; the others stay in the batch."""
+        """The runs that are performed here. Of the others those stay fired that admission looks at."""
         fired, batch.fired = batch.fired, []
         for one in fired:
-            (batch.launched if reflex.takes(one.armed) else batch.fired).append(one)
+            if reflex.takes(one.armed):
+                batch.launched.append(one)
+            else:
+                (batch.fired if governed(one.armed.definition) else batch.queued).append(one)
         return [reflex.launch(new_run(one, now), now) for one in batch.launched]
 
     async def _arrive(
@@ -173,10 +173,10 @@ class Intake:
             batch.refused, batch.notes = list(refused), list(notes)  # a second try begins anew
             return await self._write_runs(connection, batch, now)
 
-        arrival = Arrival(
-            values, launched, write if batch.fired or batch.held else None, tally.counter_rows(batch, now)
-        )
-        run_ids = await reflex.arrive(arrival)
+        queued = [new_run(one, now) for one in batch.queued]
+        looks = write if batch.fired or batch.held else None
+        arrival = Arrival(values, launched, looks, tally.counter_rows(batch, now), queued)
+        run_ids = [*(run.id for run in queued), *await reflex.arrive(arrival)]
         self._untold += [*batch.refused, *batch.notes]
         del self._untold[:-MOST_UNTOLD]
         return run_ids

@@ -46,6 +46,8 @@ class Batch:
     fired: list[Fired] = field(default_factory=list)
     launched: list[Fired] = field(default_factory=list)
     """Those of them that are performed in the reflex lane."""
+    queued: list[Fired] = field(default_factory=list)
+    """Those that a worker performs, and that nothing keeps from running at once."""
     refused: list[Refused] = field(default_factory=list)
     held: list[Fired | Refused] = field(default_factory=list)
     """In order: what begins, goes on with or ends a hold."""
@@ -82,7 +84,7 @@ def counts_of(batch: Batch) -> Counts:
     def of(armed: Armed) -> list[int]:
         return counts.setdefault((armed.task_id, armed.trigger.id or ""), [0, 0, 0])
 
-    for fired in (*batch.fired, *batch.launched):
+    for fired in (*batch.fired, *batch.launched, *batch.queued):
         of(fired.armed)[0] += not governed(fired.armed.definition)
     for refused in batch.refused:
         of(refused.armed)[2 if refused.failed else 1] += 1

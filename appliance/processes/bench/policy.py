@@ -24,6 +24,7 @@ CALM = AllStop()
 RULES = 1000
 DECISIONS = 2000
 ROUNDS = 5
+MODE = "plant/mode"
 
 
 def _rule(number: int) -> dict[str, Any]:
@@ -70,8 +71,8 @@ def _microseconds(decide: Callable[[int], object], count: int) -> float:
     return best
 
 
-def _gate() -> Callable[[int], object]:
-    """The whole gate as the reflex lane asks it: two budgets, a lock-out, a window and a condition on the plant."""
+def busy_gate(home: Path) -> tuple[Gate, list[Action]]:
+    """A gate with two budgets, a lock-out, a window and a condition on the plant, and what to ask it."""
     limits = {"kinds": "mqtt", "effects": 1000}
     file = {
         "policy": 1,
@@ -79,7 +80,7 @@ def _gate() -> Callable[[int], object]:
         "layer": "box",
         "rules": [_rule(number) for number in range(RULES)],
         "budgets": [{"id": "all", **limits}, {"id": "each", "each": "task", **limits}],
-        "plant": [{"id": "mode", "topic": "plant/#", "state": "plant/mode", "is": "auto"}],
+        "plant": [{"id": "mode", "topic": "plant/#", "state": MODE, "is": "auto"}],
     }
     night = TimeIs.model_validate({"from": "00:00", "to": "24:00"})
     restraints = Restraints(
@@ -87,7 +88,7 @@ def _gate() -> Callable[[int], object]:
         [Window(1, "nights", Target(Scope.TOPIC, "line9/#"), weekly=night)],
     )
     keeper = PolicyKeeper(Policy([LayerPolicy(PolicyFile.model_validate(file), 1)]), 10)
-    gate = Gate(Path("/nonexistent"), keeper=keeper, restraints=RestraintKeeper(restraints, 10))
+    gate = Gate(home, keeper=keeper, restraints=RestraintKeeper(restraints, 10))
     actions = [
         Action(
             static.kind,
@@ -99,6 +100,12 @@ def _gate() -> Callable[[int], object]:
         )
         for static, facts in map(_action, range(DECISIONS))
     ]
+    return gate, actions
+
+
+def _gate() -> Callable[[int], object]:
+    """The gate as the reflex lane asks it."""
+    gate, actions = busy_gate(Path("/nonexistent"))
 
     def decide(number: int) -> object:
         for one in gate.conditions(actions[number]):

@@ -10,6 +10,7 @@ from appliance.processes.bench.containers import containers
 from appliance.processes.bench.crash import crash
 from appliance.processes.bench.drill import drill
 from appliance.processes.bench.events import load_task, measure, run_load, shell_rate
+from appliance.processes.bench.gate import gate
 from appliance.processes.bench.growth import growth
 from appliance.processes.bench.live import live
 from appliance.processes.bench.million import history
@@ -128,6 +129,7 @@ SUITE: dict[str, Measurement] = {
     "crash": Measurement(crash),
     "scale": Measurement(scale, needs_box=False),
     "policy": Measurement(policy, needs_box=False),
+    "gate": Measurement(gate),
     "tasks": Measurement(tasks),
     "power_safe_event": Measurement(power_safe_event),
     "power_safe_reflex": Measurement(power_safe_reflex),

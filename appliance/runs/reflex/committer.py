@@ -16,6 +16,7 @@ from appliance.runs.reflex.intent import Intent
 from appliance.runs.reflex.purse import Purse, together
 from appliance.runs.reflex.writer import Fenced, GroupWriter, WriteRuns
 from appliance.safety.allstop import AllStop
+from appliance.tasks.ports import NewRun
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ COMPANY = 0.004
 
 @dataclass(slots=True, eq=False)
 class Arrival:
-    """A batch of events to commit: last values, runs launched here, and runs for the worker lane.
+    """A batch of events to commit: last values, runs launched here, and runs for the worker lane: those that are
+    ``queued`` at once, and those of ``write``, which looks at other rows first.
 
     ``done`` gets the identifiers of the latter when everything is committed.
     """
@@ -34,6 +36,7 @@ class Arrival:
     launched: list[tuple[Flight, Intent | None]]
     write: WriteRuns | None
     counters: list[JsonObject]
+    queued: Sequence[NewRun] = ()
     done: "asyncio.Future[Sequence[UUID]]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -146,6 +149,7 @@ class Committer:
         group = Group(
             values=[value for arrival in arrivals for value in arrival.values],
             counters=[row for arrival in arrivals for row in arrival.counters],
+            queued=[run for arrival in arrivals for run in arrival.queued],
             intents=intents,
             landed=landed,
         )
@@ -217,4 +221,4 @@ class Committer:
         now = self._clock.now()
         launched = [flight.occurrence_id for flight in group.launched]
         settled = self._horizon.below(self._aloft, launched, now)
-        return await self._writer.write(group.parameters(now), settled, writes)
+        return await self._writer.write(group.parameters(now), settled, writes, hurry=bool(group.queued))

@@ -18,7 +18,9 @@ from appliance.runs.reflex.choice import LaneName
 from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.intent import Intent
 from appliance.runs.reflex.purse import parameters, together
+from appliance.runs.reflex.queued import occurrence_of, queued_events, queued_row
 from appliance.runs.rows import StepWrite
+from appliance.tasks.ports import NewRun
 
 LARGEST_RECORD = 48 * 1024
 """Bytes of intents in one audit record, roughly; a group with more gets several."""
@@ -32,24 +34,41 @@ class Group:
     launched: list[Flight] = field(default_factory=list)
     intents: list[tuple[Flight, Intent]] = field(default_factory=list)
     landed: list[Flight] = field(default_factory=list)
+    queued: list[NewRun] = field(default_factory=list)
+    """Runs for the worker lane, which nothing keeps from running at once."""
     counters: list[JsonObject] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.values or self.launched or self.intents or self.landed or self.counters)
+        runs = self.launched or self.intents or self.landed or self.queued
+        return bool(self.values or runs or self.counters)
 
     def parameters(self, now: datetime) -> dict[str, Any]:
         """The arguments of ``sql.COMMIT`` but the fencing ones."""
         return {
             "values": _text(last_of_each(self.values)),
-            "occurrences": _text([_occurrence(flight) for flight in self.launched]),
-            "runs": _text([_run(flight, now) for flight in self.landed]),
+            "occurrences": _text(self._occurrences()),
+            "runs": _text(
+                [*(_run(flight, now) for flight in self.landed), *(queued_row(run) for run in self.queued)]
+            ),
             "steps": _text([_step(flight, write) for flight in self.landed for write in flight.writes]),
             "outbox": _text([_item(item) for flight in self.landed for item in flight.outbox]),
-            "events": _text([_event(event) for flight in self.landed for event in _events(flight)]),
+            "events": _text([_event(event) for event in self._told()]),
             "counters": _text(self.counters),
             **parameters(together(intent for _, intent in self.intents), now),
             "audit": _text([_record(entry) for entry in (*self._refusals(), *_audit(self.intents, now))]),
         }
+
+    def _occurrences(self) -> list[dict[str, Any]]:
+        return [
+            *(occurrence_of(flight.run, flight.created_at) for flight in self.launched),
+            *(occurrence_of(run, run.wanted_at) for run in self.queued),
+        ]
+
+    def _told(self) -> Iterable[Event]:
+        for flight in self.landed:
+            yield from _events(flight)
+        for run in self.queued:
+            yield from queued_events(run)
 
     def _refusals(self) -> Iterable[AuditEntry]:
         return (entry for flight in self.landed for entry in flight.refused)
@@ -73,20 +92,6 @@ def _text(rows: Sequence[Mapping[str, Any]]) -> str | None:
     except (ValueError, TypeError, RecursionError):  # half of a surrogate pair, a value of a foreign type
         return json.dumps(plain(rows))
     return json.dumps(plain(rows)) if b"\\u0000" in text else text.decode()
-
-
-def _occurrence(flight: Flight) -> dict[str, Any]:
-    run = flight.run
-    return {
-        "id": run.occurrence_id,
-        "task_id": run.task_id,
-        "trigger": run.trigger,
-        "due_at": flight.created_at,
-        "reason": run.reason[:500],
-        "event": run.inputs,
-        "run_id": run.id,
-        "version_id": run.version_id,
-    }
 
 
 def _run(flight: Flight, now: datetime) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from appliance.actions.contract import (
 )
 from appliance.actions.registry import registry
 from appliance.bus.last import LastValues
+from appliance.lib.cancelling import end
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
@@ -119,10 +120,7 @@ class ReflexLane:
                 await self._committer.settled()
         except TimeoutError:
             log.warning("%d run(s) in the air are left to recovery", self._committer.aloft)
-        jobs = [*self._acting, *self._jobs]
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        await end({*self._acting, *self._jobs})
 
     @property
     def aloft(self) -> int:

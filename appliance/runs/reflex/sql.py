@@ -18,7 +18,7 @@ CREATE_COMMIT = """
 -- One group commit. The generation is the fencing token of the reactor that calls (P4), the commit's number
 -- makes a repeat after a lost answer harmless, and 'settled' is the identifier below which every occurrence
 -- has its run: a new reactor looks for what is missing above it (P3).
-CREATE FUNCTION runs_reflex_commit(
+CREATE OR REPLACE FUNCTION runs_reflex_commit(
     my_generation integer, my_commit bigint, my_settled uuid, topic_values json, occurrences json, runs json,
     steps json, outbox json, events json, counters json,
     audit json, charges json, charged_at timestamptz
@@ -49,13 +49,15 @@ BEGIN
         FROM json_to_recordset(occurrences) AS o(id uuid, task_id bigint, trigger text, due_at timestamptz,
             reason text, event jsonb, run_id uuid, version_id bigint);
     END IF;
+    -- Runs of this lane that have ended or are handed over, and runs that wait for a worker from the start.
     IF runs IS NOT NULL THEN
         INSERT INTO runs_run (id, task_id, version_id, occurrence_id, lane, state, waiting_for, reason,
             warning, principal, origin, trigger, priority, inputs, wake_at, deadline, version, epoch,
             created_at, started_at, finished_at)
         SELECT r.id, r.task_id, r.version_id, r.occurrence_id, r.lane, r.state, r.waiting_for, r.reason,
-            r.warning, r.principal, r.origin, r.trigger, r.priority, o.event, r.wake_at, r.deadline, 1, 1,
-            r.created_at, r.created_at, r.finished_at
+            r.warning, r.principal, r.origin, r.trigger, r.priority, o.event, r.wake_at, r.deadline,
+            CASE r.lane WHEN 'reflex' THEN 1 ELSE 0 END, CASE r.lane WHEN 'reflex' THEN 1 ELSE 0 END,
+            r.created_at, CASE r.lane WHEN 'reflex' THEN r.created_at END, r.finished_at
         FROM json_to_recordset(runs) AS r(id uuid, task_id bigint, version_id bigint, occurrence_id uuid,
             lane text, state text, waiting_for text, reason text, warning text, principal text, origin text,
             trigger text, priority smallint, wake_at timestamptz, deadline timestamptz,
@@ -123,11 +125,27 @@ DROP FUNCTION IF EXISTS runs_reflex_commit(integer, bigint, uuid, json, json, js
 
 DROP = "DROP TABLE runs_reflex"
 
-COMMIT = """
-SELECT outcome, epoch, level, since, by, reason, charged FROM runs_reflex_commit(
-    %(generation)s::int, %(commit)s::bigint, %(settled)s::uuid, %(values)s::json, %(occurrences)s::json,
-    %(runs)s::json, %(steps)s::json, %(outbox)s::json, %(events)s::json, %(counters)s::json,
-    %(audit)s::json, %(charges)s::json, %(charged_at)s::timestamptz)
+COMMIT_TAKES = {
+    "generation": "integer",
+    "commit": "bigint",
+    "settled": "uuid",
+    "values": "json",
+    "occurrences": "json",
+    "runs": "json",
+    "steps": "json",
+    "outbox": "json",
+    "events": "json",
+    "counters": "json",
+    "audit": "json",
+    "charges": "json",
+    "charged_at": "timestamptz",
+}
+"""The function's arguments in their order."""
+
+PREPARE_COMMIT = f"""
+PREPARE millwright_reflex_commit ({", ".join(COMMIT_TAKES.values())}) AS
+SELECT outcome, epoch, level, since, by, reason, charged
+FROM runs_reflex_commit({", ".join(f"${n}" for n in range(1, len(COMMIT_TAKES) + 1))})
 """
 
 # A new reactor fences the old one off: what the old one still had in its hands it can no longer write.

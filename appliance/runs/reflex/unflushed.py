@@ -7,6 +7,7 @@ killed together with PostgreSQL: then the broker sends it again.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,8 +21,9 @@ from appliance.runs.reflex import sql
 
 log = logging.getLogger(__name__)
 
-EVERY = 0.008
-"""Seconds between the end of one flush and the next, while there is something to flush."""
+GATHER = 0.008
+"""Seconds from a commit to the flush that takes it and what is committed meanwhile. Nobody waits for a flush but the
+broker, for its acknowledgement; right after the commit of an intent it would only be in the way of the effect."""
 AGAIN_AFTER = 0.2
 
 
@@ -35,6 +37,7 @@ class Unflushed:
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         self._generation = self._latest = self._durable = 0
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
 
     def begin(self, generation: int, number: int) -> None:
         """A generation begins: all up to ``number`` is on the disk."""
@@ -42,14 +45,19 @@ class Unflushed:
         self._latest = self._durable = number
         self._kept.clear()
 
-    def keep(self, number: int, parameters: dict[str, Any] | None) -> None:
-        """Commit ``number`` stands; None where it has waited for the disk, and all before it has with it."""
+    def keep(self, number: int, parameters: dict[str, Any] | None, *, hurry: bool = False) -> None:
+        """Commit ``number`` stands; None where it has waited for the disk, and all before it has with it.
+
+        ``hurry`` where the message is to be acknowledged soon: a step may be one that must not be done twice.
+        """
         self._latest = number
         if parameters is None:
             self._reached(number)
         else:
             self._kept.append((number, parameters))
             self._wake.set()
+            if hurry:
+                self._hurry.set()
 
     def once_durable(self, call: Callable[[], None]) -> None:
         """Call when everything that is committed now is on the disk."""
@@ -78,15 +86,18 @@ class Unflushed:
                 log.exception("what waited for the disk failed; the others go on")
 
     async def run(self) -> None:
-        """Flush for ever: at once what comes alone, together what comes close upon it."""
+        """Flush for ever, together what comes close upon another."""
         while True:
             await self._wake.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GATHER):
+                    await self._hurry.wait()
             self._wake.clear()
+            self._hurry.clear()
+            if self._durable < self._latest and not await self._flush():
+                await asyncio.sleep(AGAIN_AFTER)
             if self._durable < self._latest:
-                flushed = await self._flush()
-                if self._durable < self._latest:
-                    self._wake.set()
-                await asyncio.sleep(EVERY if flushed else AGAIN_AFTER)
+                self._wake.set()
 
     async def _flush(self) -> bool:
         upto = self._latest

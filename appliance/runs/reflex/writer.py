@@ -16,6 +16,7 @@ from appliance.lib.backoff import delay
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.runs.reflex import sql
+from appliance.runs.reflex.call import GroupCall
 from appliance.runs.reflex.unflushed import Unflushed
 from appliance.safety.allstop import AllStop, of_row
 
@@ -55,6 +56,7 @@ class GroupWriter:
         self._pool = pool
         self._unflushed = unflushed
         self._connection: AsyncConnection[Any] | None = None
+        self._commit: GroupCall | None = None
         self._generation = 0
         self.number = 0
         """Of the last commit."""
@@ -74,8 +76,12 @@ class GroupWriter:
             self._unflushed.begin(self._generation, self.number)
         return UUID(str(settled))
 
-    async def write(self, group: Parameters, settled: UUID, writes: Sequence[WriteRuns] = ()) -> list[UUID]:
+    async def write(
+        self, group: Parameters, settled: UUID, writes: Sequence[WriteRuns] = (), *, hurry: bool = False
+    ) -> list[UUID]:
         """Commit a group, trying again while the database is away; gives the runs that ``writes`` made.
+
+        ``hurry`` brings it to the disk at once, though it does not wait for that.
 
         Raises Fenced, and what no other try can mend.
         """
@@ -90,7 +96,7 @@ class GroupWriter:
         reach("reflex.after_commit")
         self.number += 1
         if self._unflushed is not None:
-            self._unflushed.keep(self.number, None if writes else parameters)
+            self._unflushed.keep(self.number, None if writes else parameters, hurry=hurry)
         return run_ids
 
     async def mend(self) -> None:
@@ -141,9 +147,8 @@ class GroupWriter:
 
     async def _call(self, connection: AsyncConnection[Any], parameters: Parameters) -> bool:
         """Whether this commit is new; False when its first try had arrived after all."""
-        cursor = await connection.execute(sql.COMMIT, parameters)
-        row = await cursor.fetchone()
-        assert row is not None
+        assert self._commit is not None
+        row = await self._commit(parameters)
         if row[0] == "fenced":
             await self._why_refused(connection, parameters["commit"])
         self.stop, self.charged = of_row(row[1:6]), row[6]
@@ -180,6 +185,7 @@ class GroupWriter:
                 await connection.execute(_PLANS)
                 if self._unflushed is not None:
                     await connection.execute(sql.DO_NOT_WAIT_FOR_DISK)
+                self._commit = await GroupCall.prepared(connection)
             except BaseException:
                 await self._pool.putconn(connection)
                 raise

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("runs", "0009_charges")]
+    dependencies = [("runs", "0010_queued")]
 
     operations = [
         migrations.CreateModel(
