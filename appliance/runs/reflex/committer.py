@@ -146,8 +146,9 @@ class Committer:
         group = Group(
             values=[value for arrival in arrivals for value in arrival.values],
             counters=[row for arrival in arrivals for row in arrival.counters],
-            intents=intents,
-            landed=landed,
+            # Lists of its own: what is launched below is not salvaged, it comes again with its message.
+            intents=list(intents),
+            landed=list(landed),
         )
         for arrival in arrivals:
             for flight, intent in arrival.launched:
