@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from appliance.bus.fair import FairQueue
 from appliance.bus.ports import Delivery, Message, PoisonHandler
 from appliance.bus.window import Held
-from appliance.lib.away import DATABASE_AWAY
+from appliance.lib.away import database_error, passes
 from appliance.lib.backoff import delay
 from appliance.lib.errors import MillwrightError
 
@@ -22,10 +22,11 @@ _ATTEMPTS_ALONE = 3
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same batch may pass later: something is away, rather than wrong."""
+    """Whether the same batch may pass later: something is away or broken, rather than the batch wrong."""
     if isinstance(error, MillwrightError):
         return not error.permanent
-    return isinstance(error, (*DATABASE_AWAY, OSError, TimeoutError))
+    told = database_error(error)
+    return passes(told) if told else isinstance(error, (OSError, TimeoutError))
 
 
 class Batches:
