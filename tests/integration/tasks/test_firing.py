@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -211,3 +212,12 @@ def test_the_revision_tells_the_reactor_that_triggers_changed() -> None:
     middle = revision()
     set_enabled("t", False, BOX, NOON)
     assert revision() > middle
+
+
+def test_a_task_of_the_longest_name_fires_like_any_other() -> None:
+    """The names that a row is made of are longer together."""
+    text = minutely().replace("name: t", f"name: {'t' * 100}").replace("id: tick", f"id: {'g' * 60}")
+    apply_text(text, "t.yaml", replace(BOX, name=f"user:{'u' * 150}"), NOON)
+    row = TaskTrigger.objects.get()
+    (run_id,) = doors.look_at_trigger(row.task_id, row.trigger, NOON + MINUTE)
+    assert len(Run.objects.get(pk=run_id).principal) == 169
