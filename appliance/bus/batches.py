@@ -133,13 +133,22 @@ class Batches:
         return None
 
     async def _set_aside(self, held: Held, error: Exception) -> None:
-        """Acknowledge what can never be handled: it would hold back all that follows."""
-        self.poisoned += 1
+        """Acknowledge what can never be handled: it would hold back all that follows. Not before it is on record."""
         message: Message = held.message
-        log.error("a message on %s was set aside: %r, %d bytes", message.topic, error, len(message.payload))
+        log.error("a message on %s is set aside: %r, %d bytes", message.topic, error, len(message.payload))
+        attempt = 0
+        while not held.settled and not await self._is_on_record(message, error):
+            attempt += 1
+            await asyncio.sleep(delay(attempt, base=0.1, cap=5.0))
+        self.poisoned += 1
+        held.ack()
+
+    async def _is_on_record(self, message: Message, error: Exception) -> bool:
+        """Also of what never can be: then the log is what there is."""
         if self._on_poison:
             try:
                 await self._on_poison(message, error)
-            except Exception:
+            except Exception as failed:
                 log.exception("the record of a message set aside failed")
-        held.ack()
+                return not is_transient(failed)
+        return True

@@ -14,6 +14,7 @@ from appliance.audit.retention import Anchor
 from appliance.audit.retention import prune as shorten
 from appliance.audit.services import sign_head
 from appliance.bridges.chats import prune
+from appliance.bus.aside import forget as forget_aside
 from appliance.lib.clock import Clock
 from appliance.lib.config import Config
 from appliance.lib.errors import MillwrightError
@@ -75,6 +76,7 @@ class Housekeeping:
             await self._forget_repeats()
             async with self._pool.connection() as connection:
                 await findings.forget(connection, now, self._config.keep_days)
+                await forget_aside(connection, now - timedelta(days=self._config.keep_days))
             await in_django(prune, now - timedelta(days=self._config.keep_days))
             await in_django(forget, now - timedelta(days=self._config.keep_days))
             await self._shorten_record(now)

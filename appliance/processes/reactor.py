@@ -235,6 +235,7 @@ class Reactor:
         health = self._bus.inbound.health()
         detail = {
             "received": self._engine.intake.received,
+            "set_aside": health.poisoned,
             "reflex": self._engine.reflex.performed,
             "aloft": self._engine.reflex.aloft,
             "events_published": self._bus.events.published,
