@@ -17,6 +17,7 @@ from appliance.bridges.chats import prune
 from appliance.bus.aside import forget as forget_aside
 from appliance.lib.clock import Clock
 from appliance.lib.config import Config
+from appliance.lib.duties import done
 from appliance.lib.errors import MillwrightError
 from appliance.lib.partitions import Key, create_day, day_of, days_from
 from appliance.processes.in_django import in_django
@@ -65,42 +66,53 @@ class Housekeeping:
         self._pool = pool
         self._clock = clock
         self._config = config
-        self._partitions_done: date | None = None
+        self._done_on: dict[str, date] = {}
+        """When each duty of the day was last done."""
         self._signed_at: float | None = None
 
     async def tick(self) -> None:
-        now = self._clock.now()
-        if self._partitions_done != now.date():
-            await self.prepare_partitions(now.date())
-            await self.drop_old(now.date())
-            await self._forget_repeats()
-            async with self._pool.connection() as connection:
-                await findings.forget(connection, now, self._config.keep_days)
-                await forget_aside(connection, now - timedelta(days=self._config.keep_days))
-            await in_django(prune, now - timedelta(days=self._config.keep_days))
-            await in_django(forget, now - timedelta(days=self._config.keep_days))
-            await self._shorten_record(now)
-            self._partitions_done = now.date()
+        """Each duty by itself: one that fails is tried again at the next call, and keeps no other from being done."""
+        await done(self._sign_in_time)
+        today = self._clock.now().date()
+        for duty in (self._days, self._forget_repeats, self._forget_old, self._shorten_record):
+            if self._done_on.get(duty.__name__) != today and await done(duty):
+                self._done_on[duty.__name__] = today
+
+    async def _days(self) -> None:
+        today = self._clock.now().date()
+        await self.prepare_partitions(today)
+        await self.drop_old(today)
+
+    async def _forget_old(self) -> None:
+        now, days = self._clock.now(), self._config.keep_days
+        before = now - timedelta(days=days)
+        async with self._pool.connection() as connection:
+            await findings.forget(connection, now, days)
+            await forget_aside(connection, before)
+        await in_django(prune, before)
+        await in_django(forget, before)
+
+    async def _sign_in_time(self) -> None:
         # By a clock that nobody sets back: signing would rest as long.
         if self._signed_at is None or self._clock.monotonic() - self._signed_at >= SIGN_EVERY:
-            await self._sign(now)
+            await self._sign()
             self._signed_at = self._clock.monotonic()
 
-    async def _sign(self, now: datetime) -> None:
+    async def _sign(self) -> None:
         """A chain that does not fit its signed heads is told at once, and said again until somebody looks."""
         try:
-            await in_django(sign_head, now)
+            await in_django(sign_head, self._clock.now())
         except AuditBroken as error:
             log.error("audit: %s", error)
             await self._alerts.outside(error.code, "audit", {"message": str(error)})
 
-    async def _shorten_record(self, now: datetime) -> None:
+    async def _shorten_record(self) -> None:
         """What is older than its days is archived or dropped; nothing that was not looked at for alerts yet."""
         if not self._config.audit_keep_days:
             return
         keep, archive = timedelta(days=self._config.audit_keep_days), self._config.audit_archive
         try:
-            for cut in await in_django(_shortened, now, keep, archive):
+            for cut in await in_django(_shortened, self._clock.now(), keep, archive):
                 log.info("retention: records %d to %d: %s", cut.after + 1, cut.seq, cut.file or "dropped")
         except AuditBroken as error:
             log.error("audit: %s", error)

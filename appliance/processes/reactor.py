@@ -17,6 +17,7 @@ from appliance.events.hints import Hinter
 from appliance.events.services import record_async
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
+from appliance.lib.duties import do_each
 from appliance.outbox.network.domain import Edge
 from appliance.processes.in_django import in_django
 from appliance.processes.masks import Masks
@@ -207,22 +208,31 @@ class Reactor:
                 self.hint(started)
 
     async def _check(self) -> None:
-        await self._around.housekeeping.tick()
-        await self._engine.turns.free_stranded()
-        await self._engine.reconciler.requeue_delivered()
-        await self._engine.reconciler.wake_set_back()
-        await self._engine.reconciler.idle_splits()
-        await self._engine.reconciler.answered()
-        await self._engine.reconciler.asked_for_nothing()
-        await in_django(forget, self._clock.now())
-        async with self._pool.connection() as connection:
-            await forget_spent(connection, self._clock.now())
-        await self._engine.reconciler.overdue_messages()
+        reconciler = self._engine.reconciler
+        await do_each(
+            self._look_at_schedule,
+            self._engine.turns.free_stranded,
+            reconciler.requeue_delivered,
+            reconciler.wake_set_back,
+            reconciler.idle_splits,
+            reconciler.answered,
+            reconciler.asked_for_nothing,
+            reconciler.overdue_messages,
+            self._forget_old,
+            self._engine.intake.prune,
+            self._around.housekeeping.tick,
+        )
+
+    async def _look_at_schedule(self) -> None:
         silent = await self._engine.reconciler.silent_triggers()
         if silent:
             log.warning("repaired: an enabled time trigger has its next due time: %s", ", ".join(silent))
         await in_django(look_at_all, self._clock.now())
-        await self._engine.intake.prune()
+
+    async def _forget_old(self) -> None:
+        await in_django(forget, self._clock.now())
+        async with self._pool.connection() as connection:
+            await forget_spent(connection, self._clock.now())
 
     async def _quarantine(self) -> None:
         await in_django(quarantine, self._config.hold_undeclared, self._clock.now())
