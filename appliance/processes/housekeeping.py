@@ -19,33 +19,15 @@ from appliance.lib.clock import Clock
 from appliance.lib.config import Config
 from appliance.lib.duties import done
 from appliance.lib.errors import MillwrightError
-from appliance.lib.partitions import Key, create_day, day_of, days_from
+from appliance.processes.days import Days
 from appliance.processes.in_django import in_django
 from appliance.sandbox import findings
 
 log = logging.getLogger(__name__)
 
-AHEAD = 4
 SIGN_EVERY = 60.0
-PARTITIONED: dict[str, Key] = {
-    "tasks_occurrence": Key.UUID,
-    "runs_run": Key.UUID,
-    "runs_step": Key.UUID,
-    "runs_checkpoint": Key.UUID,
-    "runs_split": Key.UUID,
-    "events_event": Key.TIME,
-    "outbox_item": Key.UUID,
-}
-
-_PARTS = """
-SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_inherits i
-JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass
-"""
-_UNFINISHED = "SELECT EXISTS (SELECT 1 FROM {} WHERE state = ANY(%s))"
-_OPEN_STATES = {
-    "runs_run": ["queued", "running", "waiting"],
-    "outbox_item": ["pending", "sending"],
-}
+AGAIN = 300.0
+"""Seconds until a duty of the day that failed is tried again: one that waits for a table makes its writers wait."""
 
 
 def _shortened(now: datetime, keep: timedelta, archive: bool) -> list[Anchor]:
@@ -68,20 +50,27 @@ class Housekeeping:
         self._config = config
         self._done_on: dict[str, date] = {}
         """When each duty of the day was last done."""
+        self._again_at: dict[str, float] = {}
+        self.days = Days(pool, config)
         self._signed_at: float | None = None
 
     async def tick(self) -> None:
-        """Each duty by itself: one that fails is tried again at the next call, and keeps no other from being done."""
+        """Each duty by itself: one that fails is tried again later, and keeps no other from being done."""
         await done(self._sign_in_time)
         today = self._clock.now().date()
         for duty in (self._days, self._forget_repeats, self._forget_old, self._shorten_record):
-            if self._done_on.get(duty.__name__) != today and await done(duty):
-                self._done_on[duty.__name__] = today
+            name, now = duty.__name__, self._clock.monotonic()
+            if self._done_on.get(name) == today or now < self._again_at.get(name, now):
+                continue
+            if await done(duty):
+                self._done_on[name] = today
+            else:
+                self._again_at[name] = now + AGAIN
 
     async def _days(self) -> None:
         today = self._clock.now().date()
-        await self.prepare_partitions(today)
-        await self.drop_old(today)
+        await self.days.prepare(today)
+        await self.days.drop_old(today)
 
     async def _forget_old(self) -> None:
         now, days = self._clock.now(), self._config.keep_days
@@ -128,51 +117,3 @@ class Housekeeping:
                     sql.SQL("DELETE FROM {} WHERE at < %s").format(sql.Identifier(table)),
                     (self._clock.now() - timedelta(days=2),),
                 )
-
-    async def prepare_partitions(self, today: date) -> None:
-        """Today's and the next days' partitions. A day that has rows in DEFAULT stays there."""
-        for table, key in PARTITIONED.items():
-            for day in days_from(today, AHEAD):
-                try:
-                    async with self._pool.connection() as connection:
-                        await connection.execute(create_day(table, key, day))
-                except Exception as error:
-                    log.warning("partition of %s for %s: %s", table, day, error)
-
-    async def drop_old(self, today: date) -> list[str]:
-        """Drop whole days beyond the budget, in days and in bytes; never a day with an unfinished run."""
-        dropped = []
-        for table in PARTITIONED:
-            for name in await self._too_old(table, today):
-                async with self._pool.connection() as connection:
-                    await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
-                dropped.append(name)
-                log.info("retention: dropped %s", name)
-        return dropped
-
-    async def _too_old(self, table: str, today: date) -> list[str]:
-        keep = self._config.keep_days
-        budget = self._config.keep_bytes // len(PARTITIONED)
-        async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_PARTS, (table,))).fetchall()
-            sized = [(day, name, size) for name, size in rows if (day := day_of(name))]
-            total, out = 0, []
-            for day, name, size in sorted(sized, reverse=True):
-                total += size
-                old = (today - day).days > keep
-                if day < today and (old or total > budget) and await self._finished(connection, table, day):
-                    out.append(name)
-        return out
-
-    async def _finished(self, connection: AsyncConnection[Any], table: str, day: date) -> bool:
-        """What belongs to runs is kept as long as they are; a day whose runs are dropped already has none."""
-        owner = "runs_run" if table in ("runs_step", "runs_checkpoint", "runs_split") else table
-        if owner not in _OPEN_STATES:
-            return True
-        name = f"{owner}_p{day:%Y%m%d}"
-        row = await (await connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))).fetchone()
-        if row is None or not row[0]:
-            return True
-        query = sql.SQL(_UNFINISHED).format(sql.Identifier(name))
-        row = await (await connection.execute(query, (_OPEN_STATES[owner],))).fetchone()
-        return row is not None and not row[0]

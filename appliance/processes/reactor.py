@@ -116,7 +116,7 @@ class Reactor:
         """What was when this process was not there."""
         async with self._pool.connection() as connection:
             await self._engine.intake.last.load(connection)
-        await self._around.housekeeping.prepare_partitions(self._clock.now().date())
+        await self._around.housekeeping.days.prepare(self._clock.now().date())
         await self._around.parts.look_back()
         async with self._pool.connection() as connection:
             await record_async(connection, BoxStarted(version=VERSION))

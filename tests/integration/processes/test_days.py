@@ -1,0 +1,88 @@
+"""Partitions come ahead of time, go by days and bytes, and neither stops who writes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+from psycopg.errors import LockNotAvailable
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.lib.config import get_config
+from appliance.lib.identity import uuid7
+from appliance.lib.partitions import partition_name
+from appliance.processes import days
+from appliance.processes.days import PARTITIONED, Days
+from tests.database import address, connect_async
+
+TODAY = date(2031, 3, 10)
+LATER = TODAY + timedelta(days=60)
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+
+
+@pytest.fixture
+async def pool(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pool]:
+    """The days that a test makes are gone when it ends; those of other tests are out of sight."""
+    monkeypatch.setattr(days, "_PARTS", f"{days._PARTS} AND c.relname LIKE '%%\\_p2031%%'")
+    async with Pool(address(), min_size=1, max_size=2, kwargs={"autocommit": True}, open=False) as opened:
+        yield opened
+        async with opened.connection() as connection:
+            for table in PARTITIONED:
+                for name in await days_of(connection, table):
+                    if "_p2031" in name:
+                        await connection.execute(f'DROP TABLE "{name}"')
+
+
+async def days_of(connection: AsyncConnection[Any], table: str) -> list[str]:
+    cursor = await connection.execute(
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "WHERE i.inhparent = %s::regclass ORDER BY 1",
+        (table,),
+    )
+    return [name for (name,) in await cursor.fetchall()]
+
+
+def keeping(pool: Pool, keep: int = 30, size: int = 10**10) -> Days:
+    return Days(pool, get_config().model_copy(update={"keep_days": keep, "keep_bytes": size}))
+
+
+async def add_run(connection: AsyncConnection[Any], day: date, state: str = "succeeded") -> Any:
+    run_id = uuid7(datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
+    await connection.execute(
+        "INSERT INTO runs_run (id, task_id, version_id, state, principal, origin, epoch) "
+        "VALUES (%s, 1, 1, %s, 'box', 'manual', 1)",
+        (run_id, state),
+    )
+    await connection.execute(
+        "INSERT INTO runs_step (run_id, step, attempt, position, kind, effect, state, epoch) "
+        "VALUES (%s, 'a', 1, 0, 'set', 'pure', 'succeeded', 1)",
+        (run_id,),
+    )
+    return run_id
+
+
+async def test_a_dump_that_holds_a_table_does_not_make_its_writers_wait(pool: Pool) -> None:
+    async with await connect_async(autocommit=False) as dump, await connect_async() as writer:
+        await writer.execute("SET statement_timeout = '5s'")
+        await dump.execute("LOCK TABLE runs_run IN ACCESS SHARE MODE")
+        preparing = asyncio.create_task(keeping(pool).prepare(TODAY))
+        while not preparing.done():
+            await add_run(writer, TODAY - timedelta(days=3650))
+            await asyncio.sleep(0.01)
+        with pytest.raises(LockNotAvailable):
+            await preparing
+        await dump.rollback()
+        await keeping(pool).prepare(TODAY)
+        assert partition_name("runs_run", TODAY) in await days_of(writer, "runs_run")
+
+
+async def test_a_day_that_a_dump_holds_is_dropped_another_time(pool: Pool) -> None:
+    await keeping(pool).prepare(TODAY)
+    async with await connect_async(autocommit=False) as dump:
+        await dump.execute(f'LOCK TABLE "{partition_name("events_event", TODAY)}" IN ACCESS SHARE MODE')
+        with pytest.raises(LockNotAvailable):
+            await keeping(pool).drop_old(LATER)
+        await dump.rollback()
+    assert partition_name("events_event", TODAY) in await keeping(pool).drop_old(LATER)
