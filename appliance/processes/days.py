@@ -1,6 +1,7 @@
 """Partitions by day: made ahead of time, and dropped beyond the budget. Neither may stop the hot path."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from typing import Any, LiteralString
@@ -30,6 +31,13 @@ PARTITIONED: dict[str, Key] = {
     "events_event": Key.TIME,
     "outbox_item": Key.UUID,
 }
+TOGETHER = (
+    ("tasks_occurrence",),
+    ("runs_run", "runs_step", "runs_checkpoint", "runs_split"),
+    ("events_event",),
+    ("outbox_item",),
+)
+"""A day of these goes at once: a run without its steps would look as if it had not done anything."""
 
 _PARTS = """
 SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_inherits i
@@ -80,43 +88,49 @@ class Days:
         Gives their names. Raises LockNotAvailable.
         """
         dropped: list[str] = []
-        for table in PARTITIONED:
-            for day in await self._too_old(table, today):
-                dropped += await self._drop(table, day)
+        for tables in TOGETHER:
+            for day in await self._too_old(tables, today):
+                dropped += await self._drop(tables, day)
         return dropped
 
-    async def _drop(self, table: str, day: date) -> list[str]:
-        name = partition_name(table, day)
+    async def _drop(self, tables: Sequence[str], day: date) -> list[str]:
+        names = [name for table in tables if await self._exists(name := partition_name(table, day))]
         async with self._pool.connection() as connection, connection.transaction():
-            if not await _finished(connection, table, day):
-                return []
             await connection.execute(_NOT_LONG)
-            await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
-        log.info("retention: dropped %s", name)
-        return [name]
+            # Locked before it is looked at: a run that has ended can be taken back, and is open again.
+            await connection.execute(sql.SQL("LOCK TABLE {}").format(_listed(names)))
+            if names[0] == partition_name(tables[0], day) and not await _finished(connection, tables[0], day):
+                return []
+            await connection.execute(sql.SQL("DROP TABLE {}").format(_listed(names)))
+        log.info("retention: dropped %s", ", ".join(names))
+        return names
 
-    async def _too_old(self, table: str, today: date) -> Sequence[date]:
-        budget = self._config.keep_bytes // len(PARTITIONED)
+    async def _too_old(self, tables: Sequence[str], today: date) -> list[date]:
+        """The oldest days that together with the newer ones exceed the budget, and those beyond the days to keep."""
+        budget = self._config.keep_bytes * len(tables) // len(PARTITIONED)
+        sizes: Counter[date] = Counter()
         async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_PARTS, (table,))).fetchall()
+            for table in tables:
+                for name, size in await (await connection.execute(_PARTS, (table,))).fetchall():
+                    if day := day_of(name):
+                        sizes[day] += size
         total, out = 0, []
-        for day, size in sorted(((day, size) for name, size in rows if (day := day_of(name))), reverse=True):
-            total += size
+        for day in sorted(sizes, reverse=True):
+            total += sizes[day]
             old = (today - day).days > self._config.keep_days
             if day < today and (old or total > budget):
                 out.append(day)
         return out
 
 
+def _listed(names: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
 async def _finished(connection: AsyncConnection[Any], table: str, day: date) -> bool:
-    """What belongs to runs is kept as long as they are; a day whose runs are dropped already has none."""
-    owner = "runs_run" if table in ("runs_step", "runs_checkpoint", "runs_split") else table
-    if owner not in _OPEN_STATES:
+    """Whether nothing of that day is still to be done. What belongs to runs is kept as long as they are."""
+    if table not in _OPEN_STATES:
         return True
-    name = partition_name(owner, day)
-    row = await (await connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))).fetchone()
-    if row is None or not row[0]:
-        return True
-    query = sql.SQL(_UNFINISHED).format(sql.Identifier(name))
-    row = await (await connection.execute(query, (_OPEN_STATES[owner],))).fetchone()
+    query = sql.SQL(_UNFINISHED).format(sql.Identifier(partition_name(table, day)))
+    row = await (await connection.execute(query, (_OPEN_STATES[table],))).fetchone()
     return row is not None and not row[0]

@@ -18,6 +18,7 @@ from appliance.processes.days import PARTITIONED, Days
 from tests.database import address, connect_async
 
 TODAY = date(2031, 3, 10)
+RUNS = ("runs_run", "runs_step", "runs_checkpoint", "runs_split")
 LATER = TODAY + timedelta(days=60)
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
@@ -86,3 +87,45 @@ async def test_a_day_that_a_dump_holds_is_dropped_another_time(pool: Pool) -> No
             await keeping(pool).drop_old(LATER)
         await dump.rollback()
     assert partition_name("events_event", TODAY) in await keeping(pool).drop_old(LATER)
+
+
+async def test_the_budget_of_bytes_takes_whole_days_of_runs_with_all_that_belongs_to_them(pool: Pool) -> None:
+    """Steps are larger than runs: a run must not outlive them."""
+    first, second = TODAY, TODAY + timedelta(days=1)
+    await keeping(pool).prepare(TODAY)
+    async with pool.connection() as connection:
+        old, kept = await add_run(connection, first), await add_run(connection, second)
+        await connection.execute(
+            "UPDATE runs_step SET stderr = (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 9000) AS n) "
+            "WHERE run_id = ANY(%s)",
+            ([old, kept],),
+        )
+        cursor = await connection.execute(
+            "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relkind = 'r' AND relname = ANY(%s)",
+            ([partition_name(table, second + timedelta(days=n)) for table in RUNS for n in range(3)],),
+        )
+        ((size,),) = await cursor.fetchall()
+        budget = (size + 1000) * len(PARTITIONED) // len(RUNS)
+        dropped = await keeping(pool, 3000, budget).drop_old(second + timedelta(days=1))
+        assert {name for name in dropped if name.startswith("runs_")} == {
+            partition_name(table, first) for table in RUNS
+        }
+        cursor = await connection.execute("SELECT r.id FROM runs_run r JOIN runs_step s ON s.run_id = r.id")
+        assert await cursor.fetchall() == [(kept,)]
+
+
+async def test_a_day_with_a_run_that_has_not_ended_stays_whole(pool: Pool) -> None:
+    await keeping(pool).prepare(TODAY)
+    async with pool.connection() as connection:
+        run_id = await add_run(connection, TODAY, "waiting")
+        dropped = await keeping(pool).drop_old(LATER)
+        assert partition_name("tasks_occurrence", TODAY) in dropped
+        assert not [name for name in dropped if name.endswith(f"{TODAY:%Y%m%d}") and name.startswith("runs_")]
+        await connection.execute("UPDATE runs_run SET state = 'failed' WHERE id = %s", (run_id,))
+        assert partition_name("runs_step", TODAY) in await keeping(pool).drop_old(LATER)
+
+
+async def test_a_day_within_both_budgets_and_today_stay(pool: Pool) -> None:
+    await keeping(pool).prepare(TODAY)
+    assert await keeping(pool, 4).drop_old(TODAY + timedelta(days=4)) == []
+    assert await keeping(pool, 4, 7).drop_old(TODAY) == []
