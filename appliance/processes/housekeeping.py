@@ -21,6 +21,7 @@ from appliance.lib.duties import done
 from appliance.lib.errors import MillwrightError
 from appliance.processes.days import Days
 from appliance.processes.in_django import in_django
+from appliance.processes.strays import delete_strays
 from appliance.sandbox import findings
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,13 @@ class Housekeeping:
         """Each duty by itself: one that fails is tried again later, and keeps no other from being done."""
         await done(self._sign_in_time)
         today = self._clock.now().date()
-        for duty in (self._days, self._forget_repeats, self._forget_old, self._shorten_record):
+        for duty in (
+            self._days,
+            self._delete_strays,
+            self._forget_repeats,
+            self._forget_old,
+            self._shorten_record,
+        ):
             name, now = duty.__name__, self._clock.monotonic()
             if self._done_on.get(name) == today or now < self._again_at.get(name, now):
                 continue
@@ -71,6 +78,9 @@ class Housekeeping:
         today = self._clock.now().date()
         await self.days.prepare(today)
         await self.days.drop_old(today)
+
+    async def _delete_strays(self) -> None:
+        await delete_strays(self._pool, self._clock.now().date(), self._config.keep_days)
 
     async def _forget_old(self) -> None:
         now, days = self._clock.now(), self._config.keep_days

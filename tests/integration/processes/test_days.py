@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.lib.config import get_config
 from appliance.lib.identity import uuid7
 from appliance.lib.partitions import partition_name
-from appliance.processes import days
+from appliance.processes import days, strays
 from appliance.processes.days import PARTITIONED, Days
 from tests.database import address, connect_async
 
@@ -129,3 +129,33 @@ async def test_a_day_within_both_budgets_and_today_stay(pool: Pool) -> None:
     await keeping(pool).prepare(TODAY)
     assert await keeping(pool, 4).drop_old(TODAY + timedelta(days=4)) == []
     assert await keeping(pool, 4, 7).drop_old(TODAY) == []
+
+
+async def test_old_rows_that_no_partition_took_are_deleted_in_pieces(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year ago nobody prepared a day: all of it stands in DEFAULT."""
+    monkeypatch.setattr(strays, "AT_ONCE", 2)
+    long_ago = TODAY - timedelta(days=365)
+    async with pool.connection() as connection:
+        for _ in range(5):
+            await add_run(connection, long_ago)
+        waiting, young = await add_run(connection, long_ago, "waiting"), await add_run(connection, TODAY)
+        for day in (long_ago, TODAY):
+            at = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            await connection.execute(
+                "INSERT INTO tasks_occurrence (id, task_id, trigger, due_at, state) VALUES (%s, 1, 't', %s, 'missed')",
+                (uuid7(at), at),
+            )
+            await connection.execute(
+                "INSERT INTO events_event (at, type, subject, data) VALUES (%s, 'x', 'y', '{}')", (at,)
+            )
+        assert await strays.delete_strays(pool, TODAY, 30) == 12
+        for table, key in (("runs_run", "id"), ("runs_step", "run_id")):
+            cursor = await connection.execute(f"SELECT {key} FROM {table} ORDER BY 1")
+            assert await cursor.fetchall() == [(waiting,), (young,)]
+        for table in ("tasks_occurrence", "events_event"):
+            cursor = await connection.execute(f"SELECT count(*) FROM {table}_default")
+            assert await cursor.fetchone() == (1,)
+        await connection.execute("DELETE FROM events_event_default")
+    assert await strays.delete_strays(pool, TODAY, 30) == 0
