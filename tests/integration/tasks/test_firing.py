@@ -11,9 +11,10 @@ from django.db import connection, connections
 from django_celery_beat.models import PeriodicTask
 
 from appliance.accounts.principal import BOX
+from appliance.audit.models import AuditRecord
 from appliance.runs.models import Run
 from appliance.tasks import doors
-from appliance.tasks.models import Occurrence, TaskTrigger
+from appliance.tasks.models import Occurrence, Task, TaskTrigger
 from appliance.tasks.services import apply_text, set_enabled
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -221,3 +222,33 @@ def test_a_task_of_the_longest_name_fires_like_any_other() -> None:
     row = TaskTrigger.objects.get()
     (run_id,) = doors.look_at_trigger(row.task_id, row.trigger, NOON + MINUTE)
     assert len(Run.objects.get(pk=run_id).principal) == 169
+
+
+AHEAD = timedelta(days=3 * 365)
+
+
+def daily() -> str:
+    return minutely().replace("* * * * *", "0 0 * * *")
+
+
+def test_a_clock_that_was_years_ahead_does_not_silence_a_trigger() -> None:
+    load(daily())
+    Task.objects.update(created_at=NOON)
+    look(NOON + AHEAD)
+    assert doors.look_at_all(NOON + MINUTE) == 0
+    assert doors.look_at_all(NOON + timedelta(hours=12, seconds=30)) == 1, "tonight's run comes"
+    row = TaskTrigger.objects.get()
+    assert row.next_due == datetime(2026, 11, 25, tzinfo=UTC)
+    assert [due for due, _, _ in occurrences()] == [datetime(2026, 11, 24, tzinfo=UTC)]
+    body = AuditRecord.objects.filter(kind="reconciler.repaired", subject="t/tick").order_by("-seq")[0].body
+    assert "the last due time of a trigger" in body
+
+
+def test_a_clock_that_is_years_behind_changes_nothing() -> None:
+    """What it would take for missed is on record already when it is set right."""
+    load(daily())
+    Task.objects.update(created_at=NOON)
+    look(NOON + timedelta(days=2))
+    before = occurrences()
+    assert doors.look_at_all(NOON - AHEAD) == 0
+    assert (occurrences(), TaskTrigger.objects.get().last_due) == (before, datetime(2026, 11, 25, tzinfo=UTC))
