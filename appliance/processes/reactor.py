@@ -212,22 +212,15 @@ class Reactor:
         await do_each(
             self._look_at_schedule,
             self._engine.turns.free_stranded,
-            reconciler.requeue_delivered,
-            reconciler.wake_set_back,
-            reconciler.idle_splits,
-            reconciler.answered,
+            reconciler.check,
             reconciler.asked_for_nothing,
-            reconciler.overdue_messages,
             self._forget_old,
             self._engine.intake.prune,
             self._around.housekeeping.tick,
         )
 
     async def _look_at_schedule(self) -> None:
-        silent = await self._engine.reconciler.silent_triggers()
-        if silent:
-            log.warning("repaired: an enabled time trigger has its next due time: %s", ", ".join(silent))
-        await in_django(look_at_all, self._clock.now())
+        await self._engine.reconciler.silent_triggers(lambda: in_django(look_at_all, self._clock.now()))
 
     async def _forget_old(self) -> None:
         await in_django(forget, self._clock.now())

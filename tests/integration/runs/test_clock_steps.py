@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from appliance.lib.clock import ManualClock, SystemClock
+from appliance.runs.invariants import waits
 from appliance.runs.ledger import Ledger
 from appliance.runs.reconciler import Reconciler
 from appliance.runs.rows import LEASE, RunRow
@@ -25,7 +26,7 @@ def set_back(engine: Engine) -> datetime:
 
 
 async def go_on(engine: Engine, run_id: UUID) -> None:
-    assert [repair.subject for repair in await engine.reconciler.wake_set_back()] == [str(run_id)]
+    assert [repair.subject for repair in await engine.reconciler.repair(waits)] == [str(run_id)]
     assert await engine.reconciler.wake_due() == [run_id]
 
 
@@ -37,7 +38,7 @@ async def test_a_wait_over_a_clock_that_is_set_back_lasts_one_more_length_at_mos
     await go_on(engine, run_id)
     row = await engine.perform(run_id)
     assert (row["waiting_for"], row["wake_at"]) == ("timer", now + timedelta(minutes=10))
-    assert await engine.reconciler.wake_set_back() == [], "once"
+    assert await engine.reconciler.repair(waits) == [], "once"
     await engine.pass_time(run_id, timedelta(minutes=10))
     assert await engine.reconciler.wake_due() == [run_id]
     assert (await engine.perform(run_id))["state"] == "succeeded"
@@ -64,7 +65,7 @@ async def test_waits_of_a_clock_that_goes_right_are_left_alone(engine: Engine) -
             task("    - {id: a, type: shell, args: [/bin/x], retry: {attempts: 2, delay: 5m}}\n")
         )
     )
-    assert await engine.reconciler.wake_set_back() == []
+    assert await engine.reconciler.repair(waits) == []
 
 
 async def claimed(engine: Engine) -> tuple[Ledger, RunRow, ManualClock, Reconciler]:
