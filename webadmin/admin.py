@@ -17,7 +17,7 @@ from unfold.admin import ModelAdmin
 from appliance.accounts.models import ApiToken, User
 from appliance.audit.models import AuditRecord
 from appliance.bridges.models import ChatIdentity, Inbound, Platform
-from appliance.bus.models import Broker, TopicValue
+from appliance.bus.models import Broker, SetAside, TopicValue
 from appliance.devices.models import Device
 from appliance.events.models import EventRow
 from appliance.outbox.models import OutboxRow
@@ -70,9 +70,15 @@ def _show(
     *columns: str,
     search: tuple[str, ...] = (),
     hide: tuple[str, ...] = (),
+    more: tuple[str, ...] = (),
     ordering: tuple[Any, ...] = (),
 ) -> None:
-    options: dict[str, Any] = {"list_display": columns, "search_fields": search, "exclude": hide or None}
+    options: dict[str, Any] = {
+        "list_display": columns,
+        "search_fields": search,
+        "exclude": hide or None,
+        "readonly_fields": more,
+    }
     if ordering:
         options["ordering"] = ordering
     admin.site.register(model, type(f"{model.__name__}Admin", (ReadOnly,), options))
@@ -99,6 +105,9 @@ _show(ChatIdentity, "platform", "user_id", "display_name", "person", "last_seen"
 _show(Device, "name", "created_at", "revoked_at", hide=("password_hash",))
 _show(Broker, "name", "url", "enabled", "updated_at", "updated_by", hide=("password",))
 _show(TopicValue, "topic", "quality", "at", "count", search=("topic",), hide=("payload",))
+_show(
+    SetAside, "at", "broker", "topic", "size", "reason", search=("topic",), hide=("payload",), more=("text",)
+)
 # The journal's own order: the one that it has an index for.
 _JOURNAL = (OrderBy(RawSQL("xact", ()), descending=True), "-seq")
 _show(EventRow, "seq", "at", "type", "subject", ordering=_JOURNAL)

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
-from appliance.bus.models import Broker
+from appliance.bus.models import Broker, SetAside
 from appliance.lib.config import Config
 from appliance.outbox.domain import BreakerState
 from appliance.outbox.network.domain import Reach
@@ -45,6 +45,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "durability": config.durability,
         "parts": {name: asdict(part) for name, part in parts.items()},
         "network": _network() if parts["postgres"].healthy else None,
+        "messages_set_aside": _set_aside() if parts["postgres"].healthy else None,
     }
     return JsonResponse(body, status=200 if ready else 503)
 
@@ -103,6 +104,14 @@ def _network() -> dict[str, object] | None:
     return {"condition": state.condition.value, "away": [target.name for target in state.away]}
 
 
+def _set_aside() -> int | None:
+    try:
+        return SetAside.objects.count()
+    except DatabaseError:
+        connection.close()
+        return None
+
+
 def metrics(request: HttpRequest) -> HttpResponse:
     """Figures for Prometheus, read from the database at each scrape."""
     registry = CollectorRegistry()
@@ -124,8 +133,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
     theirs = Gauge(
         "millwright_broker_received", "Of them, those of each further broker", ["broker"], registry=registry
     )
+    aside = Gauge("millwright_mqtt_set_aside", "Messages that no try could handle", registry=registry)
     if parts["postgres"].healthy:
         try:
+            aside.set(SetAside.objects.count())
             _read_figures(runs, received, theirs)
             _read_bus_figures(commands, events)
             _network_figures(registry)

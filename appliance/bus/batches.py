@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from appliance.bus.fair import FairQueue
 from appliance.bus.ports import Delivery, Message, PoisonHandler
 from appliance.bus.window import Held
-from appliance.lib.away import DATABASE_AWAY
+from appliance.lib.away import database_error, passes
 from appliance.lib.backoff import delay
 from appliance.lib.errors import MillwrightError
 
@@ -22,10 +22,11 @@ _ATTEMPTS_ALONE = 3
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same batch may pass later: something is away, rather than wrong."""
+    """Whether the same batch may pass later: something is away or broken, rather than the batch wrong."""
     if isinstance(error, MillwrightError):
         return not error.permanent
-    return isinstance(error, (*DATABASE_AWAY, OSError, TimeoutError))
+    told = database_error(error)
+    return passes(told) if told else isinstance(error, (OSError, TimeoutError))
 
 
 class Batches:
@@ -132,13 +133,22 @@ class Batches:
         return None
 
     async def _set_aside(self, held: Held, error: Exception) -> None:
-        """Acknowledge what can never be handled: it would hold back all that follows."""
-        self.poisoned += 1
+        """Acknowledge what can never be handled: it would hold back all that follows. Not before it is on record."""
         message: Message = held.message
-        log.error("a message on %s was set aside: %r, %d bytes", message.topic, error, len(message.payload))
+        log.error("a message on %s is set aside: %r, %d bytes", message.topic, error, len(message.payload))
+        attempt = 0
+        while not held.settled and not await self._is_on_record(message, error):
+            attempt += 1
+            await asyncio.sleep(delay(attempt, base=0.1, cap=5.0))
+        self.poisoned += 1
+        held.ack()
+
+    async def _is_on_record(self, message: Message, error: Exception) -> bool:
+        """Also of what never can be: then the log is what there is."""
         if self._on_poison:
             try:
                 await self._on_poison(message, error)
-            except Exception:
+            except Exception as failed:
                 log.exception("the record of a message set aside failed")
-        held.ack()
+                return not is_transient(failed)
+        return True

@@ -1,9 +1,9 @@
-"""The last value of each topic, and the brokers beside the box's own."""
+"""The last value of each topic, what could not be handled, and the brokers beside the box's own."""
 
 from django.db import models
 
 from appliance.bus.places import split_place
-from appliance.bus.values import Quality
+from appliance.bus.values import HEAD_BYTES, Quality
 
 
 class TopicValue(models.Model):
@@ -37,6 +37,30 @@ class TopicValue(models.Model):
     def name(self) -> str:
         """The topic alone."""
         return split_place(self.topic)[1]
+
+
+class SetAside(models.Model):
+    """A message that no try could handle, as it came. Written by `aside.Aside` only."""
+
+    broker = models.CharField(max_length=24, blank=True)
+    """The further broker that it came from; empty for the box's own."""
+    topic = models.TextField()
+    payload = models.BinaryField()
+    size = models.IntegerField()
+    """Bytes of the payload."""
+    reason = models.TextField()
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.at:%F %T}"
+
+    @property
+    def text(self) -> str:
+        """The first bytes of the payload, for a person."""
+        return bytes(self.payload)[:HEAD_BYTES].decode(errors="replace")
 
 
 class Broker(models.Model):

@@ -79,7 +79,7 @@ class BusHealth:
     acknowledged: int
     duplicates_dropped: int
     poisoned: int
-    """Messages that no attempt could handle; acknowledged and dropped, each with a line in the log."""
+    """Messages that no attempt could handle; put on record, then acknowledged."""
     batch_failures: int
     callback_failures: int
     connections: int

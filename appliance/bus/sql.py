@@ -43,3 +43,17 @@ DROP_REMEMBER = "DROP FUNCTION bus_remember(json, integer)"
 REMEMBER = "SELECT bus_remember(%s::json, %s)"
 READ = "SELECT value, quality, at FROM bus_topicvalue WHERE topic = %s"
 READ_MANY = "SELECT topic, value, quality, at FROM bus_topicvalue WHERE topic = ANY(%s)"
+
+SET_ASIDE = """
+INSERT INTO bus_setaside (broker, topic, payload, size, reason, at)
+VALUES (%(broker)s, %(topic)s, %(payload)s, %(size)s, %(reason)s, %(at)s)
+"""
+# The newest that fit stay: a device that sends nothing else must not fill the disk.
+TRIM_ASIDE = """
+DELETE FROM bus_setaside WHERE id IN (
+    SELECT id FROM (
+        SELECT id, row_number() OVER newest AS n, sum(size) OVER newest AS bytes FROM bus_setaside
+        WINDOW newest AS (ORDER BY id DESC)) AS kept
+    WHERE n > %(most)s OR (bytes > %(bytes)s AND n > 1))
+"""
+FORGET_ASIDE = "DELETE FROM bus_setaside WHERE at < %s"

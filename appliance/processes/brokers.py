@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg import Error as DatabaseError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from appliance.bus.aside import Aside
 from appliance.bus.brokers.domain import BrokerSpec, wire_filters
 from appliance.bus.brokers.services import WantedBroker, password_of, read_enabled
 from appliance.bus.client import BusClient
@@ -98,6 +99,7 @@ class Link:
         return now.connected and not now.refused_filters, {
             "message": "" if now.connected and not now.refused_filters else message,
             "received": now.received,
+            "set_aside": now.poisoned,
             "connections": now.connections,
             "round_trip": now.round_trip,
             "filters": list[JsonValue](sorted(now.filters)),
@@ -138,6 +140,7 @@ class Link:
             clean=clean,
             box=self._config.home.id,
             on_batch=None if clean else self._take,
+            on_poison=self._set_aside,
             session_file=None if clean else self._session_file,
             options=BusOptions(),
         )
@@ -150,11 +153,14 @@ class Link:
     async def _take(self, deliveries: list[Delivery]) -> None:
         await self._deliver([self._translated(delivery) for delivery in deliveries])
 
+    async def _set_aside(self, message: Message, error: Exception) -> None:
+        await Aside(self._pool).keep(self._as_ours(message), error)
+
     def _translated(self, delivery: Delivery) -> Delivery:
-        message = delivery.message
-        return _Foreign(
-            delivery, replace(message, topic=self.spec.to_box(message.topic), broker=self.spec.name)
-        )
+        return _Foreign(delivery, self._as_ours(delivery.message))
+
+    def _as_ours(self, message: Message) -> Message:
+        return replace(message, topic=self.spec.to_box(message.topic), broker=self.spec.name)
 
 
 class InboundBrokers:

@@ -5,9 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from psycopg import Error as DatabaseError
-from psycopg_pool import PoolTimeout
-
+from appliance.lib.away import DATABASE_AWAY
 from appliance.runs.intake import NotArmed
 
 log = logging.getLogger(__name__)
@@ -37,7 +35,7 @@ async def _forever(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
     while True:
         try:
             await work()
-        except (DatabaseError, PoolTimeout, OSError, NotArmed) as error:
+        except (*DATABASE_AWAY, NotArmed) as error:
             log.warning("waiting for the database: %s", error)
         except Exception:
             log.exception("background job %r goes on after an error", getattr(work, "__name__", work))

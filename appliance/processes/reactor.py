@@ -17,6 +17,7 @@ from appliance.events.hints import Hinter
 from appliance.events.services import record_async
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
+from appliance.lib.duties import do_each
 from appliance.outbox.network.domain import Edge
 from appliance.processes.in_django import in_django
 from appliance.processes.masks import Masks
@@ -116,7 +117,7 @@ class Reactor:
         """What was when this process was not there."""
         async with self._pool.connection() as connection:
             await self._engine.intake.last.load(connection)
-        await self._around.housekeeping.prepare_partitions(self._clock.now().date())
+        await self._around.housekeeping.days.prepare(self._clock.now().date())
         await self._around.parts.look_back()
         async with self._pool.connection() as connection:
             await record_async(connection, BoxStarted(version=VERSION))
@@ -210,22 +211,24 @@ class Reactor:
                 self.hint(started)
 
     async def _check(self) -> None:
-        await self._around.housekeeping.tick()
-        await self._engine.turns.free_stranded()
-        await self._engine.reconciler.requeue_delivered()
-        await self._engine.reconciler.wake_set_back()
-        await self._engine.reconciler.idle_splits()
-        await self._engine.reconciler.answered()
-        await self._engine.reconciler.asked_for_nothing()
+        reconciler = self._engine.reconciler
+        await do_each(
+            self._look_at_schedule,
+            self._engine.turns.free_stranded,
+            reconciler.check,
+            reconciler.asked_for_nothing,
+            self._forget_old,
+            self._engine.intake.prune,
+            self._around.housekeeping.tick,
+        )
+
+    async def _look_at_schedule(self) -> None:
+        await self._engine.reconciler.silent_triggers(lambda: in_django(look_at_all, self._clock.now()))
+
+    async def _forget_old(self) -> None:
         await in_django(forget, self._clock.now())
         async with self._pool.connection() as connection:
             await forget_spent(connection, self._clock.now())
-        await self._engine.reconciler.overdue_messages()
-        silent = await self._engine.reconciler.silent_triggers()
-        if silent:
-            log.warning("repaired: an enabled time trigger has its next due time: %s", ", ".join(silent))
-        await in_django(look_at_all, self._clock.now())
-        await self._engine.intake.prune()
 
     async def _quarantine(self) -> None:
         await in_django(quarantine, self._config.hold_undeclared, self._clock.now())
@@ -238,6 +241,7 @@ class Reactor:
         health = self._bus.inbound.health()
         detail = {
             "received": self._engine.intake.received,
+            "set_aside": health.poisoned,
             "reflex": self._engine.reflex.performed,
             "aloft": self._engine.reflex.aloft,
             "events_published": self._bus.events.published,

@@ -9,6 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.alerts.follower import AlertFollower
 from appliance.bridges.hub import BridgeHub
+from appliance.bus.aside import Aside
 from appliance.bus.client import BusClient
 from appliance.bus.ports import BatchHandler
 from appliance.devices.connections import BrokerConnections, no_connections
@@ -169,6 +170,7 @@ class Builder:
                 box=config.home.id,
                 will=topics.will,
                 on_batch=self._calls.deliver,
+                on_poison=Aside(self._pool).keep,
                 on_connected=self._calls.announce,
                 session_file=config.home.data / "bus" / "reactor.json",
             ),

@@ -60,7 +60,7 @@ def resume(run_id: UUID, by: Principal, wanted: Resume) -> UUID:
         _check_state(old)
         definition = _definition(old)
         kept = _checkpoint(run_id, wanted)
-        fork = fork_at(definition, rows_of(run_id), wanted.step or (kept.step if kept else ""))
+        fork = fork_at(definition, known_rows(old), wanted.step or (kept.step if kept else ""))
         if kept is not None and kept.step != fork.step:
             raise ForkRefused(f"checkpoint {kept.number} is of step {kept.step}, not of {fork.step}")
         _check_repeats(fork, wanted)
@@ -127,6 +127,21 @@ def _checkpoint(run_id: UUID, wanted: Resume) -> Checkpoint | None:
         return None
     stopped = fork_at(_definition(get(run_id)), rows_of(run_id)).step
     return known.filter(step=stopped).first()
+
+
+def known_rows(run: Run) -> list[StepRow]:
+    """What the run did. Raises ForkRefused where that is not known: nobody could say what would be done twice."""
+    rows = rows_of(run.pk)
+    if is_forgotten(run, rows):
+        raise ForkRefused(
+            "what this run did is not known: it has no steps", hint="look at its effects, then start it anew"
+        )
+    return rows
+
+
+def is_forgotten(run: Run, rows: Sequence[StepRow]) -> bool:
+    """It was begun, and nothing tells what it did."""
+    return not rows and run.started_at is not None
 
 
 def _inputs(old: Run, definition: TaskDefinition, changed: JsonObject) -> JsonObject:

@@ -27,7 +27,7 @@ class Run(models.Model):
     waiting_for = models.CharField(max_length=12, blank=True, choices=[(w.value, w.value) for w in Waiting])
     reason = models.CharField(max_length=1000, blank=True)
     warning = models.CharField(max_length=1000, blank=True)
-    principal = models.CharField(max_length=150)
+    principal = models.TextField()
     origin = models.CharField(max_length=16)
     trigger = models.CharField(max_length=64, blank=True)
     priority = models.SmallIntegerField(default=0)

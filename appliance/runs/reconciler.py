@@ -1,9 +1,9 @@
 """Checks invariants, repairs, and says what it repaired (P8, P10). Runs in the reactor and, at start, in the worker."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,32 +15,23 @@ from appliance.events import ApprovalChanged, RunChanged
 from appliance.events.services import record_many_async
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
-from appliance.outbox.services import overdue
-from appliance.outbox.sql import HINT_CHANNEL
+from appliance.lib.duties import done
 from appliance.runs import sql
 from appliance.runs.called import end_called_async
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import RECOVERY_LIMIT, RunState
+from appliance.runs.invariants import Invariant, invariants
 from appliance.runs.rows import LEASE
-from appliance.runs.shards.keeper import mend
 
 log = logging.getLogger(__name__)
 
 _NAMES = "SELECT id, name FROM tasks_task WHERE id = ANY(%s)"
+_SPEAKS = "an enabled time trigger has its next due time"
 _SILENT = """
 SELECT t.name, g.trigger FROM tasks_tasktrigger g JOIN tasks_task t ON t.id = g.task_id
 WHERE g.active AND t.enabled AND (
     (g.kind IN ('cron', 'every') AND g.next_due IS NULL)
     OR g.next_due < now() - interval '5 minutes')
-"""
-_DELIVERED = """
-SELECT r.id FROM runs_run r WHERE r.state = 'waiting' AND r.waiting_for = 'delivery'
-AND NOT EXISTS (SELECT 1 FROM runs_step s WHERE s.run_id = r.id AND s.state = 'handed_over')
-"""
-
-_ANSWERED = """
-SELECT r.id FROM runs_run r WHERE r.state = 'waiting' AND r.waiting_for = 'approval'
-AND NOT EXISTS (SELECT 1 FROM safety_approval a WHERE a.run_id = r.id AND a.state = 'open')
 """
 MOST_WOKEN = 1000
 
@@ -121,14 +112,6 @@ class Reconciler:
         self._out = {(run_id, until): self._out.get((run_id, until), now) for run_id, until in found}
         return [lease for lease, since in self._out.items() if now - since >= self._patience]
 
-    async def wake_set_back(self) -> list[Repair]:
-        """No run waits longer than it was to wait: a clock that was set back hangs nothing."""
-        async with self._pool.connection() as connection, connection.transaction():
-            woken = await (await connection.execute(sql.WAKE_SET_BACK)).fetchall()
-            repairs = [Repair("no run waits longer than it was to", str(one[0]), "woken") for one in woken]
-            await self._say(connection, repairs)
-        return repairs
-
     async def wake_due(self) -> list[UUID]:
         """Queue every waiting run whose time has come; gives their ids. Some at a time: each is one short commit."""
         woken: list[UUID] = []
@@ -152,19 +135,6 @@ class Reconciler:
                 )
         return [row[0] for row in rows]
 
-    async def requeue_delivered(self) -> list[Repair]:
-        """A run that waits for deliveries has one under way."""
-        async with self._pool.connection() as connection, connection.transaction():
-            cursor = await connection.execute(_DELIVERED)
-            repairs = []
-            for (run_id,) in await cursor.fetchall():
-                await connection.execute(sql.WAKE_ONE, {"id": run_id, "waiting_for": "delivery"})
-                repairs.append(
-                    Repair("a run that waits for delivery has one under way", str(run_id), "queued")
-                )
-            await self._say(connection, repairs)
-        return repairs
-
     async def called_by_cancelled(self) -> list[UUID]:
         """No run goes on for a caller that was cancelled; gives those that were told to end."""
         async with self._pool.connection() as connection:
@@ -178,29 +148,6 @@ class Reconciler:
                     [Repair("no run goes on for a cancelled caller", str(one), "ended") for one in ended],
                 )
         return told
-
-    async def idle_splits(self) -> list[Repair]:
-        """A run that waits for its shards has live or admissible ones, or its split is joined."""
-        async with self._pool.connection() as connection, connection.transaction():
-            repairs = [
-                Repair("a run that waits for shards has some to wait for", str(run_id), done)
-                for run_id, done in await mend(connection)
-            ]
-            await self._say(connection, repairs)
-        return repairs
-
-    async def answered(self) -> list[Repair]:
-        """A run that waits for an approval has an open one."""
-        async with self._pool.connection() as connection, connection.transaction():
-            cursor = await connection.execute(_ANSWERED)
-            repairs = []
-            for (run_id,) in await cursor.fetchall():
-                await connection.execute(sql.WAKE_ONE, {"id": run_id, "waiting_for": "approval"})
-                repairs.append(
-                    Repair("a run that waits for an approval has an open one", str(run_id), "queued")
-                )
-            await self._say(connection, repairs)
-        return repairs
 
     async def asked_for_nothing(self) -> int:
         """Nobody is asked about a run that has ended: its approvals are void, some at a time. Gives how many were."""
@@ -220,18 +167,42 @@ class Reconciler:
             await append_async(connection, entries)
         return len(rows)
 
-    async def overdue_messages(self) -> list[Repair]:
-        """No message is overdue in the outbox: a sender that lives would have sent, renewed or expired it."""
+    async def check(self) -> list[Repair]:
+        """Look at every invariant that has a module, each by itself. Raises PoolTimeout."""
+        repairs: list[Repair] = []
+        for invariant in invariants():
+
+            async def look(invariant: Invariant = invariant) -> None:
+                repairs.extend(await self.repair(invariant))
+
+            look.__qualname__ = invariant.SAYS
+            await done(look)
+        return repairs
+
+    async def repair(self, invariant: Invariant) -> list[Repair]:
+        """Bring it about where it does not hold, and put that on record."""
         async with self._pool.connection() as connection, connection.transaction():
-            found = await overdue(connection, self._clock.now() - timedelta(minutes=1))
-            repairs = [Repair("no message is overdue", str(item), "the sender is told") for item in found]
-            if repairs:
-                await connection.execute("SELECT pg_notify(%s, '')", (HINT_CHANNEL,))
+            found = await invariant.repair(connection, self._clock.now())
+            repairs = [Repair(invariant.SAYS, str(subject), what) for subject, what in found]
             await self._say(connection, repairs)
         return repairs
 
-    async def silent_triggers(self) -> list[str]:
-        """Enabled time triggers without a next due time, or minutes behind it: the door must look at them."""
+    async def silent_triggers(self, look: Callable[[], Awaitable[object]]) -> list[Repair]:
+        """Every enabled time trigger has a next due time, and is not minutes behind it: ``look`` brings that about.
+
+        On record are those that it has brought back.
+        """
+        before = await self._silent()
+        await look()
+        if not before:
+            return []
+        left = await self._silent()
+        repairs = [Repair(_SPEAKS, one, "looked at") for one in before if one not in left]
+        async with self._pool.connection() as connection, connection.transaction():
+            await self._say(connection, repairs)
+        return repairs
+
+    async def _silent(self) -> list[str]:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_SILENT)
             return [f"{task}/{trigger}" for task, trigger in await cursor.fetchall()]

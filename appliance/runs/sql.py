@@ -62,6 +62,9 @@ CREATE TABLE runs_step (
 
 DROP = "DROP TABLE runs_step; DROP TABLE runs_run"
 
+# `trigger:TASK/TRIGGER` and `user:NAME` are longer than what they are made of. No row is written anew for it.
+PRINCIPAL_OF_ANY_LENGTH = "ALTER TABLE runs_run ALTER COLUMN principal TYPE text"
+
 RUN_COLUMNS = """id, task_id, version_id, state, waiting_for, reason, warning, principal, origin, trigger,
     priority, inputs, wake_at, deadline, cancel_requested, undo_requested, version, epoch, recoveries,
     parent_run_id, forked_at_step, created_at, started_at, split_id"""

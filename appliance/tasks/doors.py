@@ -7,6 +7,7 @@ from uuid import UUID
 
 from appliance.accounts.principal import Principal
 from appliance.tasks import questions
+from appliance.tasks.ahead import pull_back
 from appliance.tasks.firing import due_triggers, fire_due
 from appliance.tasks.ports import RunStarter
 
@@ -48,6 +49,10 @@ def answer_question(
 def look_at_all(now: datetime) -> int:
     """Look at all that is due; gives how many runs were started. One bad trigger does not stop the others."""
     questions.expire(now)
+    try:
+        pull_back(now)
+    except Exception:
+        log.exception("triggers whose last due time lies in the future")
     started = 0
     for task_id, trigger in due_triggers(now):
         try:

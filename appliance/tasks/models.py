@@ -31,7 +31,7 @@ class TaskVersion(models.Model):
     digest = models.CharField(max_length=64)
     text = models.TextField()
     definition = models.JSONField()
-    created_by = models.CharField(max_length=150)
+    created_by = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -163,7 +163,7 @@ class Question(models.Model):
         max_length=10, default=QuestionState.OPEN.value, choices=[(s.value, s.value) for s in QuestionState]
     )
     answer = models.CharField(max_length=10, blank=True)
-    answered_by = models.CharField(max_length=150, blank=True)
+    answered_by = models.TextField(blank=True)
     answered_at = models.DateTimeField(null=True)
     answer_key = models.CharField(max_length=300, blank=True)
 

@@ -15,7 +15,7 @@ from appliance.accounts.domain import Ability
 from appliance.lib.errors import MillwrightError
 from appliance.runs import ended, services
 from appliance.runs.domain import FINAL, RunState
-from appliance.runs.ended import Resume, rows_of, undoable
+from appliance.runs.ended import Resume, is_forgotten, rows_of, undoable
 from appliance.runs.fork import Fork, ForkRefused, WouldRepeat, fork_at
 from appliance.runs.models import Checkpoint, Run
 from appliance.runs.plan import StepRow
@@ -71,7 +71,7 @@ def context_of(run: Run, version: TaskVersion | None, wanted: str) -> dict[str, 
     context: dict[str, object] = {"checkpoints": kept, "forks": list(forks)}
     if RunState(run.state) in FINAL or run.waiting_for == "ambiguous":
         definition, rows = _definition(version), rows_of(run.pk)
-        context["offer"] = offer_of(definition, rows, kept, wanted)
+        context["offer"] = None if is_forgotten(run, rows) else offer_of(definition, rows, kept, wanted)
         if definition is not None and run.state != RunState.UNDONE:
             context["undoable"] = undoable(definition, rows)
     return context

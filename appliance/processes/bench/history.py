@@ -9,7 +9,7 @@ from psycopg import Connection, connect
 from appliance.audit.services import AuditEntry, append
 from appliance.processes.bench.box import Box
 from appliance.processes.bench.filling import identifier, make_days
-from appliance.processes.housekeeping import PARTITIONED
+from appliance.processes.days import PARTITIONED
 
 DAYS = 30
 TASKS = 40

@@ -13,6 +13,7 @@ from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.group import Group
 from appliance.runs.reflex.horizon import Horizon
 from appliance.runs.reflex.intent import Intent
+from appliance.runs.reflex.lost import LostRun, writing
 from appliance.runs.reflex.purse import Purse, together
 from appliance.runs.reflex.writer import Fenced, GroupWriter, WriteRuns
 from appliance.safety.allstop import AllStop
@@ -150,8 +151,9 @@ class Committer:
             values=[value for arrival in arrivals for value in arrival.values],
             counters=[row for arrival in arrivals for row in arrival.counters],
             queued=[run for arrival in arrivals for run in arrival.queued],
-            intents=intents,
-            landed=landed,
+            # Lists of its own: what is launched below is not salvaged, it comes again with its message.
+            intents=list(intents),
+            landed=list(landed),
         )
         for arrival in arrivals:
             for flight, intent in arrival.launched:
@@ -207,15 +209,30 @@ class Committer:
             except Fenced:
                 raise
             except Exception as error:
-                log.exception("a run of the reflex lane is handed over: its rows cannot be written")
                 for flight in (*(flight for flight, _ in group.intents), *group.landed):
-                    flight.writes.clear()
-                    flight.outbox.clear()
-                    flight.hand_over(f"its rows could not be written: {type(error).__name__}")
-                    self._landed.append(flight)
-                    self._wake.set()
+                    await self._without_rows(flight, error)
             else:
                 self._after(group)
+
+    async def _without_rows(self, flight: Flight, error: Exception) -> None:
+        """Hand it over by its own row alone; where not even that can be written, put on record that it is lost."""
+        if flight.is_bare:
+            log.error(
+                "run %s of the reflex lane is lost: its row cannot be written", flight.run_id, exc_info=error
+            )
+            run = flight.run
+            lost = LostRun(run.id, flight.occurrence_id, run.definition.name, run.trigger, f"{error}")
+            self._aloft.pop(flight.occurrence_id, None)
+            await self._commit(Group(), [writing(lost)])
+            return
+        log.error("run %s is handed over: its rows cannot be written", flight.run_id, exc_info=error)
+        flight.writes.clear()
+        flight.outbox.clear()
+        flight.refused.clear()
+        flight.is_bare = True
+        flight.hand_over(f"its rows could not be written: {type(error).__name__}")
+        self._landed.append(flight)
+        self._wake.set()
 
     async def _commit(self, group: Group, writes: Sequence[WriteRuns]) -> list[UUID]:
         now = self._clock.now()

@@ -48,6 +48,8 @@ class Flight:
     """What the audit record gets of the steps that the gate denied."""
     run_id: str = ""
     """The run's identifier as text, made once."""
+    is_bare: bool = False
+    """Whether its steps were left out, because its rows could not be written with them."""
 
     @classmethod
     def of(cls, run: NewRun, now: datetime) -> "Flight":

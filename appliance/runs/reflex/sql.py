@@ -175,3 +175,7 @@ ORDER BY o.id LIMIT %(limit)s
 """
 
 HAVE_RECOVERED = "UPDATE runs_run SET recoveries = 1, warning = %(warning)s WHERE id = ANY(%(ids)s)"
+
+HAS_NO_RUN = (
+    "UPDATE tasks_occurrence SET run_id = NULL, reason = %(reason)s WHERE id = %(id)s AND state = 'fired'"
+)

@@ -33,6 +33,7 @@ from appliance.runs.shards.joining import impossible, result_of, waiting
 from appliance.runs.shards.lines import line_batches, line_source
 from appliance.runs.shards.rows import row_batches, row_source
 from appliance.runs.shards.sources import (
+    BATCH,
     Batch,
     NoShards,
     as_row,
@@ -172,10 +173,15 @@ class Splitter:
         return complete
 
     async def _start_over(self, walk: Walk, split: Split) -> None:
-        """What a query gives now is another snapshot: none of the first one's rows has had its turn."""
-        async with self._ledger.transaction() as connection:
-            await self._fence(connection, walk)
-            await connection.execute(sql.START_OVER, {"id": split.id})
+        """What a query gives now is another snapshot: none of the first one's rows has had its turn.
+
+        In pieces, by their identifiers: a million rows are more than one transaction may take.
+        """
+        for first in reversed(range(0, split.expanded, BATCH)):
+            shards = [shard_id(split.id, number) for number in range(first, first + BATCH)]
+            async with self._ledger.transaction() as connection:
+                await self._fence(connection, walk)
+                await connection.execute(sql.TAKE_BACK, {"id": split.id, "from": first, "shards": shards})
 
     async def _batches(self, walk: Walk, following: Next, split: Split) -> AsyncGenerator[Batch, None]:
         if split.source["kind"] == "rows":

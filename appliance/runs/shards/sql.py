@@ -102,9 +102,11 @@ UPDATE runs_split SET expanded = %(expanded)s, bytes = %(bytes)s, source = %(sou
 WHERE id = %(id)s AND total IS NULL AND outcome = '' RETURNING id
 """
 
-START_OVER = """
-WITH gone AS (DELETE FROM runs_run WHERE split_id = %(id)s)
-UPDATE runs_split SET expanded = 0 WHERE id = %(id)s AND total IS NULL AND outcome = ''
+# Called from the last piece to the first: what `expanded` says stays true if that is cut off.
+TAKE_BACK = """
+WITH split AS MATERIALIZED (
+    UPDATE runs_split SET expanded = %(from)s WHERE id = %(id)s AND total IS NULL AND outcome = '' RETURNING id)
+DELETE FROM runs_run USING split WHERE runs_run.id = ANY(%(shards)s) AND runs_run.split_id = split.id
 """
 
 COMPLETE = "UPDATE runs_split SET total = expanded WHERE id = %(id)s AND total IS NULL"

@@ -58,14 +58,13 @@ async def cuts() -> list[int]:
 async def test_what_is_older_than_its_days_goes_once_it_was_looked_at(
     follower: AlertFollower, tmp_path: Path
 ) -> None:
-    now = START + timedelta(days=31)
     keeper = housekeeping(follower, tmp_path, 7)
-    await keeper._shorten_record(now)
+    await keeper._shorten_record()
     assert await cuts() == []
     await follower.follow()
-    await housekeeping(follower, tmp_path, 0)._shorten_record(now)
+    await housekeeping(follower, tmp_path, 0)._shorten_record()
     assert await cuts() == []
-    await keeper._shorten_record(now)
+    await keeper._shorten_record()
     assert await cuts() == [1]
 
 
@@ -74,7 +73,26 @@ async def test_a_broken_record_is_kept_and_told(
 ) -> None:
     await follower.follow()
     await sync_to_async(tamper)("UPDATE audit_record SET principal = 'user:eve' WHERE seq = 1")
-    await housekeeping(follower, tmp_path, 7)._shorten_record(START + timedelta(days=31))
+    await housekeeping(follower, tmp_path, 7)._shorten_record()
     assert await cuts() == []
     told = await Alert.objects.aget()
     assert (told.rule, told.severity) == ("record-broken", "critical")
+
+
+async def test_a_head_that_cannot_be_signed_keeps_no_other_duty_from_being_done(
+    follower: AlertFollower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await follower.follow()
+    keeper = housekeeping(follower, tmp_path, 7)
+
+    tried: list[bool] = []
+
+    def unwritable(now: datetime) -> None:
+        tried.append(True)
+        raise PermissionError("heads.jsonl")
+
+    monkeypatch.setattr("appliance.processes.housekeeping.sign_head", unwritable)
+    await keeper.tick()
+    assert (len(tried), await cuts()) == (1, [1])
+    await keeper.tick()
+    assert len(tried) == 2, "it is tried at the very next call"

@@ -14,6 +14,8 @@ from appliance.accounts.principal import BOX, Principal
 from appliance.bus.brokers.domain import BrokerSpec
 from appliance.bus.brokers.services import forget_broker, save_broker, switch_broker
 from appliance.bus.errors import BusAway
+from appliance.bus.ports import Delivery
+from appliance.processes.brokers import InboundBrokers
 from appliance.safety import allstop
 from appliance.safety.secrets import set_secret
 from tests.brokers import PASSWORD, Broker
@@ -58,6 +60,24 @@ async def test_events_of_both_brokers_start_tasks_and_are_told_apart(
     await wait_for_async(lambda: reception.engine.count("bus_topicvalue WHERE topic = 'plant#mode'"))
     topics = await reception.engine.sql("SELECT topic FROM bus_topicvalue ORDER BY topic")
     assert [row["topic"] for row in topics] == ["line/1", "plant#line/2", "plant#mode"]
+
+
+async def test_what_no_try_can_handle_is_kept_under_its_broker_and_the_topic_of_the_box(
+    reception: Reception, plant: Broker
+) -> None:
+    async def refuse(deliveries: list[Delivery]) -> None:
+        raise ValueError("a fault of the box")
+
+    reception.brokers = InboundBrokers(reception.engine.pool, reception.config, refuse)
+    await connect(reception, replace(spec_of(plant, filters=["#"]), prefix="hall"))
+    await reception.load(TASKS.partition("- name: there")[0])
+    await reception.start()
+    await wait_for_async(reception.connected, 15, "the further broker is connected")
+    await (await reception.client(plant.url)).publish("line/2", b"2")
+    await wait_for_async(lambda: reception.engine.count("bus_setaside"), 15, "it is set aside")
+    (row,) = await reception.engine.sql("SELECT broker, topic, payload, reason FROM bus_setaside")
+    assert (row["broker"], row["topic"], row["payload"]) == (PLANT, "hall/line/2", b"2")
+    assert "a fault of the box" in row["reason"]
 
 
 async def test_a_broker_that_dies_loses_nothing_that_it_had_acknowledged(

@@ -22,6 +22,7 @@ from appliance.accounts.principal import BOX, CONSOLE, Principal
 from appliance.actions.contract import ActionRefused
 from appliance.lib.config import ROOT
 from appliance.runs import approvals, services
+from appliance.runs.invariants import answered
 from appliance.runs.recorder import Recorder
 from appliance.safety import allstop
 from appliance.safety.allstop import Level
@@ -238,7 +239,7 @@ async def test_a_wake_that_was_lost_is_found(desk: Desk) -> None:
     """The decision is committed, and whoever committed it wakes nobody: an older process, a restored row."""
     run_id = await desk.asked()
     await desk.sql("UPDATE safety_approval SET state = 'approved', decided_at = now()")
-    assert [repair.subject for repair in await desk.reconciler.answered()] == [str(run_id)]
+    assert [repair.subject for repair in await desk.reconciler.repair(answered)] == [str(run_id)]
     assert (await desk.perform(run_id))["state"] == "succeeded"
 
 

@@ -1,149 +1,107 @@
-"""Whoever sets the clock changes no length: what was to last half a minute lasts half a minute."""
+"""A wall clock that is set forward or back: nothing hangs, and nothing that lives loses what it holds."""
 
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
-import pytest
-
-from appliance.lib.clock import SystemClock
-from appliance.runs.clock_steps import ClockSteps, since_boot
+from appliance.lib.clock import ManualClock, SystemClock
+from appliance.runs.invariants import waits
+from appliance.runs.ledger import Ledger
+from appliance.runs.reconciler import Reconciler
+from appliance.runs.rows import LEASE, RunRow
 from tests.integration.runs.conftest import Engine, answering, outcome, task
-from tests.integration.runs.test_holds import HOT, arrive, fire, pass_time
-from tests.integration.runs.test_intake import door
+from tests.integration.runs.test_leases import TASK, lease_of
 
 HOUR = timedelta(hours=1)
-_ROWS = (
-    "UPDATE tasks_hold SET since = since - %(by)s, due_at = due_at - %(by)s, touched_at = touched_at - %(by)s",
-    "UPDATE runs_step SET started_at = started_at - %(by)s, finished_at = finished_at - %(by)s, "
-    "due_at = due_at - %(by)s",
-    "UPDATE runs_step SET checkpoint = checkpoint || "
-    "jsonb_build_object('due', (checkpoint ->> 'due')::timestamptz - %(by)s) WHERE checkpoint ? 'due'",
-    "UPDATE runs_run SET wake_at = wake_at - %(by)s, started_at = started_at - %(by)s, deadline = deadline - %(by)s",
-    "UPDATE safety_approval SET created_at = created_at - %(by)s, expires_at = expires_at - %(by)s",
-    "UPDATE runs_clockreading SET since = since - %(by)s",
-)
+PATIENCE = 6.0
 
 
-@dataclass
-class Machine:
-    """Its clock cannot be set in a test. Seen from a clock that was, all rows are further back, and so is the boot."""
-
-    engine: Engine
-    stepped: float = 0.0
-
-    def watch(self, boot: str = "this") -> ClockSteps:
-        return ClockSteps(
-            self.engine.pool, self.engine.clock, elapsed=lambda: since_boot() - self.stepped, boot=boot
-        )
-
-    async def step(self, by: timedelta) -> None:
-        self.stepped += by.total_seconds()
-        async with self.engine.pool.connection() as connection:
-            for statement in _ROWS:
-                await connection.execute(statement, {"by": by})
+def ahead(engine: Engine) -> None:
+    """From here on the box lives an hour ahead of the database's clock: until that is set back."""
+    engine.clock = ManualClock(SystemClock().now() + HOUR)
 
 
-@pytest.fixture
-async def machine(engine: Engine) -> Machine:
-    return Machine(engine)
+def set_back(engine: Engine) -> datetime:
+    engine.clock = ManualClock(SystemClock().now())
+    return engine.clock.now()
 
 
-async def watched(machine: Machine) -> ClockSteps:
-    """From now on. The box's clock of these tests stands still, so it is a moment behind by then."""
-    steps = machine.watch()
-    assert not await steps.look()
-    machine.engine.clock.set(SystemClock().now() - machine.engine.clock.now())
-    return steps
+async def go_on(engine: Engine, run_id: UUID) -> None:
+    assert [repair.subject for repair in await engine.reconciler.repair(waits)] == [str(run_id)]
+    assert await engine.reconciler.wake_due() == [run_id]
 
 
-async def test_a_clock_set_forward_makes_no_hold_due(engine: Engine, machine: Machine) -> None:
-    steps, opened = await watched(machine), await door(engine, HOT)
-    await arrive(opened, a=81)
-    await machine.step(HOUR)
-    assert abs(await steps.look() - HOUR) < timedelta(seconds=1)
-    assert not await steps.look()
-    assert await fire(opened) == 0
-    await pass_time(engine, "30 seconds")
-    assert await fire(opened) == 1
-
-
-async def test_a_clock_set_back_lets_no_hold_last_longer(engine: Engine, machine: Machine) -> None:
-    steps, opened = await watched(machine), await door(engine, HOT)
-    await arrive(opened, a=81)
-    await machine.step(timedelta(seconds=20))  # time passes, on both clocks
-    machine.stepped = 0.0
-    await machine.step(-HOUR)
-    await steps.look()
-    assert await fire(opened) == 0
-    await pass_time(engine, "11 seconds")
-    assert await fire(opened) == 1
-
-
-@pytest.mark.parametrize("by", [3 * HOUR, -3 * HOUR])
-async def test_a_wait_lasts_as_long_as_it_was_to(engine: Engine, machine: Machine, by: timedelta) -> None:
-    steps = await watched(machine)
-    run_id = await engine.begin(task("    - {id: pause, type: wait, duration: 2h}\n", timeout="4h"))
-    before = await engine.perform(run_id)
-    await machine.step(by)
-    await steps.look()
-    after = await engine.run(run_id)
-    assert abs(after["wake_at"] - before["wake_at"]) < timedelta(seconds=1)
-    assert abs(after["deadline"] - before["deadline"]) < timedelta(seconds=1)
-    assert await engine.reconciler.wake_due() == []
-    await engine.pass_time(run_id, 2 * HOUR + timedelta(seconds=1))
+async def test_a_wait_over_a_clock_that_is_set_back_lasts_one_more_length_at_most(engine: Engine) -> None:
+    ahead(engine)
+    run_id = await engine.begin(task("    - {id: pause, type: wait, duration: 10m}\n"))
+    await engine.perform(run_id)
+    now = set_back(engine)
+    await go_on(engine, run_id)
+    row = await engine.perform(run_id)
+    assert (row["waiting_for"], row["wake_at"]) == ("timer", now + timedelta(minutes=10))
+    assert await engine.reconciler.repair(waits) == [], "once"
+    await engine.pass_time(run_id, timedelta(minutes=10))
     assert await engine.reconciler.wake_due() == [run_id]
     assert (await engine.perform(run_id))["state"] == "succeeded"
 
 
-async def test_a_retry_keeps_its_pause(engine: Engine, machine: Machine) -> None:
-    steps = await watched(machine)
+async def test_a_retry_over_a_clock_that_is_set_back_comes_at_once(engine: Engine) -> None:
     engine.world.working = answering(outcome(1), outcome(0, b"fine\n"))
+    ahead(engine)
     run_id = await engine.begin(
-        task("    - {id: a, type: shell, args: [/bin/x], retry: {attempts: 2, delay: 10m}}\n")
+        task("    - {id: a, type: shell, args: [/bin/x], retry: {attempts: 2, delay: 5m}}\n")
     )
-    before = await engine.perform(run_id)
-    await machine.step(HOUR)
-    await steps.look()
-    assert abs((await engine.run(run_id))["wake_at"] - before["wake_at"]) < timedelta(seconds=1)
-    (row,) = await engine.sql("SELECT due_at FROM runs_step WHERE run_id = %s", run_id)
-    assert abs(row["due_at"] - before["wake_at"]) < timedelta(seconds=1)
+    await engine.perform(run_id)
+    assert await engine.state(run_id) == "waiting:retry"
+    set_back(engine)
+    await go_on(engine, run_id)
+    assert (await engine.perform(run_id))["state"] == "succeeded"
 
 
-async def test_a_step_while_the_box_was_down_is_seen_in_the_same_boot_only(
-    engine: Engine, machine: Machine
-) -> None:
-    opened = await door(engine, HOT)
-    await machine.watch().look()
-    await arrive(opened, a=81)
-    await machine.step(HOUR)
-    assert await machine.watch().look() > timedelta(minutes=59)
-    await machine.step(HOUR)
-    assert not await machine.watch("the next one").look()
-    assert await fire(opened) == 1
-
-
-async def test_what_is_from_before_the_boot_is_left_to_the_wall_clock(
-    engine: Engine, machine: Machine
-) -> None:
-    """It was right then; the clock that this machine woke up with was wrong."""
-    opened = await door(engine, HOT)
-    await arrive(opened, a=81)
-    await pass_time(engine, "10 seconds")
-    steps = machine.watch()
-    await steps.look()
-    await machine.step(HOUR)
-    await steps.look()
-    assert await fire(opened) == 1
-
-
-async def test_it_is_on_record_how_far_the_clock_was_set(engine: Engine, machine: Machine) -> None:
-    steps, opened = await watched(machine), await door(engine, HOT)
-    await arrive(opened, a=81, b=82)
-    await machine.step(-HOUR)
-    await steps.look()
-    (row,) = await engine.sql(
-        "SELECT body::jsonb -> 'detail' AS detail FROM audit_record WHERE kind = 'clock.stepped' "
-        "ORDER BY seq DESC LIMIT 1"
+async def test_waits_of_a_clock_that_goes_right_are_left_alone(engine: Engine) -> None:
+    engine.world.working = answering(outcome(1))
+    await engine.perform(await engine.begin(task("    - {id: pause, type: wait, duration: 10m}\n")))
+    await engine.perform(
+        await engine.begin(
+            task("    - {id: a, type: shell, args: [/bin/x], retry: {attempts: 2, delay: 5m}}\n")
+        )
     )
-    assert row["detail"]["holds"] == 2
-    assert row["detail"]["seconds"] == pytest.approx(-3600, abs=1)
+    assert await engine.reconciler.repair(waits) == []
+
+
+async def claimed(engine: Engine) -> tuple[Ledger, RunRow, ManualClock, Reconciler]:
+    run_id, ledger, clock = await engine.begin(TASK), engine.ledger(), ManualClock()
+    row = await ledger.claim(run_id)
+    assert row
+    return ledger, row, clock, Reconciler(engine.pool, clock, patience=PATIENCE)
+
+
+async def look_for(reconciler: Reconciler, clock: ManualClock, seconds: float) -> list[str]:
+    """The reactor's looks, each two seconds."""
+    done = []
+    for _ in range(int(seconds / 2) + 1):
+        done += [repair.done for repair in await reconciler.recover()]
+        clock.advance(timedelta(seconds=2))
+    return done
+
+
+async def test_a_clock_set_forward_takes_no_run_from_a_worker_that_lives(engine: Engine) -> None:
+    ledger, row, clock, reconciler = await claimed(engine)
+    await engine.sql("UPDATE runs_run SET lease_until = lease_until - %s WHERE id = %s", HOUR, row.id)
+    assert await look_for(reconciler, clock, 4) == []
+    assert row.id in await ledger.renew([lease_of(ledger, row)])
+    assert await look_for(reconciler, clock, 20) == []
+    assert await engine.state(row.id) == "running"
+
+
+async def test_one_that_does_not_renew_loses_it_all_the_same(engine: Engine) -> None:
+    _, row, clock, reconciler = await claimed(engine)
+    await engine.expire(row.id)
+    assert await look_for(reconciler, clock, PATIENCE - 2) == []
+    assert await look_for(reconciler, clock, PATIENCE) == ["queued"]
+
+
+async def test_a_lease_from_before_the_clock_was_set_back_does_not_hold_for_an_hour(engine: Engine) -> None:
+    _, row, clock, reconciler = await claimed(engine)
+    await engine.sql("UPDATE runs_run SET lease_until = lease_until + %s WHERE id = %s", HOUR, row.id)
+    assert await look_for(reconciler, clock, PATIENCE + 2) == ["queued"]
+    assert LEASE < HOUR

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from appliance.runs.invariants import delivery
 from tests.integration.runs.conftest import Engine, task
 from tests.wait import wait_for_async
 
@@ -107,5 +108,5 @@ async def test_a_crash_after_the_hand_over_writes_no_second_outbox_row(engine: E
 async def test_a_run_left_waiting_for_a_delivery_that_is_over_is_found(engine: Engine) -> None:
     run_id = await delivering(engine, task(TELL))
     await engine.sql("UPDATE runs_step SET state = 'succeeded'")
-    assert [repair.subject for repair in await engine.reconciler.requeue_delivered()] == [str(run_id)]
+    assert [repair.subject for repair in await engine.reconciler.repair(delivery)] == [str(run_id)]
     assert (await engine.perform(run_id))["state"] == "succeeded"

@@ -1,12 +1,14 @@
 """``foreach`` over the rows of a query in a second, real PostgreSQL database."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from appliance.runs.shards import sources
+from appliance.runs.shards import sources, splitter
 from appliance.runs.shards.sources import BATCH
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.shop import PASSWORD, keep_secret, url
@@ -64,6 +66,30 @@ async def test_no_rows_are_success_with_nothing_done_where_none_must_succeed(des
     assert "at least 2 must" in row["reason"]
 
 
+@asynccontextmanager
+async def noted_deletes(desk: Engine) -> AsyncIterator[Callable[[], Awaitable[list[int]]]]:
+    """How many runs each statement deletes."""
+
+    async def pieces() -> list[int]:
+        return [row["n"] for row in await desk.sql("SELECT n FROM deleted_runs")]
+
+    await desk.sql("CREATE TABLE deleted_runs (n integer)")
+    await desk.sql(
+        "CREATE FUNCTION note_deleted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "INSERT INTO deleted_runs SELECT count(*) FROM gone; RETURN NULL; END $$"
+    )
+    await desk.sql(
+        "CREATE TRIGGER note_deleted AFTER DELETE ON runs_run REFERENCING OLD TABLE AS gone "
+        "FOR EACH STATEMENT EXECUTE FUNCTION note_deleted()"
+    )
+    try:
+        yield pieces
+    finally:
+        await desk.sql("DROP TRIGGER note_deleted ON runs_run")
+        await desk.sql("DROP FUNCTION note_deleted")
+        await desk.sql("DROP TABLE deleted_runs")
+
+
 @pytest.mark.parametrize(
     ("query", "word"),
     [
@@ -105,8 +131,11 @@ async def test_more_bytes_than_shards_may_have_is_said(desk: Engine, monkeypatch
     assert "bytes of items, are more than" in row["reason"]
 
 
-async def test_after_a_crash_all_rows_are_of_one_snapshot(desk: Engine, shop: Any) -> None:
-    """Those of the first one were never begun; what was inserted of them goes."""
+async def test_after_a_crash_all_rows_are_of_one_snapshot(
+    desk: Engine, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the first one were never begun; what was inserted of them goes, some at a time."""
+    monkeypatch.setattr(splitter, "BATCH", 300)
     shop.execute(f"CREATE TABLE item AS SELECT n AS id, 'old' AS name FROM generate_series(1, {MANY}) n")
     shop.execute("GRANT SELECT ON item TO clerk")
     run_id = await desk.begin(text("SELECT id, name FROM item ORDER BY id", "{}", "join: any"))
@@ -120,7 +149,9 @@ async def test_after_a_crash_all_rows_are_of_one_snapshot(desk: Engine, shop: An
     shop.execute("DELETE FROM item WHERE id > 500")
     shop.execute("UPDATE item SET name = 'new'")
     await desk.recover(run_id)
-    assert (await whole(desk, run_id))["state"] == "succeeded"
+    async with noted_deletes(desk) as pieces:
+        assert (await whole(desk, run_id))["state"] == "succeeded"
+        assert max(await pieces()) <= 300
     assert [one["inputs"]["item"]["name"] for one in await shards(desk)] == ["new"] * 500
     assert (await split(desk))["total"] == 500
 

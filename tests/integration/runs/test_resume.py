@@ -211,3 +211,20 @@ async def test_who_resumed_what_is_on_the_audit_record(engine: Engine) -> None:
     detail = json.loads(entry["body"])["detail"]
     assert (detail["of"], detail["step"], detail["shared"]) == (str(old), "act", ["before", "read"])
     assert json.loads(entry["body"])["subject"] == str(new)
+
+
+async def test_a_run_of_which_nobody_knows_what_it_did_is_not_gone_on_with(engine: Engine) -> None:
+    """Its steps are gone: no step that took effect could be told, and all would be performed again."""
+    old = await failed_at_act(engine)
+    await engine.sql("DELETE FROM runs_step WHERE run_id = %s", old)
+    with pytest.raises(ForkRefused, match="not known"):
+        await resume(engine, old)
+    with pytest.raises(ForkRefused, match="not known"):
+        await resume(engine, old, Resume(step="before", repeat_unsafe=True))
+
+
+async def test_a_run_that_never_began_is_gone_on_with_from_its_first_step(engine: Engine) -> None:
+    old = await engine.begin(TASK % "")
+    await sync_to_async(services.cancel)(old, BOX)
+    new = await resume(engine, old)
+    assert (await engine.run(new))["forked_at_step"] == "before"

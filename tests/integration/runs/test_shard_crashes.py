@@ -10,6 +10,7 @@ import pytest
 
 from appliance.lib.clock import Moment, SystemClock
 from appliance.runs.domain import RECOVERY_LIMIT, Lease, RunState, ShardOf, Waiting
+from appliance.runs.invariants import splits
 from appliance.runs.release import Release
 from appliance.runs.rows import LeaseLost, RunRow
 from appliance.runs.shards import counting
@@ -197,23 +198,23 @@ async def hanging(engine: Engine, run_id: UUID) -> None:
 async def test_counters_that_do_not_fit_the_rows_are_counted_again(engine: Engine) -> None:
     run_id = await engine.begin(MANY)
     await hanging(engine, run_id)
-    assert await engine.reconciler.idle_splits() == []
+    assert await engine.reconciler.repair(splits) == []
     await engine.sql(
         "UPDATE runs_run SET state = 'succeeded', counted = true, finished_at = now() "
         "WHERE split_id IS NOT NULL AND state = 'queued'"
     )
-    (repair,) = await engine.reconciler.idle_splits()
+    (repair,) = await engine.reconciler.repair(splits)
     assert (repair.subject, repair.done) == (str(run_id), "counted again, 8 queued")
     counts = await split(engine)
     assert (counts["succeeded"], counts["admitted"]) == (8, 16)
-    assert await engine.reconciler.idle_splits() == []
+    assert await engine.reconciler.repair(splits) == []
 
 
 async def test_a_run_that_overslept_the_end_of_its_shards_is_woken(engine: Engine) -> None:
     run_id = await engine.begin(MANY)
     await hanging(engine, run_id)
     await engine.sql("UPDATE runs_split SET outcome = 'succeeded', closed_at = now()")
-    (repair,) = await engine.reconciler.idle_splits()
+    (repair,) = await engine.reconciler.repair(splits)
     assert (repair.subject, repair.done) == (str(run_id), "queued")
     assert await engine.state(run_id) == "queued"
 

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +11,10 @@ from django.db import connection, connections
 from django_celery_beat.models import PeriodicTask
 
 from appliance.accounts.principal import BOX
+from appliance.audit.models import AuditRecord
 from appliance.runs.models import Run
 from appliance.tasks import doors
-from appliance.tasks.models import Occurrence, TaskTrigger
+from appliance.tasks.models import Occurrence, Task, TaskTrigger
 from appliance.tasks.services import apply_text, set_enabled
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -211,3 +213,42 @@ def test_the_revision_tells_the_reactor_that_triggers_changed() -> None:
     middle = revision()
     set_enabled("t", False, BOX, NOON)
     assert revision() > middle
+
+
+def test_a_task_of_the_longest_name_fires_like_any_other() -> None:
+    """The names that a row is made of are longer together."""
+    text = minutely().replace("name: t", f"name: {'t' * 100}").replace("id: tick", f"id: {'g' * 60}")
+    apply_text(text, "t.yaml", replace(BOX, name=f"user:{'u' * 150}"), NOON)
+    row = TaskTrigger.objects.get()
+    (run_id,) = doors.look_at_trigger(row.task_id, row.trigger, NOON + MINUTE)
+    assert len(Run.objects.get(pk=run_id).principal) == 169
+
+
+AHEAD = timedelta(days=3 * 365)
+
+
+def daily() -> str:
+    return minutely().replace("* * * * *", "0 0 * * *")
+
+
+def test_a_clock_that_was_years_ahead_does_not_silence_a_trigger() -> None:
+    load(daily())
+    Task.objects.update(created_at=NOON)
+    look(NOON + AHEAD)
+    assert doors.look_at_all(NOON + MINUTE) == 0
+    assert doors.look_at_all(NOON + timedelta(hours=12, seconds=30)) == 1, "tonight's run comes"
+    row = TaskTrigger.objects.get()
+    assert row.next_due == datetime(2026, 11, 25, tzinfo=UTC)
+    assert [due for due, _, _ in occurrences()] == [datetime(2026, 11, 24, tzinfo=UTC)]
+    body = AuditRecord.objects.filter(kind="reconciler.repaired", subject="t/tick").order_by("-seq")[0].body
+    assert "the last due time of a trigger" in body
+
+
+def test_a_clock_that_is_years_behind_changes_nothing() -> None:
+    """What it would take for missed is on record already when it is set right."""
+    load(daily())
+    Task.objects.update(created_at=NOON)
+    look(NOON + timedelta(days=2))
+    before = occurrences()
+    assert doors.look_at_all(NOON - AHEAD) == 0
+    assert (occurrences(), TaskTrigger.objects.get().last_due) == (before, datetime(2026, 11, 25, tzinfo=UTC))

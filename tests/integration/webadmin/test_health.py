@@ -44,6 +44,7 @@ def test_a_box_whose_parts_are_all_well_is_ready_and_says_what_it_survives() -> 
         sign(part)
     body = readyz(200)
     assert (body["ready"], body["durability"]) == (True, "power-safe")
+    assert body["messages_set_aside"] == 0
     assert set(body["parts"]) == {
         "postgres",
         "redis",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from django.db import DatabaseError
 
 from appliance.bus.batches import Batches, is_transient
 from appliance.bus.errors import BusAway, TopicRefused
@@ -21,17 +22,33 @@ def held(window: Window, mid: int, payload: bytes = b"x") -> Held:
     return taken
 
 
+def wrapped(error: Exception) -> Exception:
+    """As Django's ORM raises it."""
+    told = DatabaseError()
+    told.__cause__ = error
+    return told
+
+
 @pytest.mark.parametrize(
     ("error", "transient"),
     [
         (psycopg.OperationalError(), True),
         (psycopg.errors.TransactionTimeout(), True),
         (psycopg.errors.IdleInTransactionSessionTimeout(), True),
+        (psycopg.errors.ReadOnlySqlTransaction(), True),
+        (psycopg.errors.UndefinedTable(), True),
+        (psycopg.errors.InsufficientPrivilege(), True),
+        (psycopg.errors.FeatureNotSupported(), True),
+        (psycopg.errors.IndexCorrupted(), True),
+        (wrapped(psycopg.OperationalError()), True),
         (ConnectionRefusedError(), True),
         (BusAway("away"), True),
         (TopicRefused("no"), False),
         (KeyError("bug"), False),
         (psycopg.DataError(), False),
+        (psycopg.errors.UniqueViolation(), False),
+        (psycopg.errors.ProgramLimitExceeded(), False),
+        (wrapped(psycopg.DataError()), False),
     ],
 )
 def test_what_is_away_is_told_from_what_is_wrong(error: Exception, transient: bool) -> None:

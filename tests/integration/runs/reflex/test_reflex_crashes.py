@@ -155,3 +155,36 @@ async def test_a_poisonous_batch_is_not_acknowledged_and_the_lane_goes_on(
     await here.settle()
     assert good.acked
     assert engine.world.published == [("out/a", b'{"n":2,"who":"a!"}')]
+
+
+async def test_what_came_with_a_message_that_cannot_be_written_acts_when_it_comes_again_and_once(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    here = await reactor(ECHO)
+
+    async def fails(connection: AsyncConnection[Any]) -> list[UUID]:
+        await connection.execute("SELECT 1 / 0")
+        return []
+
+    good = letter("in/good", {"value": 80, "n": 1})
+    async with engine.pool.connection() as other, other.transaction():
+        # A commit is under way while the two come: the next one carries both.
+        await other.execute("SELECT 1 FROM runs_reflex FOR UPDATE")
+        first = asyncio.create_task(here.deliver(letter("in/first", {"value": 0})))
+        await wait_for_async(lambda: waits_for_a_lock(engine), 10, "the first commit waits")
+        both = [
+            asyncio.create_task(here.deliver(good)),
+            asyncio.create_task(here.lane._committer.arrive(Arrival((), [], fails, []))),
+        ]
+        await wait_for_async(lambda: len(here.lane._committer._arrivals) == 2, 5, "both wait")
+    await first
+    for one in both:
+        with pytest.raises(DataError):
+            await one
+    await here.settle()
+    assert (good.acked, engine.world.published) == (False, [])
+    assert await engine.count("tasks_occurrence") == await engine.count("runs_step") == 0
+    await here.deliver(good)
+    await here.settle()
+    assert (good.acked, len(engine.world.published)) == (True, 1)
+    assert (await here.only_run())["state"] == "succeeded"

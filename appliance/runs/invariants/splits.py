@@ -1,0 +1,16 @@
+"""The last shard ended, and its count or the wake-up of its run was cut off."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from appliance.runs.invariants import Repaired
+from appliance.runs.shards.keeper import mend
+
+SAYS = "a run that waits for shards has some to wait for"
+
+
+async def repair(connection: AsyncConnection[Any], now: datetime) -> Sequence[Repaired]:
+    return [(run_id, done) for run_id, done in await mend(connection)]
