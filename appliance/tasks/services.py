@@ -8,7 +8,7 @@ from enum import StrEnum
 from django.db import connection, transaction
 
 from appliance.accounts.domain import Ability
-from appliance.accounts.principal import Principal
+from appliance.accounts.principal import NotAllowed, Principal
 from appliance.audit.services import AuditEntry, append
 from appliance.bus.brokers.services import known_prefixes
 from appliance.events import TaskChanged
@@ -62,7 +62,7 @@ def apply_text(
     """Validate a file and store what is new in it as immutable versions, all or nothing.
 
     ``only`` refuses a file that renames the task being edited. Raises TaskFileError with every problem found,
-    NotAllowed (who may edit some tasks only brings no other), and ReadOnlyNow.
+    NotAllowed (who may edit some tasks only brings no other, and none that may do more than they), and ReadOnlyNow.
     """
     refuse_changes(by)
     loaded = load_text(
@@ -109,6 +109,7 @@ def _apply(item: LoadedTask, filename: str, by: Principal, now: datetime) -> App
     current = task.current
     if current is not None and current.digest == item.digest:
         return Applied(task.name, current.number, Change.UNCHANGED)
+    _no_more_than(by, definition)
     number = (current.number if current else 0) + 1
     version = TaskVersion.objects.create(
         task=task,
@@ -124,6 +125,17 @@ def _apply(item: LoadedTask, filename: str, by: Principal, now: datetime) -> App
     change = Change.CREATED if created else Change.UPDATED
     _announce(task, change.value, by, {"version": number, "digest": item.digest, "file": filename})
     return Applied(task.name, number, change)
+
+
+def _no_more_than(by: Principal, definition: TaskDefinition) -> None:
+    """Whoever writes what a task does gives its runs no more than they may do themselves. Raises NotAllowed."""
+    wanted, own = definition.principal, by.role_on(task=definition.name)
+    if wanted is not None and not own.covers(wanted):
+        raise NotAllowed(
+            f"{by.name} is {own} on {definition.name}, and that is not enough to write a task with "
+            f"principal: {wanted}",
+            hint=f"write principal: {own} or less, or have it applied by somebody who is {wanted}",
+        )
 
 
 def set_enabled(name: str, enabled: bool, by: Principal, now: datetime) -> None:
