@@ -31,6 +31,8 @@ from appliance.tasks.models import Occurrence, OccurrenceState, Task
 from appliance.tasks.ports import Admission, NewRun
 from appliance.tasks.services import definition_of, find
 
+HELD = "it is held for what a run of it did, until a person switches it on again"
+
 
 class RunNotFound(MillwrightError):
     code = "runs.not_found"
@@ -51,8 +53,10 @@ class NotAdmitted(NotNow):
 def insert_run(new: NewRun) -> Admission:
     """Write a run in Django's current transaction, where its task's limit and overlap let it run.
 
-    Queued, or waiting for its turn. An existing id is left as it is (P2).
+    Queued, or waiting for its turn. An existing id is left as it is (P2). A task that is held runs by no way.
     """
+    if Task.objects.filter(pk=new.task_id, held=True).exists():
+        return Admission(OccurrenceState.SUPPRESSED, HELD)
     with connection.cursor() as cursor:
         (admission,) = answer(cursor, admit([new]))
         if admission.runs:

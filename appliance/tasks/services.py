@@ -149,13 +149,23 @@ def set_enabled(name: str, enabled: bool, by: Principal, now: datetime) -> None:
         task = Task.objects.select_for_update(of=("self",)).select_related("current").get(pk=find(name).pk)
         if task.enabled == enabled:
             return
-        task.enabled = enabled
-        task.save(update_fields=["enabled"])
+        task.enabled, task.held = enabled, task.held and not enabled
+        task.save(update_fields=["enabled", "held"])
         if task.current is not None:
             if enabled:
                 TaskTrigger.objects.filter(task=task).update(last_due=now)
             _sync_triggers(task, definition_of(task.current), now)
         _announce(task, "enabled" if enabled else "disabled", by, {})
+
+
+def hold(name: str, by: Principal, now: datetime) -> None:
+    """Switch a task off, and let no parent, person or program start it until a person switches it on again.
+
+    Raises NotAllowed, TaskNotFound, ReadOnlyNow.
+    """
+    with transaction.atomic():
+        set_enabled(name, False, by, now)
+        Task.objects.filter(name=name).update(held=True)
 
 
 def _sync_triggers(task: Task, definition: TaskDefinition, now: datetime) -> None:
