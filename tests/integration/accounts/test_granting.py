@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from appliance.accounts.domain import Ability, Role
-from appliance.accounts.errors import GrantRefused
+from appliance.accounts.errors import AccountRefused, GrantRefused
 from appliance.accounts.granting import grant, withdraw
 from appliance.accounts.grants import MOST, Grant
 from appliance.accounts.models import ApiToken, User
@@ -154,3 +154,14 @@ def test_who_writes_a_task_gives_its_runs_no_more_than_they_may_do(vic: User, ro
     )
     with pytest.raises(NotAllowed):
         apply_text(text.replace("ROLE", "admin").replace("value: 1", "value: 9"), "line3.yaml", by, NOW)
+
+
+def test_nobody_makes_a_token_that_approves_in_the_name_of_another() -> None:
+    alice = create_user("alice", "hammer-and-anvil-7", Role.ADMIN, BOX)
+    bob = create_user("bob", "quiet-lathe-4711", Role.ADMIN, BOX)
+    scopes = [Ability.VIEW, Ability.APPROVE]
+    with pytest.raises(AccountRefused, match="by bob alone"):
+        issue_api_token(bob, "his", scopes, alice.principal, NOW)
+    assert not ApiToken.objects.exists()
+    issue_api_token(alice, "mine", scopes, alice.principal, NOW)
+    issue_api_token(bob, "looks", [Ability.VIEW], alice.principal, NOW)
