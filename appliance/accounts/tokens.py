@@ -12,7 +12,7 @@ from appliance.accounts import trail
 from appliance.accounts.domain import Ability
 from appliance.accounts.errors import AccountRefused
 from appliance.accounts.models import ApiToken, User
-from appliance.accounts.principal import Principal
+from appliance.accounts.principal import Principal, person_of
 from appliance.lib.jsontypes import JsonObject
 
 PREFIX = "mw_"
@@ -35,6 +35,7 @@ def issue_api_token(
     if beyond or not scopes:
         asked = ", ".join(sorted(beyond)) or "nothing"
         raise AccountRefused(f"{user.username} cannot give a token the right to {asked}")
+    _own_word(user, scopes, by)
     if not 0 < len(name) <= 100:
         raise AccountRefused("a token needs a name of 1 to 100 characters")
     text = PREFIX + secrets.token_urlsafe(32)
@@ -53,6 +54,16 @@ def issue_api_token(
     detail: JsonObject = {"scopes": [scope.value for scope in sorted(scopes)]}
     trail.put("token.issued", by.name, f"token:{user.username}/{name}", detail)
     return text
+
+
+def _own_word(user: User, scopes: Collection[Ability], by: Principal) -> None:
+    """Whoever held a token that approves in another's name could approve what they asked for themselves."""
+    issuer = person_of(by.name)
+    if Ability.APPROVE in scopes and issuer is not None and issuer != user.username:
+        raise AccountRefused(
+            f"a token that approves is made by {user.username} alone",
+            hint="leave out the scope approve, or let them make it, or do it on the box with `manage.py users token`",
+        )
 
 
 def authenticate(text: str, now: datetime) -> ApiToken | None:

@@ -108,9 +108,10 @@ def add_device(
 def set_silence(name: str, silence: timedelta, principal: Principal) -> None:
     """How long the device may be silent before it counts as offline.
 
-    Raises DeviceRefused, DeviceUnknown, NotAllowed.
+    Raises DeviceRefused, DeviceUnknown, NotAllowed, ReadOnlyNow.
     """
     principal.require(Ability.MANAGE_DEVICES, device=name)
+    refuse_changes(principal)
     check_silence(silence)
     with transaction.atomic():
         changed = Device.objects.filter(name=name, revoked_at=None).update(

@@ -85,7 +85,7 @@ class Performer:
     async def perform(self, row: RunRow, lease: Lease, kept: list[StepWrite] | None = None) -> None:
         """``kept`` has the results that are not written yet, for whoever ends this from outside."""
         whole: TaskDefinition = await self._definition_of(row.version_id)
-        definition = own_definition(whole, row.inputs)
+        definition = own_definition(whole, row)
         went_before = row.epoch > 1 or bool(row.forked_at_step) or row.undo_requested
         rows = await self._ledger.steps(row.id) if went_before else []
         walk = Walk(
@@ -101,7 +101,7 @@ class Performer:
             walk.checkpointed = await self._checkpoints.steps_with(row.id)
         walk.progress.undo_requested = row.undo_requested
         walk.base["run"] = {"id": str(row.id), "origin": row.origin, "trigger": row.trigger}
-        bring(row.inputs, walk.base, walk.progress)
+        bring(row, walk.base, walk.progress)
         if row.cancel_requested:
             await self.cancelled(row, lease)
             return

@@ -200,8 +200,8 @@ class Recorder:
             raise TargetAway(verdict.reason)
         if verdict.outcome is Decision.ASK:
             raise ActionRefused(
-                f"refused: a query inside {spec.type} cannot be asked about: {verdict.reason}",
-                hint="ask with a step of type sql, and give its output as items",
+                f"refused: what {spec.type} reads cannot be asked about: {verdict.reason}",
+                hint=f"ask with a step of type {kind}, and give its output as items",
             )
         if verdict.outcome is Decision.DENY:
             raise ActionRefused(f"refused: {verdict.reason}")

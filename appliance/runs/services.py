@@ -22,6 +22,7 @@ from appliance.runs.asking import answer
 from appliance.runs.called import end_called
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, Priority, RunState, StepState, Waiting
+from appliance.runs.given import taken
 from appliance.runs.models import Run
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
@@ -29,6 +30,8 @@ from appliance.tasks.firing import insert_occurrence, occurrence_refused
 from appliance.tasks.models import Occurrence, OccurrenceState, Task
 from appliance.tasks.ports import Admission, NewRun
 from appliance.tasks.services import definition_of, find
+
+HELD = "it is held for what a run of it did, until a person switches it on again"
 
 
 class RunNotFound(MillwrightError):
@@ -50,8 +53,10 @@ class NotAdmitted(NotNow):
 def insert_run(new: NewRun) -> Admission:
     """Write a run in Django's current transaction, where its task's limit and overlap let it run.
 
-    Queued, or waiting for its turn. An existing id is left as it is (P2).
+    Queued, or waiting for its turn. An existing id is left as it is (P2). A task that is held runs by no way.
     """
+    if Task.objects.filter(pk=new.task_id, held=True).exists():
+        return Admission(OccurrenceState.SUPPRESSED, HELD)
     with connection.cursor() as cursor:
         (admission,) = answer(cursor, admit([new]))
         if admission.runs:
@@ -104,8 +109,8 @@ def start_task(
     """Start a task now, by a person or another program: an occurrence and a queued run, committed together.
 
     With a ``key`` the same call made twice (a message handled again after a crash, with the same ``now``)
-    starts one run. Raises NotAllowed, TaskNotFound, NotNow, ReadOnlyNow, and NotAdmitted where the task's limit or
-    overlap says no.
+    starts one run. Raises NotAllowed, TaskNotFound, NotNow, ReadOnlyNow, InputsNotTaken, and NotAdmitted where the
+    task's limit or overlap says no.
     """
     refuse_changes(by)
     by.require(Ability.RUN_TASKS, task=name)
@@ -115,8 +120,9 @@ def start_task(
     if not task.enabled and origin != "manual":
         raise NotNow(f"the task {name!r} is switched off")
     definition = definition_of(task.current)
+    given = taken(definition, inputs or {})
     with transaction.atomic():
-        run_id, refused = _fire(task, definition, by, now, inputs or {}, origin, trigger, reason, key)
+        run_id, refused = _fire(task, definition, by, now, given, origin, trigger, reason, key)
     if refused:
         raise NotAdmitted(f"the task {name!r} does not run now: {refused}")
     hints.look_at([run_id])

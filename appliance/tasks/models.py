@@ -10,6 +10,11 @@ class Task(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     enabled = models.BooleanField(default=True)
+    held = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="nobody starts it, by whatever way, until a person switches it on again",
+    )
     current = models.ForeignKey(
         "TaskVersion", null=True, on_delete=models.PROTECT, related_name="+", editable=False
     )

@@ -8,7 +8,7 @@ from enum import StrEnum
 from django.db import connection, transaction
 
 from appliance.accounts.domain import Ability
-from appliance.accounts.principal import Principal
+from appliance.accounts.principal import NotAllowed, Principal
 from appliance.audit.services import AuditEntry, append
 from appliance.bridges.services import platform_names
 from appliance.bus.brokers.services import known_prefixes
@@ -68,8 +68,8 @@ def apply_text(
     """Validate a file and store what is new in it as immutable versions, all or nothing.
 
     ``only`` refuses a file that renames the task being edited. Raises TaskFileError with every problem found,
-    NotAllowed (who may edit some tasks only brings no other, and names no secret that was not granted), and
-    ReadOnlyNow.
+    NotAllowed (who may edit some tasks only brings no other, none that may do more than they, and names no secret
+    that was not granted), and ReadOnlyNow.
     """
     refuse_changes(by)
     loaded = load_here(text, filename)
@@ -140,6 +140,7 @@ def _apply(item: LoadedTask, filename: str, by: Principal, now: datetime) -> App
     current = task.current
     if current is not None and current.digest == item.digest:
         return Applied(task.name, current.number, Change.UNCHANGED, item.warnings)
+    _no_more_than(by, definition)
     number = (current.number if current else 0) + 1
     version = TaskVersion.objects.create(
         task=task,
@@ -157,6 +158,17 @@ def _apply(item: LoadedTask, filename: str, by: Principal, now: datetime) -> App
     return Applied(task.name, number, change, item.warnings)
 
 
+def _no_more_than(by: Principal, definition: TaskDefinition) -> None:
+    """Whoever writes what a task does gives its runs no more than they may do themselves. Raises NotAllowed."""
+    wanted, own = definition.principal, by.role_on(task=definition.name)
+    if wanted is not None and not own.covers(wanted):
+        raise NotAllowed(
+            f"{by.name} is {own} on {definition.name}, and that is not enough to write a task with "
+            f"principal: {wanted}",
+            hint=f"write principal: {own} or less, or have it applied by somebody who is {wanted}",
+        )
+
+
 def set_enabled(name: str, enabled: bool, by: Principal, now: datetime) -> None:
     """Switch a task on or off. A task switched on again does not make up for the time it was off.
 
@@ -168,13 +180,23 @@ def set_enabled(name: str, enabled: bool, by: Principal, now: datetime) -> None:
         task = Task.objects.select_for_update(of=("self",)).select_related("current").get(pk=find(name).pk)
         if task.enabled == enabled:
             return
-        task.enabled = enabled
-        task.save(update_fields=["enabled"])
+        task.enabled, task.held = enabled, task.held and not enabled
+        task.save(update_fields=["enabled", "held"])
         if task.current is not None:
             if enabled:
                 TaskTrigger.objects.filter(task=task).update(last_due=now)
             _sync_triggers(task, definition_of(task.current), now)
         _announce(task, "enabled" if enabled else "disabled", by, {})
+
+
+def hold(name: str, by: Principal, now: datetime) -> None:
+    """Switch a task off, and let no parent, person or program start it until a person switches it on again.
+
+    Raises NotAllowed, TaskNotFound, ReadOnlyNow.
+    """
+    with transaction.atomic():
+        set_enabled(name, False, by, now)
+        Task.objects.filter(name=name).update(held=True)
 
 
 def _sync_triggers(task: Task, definition: TaskDefinition, now: datetime) -> None:

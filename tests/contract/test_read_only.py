@@ -42,7 +42,12 @@ SENTENCE = "the all-stop stands at read only"
 COMMANDS: dict[str, list[list[str]]] = {
     "tasks": [["apply", "examples"], ["run", "greet"]],
     "runs": [["cancel", VALUES["uuid"]], ["resume", VALUES["uuid"]], ["undo", VALUES["uuid"]]],
-    "devices": [["add", "pump-1"], ["revoke", "pump-1"], ["commands", "pump-1", "operator"]],
+    "devices": [
+        ["add", "pump-1"],
+        ["revoke", "pump-1"],
+        ["commands", "pump-1", "operator"],
+        ["silence", "pump-1", "90s"],
+    ],
     "brokers": [["add", "hall", "mqtt://192.0.2.1"], ["remove", "hall"]],
     "platforms": [["load", "examples/brief_platforms.json"]],
     "cache": [

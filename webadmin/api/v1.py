@@ -10,6 +10,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.located.problems import FileRefused
 from appliance.outbox.errors import ItemBusy
 from appliance.runs.fork import ForkRefused
+from appliance.runs.given import InputsNotTaken
 from appliance.runs.services import NotNow
 from appliance.safety.approvals.errors import ApprovalRefused
 from appliance.safety.errors import ReadOnlyNow
@@ -102,6 +103,8 @@ def _status(error: MillwrightError) -> int:
         return 404
     if error.code == "accounts.not_allowed" or isinstance(error, ApprovalRefused):
         return 403
+    if isinstance(error, InputsNotTaken):
+        return 400
     if isinstance(error, ReadOnlyNow):
         return 423
     if isinstance(error, NotNow | ItemBusy | ForkRefused | CacheConflict | PolicyMoved | RulesMoved):

@@ -20,7 +20,7 @@ from appliance.runs.admission import admit
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer_async
 from appliance.runs.domain import FINAL, RunState
-from appliance.runs.services import run_parameters
+from appliance.runs.services import HELD, run_parameters
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.ports import NewRun
 
@@ -29,7 +29,7 @@ DEEPEST = 8
 
 _CHILD = "SELECT state, reason FROM runs_run WHERE id = %s"
 _CURRENT = """
-SELECT t.id, v.id, v.definition FROM tasks_task t JOIN tasks_taskversion v ON v.id = t.current_id
+SELECT t.id, v.id, v.definition, t.held FROM tasks_task t JOIN tasks_taskversion v ON v.id = t.current_id
 WHERE t.name = %s
 """
 _LOOK_AGAIN = timedelta(seconds=30)
@@ -87,6 +87,8 @@ class TaskAction(ActionKind[TaskParams]):
             known = await connection.execute(_CHILD, (child,))
             if await known.fetchone() is not None:
                 return ""
+            if row[3]:
+                return f"task {arguments['task']} does not run now: {HELD}"
             new = NewRun(
                 id=child,
                 task_id=row[0],

@@ -2,16 +2,20 @@
 
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.plan import Progress
+from appliance.runs.rows import RunRow
 from appliance.tasks.definition import StepSpec, TaskDefinition
 from appliance.tasks.definition.bodies import bodies_of, names_inside, step_named
 
 ALWAYS_KEPT = ("ceiling", "chain", "depth", "vars")
 
 
-def own_definition(definition: TaskDefinition, inputs: JsonObject) -> TaskDefinition:
-    """The task as this run performs it: the whole, or for a shard the body that it is one time of."""
-    shard = inputs.get("shard")
-    if not isinstance(shard, dict):
+def own_definition(definition: TaskDefinition, row: RunRow) -> TaskDefinition:
+    """The task as this run performs it: the whole, or for a shard the body that it is one time of.
+
+    That it is a shard says its row, which the engine alone writes, and never what somebody gave it to start with.
+    """
+    shard = row.inputs.get("shard")
+    if row.split_id is None or not isinstance(shard, dict):
         return definition
     step = step_named((*definition.actions, *definition.on_failure), str(shard["step"]))
     body = bodies_of(step).get(str(shard.get("branch", "")), ()) if step else ()
@@ -20,10 +24,11 @@ def own_definition(definition: TaskDefinition, inputs: JsonObject) -> TaskDefini
     return own
 
 
-def bring(inputs: JsonObject, base: JsonObject, progress: Progress) -> None:
+def bring(row: RunRow, base: JsonObject, progress: Progress) -> None:
     """Add what a shard's row brings to the names that its steps see."""
-    if "shard" not in inputs:
+    if row.split_id is None:
         return
+    inputs = row.inputs
     for name in ("item", "index", "error"):
         if name in inputs:
             base[name] = inputs[name]

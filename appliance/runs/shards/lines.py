@@ -1,6 +1,9 @@
-"""The lines of a file as a source, read piece by piece in the sandbox: the worker itself never opens it."""
+"""The lines of a file as a source, read piece by piece in the sandbox: the worker itself never opens it.
 
-from collections.abc import AsyncIterator
+Each reading is a command as that of a step of type ``shell``, and passes the gate as such.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from appliance.actions.contract import Services, TargetAway
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -14,11 +17,17 @@ _LOOK = 'stat -L -c "%F|%s|%i" -- "$1" && wc -l <"$1"'
 _READ = 'stat -L -c "%s|%i" -- "$1" && tail -c "+$2" -- "$1" | head -c "$3"'
 
 
-async def line_source(path: JsonValue, services: Services) -> JsonObject:
-    """Raises NoShards, and TargetAway where there is no sandbox now."""
+Permit = Callable[[JsonObject], Awaitable[None]]
+"""Passes the gate for one reading, with the arguments of a step of type ``shell``. Raises ActionRefused, TargetAway."""
+
+
+async def line_source(path: JsonValue, services: Services, permit: Permit) -> JsonObject:
+    """Raises NoShards, what ``permit`` raises, and TargetAway where there is no sandbox now."""
     if not isinstance(path, str) or not path.startswith("/"):
         raise NoShards("lines: needs an absolute path", hint="as in lines: /var/log/hosts")
-    about, _, counted = (await _confined(services, path, _LOOK)).decode("utf-8", "replace").partition("\n")
+    about, _, counted = (
+        (await _confined(services, permit, path, _LOOK)).decode("utf-8", "replace").partition("\n")
+    )
     kind, size, inode = about.rsplit("|", 2)
     if kind not in ("regular file", "regular empty file"):
         raise NoShards(f"lines: {path} is a {kind}, not a file")
@@ -35,12 +44,12 @@ async def line_source(path: JsonValue, services: Services) -> JsonObject:
     }
 
 
-async def line_batches(source: JsonObject, services: Services) -> AsyncIterator[Batch]:
+async def line_batches(source: JsonObject, services: Services, permit: Permit) -> AsyncIterator[Batch]:
     """The lines from the source's offset up to the size that the file had when the split began."""
     path, size, offset = str(source["path"]), int(str(source["size"])), int(str(source["offset"]))
     while offset < size:
         wanted = min(PIECE, size - offset)
-        data = await _confined(services, path, _READ, str(offset + 1), str(wanted))
+        data = await _confined(services, permit, path, _READ, str(offset + 1), str(wanted))
         about, _, piece = data.partition(b"\n")
         now, inode = about.decode("ascii", "replace").split("|")
         if inode != source["inode"] or int(now) < size or len(piece) != wanted:
@@ -56,7 +65,8 @@ async def line_batches(source: JsonObject, services: Services) -> AsyncIterator[
             yield Batch(texts, {**source, "offset": offset})
 
 
-async def _confined(services: Services, path: str, script: str, *more: str) -> bytes:
+async def _confined(services: Services, permit: Permit, path: str, script: str, *more: str) -> bytes:
+    await permit({"command": {"script": script, "arguments": [path, *more]}, "reads": [path]})
     argv = ("/bin/sh", "-c", script, "mw", path, *more)
     try:
         outcome = await services.run_confined(

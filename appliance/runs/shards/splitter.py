@@ -7,6 +7,7 @@ it came. No shard has its turn before all are there.
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from appliance.runs.rows import LeaseLost
 from appliance.runs.shards import counting, sql
 from appliance.runs.shards.body import context_of
 from appliance.runs.shards.joining import impossible, result_of, waiting
-from appliance.runs.shards.lines import line_batches, line_source
+from appliance.runs.shards.lines import Permit, line_batches, line_source
 from appliance.runs.shards.rows import row_batches, row_source
 from appliance.runs.shards.sources import (
     BATCH,
@@ -138,15 +139,17 @@ class Splitter:
         if isinstance(params, ParallelParams):
             return branch_source(list(params.branches))
         assert isinstance(params, ForeachParams)
-        given = arguments.get("range")
-        if isinstance(given, dict):
+        if isinstance(given := arguments.get("range"), dict):
             return range_source(given["start"], given["to"], given["step"])
         if isinstance(query := arguments.get("query"), dict):
             await self._recorder.permit(walk, following.spec, "sql", EffectClass.PURE, query)
             return row_source(query)
         if "lines" in arguments:
-            return await line_source(arguments["lines"], self._services)
+            return await line_source(arguments["lines"], self._services, self._reading(walk, following))
         return list_source(await self._items(params, scope))
+
+    def _reading(self, walk: Walk, following: Next) -> Permit:
+        return partial(self._recorder.permit, walk, following.spec, "shell", EffectClass.PURE)
 
     async def _items(self, params: ForeachParams, scope: dict[str, Any]) -> JsonValue:
         items: JsonValue = plain(await self._renderer.render(params.items.render, scope))
@@ -185,13 +188,13 @@ class Splitter:
 
     async def _batches(self, walk: Walk, following: Next, split: Split) -> AsyncGenerator[Batch, None]:
         if split.source["kind"] == "rows":
-            context = len(canonical_json(split.context))
-            async with aclosing(row_batches(split.source, context, self._ledger.pool)) as found:
+            size = len(canonical_json(split.context))
+            async with aclosing(row_batches(split.source, size, self._ledger.pool)) as found:
                 async for batch in found:
                     yield batch
             return
         if split.source["kind"] == "lines":
-            async for batch in line_batches(split.source, self._services):
+            async for batch in line_batches(split.source, self._services, self._reading(walk, following)):
                 yield batch
             return
 

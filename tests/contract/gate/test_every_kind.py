@@ -138,6 +138,17 @@ async def test_the_same_step_is_performed_where_the_gate_allows_it(
     assert performed == ["split" if kind in ("foreach", "parallel") else kind]
 
 
+async def test_lines_of_a_file_are_read_by_no_step_where_the_gate_denies_commands(engine: Engine) -> None:
+    """``foreach`` itself reaches nothing; what it reads passes the gate as the command that reads it."""
+    engine.denied_kinds = frozenset({"shell"})
+    run_id = await engine.begin(
+        task("    - {id: s, type: foreach, lines: /etc/hostname, actions: [{type: set, value: 1}]}\n")
+    )
+    row = await engine.perform(run_id)
+    assert (row["state"], engine.world.jobs) == ("failed", [])
+    assert "actions of kind shell are switched off" in row["reason"]
+
+
 def instant() -> list[str]:
     def is_instant(kind: Kind) -> bool:
         return kind.instant

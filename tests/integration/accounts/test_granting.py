@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from appliance.accounts.domain import Ability, Role
-from appliance.accounts.errors import GrantRefused
+from appliance.accounts.errors import AccountRefused, GrantRefused
 from appliance.accounts.granting import grant, withdraw
 from appliance.accounts.grants import MOST, Grant
 from appliance.accounts.models import ApiToken, User
@@ -134,3 +134,34 @@ def test_a_token_after_its_end_is_refused_and_on_record_once_a_minute(
 
 def _revoke() -> None:
     ApiToken.objects.update(revoked_at=NOW)
+
+
+@pytest.mark.parametrize("role", [Role.ENGINEER, Role.VIEWER])
+def test_who_writes_a_task_gives_its_runs_no_more_than_they_may_do(vic: User, role: Role) -> None:
+    """Whether an engineer everywhere, or a viewer who is one on that line."""
+    if role is Role.VIEWER:
+        grant("vic", Grant(Role.ENGINEER, "line3_*"), BOX, NOW)
+        by = get_user("vic").principal
+    else:
+        by = create_user("emil", "quiet-lathe-4711", role, BOX).principal
+    text = TASK.format("line3_fill") + "  principal: ROLE\n"
+    with pytest.raises(NotAllowed, match="engineer on line3_fill"):
+        apply_text(text.replace("ROLE", "admin"), "line3.yaml", by, NOW)
+    assert apply_text(text.replace("ROLE", "engineer"), "line3.yaml", by, NOW)[0].version == 2
+    apply_text(text.replace("ROLE", "admin"), "line3.yaml", BOX, NOW)
+    assert apply_text(text.replace("ROLE", "admin"), "line3.yaml", by, NOW)[0].version == 3, (
+        "nothing new is in it"
+    )
+    with pytest.raises(NotAllowed):
+        apply_text(text.replace("ROLE", "admin").replace("value: 1", "value: 9"), "line3.yaml", by, NOW)
+
+
+def test_nobody_makes_a_token_that_approves_in_the_name_of_another() -> None:
+    alice = create_user("alice", "hammer-and-anvil-7", Role.ADMIN, BOX)
+    bob = create_user("bob", "quiet-lathe-4711", Role.ADMIN, BOX)
+    scopes = [Ability.VIEW, Ability.APPROVE]
+    with pytest.raises(AccountRefused, match="by bob alone"):
+        issue_api_token(bob, "his", scopes, alice.principal, NOW)
+    assert not ApiToken.objects.exists()
+    issue_api_token(alice, "mine", scopes, alice.principal, NOW)
+    issue_api_token(bob, "looks", [Ability.VIEW], alice.principal, NOW)

@@ -7,7 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from asgiref.sync import sync_to_async
 
+from appliance.accounts.principal import CONSOLE
+from appliance.actions.registry import registry
 from appliance.lib.clock import Moment, SystemClock
 from appliance.runs.domain import RECOVERY_LIMIT, Lease, RunState, ShardOf, Waiting
 from appliance.runs.invariants import splits
@@ -16,6 +19,8 @@ from appliance.runs.rows import LeaseLost, RunRow
 from appliance.runs.shards import counting
 from appliance.runs.shards.keeper import ShardKeeper
 from appliance.runs.shards.sources import BATCH
+from appliance.safety.policy.services import apply
+from appliance.safety.stop import Level, StopFile
 from appliance.sandbox.ports import Captured, Job, Outcome
 from tests.integration.runs.conftest import Engine, outcome
 from tests.integration.runs.test_shards import output, shards, split, whole
@@ -279,6 +284,35 @@ async def test_a_file_that_gives_no_items_is_a_clear_failure(
     row, _ = await lines(engine, tmp_path / "f")
     assert row["state"] == "failed"
     assert word in row["reason"]
+
+
+async def test_no_file_is_read_that_the_policy_denies(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("secret\n")
+    rule = f'{{id: no, arguments: {{reads: ["{tmp_path}/**"]}}, decide: deny, reason: closed}}'
+    policy = f"policy: 1\nname: t\nlayer: box\nrules: [{rule}]\ndefault: allow\n"
+    await sync_to_async(apply)(policy, "p.yaml", CONSOLE, engine.clock.now(), kinds=registry())
+    row, items = await lines(engine, tmp_path / "f")
+    assert (row["state"], items, engine.world.jobs) == ("failed", [], [])
+    assert "rule box/no" in row["reason"]
+
+
+async def test_no_file_is_read_while_sandboxes_are_killed(engine: Engine, tmp_path: Path) -> None:
+    """At the level ``kill`` no command begins, and one that is half through its file reads no further."""
+    file = tmp_path / "f"
+    file.write_text("line\n" * 100_000)
+
+    async def stopping(job: Job) -> Outcome:
+        if len(engine.world.jobs) == 2:
+            StopFile(engine.home).write(Level.KILL, "test", "")
+        return await really(job)
+
+    engine.world.working = stopping
+    run_id = await engine.begin(LINES, {"vars": {"file": str(file)}})
+    row = await engine.perform(run_id)
+    assert (row["state"], len(engine.world.jobs)) == ("waiting", 2)
+    StopFile(engine.home).remove()
+    assert (await whole(engine, run_id))["state"] == "succeeded"
+    assert len(await shards(engine)) == 100_000
 
 
 async def test_a_file_that_is_changed_meanwhile_is_not_mixed(engine: Engine, tmp_path: Path) -> None:

@@ -1,16 +1,19 @@
 """A step that did what its author did not declare: amber, on record, told, and its task held where settings say so."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from asgiref.sync import sync_to_async
 
+from appliance.accounts.principal import BOX
 from appliance.processes.quarantine import quarantine
+from appliance.runs.services import NotAdmitted, start_again, start_task
 from appliance.sandbox.ebpf.record import Executed, Observed
 from appliance.sandbox.ebpf.watched import Watched
 from appliance.sandbox.findings import MOST_WORDS, amber, of_run
 from appliance.sandbox.ports import Declared
-from appliance.tasks.services import find
+from appliance.tasks.services import find, set_enabled
 from tests.integration.runs.conftest import Engine, answering, outcome, task
 
 RECORD = Observed(executed=(Executed(path="/bin/sh", count=1),))
@@ -87,6 +90,33 @@ async def test_a_task_is_held_once_for_what_its_present_version_did(engine: Engi
     )
     assert held["detail"]["did"] == [DID]
     assert await sync_to_async(quarantine)(True, engine.clock.now()) == []
+
+
+async def test_no_start_gets_past_a_task_that_is_held(engine: Engine) -> None:
+    """Neither of a person, of a run again, nor of a calling task; switched on again it runs."""
+    playing(engine, watched(DID), None)
+    first = await engine.begin(TASK)
+    await engine.perform(first)
+    await sync_to_async(quarantine)(True, engine.clock.now())
+    for start in (partial(start_task, "t"), partial(start_again, first)):
+        with pytest.raises(NotAdmitted, match="it is held"):
+            await sync_to_async(start)(BOX, engine.clock.now())
+    await engine.load("- {name: parent, trigger: manual, actions: [{id: c, type: task, task: t}]}\n")
+    row = await engine.perform(await engine.start("parent"))
+    assert row["state"] == "failed"
+    assert "task t does not run now: it is held" in row["reason"]
+    assert await engine.sql("SELECT id FROM runs_run WHERE origin = 'task'") == []
+    await sync_to_async(set_enabled)("t", True, BOX, engine.clock.now())
+    assert (await engine.perform(await engine.start("t")))["state"] == "succeeded"
+
+
+async def test_a_task_that_was_switched_off_already_is_held_too(engine: Engine) -> None:
+    playing(engine, watched(DID))
+    await engine.load(TASK)
+    await sync_to_async(set_enabled)("t", False, BOX, engine.clock.now())
+    await engine.perform(await engine.start("t"))
+    assert await sync_to_async(quarantine)(True, engine.clock.now()) == ["t"]
+    assert (await sync_to_async(find)("t")).held
 
 
 async def test_a_version_that_is_no_longer_the_present_one_holds_nobody(engine: Engine) -> None:

@@ -108,6 +108,14 @@ def test_a_file_with_errors_changes_nothing_and_says_where(api: Api, greet: Task
     assert api.get("/tasks/greet")["version"] == 1
 
 
+def test_inputs_that_are_the_engines_own_are_refused(api: Api, greet: Task) -> None:
+    inputs = {"shard": {"step": "each"}, "item": "valve7"}
+    refused = api.send("POST", "/tasks/greet/run", {"inputs": inputs}, status=400)
+    assert refused["code"] == "runs.inputs_not_taken"
+    assert refused["hint"].endswith("payload, topic, event, vars, captures")
+    assert not Run.objects.exists()
+
+
 def test_what_is_asked_wrongly_is_refused_with_a_reason(api: Api) -> None:
     assert api.get("/tasks/nobody", status=404)["code"] == "tasks.not_found"
     assert api.get("/runs/0190f5a0-0000-7000-8000-000000000000", status=404)["code"] == "runs.not_found"

@@ -205,10 +205,9 @@ def test_programs_list_and_decide_within_their_scope(
 ) -> None:
     row, now = waiting(), datetime.now(UTC)
     person(Role.ENGINEER)
-    by = Principal("user:admin", Role.ADMIN)
     user = User.objects.get(username="engineer")
-    looks = issue_api_token(user, "looks", [Ability.VIEW], by, now)
-    decides = issue_api_token(user, "decides", [Ability.VIEW, Ability.APPROVE], by, now)
+    looks = issue_api_token(user, "looks", [Ability.VIEW], CONSOLE, now)
+    decides = issue_api_token(user, "decides", [Ability.VIEW, Ability.APPROVE], CONSOLE, now)
     client = Client()
 
     def post(token: str) -> tuple[int, dict[str, str]]:

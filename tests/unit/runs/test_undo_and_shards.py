@@ -1,6 +1,7 @@
 """What shards did is taken back with the step around them, and a shard's own failure is a failure."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 from appliance.actions.contract import EffectClass
 from appliance.lib.jsontypes import JsonObject
@@ -8,6 +9,7 @@ from appliance.runs.domain import RunState, StepState
 from appliance.runs.ended import undoable
 from appliance.runs.ending import ending_of
 from appliance.runs.plan import Next, Phase, Progress, StepRow, next_step, replay
+from appliance.runs.rows import RunRow
 from appliance.runs.shards.body import own_definition
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.task import define
@@ -72,10 +74,17 @@ def test_what_shards_did_and_nobody_takes_back_is_named() -> None:
     assert ending.not_undone == ("valves: not undone, it has no undo",)
 
 
+def shard_row(inputs: JsonObject) -> RunRow:
+    nobody = UUID(int=0)
+    return RunRow(
+        nobody, 1, 1, "console", "manual", "", 1, inputs, None, False, False, 1, 0, nobody, "", AT, "", nobody
+    )
+
+
 def test_a_shard_that_fails_has_failed_and_is_not_called_undone() -> None:
     whole = task(OPEN, undo=CLOSE)
     assert whole.undo_steps
-    own = own_definition(whole, {"shard": {"step": "valves"}, "item": 1})
+    own = own_definition(whole, shard_row({"shard": {"step": "valves"}, "item": 1}))
     progress = Progress(failure="step open: exit 1", failed_step="open")
     assert own.undo_steps == ()
     assert ending_of(own, progress).state is RunState.FAILED
