@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Error
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.audit.services import AuditEntry, append_async
@@ -27,6 +27,8 @@ LEAST = 2.0
 """Seconds. A smaller step is what time synchronisation does, and no timer here is that exact."""
 LOOK_AT_DATABASE = 30.0
 """Seconds after which the database is asked although this machine's clock did not step: it may have another one."""
+PATIENCE = 20
+"""Times that a database may fail over it while nothing is due; after that timers go by the wall clock."""
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -61,6 +63,7 @@ class ClockSteps:
         self._boot = boot_id() if boot is None else boot
         self._distance: float | None = None
         self._asked_at = 0.0
+        self._failures = 0
         self._looking = asyncio.Lock()
 
     async def look(self) -> timedelta:
@@ -70,12 +73,21 @@ class ClockSteps:
             known, at_rest = self._distance, self._elapsed() - self._asked_at < LOOK_AT_DATABASE
             if known is not None and at_rest and abs(distance - known) < LEAST / 2:
                 return timedelta()
-            step = await self._compare()
+            try:
+                step = await self._compare()
+            except Error:
+                self._failures += 1
+                if self._failures < PATIENCE:
+                    raise
+                log.exception("the timers are left to the wall clock: they cannot be moved")
+                step = timedelta()
+            self._failures = 0
             self._distance, self._asked_at = distance, self._elapsed()
             return step
 
     async def _compare(self) -> timedelta:
         async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(sql.ONE_AT_A_TIME)
             before = self._elapsed()
             row = await (await connection.execute(sql.READ)).fetchone()
             assert row is not None
@@ -97,6 +109,8 @@ class ClockSteps:
 
     async def _move(self, connection: AsyncConnection[Any], step: timedelta, since: Any) -> dict[str, int]:
         """How many timers of each kind were moved."""
+        await connection.execute(sql.NO_LIMITS)
+        await connection.execute(sql.LOCK)
         values = {"step": step, "since": since}
         moved = {}
         for name, statement in sql.MOVE.items():

@@ -19,6 +19,10 @@ _ROWS = (
     "UPDATE runs_step SET checkpoint = checkpoint || "
     "jsonb_build_object('due', (checkpoint ->> 'due')::timestamptz - %(by)s) WHERE checkpoint ? 'due'",
     "UPDATE runs_run SET wake_at = wake_at - %(by)s, started_at = started_at - %(by)s, deadline = deadline - %(by)s",
+    "UPDATE runs_run SET created_at = created_at - %(by)s",
+    "UPDATE runs_split SET created_at = created_at - %(by)s, due_at = due_at - %(by)s, "
+    "shard_deadline = shard_deadline - %(by)s",
+    "UPDATE outbox_item SET created_at = created_at - %(by)s, expires_at = expires_at - %(by)s",
     "UPDATE safety_approval SET created_at = created_at - %(by)s, expires_at = expires_at - %(by)s",
     "UPDATE runs_clockreading SET since = since - %(by)s",
 )
@@ -93,6 +97,47 @@ async def test_a_wait_lasts_as_long_as_it_was_to(engine: Engine, machine: Machin
     await engine.pass_time(run_id, 2 * HOUR + timedelta(seconds=1))
     assert await engine.reconciler.wake_due() == [run_id]
     assert (await engine.perform(run_id))["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("by", [3 * HOUR, -3 * HOUR])
+async def test_a_clock_that_is_set_wrong_and_right_again_changes_nothing(
+    engine: Engine, machine: Machine, by: timedelta
+) -> None:
+    steps = await watched(machine)
+    run_id = await engine.begin(task("    - {id: pause, type: wait, duration: 2h}\n", timeout="4h"))
+    before = await engine.perform(run_id)
+    for step in (by, -by):
+        await machine.step(step)
+        await steps.look()
+    after = await engine.run(run_id)
+    assert abs(after["wake_at"] - before["wake_at"]) < timedelta(seconds=1)
+    assert abs(after["deadline"] - before["deadline"]) < timedelta(seconds=1)
+
+
+async def test_a_split_keeps_its_time_limits(engine: Engine, machine: Machine) -> None:
+    steps = await watched(machine)
+    each = "{id: each, type: foreach, items: [1], timeout: 2h, actions: [{id: pause, type: wait, duration: 1h}]}"
+    run_id = await engine.begin(task(f"    - {each}\n", timeout="4h"))
+    before = await engine.perform(run_id)
+    (split,) = await engine.sql("SELECT due_at, shard_deadline FROM runs_split")
+    await machine.step(HOUR)
+    await steps.look()
+    assert before["waiting_for"] == "shards"
+    assert abs((await engine.run(run_id))["wake_at"] - before["wake_at"]) < timedelta(seconds=1)
+    (moved,) = await engine.sql("SELECT due_at, shard_deadline FROM runs_split")
+    assert all(abs(moved[name] - split[name]) < timedelta(seconds=1) for name in split)
+
+
+async def test_a_message_that_waits_expires_no_sooner(engine: Engine, machine: Machine) -> None:
+    steps = await watched(machine)
+    await engine.perform(
+        await engine.begin(task("    - {type: notification, platform: webchat, message: hello}\n"))
+    )
+    (before,) = await engine.sql("SELECT expires_at FROM outbox_item")
+    await machine.step(25 * HOUR)
+    await steps.look()
+    (after,) = await engine.sql("SELECT expires_at FROM outbox_item")
+    assert abs(after["expires_at"] - before["expires_at"]) < timedelta(seconds=1)
 
 
 async def test_a_retry_keeps_its_pause(engine: Engine, machine: Machine) -> None:
