@@ -116,7 +116,9 @@ async def test_a_clock_that_is_set_wrong_and_right_again_changes_nothing(
 
 async def test_a_split_keeps_its_time_limits(engine: Engine, machine: Machine) -> None:
     steps = await watched(machine)
-    each = "{id: each, type: foreach, items: [1], timeout: 2h, actions: [{id: pause, type: wait, duration: 1h}]}"
+    each = (
+        "{id: each, type: foreach, items: [1], timeout: 2h, actions: [{id: pause, type: wait, duration: 1h}]}"
+    )
     run_id = await engine.begin(task(f"    - {each}\n", timeout="4h"))
     before = await engine.perform(run_id)
     (split,) = await engine.sql("SELECT due_at, shard_deadline FROM runs_split")
