@@ -93,6 +93,36 @@ def test_a_link_leads_to_where_a_process_looks_that_does_not_see_the_home(open_f
         assert stop.level() is Level.NONE
 
 
+@pytest.mark.parametrize("planted", ["home/root_key", "../home/root_key"])
+def test_what_was_planted_where_the_link_leads_is_not_followed(open_folder: Path, planted: str) -> None:
+    home, shared = open_folder / "home", open_folder / "shared"
+    for folder in (home, shared):
+        folder.mkdir()
+        folder.chmod(0o777)
+    key = home / "root_key"
+    key.write_text("precious")
+    (home / "ALLSTOP").symlink_to(shared / "ALLSTOP")
+    stop = StopFile(home)
+    for work in (lambda: stop.write(Level.KILL, "ana", ""), stop.remove):
+        (shared / "ALLSTOP").unlink(missing_ok=True)
+        (shared / "ALLSTOP").symlink_to(planted if planted.startswith("..") else open_folder / planted)
+        as_a_service(work)
+        assert key.read_text() == "precious"
+        assert not (shared / "ALLSTOP").is_symlink()
+    assert stop.level() is Level.NONE
+
+
+@pytest.mark.parametrize("elsewhere", ["id", "{0}/id"])
+def test_a_link_to_something_else_than_such_a_file_is_replaced(open_folder: Path, elsewhere: str) -> None:
+    (open_folder / "id").write_text("precious")
+    (open_folder / "ALLSTOP").symlink_to(elsewhere.format(open_folder))
+    stop = StopFile(open_folder)
+    as_a_service(lambda: stop.write(Level.KILL, "ana", ""))
+    assert (stop.level(), stop.path.is_symlink()) == (Level.KILL, False)
+    as_a_service(stop.remove)
+    assert (stop.level(), (open_folder / "id").read_text()) == (Level.NONE, "precious")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="about root")
 def test_root_writes_through_no_link(tmp_path: Path) -> None:
     other = tmp_path / "other"
