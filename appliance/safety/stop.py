@@ -85,9 +85,8 @@ class StopFile:
     def write(self, level: Level, by: str, reason: str) -> None:
         """Engage by file, durable at once."""
         one_line = " ".join(f"{by}: {reason}".split())[:500]
-        write_atomically(self._place(), f"{level.value}\n{one_line}\n".encode(), mode=0o644)
-        if os.geteuid() == 0:
-            os.chown(self.path, *owner_of(self._home))
+        owner = owner_of(self._home) if os.geteuid() == 0 else None
+        write_atomically(self._place(), f"{level.value}\n{one_line}\n".encode(), mode=0o644, owner=owner)
 
     def remove(self) -> None:
         self._place().unlink(missing_ok=True)

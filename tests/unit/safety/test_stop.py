@@ -1,5 +1,6 @@
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,6 +133,29 @@ def test_root_writes_through_no_link(tmp_path: Path) -> None:
     assert (other.read_text(), StopFile(tmp_path).level()) == ("precious", Level.KILL)
     StopFile(tmp_path).remove()
     assert other.read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="about root")
+def test_root_gives_away_the_file_it_wrote_and_nothing_put_in_its_place(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, stop, synced = open_folder / "other", StopFile(open_folder), os.fsync
+    other.write_text("precious")
+    os.chown(open_folder, 61017, 61017)
+    stop.write(Level.KILL, "ana", "")
+    assert (stop.path.stat().st_uid, stop.path.stat().st_gid) == (61017, 61017)
+
+    def exchanged(handle: int) -> None:
+        """Whoever owns the home is quicker, right after the file has got its name."""
+        synced(handle)
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            stop.path.unlink()
+            stop.path.symlink_to(other)
+
+    monkeypatch.setattr(os, "fsync", exchanged)
+    stop.write(Level.KILL, "ana", "")
+    assert stop.path.is_symlink()
+    assert other.stat().st_uid == 0
 
 
 def test_each_level_holds_what_the_one_before_it_holds() -> None:
