@@ -4,7 +4,9 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.alerts.follower import AlertFollower
 from appliance.lib.clock import SystemClock
+from appliance.processes.guard.refusals import KEEP_SECONDS, Cause, Refusals
 from appliance.processes.guard.refusals import MOST as KEPT
 from appliance.processes.guard_refusals import MOST, GuardRefusals, Told, entries_of
 from appliance.sandbox.docker.client import GuardClient
 from appliance.sandbox.process import wire
+from appliance.sandbox.process.request import Refused
 from tests.database import address
 from tests.guard import RunningGuard, no_engine, start_guard
 from tests.kernel_rules import clear
@@ -140,9 +144,35 @@ def test_a_flood_is_a_few_records_that_say_how_many() -> None:
 
     kept = [refusal(number) for number in range(745, 745 + KEPT)]
     told = Told.model_validate({"life": "a", "refusals": kept})
-    entries = entries_of(told, {"life": "a", "number": 100})
+    entries = entries_of(told, {"life": "a", "number": 100}, 1)
     assert len(entries) == MOST + 1
     assert sum(int(str(entry.detail["times"])) for entry in entries) == 900
     assert {entry.detail["number"] for entry in entries} == {1000}
-    assert entries_of(told, {"life": "a", "number": 1000}) == []
-    assert len(entries_of(told, {"life": "another", "number": 1000})) == MOST + 1
+    assert entries_of(told, {"life": "a", "number": 1000}, 1) == []
+    assert len(entries_of(told, {"life": "another", "number": 1000}, 1)) == MOST + 1
+
+
+def test_a_shortened_record_has_nothing_told_again() -> None:
+    """The record that says how far was read has gone with the others of its time."""
+    refusals = Refusals()
+    with pytest.raises(Refused), socket.socket(socket.AF_UNIX) as one, refusals.at(Cause.SCHEMA, one):
+        raise Refused("no")
+    told = Told.model_validate(refusals.to_json())
+    (entry,) = entries_of(told, {}, time.time())
+    assert datetime.fromisoformat(str(entry.detail["at"])).timestamp() == pytest.approx(time.time(), abs=60)
+    assert entries_of(told, {}, time.time() + KEEP_SECONDS + 60) == []
+    kept = [{"number": 8, "at": 9000.0, "cause": "schema", "message": "", "uid": 1, "pid": 2}]
+    later = Told.model_validate({"life": "a", "forgotten": 7, "refusals": kept})
+    (entry,) = entries_of(later, {}, 9001)  # and not one more that says seven are missing
+    assert entry.detail["times"] == 1
+
+
+def test_guard_forgets_what_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = Refusals()
+    with pytest.raises(Refused), socket.socket(socket.AF_UNIX) as one, refusals.at(Cause.SCHEMA, one):
+        raise Refused("no")
+    assert len(Told.model_validate(refusals.to_json()).refusals) == 1
+    late = time.time() + KEEP_SECONDS + 1
+    monkeypatch.setattr(time, "time", lambda: late)
+    told = Told.model_validate(refusals.to_json())
+    assert (told.refusals, told.forgotten) == ((), 1)
