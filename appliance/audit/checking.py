@@ -25,10 +25,10 @@ def verify_database(home: Path, public_key: bytes | None = None) -> Report:
     found = anchors()
     head, highest = bounds()
     report = Report(key=key.hex(), start=found[-1].head if found else BEGINNING)
-    cuts = [anchor.number for anchor in found]
-    compare_heads(kept, exported, report, max(cuts, default=0))
-    good = check_heads(kept, key, report, "the database", begins=cuts)
-    good += check_heads(exported, key, report, "heads.jsonl", begins=cuts)
+    cut = max((anchor.number for anchor in found), default=0)
+    compare_heads(kept, exported, report, cut)
+    good = check_heads(kept, key, report, "the database", upto=cut)
+    good += check_heads(exported, key, report, "heads.jsonl", upto=cut)
     if head is None:
         report.add(Finding.HEAD_REMOVED, highest, "the head of the chain is gone from the database")
     elif highest > head.seq:

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from appliance.audit import retention
 from appliance.audit.checking import verify_database, verify_files
 from appliance.audit.heads import HeadsFile, SignedHead, heads_file, read_heads
 from appliance.audit.models import AuditSignature
@@ -62,6 +63,21 @@ def test_a_crash_before_they_went_is_made_up_for(home: Path, monkeypatch: pytest
     assert verify_database(home).intact
     assert shorten(home) == []
     assert numbers(home) == list(range(6, 13))
+
+
+def test_nothing_is_broken_while_they_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In batches: after one of them there may be a crash, and a look at any moment."""
+    monkeypatch.setattr(retention, "_forget_heads", lambda folder: None)
+    shorten(home)
+    for gone in (1, 2, 5):
+        with connect() as db:
+            db.execute("DELETE FROM audit_signature WHERE number <= %s", (gone,))
+        report = verify_database(home)
+        assert report.intact, report.problems
+    monkeypatch.undo()
+    assert shorten(home) == []
+    assert numbers(home) == list(range(6, 13))
+    assert verify_database(home).intact
 
 
 @pytest.mark.parametrize(
