@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import secrets
 import socket
 import struct
@@ -20,6 +21,9 @@ MOST = 256
 KEEP_SECONDS = 3600.0
 """How long one is kept. Who reads them looks every few seconds, and may forget what was told long ago."""
 _LONGEST = 300
+MOST_LINES = 20
+"""Lines in the log of one minute; the refusals are kept all the same."""
+_LINES_SECONDS = 60.0
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -51,6 +55,8 @@ class Refusals:
         self._life = secrets.token_hex(8)
         self._number = 0
         self._forgotten = 0
+        self._minute = -math.inf
+        self._lines = 0
         self._kept: deque[_Kept] = deque(maxlen=MOST)
 
     @contextlib.contextmanager
@@ -66,8 +72,21 @@ class Refusals:
         pid, uid = _peer(connection)
         self._number += 1
         said = message[:_LONGEST]
-        log.warning("refused (%s) process %d of user %d: %s", cause, pid, uid, said)
+        self._say(
+            "refused (%s) process %d of user %d: %r", cause, pid, uid, said
+        )  # quoted: it may hold new lines
         self._kept.append(_Kept(self._number, time.time(), cause.value, said, uid, pid))
+
+    def _say(self, line: str, *values: object) -> None:
+        """In the log, as long as there is room in this minute: whoever asks may ask very often."""
+        now = time.monotonic()
+        if now - self._minute >= _LINES_SECONDS:
+            if (more := self._lines - MOST_LINES) > 0:
+                log.warning("%d further refusals were not logged", more)
+            self._minute, self._lines = now, 0
+        self._lines += 1
+        if self._lines <= MOST_LINES:
+            log.warning(line, *values)
 
     def to_json(self) -> dict[str, object]:
         """``forgotten``: the number up to which they have gone with time, and are missed by nobody."""
