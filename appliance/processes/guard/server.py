@@ -16,7 +16,7 @@ from appliance.processes.guard.options import Options
 from appliance.processes.guard.refusals import Cause, Refusals
 from appliance.processes.guard.watching import Watching
 from appliance.processes.launch import start_time
-from appliance.sandbox.docker.engine import Engine, Facts
+from appliance.sandbox.docker.engine import Engine, EngineRefused, Facts
 from appliance.sandbox.docker.pool import Pool
 from appliance.sandbox.docker.presence import engine_missing
 from appliance.sandbox.docker.request import (
@@ -86,7 +86,7 @@ class Server:
             tidying.cancel()
             obeying.cancel()
         await asyncio.gather(accepting, tidying, obeying, return_exceptions=True)
-        with contextlib.suppress(SandboxUnavailable):
+        with contextlib.suppress(SandboxUnavailable, EngineRefused):
             await self._runner.cancel("")
         self._watching.let_go()
         if self._serving:
@@ -123,10 +123,10 @@ class Server:
                     log.info("removed %d container(s) of an earlier guard", left)
                 await self._pool.tidy()
                 said = ""
-            except SandboxUnavailable as error:
-                if said != error.message:  # once, not for as long as it is away
+            except (SandboxUnavailable, EngineRefused) as error:
+                if said != str(error):  # once, not for as long as it is away
                     log.warning("%s", error)
-                said = error.message
+                said = str(error)
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _obeying(self) -> Obeying:
