@@ -72,7 +72,7 @@ def apply_text(
     that was not granted), and ReadOnlyNow.
     """
     refuse_changes(by)
-    loaded = load_here(text, filename)
+    loaded = load_here(text, filename, by)
     if only is not None and [item.definition.name for item in loaded] != [only]:
         said = say("this page edits the task %(only)r: keep its name, and one task per page", only=only)
         raise MillwrightError(said)
@@ -87,9 +87,10 @@ def apply_text(
         return [_apply(item, filename, by, now) for item in sorted(loaded, key=lambda i: i.definition.name)]
 
 
-def load_here(text: str, filename: str) -> list[LoadedTask]:
+def load_here(text: str, filename: str, by: Principal) -> list[LoadedTask]:
     """The tasks of a file as this box would take them: against its other tasks, its brokers and its platforms.
 
+    ``by`` reads of no secret that they may not use.
     Raises TaskFileError; changes nothing.
     """
     return load_text(
@@ -100,7 +101,7 @@ def load_here(text: str, filename: str) -> list[LoadedTask]:
         known_links=_links_of_others(),
         known_platforms=platform_names(),
         known_addresses=_addresses_of_others(),
-        known_secrets=[secret.name for secret in list_secrets()],
+        known_secrets={one.name: by.can(Ability.USE_SECRETS, secret=one.name) for one in list_secrets()},
     )
 
 
