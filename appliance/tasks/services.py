@@ -78,13 +78,25 @@ def apply_text(
         raise MillwrightError(said)
     for item in loaded:
         by.require(Ability.EDIT_TASKS, task=item.definition.name)
-        for secret in sorted(secrets_of(item.definition)):
+        for secret in sorted(secrets_of(item.definition) | _callers_secrets(item.definition)):
             by.require(Ability.USE_SECRETS, secret=secret)
     with transaction.atomic():
         # All rows first and by name: whoever changes one of them waits here, before the audit's head is held.
         names = [item.definition.name for item in loaded]
         list(Task.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
         return [_apply(item, filename, by, now) for item in sorted(loaded, key=lambda i: i.definition.name)]
+
+
+def _callers_secrets(definition: TaskDefinition) -> frozenset[str]:
+    """What its webhooks let their callers prove, but for the names made for each webhook, and those that the task has
+    already: who may name another could have the callers of that one answered by this task."""
+    hooks = [trigger.webhook for trigger in definition.triggers if trigger.webhook is not None]
+    named = {hook.secret_name for hook in hooks if hook.secret_name != f"webhook-{hook.name}"}
+    if not named:
+        return frozenset()
+    stored = Task.objects.select_related("current").filter(name=definition.name).first()
+    own = taken_by(stored.current.definition) if stored is not None and stored.current is not None else []
+    return frozenset(named) - {secret for _, secret in own}
 
 
 def load_here(text: str, filename: str, by: Principal) -> list[LoadedTask]:
