@@ -65,13 +65,13 @@ class _Watched:
 def _check_anchors(found: list[Anchor], good: list[SignedHead], report: Report) -> None:
     """Each stretch begins where the one before ended, and ends at a head that was signed: the last one always, and
     earlier ones as far as their heads are here. Segments have theirs with them."""
-    signed = {(head.seq, head.hash) for head in good}
+    signed = {(head.number, head.seq, head.hash) for head in good}
     oldest = min([head.number for head in good] + [anchor.number for anchor in found[-1:]], default=0)
     after = 0
     for anchor in found:
         if anchor.after != after:
             report.add(Finding.NOT_JOINED, after + 1, f"no anchor says what became of record {after + 1}")
-        if anchor.number >= oldest and (anchor.seq, anchor.hash) not in signed:
+        if anchor.number >= oldest and (anchor.number, anchor.seq, anchor.hash) not in signed:
             said = f"the record was cut at {anchor.seq}, which no signed head has with this hash"
             report.add(Finding.REWRITTEN, anchor.seq, said)
         after = anchor.seq

@@ -89,6 +89,7 @@ def test_nothing_is_broken_while_they_go(home: Path, monkeypatch: pytest.MonkeyP
         ("DELETE FROM audit_signature", Finding.HEAD_REMOVED),
         ("UPDATE audit_signature SET signature = sha256('x') WHERE number = 6", Finding.HEAD_FORGED),
         ("DELETE FROM audit_anchor", Finding.HEAD_REMOVED),
+        ("UPDATE audit_anchor SET number = 5 WHERE number = 6", Finding.REWRITTEN),
     ],
 )
 def test_whoever_takes_others_out_is_found(
@@ -119,6 +120,23 @@ def test_the_database_lets_go_of_no_head_that_the_record_needs(home: Path) -> No
         with connect() as db, pytest.raises(psycopg.errors.InsufficientPrivilege):
             db.execute(statement)
     assert AuditSignature.objects.count() == 7
+
+
+@pytest.mark.parametrize(
+    ("number", "seq", "hash_of"), [(12, 300, 11), (11, 300, 12), (12, 299, 12), (99, 300, 12)]
+)
+def test_the_database_takes_no_cut_that_no_signed_head_has(
+    home: Path, number: int, seq: int, hash_of: int
+) -> None:
+    head = next(head for head in signed_heads() if head.number == hash_of)
+    assert hash_of != 12 or head.seq == 300
+    with connect() as db, pytest.raises(psycopg.errors.InsufficientPrivilege, match="at signed heads only"):
+        db.execute(
+            "INSERT INTO audit_anchor (seq, after, number, hash, file, sha256, at)"
+            " VALUES (%s, 0, %s, %s, '', '', now())",
+            (seq, number, head.hash),
+        )
+    assert AuditSignature.objects.count() == 12
 
 
 def test_who_waited_while_the_file_was_replaced_writes_into_the_new_one(home: Path) -> None:
