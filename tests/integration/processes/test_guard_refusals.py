@@ -1,5 +1,6 @@
 """What guard refuses is put on record, once, and an alert tells of it."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -56,10 +57,12 @@ def ask(guard: RunningGuard, raw: bytes) -> bytes:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(15)
         connection.connect(str(guard.home.guard_socket))
-        connection.sendall(raw)
         heard = b""
-        while piece := connection.recv(65536):
-            heard += piece
+        with contextlib.suppress(BrokenPipeError):  # guard may have answered and closed before it is asked
+            connection.sendall(raw)
+        with contextlib.suppress(ConnectionResetError):  # nor does it read to the end what it refuses
+            while piece := connection.recv(65536):
+                heard += piece
     return heard[:1]
 
 
