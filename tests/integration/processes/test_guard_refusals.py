@@ -90,10 +90,11 @@ async def records(pool: Pool) -> list[dict[str, Any]]:
 
 
 async def test_each_sort_of_refusal_is_on_record_once_and_told(guard: RunningGuard, pool: Pool) -> None:
+    witness = GuardRefusals(pool, GuardClient(guard.home.guard_socket))
+    await witness.tick()  # what the tests before this one had it refuse
     alerts = AlertFollower(pool, SystemClock(), lambda: None)
     await alerts.follow()
     before = len(await records(pool))
-    witness = GuardRefusals(pool, GuardClient(guard.home.guard_socket))
     for _ in range(3):
         assert ask(guard, wire.frame(wire.REQUEST, b'{"verb": "exec"}')) == wire.REFUSED
     assert ask(guard, b"GET /containers/json HTTP/1.1\r\n\r\n") == wire.REFUSED
@@ -118,6 +119,7 @@ async def test_whoever_may_not_ask_is_named_by_user_and_process(
     guard: RunningGuard, pool: Pool, folder: Path
 ) -> None:
     door = guard.home.guard_socket
+    await GuardRefusals(pool, GuardClient(door)).tick()
     as_somebody_else(lambda: ask(guard, b""), door, folder)  # who asks is looked at before what
     assert await GuardRefusals(pool, GuardClient(guard.home.guard_socket)).tick() == 1
     last = (await records(pool))[-1]
