@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import BOX, Principal
 from appliance.lib.config import get_config
 from appliance.lib.doctor import Outcome, Patient, Severity
@@ -22,7 +23,11 @@ WHERE ops_examination.at <= excluded.at
 
 
 def look(by: Principal, now: datetime, ask: Callable[[Patient], list[Finding]] = examine) -> None:
-    """Ask every check and keep the answers. Takes seconds where a part is away: never inside a transaction."""
+    """Ask every check and keep the answers. Takes seconds where a part is away: never inside a transaction.
+
+    Raises NotAllowed.
+    """
+    by.require(Ability.EXAMINE)
     found = ask(Patient(get_config(), now))
     serious = sum(is_serious(one) for one in found)
     rows = json.dumps([one.to_json() for one in found])

@@ -263,7 +263,7 @@ def undo(run_id: UUID, by: Principal) -> None:
                 hint="only a step that took effect here and has `undo:` can be",
             )
         reason = f"to be undone, by {by.name}"
-        cursor.execute(resume_sql.REQUEST_UNDO, {"id": run_id, "reason": reason})
+        cursor.execute(resume_sql.REQUEST_UNDO, {"id": run_id, "reason": reason, "by": by.name})
         if cursor.fetchone() is None:
             raise NotNow(f"run {run_id} changed meanwhile")
         cursor.execute(resume_sql.UNDO_AGAIN, {"id": run_id})

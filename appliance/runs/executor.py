@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 RENEW_EVERY = 3.0
 SWEEP_EVERY = 1.0
+CATCH_UP_EVERY = 0.01
 STOP_EVERY = 0.5
 STOP_FILE_EVERY = 0.1
 """Seconds between two looks at the file of the all-stop, which whoever engages it writes first."""
@@ -134,10 +135,9 @@ class Executor:
             if run_id in self._again:
                 self._again.discard(run_id)
                 self.attend(run_id)
-            elif self._left_over and not self._draining:
+            elif self._left_over and (self._sweeping is None or self._sweeping.done()):
                 # There was no room for somebody; the queue says who is first, by priority.
-                self._left_over = False
-                self._sweeping = asyncio.create_task(self._once(self._sweep))
+                self._sweeping = asyncio.create_task(self._catch_up())
 
     async def _perform(self, row: RunRow, claimed: Moment) -> None:
         lease = Lease(row.id, self._ledger.owner, row.epoch, claimed, row.shard_of)
@@ -204,8 +204,19 @@ class Executor:
         room = self._concurrency - len(self._active)
         if self._draining or room <= 0:
             return
-        for run_id in await self._ledger.queued(list(self._active), room):
+        found = await self._ledger.queued(list(self._active), room)
+        for run_id in found:
             self.attend(run_id)
+        # As many as were asked for: there may be more.
+        self._left_over = self._left_over or len(found) == room
+
+    async def _catch_up(self) -> None:
+        """Take from the queue what there is room for, until no more is there or no room."""
+        while self._left_over and not self._draining and len(self._active) < self._concurrency:
+            self._left_over = False
+            await self._once(self._sweep)
+            # What ends meanwhile shares the next look.
+            await asyncio.sleep(CATCH_UP_EVERY)
 
     def look_at(self, run_ids: Sequence[UUID]) -> None:
         """What a hint does: take the runs up, or see that the cancellation of one was asked for."""

@@ -36,6 +36,7 @@ class Run(models.Model):
     deadline = models.DateTimeField(null=True)
     cancel_requested = models.BooleanField(default=False)
     undo_requested = models.BooleanField(default=False)
+    undo_by = models.TextField(blank=True, default="")
     version = models.IntegerField(default=0)
     epoch = models.IntegerField(default=0)
     lease_owner = models.CharField(max_length=100, blank=True)

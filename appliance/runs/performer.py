@@ -243,7 +243,7 @@ class Performer:
             task_name=walk.definition.name,
             attempt=following.attempt,
             key=f"{row.id}/{spec.id}",
-            principal=row.principal,
+            principal=row.acts_for,
             priority=row.priority,
             now=now,
             timeout=timeout,

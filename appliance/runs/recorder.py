@@ -271,7 +271,7 @@ class Recorder:
                 await enqueue(connection, item)
             # Rows that several runs wait for are locked last, in the order in which an intent does it.
             await budgets.spend(connection, costs, What.TIME, (now - started).total_seconds(), now)
-            await append_async(connection, [audit_entry(found, walk.row.principal)] if found else [])
+            await append_async(connection, [audit_entry(found, walk.row.acts_for)] if found else [])
         if result.outbox:
             self._after_outbox()
 

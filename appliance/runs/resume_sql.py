@@ -45,10 +45,13 @@ SELECT %(new)s, step, digest, 1, 1, form, size, content, created_at
 FROM runs_checkpoint WHERE run_id = %(old)s AND number = %(number)s
 """
 
+UNDO_BY = "ALTER TABLE runs_run ADD COLUMN undo_by text NOT NULL DEFAULT ''"
+WITHOUT_UNDO_BY = "ALTER TABLE runs_run DROP COLUMN undo_by"
+
 # A run that is undone goes on from where it ended. Asked a second time, the undo steps that failed are tried
 # again, as a retry that is due.
 REQUEST_UNDO = """
-UPDATE runs_run SET state = 'queued', waiting_for = '', reason = %(reason)s, undo_requested = true,
+UPDATE runs_run SET state = 'queued', waiting_for = '', reason = %(reason)s, undo_requested = true, undo_by = %(by)s,
     cancel_requested = false, recoveries = 0, wake_at = NULL, finished_at = NULL, version = version + 1
 WHERE id = %(id)s AND (state IN ('succeeded', 'failed', 'cancelled', 'poisoned')
     OR (state = 'waiting' AND waiting_for = 'ambiguous'))

@@ -48,8 +48,15 @@ class RunRow:
     created_at: datetime
     warning: str
     split_id: UUID | None = None
+    undo_by: str = ""
+    """Who asked for it to be undone: whatever is done for that is theirs."""
     stop: AllStop = field(default_factory=AllStop)
     """The all-stop as it stood when the run was claimed."""
+
+    @property
+    def acts_for(self) -> str:
+        """The principal of what is done now. Whoever asks for an undo answers for it, and does not approve it."""
+        return self.undo_by if self.undo_requested and self.undo_by else self.principal
 
     @property
     def shard_of(self) -> ShardOf | None:

@@ -66,7 +66,7 @@ DROP = "DROP TABLE runs_step; DROP TABLE runs_run"
 PRINCIPAL_OF_ANY_LENGTH = "ALTER TABLE runs_run ALTER COLUMN principal TYPE text"
 
 RUN_COLUMNS = """id, task_id, version_id, state, waiting_for, reason, warning, principal, origin, trigger,
-    priority, inputs, wake_at, deadline, cancel_requested, undo_requested, version, epoch, recoveries,
+    priority, inputs, wake_at, deadline, cancel_requested, undo_requested, undo_by, version, epoch, recoveries,
     parent_run_id, forked_at_step, created_at, started_at, split_id"""
 
 INSERT_RUN = """

@@ -53,7 +53,7 @@ class Walk:
             kind=kind,
             effect=effect.value,
             arguments=arguments,
-            principal=self.row.principal,
+            principal=self.row.acts_for,
             ceiling=ceiling_of(self.definition, self.row.inputs).value,
             run_id=self.row.id,
             step_id=spec.id,

@@ -104,8 +104,7 @@ class Flight:
             return None
         arguments = plain_object(kind.arguments(spec.params, scope, state))
         effect = effect_of(spec)
-        gates = (self.definition.gate, spec.gate)
-        if acts(spec) and any(gate and _is_closed(gate, scope, state) for gate in gates):
+        if acts(spec) and any(_is_closed(gate, scope, state) for gate in self._gates(spec)):
             self.hand_over("the plant's state holds it back")
             return None
         action = self._action(spec, effect, arguments)
@@ -119,6 +118,15 @@ class Flight:
             self.failed(following, effect, arguments, refused, now, rule=verdict.rule)
             return None
         return Intent(following, effect, arguments, action, verdict.rule, now, verdict.stop, verdict.charges)
+
+    def _gates(self, spec: StepSpec) -> list[Gate]:
+        """The task's own conditions on the plant, and the step's."""
+        return [gate for gate in (self.definition.gate, spec.gate) if gate is not None]
+
+    def asks_the_plant(self, intent: Intent) -> bool:
+        """Whether what was asked before the intent must be asked again where that was a while ago."""
+        spec = intent.following.spec
+        return acts(spec) and bool(self._gates(spec))
 
     def _action(self, spec: StepSpec, effect: EffectClass, arguments: JsonObject) -> Action:
         return Action(

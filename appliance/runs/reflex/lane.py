@@ -182,6 +182,10 @@ class ReflexLane:
         """The intent is on record: look at the switch as that commit saw it, and at the time, then act."""
         paid = not intent.charges or self._committer.purse.take(intent.charges)
         fresh = timedelta() <= self._clock.now() - intent.at < STANDS_FOR
+        if not fresh and flight.asks_the_plant(intent):
+            flight.hand_over("its intent was committed late: the plant's state is asked again")
+            self._committer.land(flight)
+            return
         still = fresh and self._gate.holds_still(intent.stop, self._committer.stop)
         verdict = None if still else self._judge(intent.action)
         if not paid or (verdict is not None and verdict.outcome is not Decision.ALLOW):

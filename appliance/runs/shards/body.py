@@ -1,15 +1,26 @@
 """A shard's run: the steps of its body, and the names that its row brings."""
 
+from typing import Protocol
+from uuid import UUID
+
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.plan import Progress
-from appliance.runs.rows import RunRow
 from appliance.tasks.definition import StepSpec, TaskDefinition
 from appliance.tasks.definition.bodies import bodies_of, names_inside, step_named
 
 ALWAYS_KEPT = ("ceiling", "chain", "depth", "vars")
 
 
-def own_definition(definition: TaskDefinition, row: RunRow) -> TaskDefinition:
+class OfRun(Protocol):
+    """What the row of a run says of being a shard."""
+
+    @property
+    def split_id(self) -> UUID | None: ...
+    @property
+    def inputs(self) -> JsonObject: ...
+
+
+def own_definition(definition: TaskDefinition, row: OfRun) -> TaskDefinition:
     """The task as this run performs it: the whole, or for a shard the body that it is one time of.
 
     That it is a shard says its row, which the engine alone writes, and never what somebody gave it to start with.
@@ -24,7 +35,7 @@ def own_definition(definition: TaskDefinition, row: RunRow) -> TaskDefinition:
     return own
 
 
-def bring(row: RunRow, base: JsonObject, progress: Progress) -> None:
+def bring(row: OfRun, base: JsonObject, progress: Progress) -> None:
     """Add what a shard's row brings to the names that its steps see."""
     if row.split_id is None:
         return

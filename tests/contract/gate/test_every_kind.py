@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 
 from appliance.accounts.domain import Role
-from appliance.accounts.principal import CONSOLE, Principal
+from appliance.accounts.principal import BOX, CONSOLE, Principal
 from appliance.actions.contract import ActionKind, Kind, StepResult
 from appliance.actions.registry import registry
 from appliance.runs.shards.splitter import Splitter
@@ -17,6 +17,7 @@ from appliance.safety.plant_state.services import lock_out
 from appliance.safety.policy.loading import digest_of
 from appliance.safety.policy.services import apply
 from appliance.safety.policy.vocabulary import INSIDE
+from appliance.safety.secrets import set_secret
 from tests.integration.runs.conftest import Engine, task
 from tests.integration.runs.reflex.conftest import MakeReactor, letter
 
@@ -79,6 +80,7 @@ def step(kind: str) -> str:
 
 async def state_of(engine: Engine, kind: str) -> str:
     await engine.load(OTHER)
+    await sync_to_async(set_secret)("db", "postgresql://nobody@127.0.0.1:9/nothing", BOX, engine.clock.now())
     run_id = await engine.begin(step(kind))
     await engine.perform(run_id)
     (row,) = await engine.sql("SELECT state, error FROM runs_step WHERE run_id = %s", run_id)

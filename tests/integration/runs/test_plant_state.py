@@ -324,6 +324,26 @@ async def test_the_policys_condition_counts_in_the_reflex_lane(engine: Engine, r
     assert [payload for _, payload in engine.world.published][-1:] == [b"2"]
 
 
+async def test_a_tasks_own_condition_is_asked_again_where_its_commit_came_late(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    gate = "  gate: {plant_state: \"{{ state('in/mode', max_age='1h') == 'auto' }}\"}\n"
+    here = await reactor(ECHO + gate)
+    await here.deliver(letter("in/mode", "auto"))
+    await here.settle()
+    async with engine.pool.connection() as other:
+        async with other.transaction():
+            await other.execute("SELECT FROM runs_reflex FOR UPDATE")
+            delivery = asyncio.create_task(here.deliver(letter("in/a", {"n": 2})))
+            await wait_for_async(lambda: waits_for_a_lock(engine))
+            engine.clock.advance(timedelta(seconds=30))
+        await delivery
+    await here.settle()
+    assert b"2" not in [payload for _, payload in engine.world.published]
+    (row,) = await engine.sql("SELECT state, reason FROM runs_run ORDER BY id DESC LIMIT 1")
+    assert (row["state"], "asked again" in row["reason"]) == ("queued", True)
+
+
 async def test_a_steps_own_condition_counts_for_that_step_alone(engine: Engine) -> None:
     await say(engine, "plant/mode", '"run"')
     closed = "{plant_state: \"{{ state('plant/mode', max_age='10s') == 'stop' }}\", then: deny}"

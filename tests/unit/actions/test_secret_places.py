@@ -76,7 +76,8 @@ def test_what_cannot_be_meant_is_refused(model: type[BaseModel], keys: dict[str,
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("TOKEN", CommandClass.READ), ("LD_PRELOAD", CommandClass.UNKNOWN)]
+    ("name", "kind"),
+    [("TZ", CommandClass.READ), ("TOKEN", CommandClass.CHANGE), ("LD_PRELOAD", CommandClass.UNKNOWN)],
 )
 def test_what_a_command_does_is_read_from_the_names_of_its_variables(name: str, kind: CommandClass) -> None:
     params = ShellParams.model_validate({"command": "ls", "env": {name: "secret:a"}})

@@ -15,6 +15,7 @@ from appliance.sandbox.docker.request import TemplateName
 from appliance.sandbox.ports import Job, Limits, Outcome
 from tests.container_engine import PrivateEngine
 from tests.guard import RunningGuard, start_guard
+from tests.wait import wait_for
 
 DEVICE_GROUP = 20
 
@@ -71,7 +72,8 @@ def inside(container_engine: PrivateEngine) -> Iterator[Inside]:
     yield Inside(guard, readable, writable, device)
     guard.stop()
     device.unlink()
-    assert guard.containers() == []
+    # The engine answers before it has quite forgotten one.
+    wait_for(lambda: guard.containers() == [], 10, "no container is left")
     with container_engine.client() as client:
         for network in client.networks(filters={"label": f"millwright.home={guard.home.id}"}):
             client.remove_network(network["Id"])  # else its bridge stays on this machine
