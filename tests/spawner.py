@@ -56,7 +56,12 @@ class RunningSpawner:
 
 
 def start_spawner(
-    tmp: Path, *, max_jobs: int | None = None, wrapper: tuple[str, ...] = (), cgroups: Path | None = None
+    tmp: Path,
+    *,
+    max_jobs: int | None = None,
+    wrapper: tuple[str, ...] = (),
+    cgroups: Path | None = None,
+    engine: Path | None = None,
 ) -> RunningSpawner:
     """Start a spawner with its socket and home under ``tmp``; gives it when it listens.
 
@@ -69,7 +74,13 @@ def start_spawner(
     spool = Path(f"/var/tmp/millwright-test-{os.getpid()}-{tmp.name}"[:90])
     uid = JOB_UID if os.geteuid() == 0 else None
     argv = spawner_argv(
-        runtime / "spawner.sock", home, uid=uid, spool=spool, max_jobs=max_jobs, cgroups=cgroups
+        runtime / "spawner.sock",
+        home,
+        uid=uid,
+        spool=spool,
+        max_jobs=max_jobs,
+        cgroups=cgroups,
+        engine=engine,
     )
     process = subprocess.Popen([*wrapper, *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin

@@ -1,7 +1,7 @@
 """Which paths a job sees."""
 
 # pathlib is not loaded in the spawner
-# ruff: noqa: PTH114, PTH115, PTH116, PTH208
+# ruff: noqa: PTH114, PTH115, PTH208
 
 import os
 
@@ -98,14 +98,3 @@ class Places:
                     "Declare the exact folder that the command needs.",
                 )
         return real
-
-
-def declares_socket(request: Request) -> bool:
-    """Whether the job may talk to a daemon: it declares that it writes to a unix socket."""
-    for path in request.writes:
-        try:
-            if os.stat(path).st_mode & 0o170000 == 0o140000:
-                return True
-        except OSError:
-            continue
-    return False
