@@ -98,14 +98,8 @@ class OneJob:
 
     def _converse(self) -> bool:
         connection, post = self._connection, self._post
-        shared = post.options.uid is None
-        peer.check(
-            connection,
-            post.spawner,
-            peer_uid=post.options.peer_uid,
-            jobs_share_user=shared,
-            jobs_have_numbers=True,
-        )
+        if post.options.uid is None:
+            peer.check_descent(connection, post.spawner, jobs_have_numbers=True)
         if not self._is_asked():
             return True  # a connection that was made ahead, and that nobody needed
         kind, payload = read_frame(connection)
