@@ -1,6 +1,7 @@
 """One statement in another PostgreSQL: read-only by the server's own word, or changed once by its key."""
 
 import math
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from psycopg.types.json import Jsonb
 from appliance.actions.contract import ActionRefused, StepResult, TargetAway
 from appliance.actions.sql_rows import Caps, Rows, names_of, object_of
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.masking import KNOWN
 
 CONNECT_SECONDS = 10
 DONE_TABLE = "millwright_done"
@@ -28,6 +30,8 @@ _WHERE = """
 SELECT pg_postmaster_start_time() AS server, current_database()::text AS database, current_user::text AS role,
     (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS almighty
 """
+_HOSTS = re.compile(r"[^@]*")
+_PORTS = re.compile(r"[0-9,]*")
 _CLAIM_KEY = f"INSERT INTO {DONE_TABLE} (key) VALUES (%s) ON CONFLICT (key) DO NOTHING RETURNING key"
 _NOT_NOW = ("starting up", "shutting down", "in recovery", "too many", "connection slots")
 PIECE = 100
@@ -56,16 +60,9 @@ class Statement:
 
 @asynccontextmanager
 async def opened(address: str, name: str, own: Whereabouts) -> AsyncIterator[AsyncConnection[Any]]:
-    """A connection to the address. Raises ActionRefused where it leads into the box's own database."""
-    if not address.startswith(("postgresql://", "postgres://")):
-        raise ActionRefused(
-            f"the secret {name!r} is not the address of a PostgreSQL database",
-            hint="postgresql://user:password@host/name",
-        )
-    try:
-        conninfo_to_dict(address)
-    except psycopg.ProgrammingError as error:
-        raise ActionRefused(f"the address in the secret {name!r} cannot be read") from error
+    """A connection to the address. Raises ActionRefused where it is none that can be used, or leads into the box's own
+    database."""
+    _check_address(address, name)
     async with await AsyncConnection.connect(
         address, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="millwright sql"
     ) as connection:
@@ -76,6 +73,29 @@ async def opened(address: str, name: str, own: Whereabouts) -> AsyncIterator[Asy
                 hint="make a database and a role of their own for it",
             )
         yield connection
+
+
+def _check_address(address: str, name: str) -> None:
+    """Raises ActionRefused. The driver's errors name host and port: neither may be the rest of a password."""
+    if not address.startswith(("postgresql://", "postgres://")):
+        raise ActionRefused(
+            f"the secret {name!r} is not the address of a PostgreSQL database",
+            hint="postgresql://user:password@host/name",
+        )
+    try:
+        parts = conninfo_to_dict(address)
+    except psycopg.ProgrammingError:
+        parts = None  # the driver's words quote the address
+    if (
+        parts is None
+        or not _HOSTS.fullmatch(str(parts.get("host", "")))
+        or not _PORTS.fullmatch(str(parts.get("port", "")))
+    ):
+        raise ActionRefused(
+            f"the address in the secret {name!r} cannot be read",
+            hint="in its user and password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25",
+        )
+    KNOWN.learn(str(parts.get("password", "")))
 
 
 async def whereabouts(connection: AsyncConnection[Any]) -> Whereabouts:

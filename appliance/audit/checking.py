@@ -25,10 +25,10 @@ def verify_database(home: Path, public_key: bytes | None = None) -> Report:
     found = anchors()
     head, highest = bounds()
     report = Report(key=key.hex(), start=found[-1].head if found else BEGINNING)
-    cuts = [anchor.number for anchor in found]
-    compare_heads(kept, exported, report, max(cuts, default=0))
-    good = check_heads(kept, key, report, "the database", begins=cuts)
-    good += check_heads(exported, key, report, "heads.jsonl", begins=cuts)
+    cut = max((anchor.number for anchor in found), default=0)
+    compare_heads(kept, exported, report, cut)
+    good = check_heads(kept, key, report, "the database", upto=cut)
+    good += check_heads(exported, key, report, "heads.jsonl", upto=cut)
     if head is None:
         report.add(Finding.HEAD_REMOVED, highest, "the head of the chain is gone from the database")
     elif highest > head.seq:
@@ -65,13 +65,13 @@ class _Watched:
 def _check_anchors(found: list[Anchor], good: list[SignedHead], report: Report) -> None:
     """Each stretch begins where the one before ended, and ends at a head that was signed: the last one always, and
     earlier ones as far as their heads are here. Segments have theirs with them."""
-    signed = {(head.seq, head.hash) for head in good}
+    signed = {(head.number, head.seq, head.hash) for head in good}
     oldest = min([head.number for head in good] + [anchor.number for anchor in found[-1:]], default=0)
     after = 0
     for anchor in found:
         if anchor.after != after:
             report.add(Finding.NOT_JOINED, after + 1, f"no anchor says what became of record {after + 1}")
-        if anchor.number >= oldest and (anchor.seq, anchor.hash) not in signed:
+        if anchor.number >= oldest and (anchor.number, anchor.seq, anchor.hash) not in signed:
             said = f"the record was cut at {anchor.seq}, which no signed head has with this hash"
             report.add(Finding.REWRITTEN, anchor.seq, said)
         after = anchor.seq

@@ -98,9 +98,7 @@ class Signer:
             if not file.exists():
                 file.parent.mkdir(mode=0o700, exist_ok=True)
                 key = Ed25519PrivateKey.generate().private_bytes_raw().hex().encode()
-                write_atomically(file, key + b"\n")
-                if os.geteuid() == 0:
-                    os.chown(file, *owner_of(home), follow_symlinks=False)
+                write_atomically(file, key + b"\n", owner=_owner(home))
             signer = cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(file.read_text().strip())), box)
             public = public_key_file(home)
             if not public.exists():
@@ -249,7 +247,9 @@ def give_to_home(home: Path, handle: int) -> None:
 def put_in_home(home: Path, file: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write a file into a folder of the home, the home's own, through no link. Raises HomeUnusable, OSError."""
     with held_folder(file.parent) as folder:
-        write_atomically(inside(folder) / file.name, data, mode=mode)
+        write_atomically(inside(folder) / file.name, data, mode=mode, owner=_owner(home))
         give_to_home(home, folder)
-        if os.geteuid() == 0:
-            os.chown(file.name, *owner_of(home), dir_fd=folder, follow_symlinks=False)
+
+
+def _owner(home: Path) -> tuple[int, int] | None:
+    return owner_of(home) if os.geteuid() == 0 else None

@@ -25,6 +25,28 @@ CREATE TRIGGER audit_signature_append_only BEFORE UPDATE OR DELETE OR TRUNCATE O
 DROP FUNCTION audit_head_kept();
 """
 
+# Whatever is before an anchor may be deleted: so it stands at a head that was signed, and nowhere else.
+CREATE_ANCHORED = """
+CREATE FUNCTION audit_anchor_signed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM audit_signature s WHERE s.number = NEW.number AND s.seq = NEW.seq
+        AND decode(s.body::jsonb ->> 'hash', 'hex') = NEW.hash
+    ) THEN
+        RAISE EXCEPTION 'the audit record is cut at signed heads only: anchor at record % refused', NEW.seq
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER audit_anchor_signed BEFORE INSERT ON audit_anchor
+    FOR EACH ROW EXECUTE FUNCTION audit_anchor_signed();
+"""
+
+DROP_ANCHORED = """
+DROP TRIGGER audit_anchor_signed ON audit_anchor;
+DROP FUNCTION audit_anchor_signed();
+"""
+
 FIRST_KEPT = "SELECT max(number) FROM audit_anchor"
 
 DELETE = """

@@ -1,6 +1,6 @@
 """Finds every edit, removal, reorder and truncation of a chain. Pure: records and heads in, findings out."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from json import loads
 
@@ -17,16 +17,16 @@ def check_heads(
     where: str,
     *,
     whole: bool = True,
-    begins: Collection[int] = (),
+    upto: int = 0,
 ) -> list[SignedHead]:
     """The heads that hold: rightly signed, none left out, each naming the one before.
 
-    Not ``whole``: a stretch of them, which may begin with any. ``begins``: numbers at which they may begin besides 1,
-    as those before have gone with their records.
+    Not ``whole``: a stretch of them, which may begin with any. ``upto``: the last number at which they may begin
+    besides 1, as those before may go with their records, and are on their way while this looks.
     """
     good: list[SignedHead] = []
     expected, previous = 1, ""
-    if heads and (not whole or heads[0].number in begins):
+    if heads and (not whole or 1 < heads[0].number <= upto):
         expected, previous = heads[0].number, heads[0].previous
     for head in heads:
         if not signed_by(public_key, head.body, head.signature):

@@ -85,20 +85,28 @@ class Days:
     async def drop_old(self, today: date) -> list[str]:
         """Drop whole days beyond the budget, in days and in bytes; never a day with an unfinished run.
 
-        Gives their names. Raises LockNotAvailable.
+        Gives their names. Raises LockNotAvailable, after the tables that nobody holds.
         """
         dropped: list[str] = []
+        held: LockNotAvailable | None = None
         for tables in TOGETHER:
-            for day in await self._too_old(tables, today):
-                dropped += await self._drop(tables, day)
+            try:
+                for day in await self._too_old(tables, today):
+                    dropped += await self._drop(tables, day)
+            except LockNotAvailable as error:
+                held = error
+        if held is not None:
+            raise held
         return dropped
 
     async def _drop(self, tables: Sequence[str], day: date) -> list[str]:
         names = [name for table in tables if await self._exists(name := partition_name(table, day))]
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(_NOT_LONG)
-            # Locked before it is looked at: a run that has ended can be taken back, and is open again.
-            await connection.execute(sql.SQL("LOCK TABLE {}").format(_listed(names)))
+            # Locked before it is looked at: a run that has ended can be taken back, and is open again. Tables before
+            # their partitions, as every statement does it: DROP wants both, and would wait for who waits for us.
+            parents = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(table)) for table in tables)
+            await connection.execute(sql.SQL("LOCK TABLE {}, {}").format(parents, _listed(names)))
             if names[0] == partition_name(tables[0], day) and not await _finished(connection, tables[0], day):
                 return []
             await connection.execute(sql.SQL("DROP TABLE {}").format(_listed(names)))

@@ -1,7 +1,9 @@
 """Puts on record what guard has refused: in the reactor, since guard has no database."""
 
 import logging
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -19,6 +21,9 @@ log = logging.getLogger(__name__)
 KIND = "guard.refused"
 MOST = 3
 """Records of one look; what is refused beyond that is counted in one more, so that nobody fills the record."""
+
+_OLD_SECONDS = 3600.0
+"""What happened before that is on record long since, or was while the record still had it: it is not told again."""
 
 # The position is the record itself: written in the same statement as what was read up to there.
 _LAST = "SELECT body::jsonb -> 'detail' FROM audit_record WHERE kind = %s ORDER BY seq DESC LIMIT 1"
@@ -44,6 +49,8 @@ class Told(BaseModel):
     """Guard's answer. The numbers begin anew with each ``life`` of guard."""
 
     life: str = Field(max_length=40)
+    forgotten: int = 0
+    """The number up to which guard keeps none any more, since they are old."""
     refusals: tuple[Refusal, ...]
 
 
@@ -69,14 +76,19 @@ class GuardRefusals:
             return 0
         async with self._pool.connection() as connection, connection.transaction():
             row = await (await connection.execute(_LAST, (KIND,))).fetchone()
-            entries = entries_of(told, row[0] if row else {})
+            entries = entries_of(told, row[0] if row else {}, time.time())
             await append_async(connection, entries)
         return len(entries)
 
 
-def entries_of(told: Told, last: dict[str, Any]) -> list[AuditEntry]:
-    """One for each sort of refusal that is new since the record whose detail is ``last``, with how often."""
+def entries_of(told: Told, last: dict[str, Any], now: float) -> list[AuditEntry]:
+    """One for each sort of refusal that is new since the record whose detail is ``last``, with how often.
+
+    The record itself may have been shortened: nothing older than an hour is new. ``now``: seconds, as guard's ``at``.
+    """
     position = int(last.get("number", 0)) if last.get("life") == told.life else 0
+    old = [one.number for one in told.refusals if one.at < now - _OLD_SECONDS]
+    position = max(position, told.forgotten, *old)
     new = [one for one in told.refusals if one.number > position]
     if not new:
         return []
@@ -101,5 +113,6 @@ def _entry(group: Sequence[Refusal], mark: JsonObject) -> AuditEntry:
         "times": len(group),
         "uid": one.uid,
         "pid": one.pid,
+        "at": datetime.fromtimestamp(one.at, UTC).isoformat(),
     }
     return AuditEntry(KIND, f"uid:{one.uid}", "guard", detail | mark)

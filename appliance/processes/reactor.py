@@ -232,7 +232,8 @@ class Reactor:
             await forget_spent(connection, self._clock.now())
 
     async def _quarantine(self) -> None:
-        await in_django(quarantine, self._config.hold_undeclared, self._clock.now())
+        if await in_django(quarantine, self._config.hold_undeclared, self._clock.now()):
+            await self._reload()  # triggers of a task that is held start nothing more
 
     async def _adopt_stop(self) -> None:
         """The file ``ALLSTOP`` in the home engages the all-stop for everybody."""

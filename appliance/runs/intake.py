@@ -108,7 +108,8 @@ class Intake:
         else:
             acknowledge(deliveries)
         if run_ids:
-            # Before the disk has them too: a worker's claim waits for the disk, and for all that was committed before.
+            # Before the disk has them too: a worker's claim does not wait for it. The intent of an unsafe step does,
+            # and with it for all that was committed before.
             self._hint(run_ids)
 
     @property

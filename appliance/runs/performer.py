@@ -193,6 +193,10 @@ class Performer:
         context = replace(context, command=command)
         context, saved = await with_checkpoints(self._checkpoints, walk, following, context)
         await self._still_ours(walk)
+        stopped = self._recorder.stopped(walk, spec, effect, arguments)
+        if stopped is not None:
+            await self._settler.held(walk, following, now, effect, arguments, stopped.reason)
+            return _held(stopped, self._clock.now())
         try:
             async with asyncio.timeout(timeout + 10):
                 if isinstance(kind, SplitKind):

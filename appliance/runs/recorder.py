@@ -175,6 +175,13 @@ class Recorder:
             return verdict
         return None
 
+    def stopped(
+        self, walk: Walk, spec: StepSpec, effect: EffectClass, arguments: JsonObject
+    ) -> Verdict | None:
+        """What holds this step now, though it was let through: the intent's statement decided on what it saw when it
+        began, and waited for the head of the audit record, which a stop may have held."""
+        return self._gate.stopped_by_file(walk.action(spec, spec.type, effect, arguments, acts=acts(spec)))
+
     async def _look(self, action: Action) -> Look:
         async with lent(self._ledger.pool) as connection:
             return await self._gate.look(connection, action)

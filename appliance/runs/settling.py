@@ -91,6 +91,21 @@ class Settler:
         result = StepResult.failed(error, retryable=False)
         await self._failed(walk, following, started, effect, arguments, result)
 
+    async def held(
+        self,
+        walk: Walk,
+        following: Next,
+        started: datetime,
+        effect: EffectClass,
+        arguments: JsonObject,
+        why: str,
+    ) -> None:
+        """A stop came after the intent was written, and nothing was done: the step begins anew when it is over."""
+        result = StepResult(Status.WAITING, error=why, checkpoint=following.resumed_from)
+        await self._recorder.record(
+            walk, following, StepState.WAITING, started, effect, arguments=arguments, result=result
+        )
+
     async def away(
         self,
         walk: Walk,

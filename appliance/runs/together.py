@@ -75,6 +75,10 @@ class Together:
     async def _alone(self, statement: _Statement) -> None:
         try:
             async with lent(self._pool) as connection:
+                # Whoever asked may have left while we waited for a connection, and its run may be another's by now,
+                # under the same lease where the database lost the claim.
+                if statement.answer.done():
+                    return
                 row = await _row(connection, statement.query, statement.values)
         except BaseException as error:
             _fail([statement], error)
@@ -107,7 +111,7 @@ class Together:
                 cursor = await connection.execute(LOCK, ([one.run_id for one in batch],))
                 free = {row[0] for row in await cursor.fetchall()}
                 for one in batch:
-                    if one.run_id in free:
+                    if one.run_id in free and not one.answer.done():
                         values = {**one.values, "relaxed": relaxed}
                         sent.append((one, await _sent(connection, one.query, values)))
             return {one: await cursor.fetchone() for one, cursor in sent}

@@ -24,10 +24,14 @@ RUNNING = "running"
 
 
 def steps_of(run: Run, now: datetime, most: int | None = None) -> list[Step]:
-    """In the order of the task; at most ``most`` rows are read. The last one may be in no table, and is not saved."""
+    """In the order of the task; at most ``most`` rows are read. The last one may be in no table, and is not saved.
+
+    From some of the rows nothing follows: there is none such where there may be more than ``most``.
+    """
     found = list(Step.objects.filter(run_id=run.pk).order_by("position", "attempt")[:most])
     held = run.state == RunState.RUNNING and run.lease_until is not None and run.lease_until > now
-    more = _under_way(run, found, now) if held else None
+    whole = most is None or len(found) < most
+    more = _under_way(run, found, now) if held and whole else None
     return [*found, more] if more else found
 
 

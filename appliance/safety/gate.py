@@ -163,6 +163,13 @@ class Gate:
         """
         return now == before and self._file.level() is Level.NONE
 
+    def stopped_by_file(self, action: Action) -> Verdict | None:
+        """The verdict of the file alone: for who was allowed, has waited since for a commit, and is about to act.
+
+        Whoever stops the box writes the file before the switch's row, which a statement under way may not see.
+        """
+        return _all_stop(action, AllStop().raised_by_file(self._file.level()))
+
     def _holds_for_all(self, action: Action) -> bool:
         """Whether neither the action's arguments, the plant, a clock nor a budget has a say in the verdict."""
         if action.kind in SCRIPTED or action.plant is not None or action.budget is not None:

@@ -68,8 +68,9 @@ class AllStop:
 class StopFile:
     """``<home>/ALLSTOP``: its presence stops the box, whatever it says. The first word may name a level.
 
-    It may be a link to where a process looks that does not see the home, as the spawner of a box in containers. Root
-    writes through none: who owns the home could have it write anywhere.
+    It may be a link to where a process looks that does not see the home, as the spawner of a box in containers. What
+    stands there in its place is never followed: it may be of a spawner that was taken over. Root writes through no link
+    at all: who owns the home could have it write anywhere.
     """
 
     def __init__(self, home: Path) -> None:
@@ -84,12 +85,18 @@ class StopFile:
     def write(self, level: Level, by: str, reason: str) -> None:
         """Engage by file, durable at once."""
         one_line = " ".join(f"{by}: {reason}".split())[:500]
-        write_atomically(self._place(), f"{level.value}\n{one_line}\n".encode(), mode=0o644)
-        if os.geteuid() == 0:
-            os.chown(self.path, *owner_of(self._home))
+        owner = owner_of(self._home) if os.geteuid() == 0 else None
+        write_atomically(self._place(), f"{level.value}\n{one_line}\n".encode(), mode=0o644, owner=owner)
 
     def remove(self) -> None:
         self._place().unlink(missing_ok=True)
 
     def _place(self) -> Path:
-        return self.path if os.geteuid() == 0 else Path(os.path.realpath(self.path))
+        """The file, or what its own link names: one link, as the image has it, to a file of the same name."""
+        if os.geteuid() == 0:
+            return self.path
+        try:
+            named = self.path.readlink()
+        except OSError:  # no link
+            return self.path
+        return named if named.is_absolute() and named.name == FILE_NAME else self.path

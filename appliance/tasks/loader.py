@@ -58,7 +58,7 @@ def load_text(
     known_links: Mapping[str, Links] | None = None,
     known_platforms: Collection[str] | None = None,
     known_addresses: Mapping[Address, str] | None = None,
-    known_secrets: Collection[str] | None = None,
+    known_secrets: Mapping[str, bool] | None = None,
 ) -> list[LoadedTask]:
     """The tasks of a file, in order. Raises TaskFileError with all problems found; nothing is changed.
 
@@ -66,8 +66,8 @@ def load_text(
     tasks that do not exist are problems, and circles are found across files. ``known_brokers`` says which
     brokers are connected beside the box's own, each with its prefix. ``known_links``: what those tasks surely
     start, by calling or by ending. ``known_platforms`` are those that a message can go to; another one is a
-    warning of its task. ``known_addresses``: whose each webhook is. ``known_secrets``: the names of the
-    stored secrets.
+    warning of its task. ``known_addresses``: whose each webhook is. ``known_secrets``: each stored secret,
+    and whether its name may be suggested.
     """
     reading = _Reading(text, filename, read_yaml(text))
     reading.read()
@@ -193,7 +193,7 @@ class _Reading:
             for issue in broker_issues(definition, raw, known, get_config().home.id):
                 self.report.add(path, issue)
 
-    def check_secrets(self, known: Collection[str] | None) -> None:
+    def check_secrets(self, known: Mapping[str, bool] | None) -> None:
         """Secrets that are not there, and those where no step takes one."""
         for path, definition in self.found:
             for issue in secret_issues(definition, part_at(self.document.value, path), known):

@@ -1,6 +1,6 @@
 """The stored secrets that a task names: they must be there when it is saved, and stand where a step takes one."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 
 from appliance.actions.registry import registry
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -32,10 +32,12 @@ def named_in(canonical: JsonObject) -> frozenset[str]:
 
 
 def secret_issues(
-    definition: TaskDefinition, raw: JsonValue, known: Collection[str] | None
+    definition: TaskDefinition, raw: JsonValue, known: Mapping[str, bool] | None
 ) -> Iterator[Issue]:
-    """Secrets that are not there (``known`` are those that are, None: nobody can say), and those at a place where
-    their name would be taken for the value."""
+    """Secrets that are not there, and those at a place where their name would be taken for the value.
+
+    ``known`` are those that are there, each with whether whoever asks may be told its name; None: nobody can say.
+    """
     for inner, text in texts_of(part_at(raw, ("vars",))):
         if named_by(text):
             yield Issue(("vars", *inner), say("a secret is named in the step that uses it, not in vars"))
@@ -57,11 +59,11 @@ def secret_issues(
             yield from _unknown(path, step, own, known)
 
 
-def _unknown(path: Path, step: StepSpec, own: JsonObject, known: Collection[str]) -> Iterator[Issue]:
+def _unknown(path: Path, step: StepSpec, own: JsonObject, known: Mapping[str, bool]) -> Iterator[Issue]:
     for name, places in registry()[step.type].secrets(step.params).items():
         if name in known:
             continue
-        hint = suggestion(name, known) or say(
+        hint = suggestion(name, [one for one, told in known.items() if told]) or say(
             "an administrator sets it: manage.py secrets set %(name)s", name=name
         )
         places = places or [

@@ -72,13 +72,13 @@ def apply_text(
     that was not granted), and ReadOnlyNow.
     """
     refuse_changes(by)
-    loaded = load_here(text, filename)
+    loaded = load_here(text, filename, by)
     if only is not None and [item.definition.name for item in loaded] != [only]:
         said = say("this page edits the task %(only)r: keep its name, and one task per page", only=only)
         raise MillwrightError(said)
     for item in loaded:
         by.require(Ability.EDIT_TASKS, task=item.definition.name)
-        for secret in sorted(secrets_of(item.definition)):
+        for secret in sorted(secrets_of(item.definition) | _callers_secrets(item.definition)):
             by.require(Ability.USE_SECRETS, secret=secret)
     with transaction.atomic():
         # All rows first and by name: whoever changes one of them waits here, before the audit's head is held.
@@ -87,9 +87,22 @@ def apply_text(
         return [_apply(item, filename, by, now) for item in sorted(loaded, key=lambda i: i.definition.name)]
 
 
-def load_here(text: str, filename: str) -> list[LoadedTask]:
+def _callers_secrets(definition: TaskDefinition) -> frozenset[str]:
+    """What its webhooks let their callers prove, but for the names made for each webhook, and those that the task has
+    already: who may name another could have the callers of that one answered by this task."""
+    hooks = [trigger.webhook for trigger in definition.triggers if trigger.webhook is not None]
+    named = {hook.secret_name for hook in hooks if hook.secret_name != f"webhook-{hook.name}"}
+    if not named:
+        return frozenset()
+    stored = Task.objects.select_related("current").filter(name=definition.name).first()
+    own = taken_by(stored.current.definition) if stored is not None and stored.current is not None else []
+    return frozenset(named) - {secret for _, secret in own}
+
+
+def load_here(text: str, filename: str, by: Principal) -> list[LoadedTask]:
     """The tasks of a file as this box would take them: against its other tasks, its brokers and its platforms.
 
+    ``by`` reads of no secret that they may not use.
     Raises TaskFileError; changes nothing.
     """
     return load_text(
@@ -100,7 +113,7 @@ def load_here(text: str, filename: str) -> list[LoadedTask]:
         known_links=_links_of_others(),
         known_platforms=platform_names(),
         known_addresses=_addresses_of_others(),
-        known_secrets=[secret.name for secret in list_secrets()],
+        known_secrets={one.name: by.can(Ability.USE_SECRETS, secret=one.name) for one in list_secrets()},
     )
 
 

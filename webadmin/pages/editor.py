@@ -61,7 +61,8 @@ def validate(request: HttpRequest) -> HttpResponse:
     problems: list[Problem] = []
     warnings: list[Problem] = []
     try:
-        loaded = services.load_here(request.POST.get("text", "").replace("\r\n", "\n"), "editor")
+        text = request.POST.get("text", "").replace("\r\n", "\n")
+        loaded = services.load_here(text, "editor", person(request).principal)
         warnings = [warning for task in loaded for warning in task.warnings]
     except TaskFileError as error:
         problems = list(error.problems)

@@ -2,12 +2,14 @@
 
 import contextlib
 import logging
+import math
 import secrets
 import socket
 import struct
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from appliance.sandbox.process.request import Refused
@@ -16,7 +18,12 @@ log = logging.getLogger(__name__)
 
 MOST = 256
 """Refusals that are kept. Of those before them their number tells how many are missing."""
+KEEP_SECONDS = 3600.0
+"""How long one is kept. Who reads them looks every few seconds, and may forget what was told long ago."""
 _LONGEST = 300
+MOST_LINES = 20
+"""Lines in the log of one minute; the refusals are kept all the same."""
+_LINES_SECONDS = 60.0
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -31,13 +38,26 @@ class Cause(StrEnum):
     """The request is one, but this box does not let it be: template, image, folder, device."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    number: int
+    at: float
+    cause: str
+    message: str
+    uid: int
+    pid: int
+
+
 class Refusals:
     """Numbered from 1 in each life of guard, so that a reader can tell what is new to it."""
 
     def __init__(self) -> None:
         self._life = secrets.token_hex(8)
         self._number = 0
-        self._kept: deque[dict[str, object]] = deque(maxlen=MOST)
+        self._forgotten = 0
+        self._minute = -math.inf
+        self._lines = 0
+        self._kept: deque[_Kept] = deque(maxlen=MOST)
 
     @contextlib.contextmanager
     def at(self, cause: Cause, connection: socket.socket) -> Iterator[None]:
@@ -52,20 +72,29 @@ class Refusals:
         pid, uid = _peer(connection)
         self._number += 1
         said = message[:_LONGEST]
-        log.warning("refused (%s) process %d of user %d: %s", cause, pid, uid, said)
-        self._kept.append(
-            {
-                "number": self._number,
-                "at": time.time(),
-                "cause": cause.value,
-                "message": said,
-                "uid": uid,
-                "pid": pid,
-            }
-        )
+        self._say(
+            "refused (%s) process %d of user %d: %r", cause, pid, uid, said
+        )  # quoted: it may hold new lines
+        self._kept.append(_Kept(self._number, time.time(), cause.value, said, uid, pid))
+
+    def _say(self, line: str, *values: object) -> None:
+        """In the log, as long as there is room in this minute: whoever asks may ask very often."""
+        now = time.monotonic()
+        if now - self._minute >= _LINES_SECONDS:
+            if (more := self._lines - MOST_LINES) > 0:
+                log.warning("%d further refusals were not logged", more)
+            self._minute, self._lines = now, 0
+        self._lines += 1
+        if self._lines <= MOST_LINES:
+            log.warning(line, *values)
 
     def to_json(self) -> dict[str, object]:
-        return {"life": self._life, "refusals": list(self._kept)}
+        """``forgotten``: the number up to which they have gone with time, and are missed by nobody."""
+        oldest = time.time() - KEEP_SECONDS
+        while self._kept and self._kept[0].at < oldest:
+            self._forgotten = self._kept.popleft().number
+        kept = [asdict(one) for one in self._kept]
+        return {"life": self._life, "forgotten": self._forgotten, "refusals": kept}
 
 
 def _peer(connection: socket.socket) -> tuple[int, int]:

@@ -11,12 +11,12 @@ import socket
 from collections.abc import Iterator
 
 from appliance.lib.clock import SystemClock
+from appliance.processes.guard.obeying import Obeying
 from appliance.processes.guard.options import Options
 from appliance.processes.guard.refusals import Cause, Refusals
 from appliance.processes.guard.watching import Watching
 from appliance.processes.launch import start_time
-from appliance.safety.stop import Level
-from appliance.sandbox.docker.engine import Engine, Facts
+from appliance.sandbox.docker.engine import Engine, EngineRefused, Facts
 from appliance.sandbox.docker.pool import Pool
 from appliance.sandbox.docker.presence import engine_missing
 from appliance.sandbox.docker.request import (
@@ -44,9 +44,6 @@ _LOOK_SECONDS = 5.0
 _FACTS_SECONDS = 5.0
 _MOST_JOBS = 64
 _MOST_ASKING = 256
-_STOP_LOOK = 0.1
-_STOP_GRACE = 0.3
-"""Seconds that whoever asked for a job has to end it himself, when the all-stop stands."""
 
 
 class AlreadyServed(Exception):
@@ -81,7 +78,7 @@ class Server:
         with _lock(self._options), _listen(self._options) as listener:
             self._watching.open()
             tidying = asyncio.create_task(self._tidy())
-            obeying = asyncio.create_task(self._obey_all_stop())
+            obeying = asyncio.create_task(self._obeying().forever())
             accepting = asyncio.create_task(self._accept(listener))
             log.info("listening on %s", self._options.socket)
             await stop.wait()
@@ -89,7 +86,7 @@ class Server:
             tidying.cancel()
             obeying.cancel()
         await asyncio.gather(accepting, tidying, obeying, return_exceptions=True)
-        with contextlib.suppress(SandboxUnavailable):
+        with contextlib.suppress(SandboxUnavailable, EngineRefused):
             await self._runner.cancel("")
         self._watching.let_go()
         if self._serving:
@@ -126,27 +123,19 @@ class Server:
                     log.info("removed %d container(s) of an earlier guard", left)
                 await self._pool.tidy()
                 said = ""
-            except SandboxUnavailable as error:
-                if said != error.message:  # once, not for as long as it is away
+            except (SandboxUnavailable, EngineRefused) as error:
+                if said != str(error):  # once, not for as long as it is away
                     log.warning("%s", error)
-                said = error.message
+                said = str(error)
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _obey_all_stop(self) -> None:
-        """Kill the jobs that still run a moment after the all-stop says so, and keep egress cut while it stands.
-
-        Containers that wait in the pool have run nothing, and stay.
-        """
-        stopped: float | None = None
-        while True:
-            level = self._options.stop_file.level()
-            now = asyncio.get_running_loop().time()
-            stopped = (stopped or now) if level.rank >= Level.KILL.rank else None
-            if stopped and self._runner.jobs and now - stopped >= _STOP_GRACE:
-                with contextlib.suppress(SandboxUnavailable):
-                    log.warning("all-stop: %d job(s) killed", await self._runner.cancel(""))
-            self._egress.set_cut(level.rank >= Level.CUT.rank)
-            await asyncio.sleep(_STOP_LOOK)
+    def _obeying(self) -> Obeying:
+        return Obeying(
+            self._options.stop_file.level,
+            self._egress.set_cut,
+            jobs=lambda: bool(self._runner.jobs),
+            kill=lambda: self._runner.cancel(""),
+        )
 
     async def _converse(self, connection: socket.socket) -> None:
         with connection:

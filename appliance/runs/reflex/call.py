@@ -41,11 +41,10 @@ class GroupCall:
         pgconn = self._connection.pgconn
         pgconn.send_query_prepared(_NAME, [_encoded(parameters[name]) for name in sql.COMMIT_TAKES])
         try:
-            await _answered(pgconn)
+            results = await _answered(pgconn)
         except asyncio.CancelledError:
             await self._connection.close()
             raise
-        results = _results(pgconn)
         for result in results:  # where the server ends: its reason, and that the connection is lost
             if result.status != _ONE_ROW:
                 raise error_from_result(result, encoding="utf-8")
@@ -61,10 +60,15 @@ def _encoded(value: Any) -> bytes | None:
     return (value.isoformat() if isinstance(value, datetime) else str(value)).encode()
 
 
-async def _answered(pgconn: PGconn) -> None:
-    """Send what is to be sent, and return when the whole answer is there. Raises OperationalError."""
+async def _answered(pgconn: PGconn) -> list[PGresult]:
+    """Send what is to be sent; all results, when the whole answer is there. Raises OperationalError.
+
+    It is whole when the server is ready for the next call: only then is what was done committed. libpq is never asked
+    for a result while it would wait for one itself, which would hold the whole loop.
+    """
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[None] = loop.create_future()
+    answer: asyncio.Future[list[PGresult]] = loop.create_future()
+    results: list[PGresult] = []
     socket = pgconn.socket
 
     def look(step: Any) -> None:
@@ -73,12 +77,19 @@ async def _answered(pgconn: PGconn) -> None:
         try:
             step()
         except Exception as error:
-            answer.set_exception(error)
+            if any(result.status != _ONE_ROW for result in results):
+                answer.set_result(results)  # the server has said why it goes
+            else:
+                answer.set_exception(error)
 
     def read() -> None:
         pgconn.consume_input()
-        if not pgconn.is_busy():
-            answer.set_result(None)
+        while not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:
+                answer.set_result(results)
+                return
+            results.append(result)
 
     def write() -> None:
         if not pgconn.flush():
@@ -88,14 +99,7 @@ async def _answered(pgconn: PGconn) -> None:
     try:
         if pgconn.flush():  # more than the socket takes at once
             loop.add_writer(socket, look, write)
-        await answer
+        return await answer
     finally:
         loop.remove_reader(socket)
         loop.remove_writer(socket)
-
-
-def _results(pgconn: PGconn) -> list[PGresult]:
-    results = []
-    while (result := pgconn.get_result()) is not None:
-        results.append(result)
-    return results

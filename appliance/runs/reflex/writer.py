@@ -187,6 +187,9 @@ class GroupWriter:
                     await connection.execute(sql.DO_NOT_WAIT_FOR_DISK)
                 self._commit = await GroupCall.prepared(connection)
             except BaseException:
+                # Its settings are ours: nobody else may commit with them.
+                with contextlib.suppress(DatabaseError):
+                    await connection.close()
                 await self._pool.putconn(connection)
                 raise
             self._connection = connection

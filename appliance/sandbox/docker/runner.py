@@ -114,12 +114,17 @@ class Runner:
             self.pool.destroy(container)
 
     async def cancel(self, run: str) -> int:
-        """End the jobs of a run, or all of them; how many there were."""
+        """End the jobs of a run, or all of them; how many there were.
+
+        One that the engine cannot end keeps none of the others alive. Raises SandboxUnavailable, EngineRefused then.
+        """
         found = [job for job in self.jobs.values() if run in ("", job.request.run)]
         for job in found:
             job.cancelled = True
-        for job in found:
-            await self.engine.signal(job.container.id, "SIGKILL")
+        signals = (self.engine.signal(job.container.id, "SIGKILL") for job in found)
+        for said in await asyncio.gather(*signals, return_exceptions=True):
+            if isinstance(said, BaseException):
+                raise said
         return len(found)
 
     async def cleanup(self) -> int:

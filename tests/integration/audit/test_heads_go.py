@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from appliance.audit import retention
 from appliance.audit.checking import verify_database, verify_files
 from appliance.audit.heads import HeadsFile, SignedHead, heads_file, read_heads
 from appliance.audit.models import AuditSignature
@@ -64,6 +65,21 @@ def test_a_crash_before_they_went_is_made_up_for(home: Path, monkeypatch: pytest
     assert numbers(home) == list(range(6, 13))
 
 
+def test_nothing_is_broken_while_they_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In batches: after one of them there may be a crash, and a look at any moment."""
+    monkeypatch.setattr(retention, "_forget_heads", lambda folder: None)
+    shorten(home)
+    for gone in (1, 2, 5):
+        with connect() as db:
+            db.execute("DELETE FROM audit_signature WHERE number <= %s", (gone,))
+        report = verify_database(home)
+        assert report.intact, report.problems
+    monkeypatch.undo()
+    assert shorten(home) == []
+    assert numbers(home) == list(range(6, 13))
+    assert verify_database(home).intact
+
+
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
@@ -73,6 +89,7 @@ def test_a_crash_before_they_went_is_made_up_for(home: Path, monkeypatch: pytest
         ("DELETE FROM audit_signature", Finding.HEAD_REMOVED),
         ("UPDATE audit_signature SET signature = sha256('x') WHERE number = 6", Finding.HEAD_FORGED),
         ("DELETE FROM audit_anchor", Finding.HEAD_REMOVED),
+        ("UPDATE audit_anchor SET number = 5 WHERE number = 6", Finding.REWRITTEN),
     ],
 )
 def test_whoever_takes_others_out_is_found(
@@ -103,6 +120,23 @@ def test_the_database_lets_go_of_no_head_that_the_record_needs(home: Path) -> No
         with connect() as db, pytest.raises(psycopg.errors.InsufficientPrivilege):
             db.execute(statement)
     assert AuditSignature.objects.count() == 7
+
+
+@pytest.mark.parametrize(
+    ("number", "seq", "hash_of"), [(12, 300, 11), (11, 300, 12), (12, 299, 12), (99, 300, 12)]
+)
+def test_the_database_takes_no_cut_that_no_signed_head_has(
+    home: Path, number: int, seq: int, hash_of: int
+) -> None:
+    head = next(head for head in signed_heads() if head.number == hash_of)
+    assert hash_of != 12 or head.seq == 300
+    with connect() as db, pytest.raises(psycopg.errors.InsufficientPrivilege, match="at signed heads only"):
+        db.execute(
+            "INSERT INTO audit_anchor (seq, after, number, hash, file, sha256, at)"
+            " VALUES (%s, 0, %s, %s, '', '', now())",
+            (seq, number, head.hash),
+        )
+    assert AuditSignature.objects.count() == 12
 
 
 def test_who_waited_while_the_file_was_replaced_writes_into_the_new_one(home: Path) -> None:

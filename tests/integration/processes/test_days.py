@@ -16,6 +16,7 @@ from appliance.lib.partitions import partition_name
 from appliance.processes import days, strays
 from appliance.processes.days import PARTITIONED, Days
 from tests.database import address, connect_async
+from tests.wait import wait_for_async
 
 TODAY = date(2031, 3, 10)
 RUNS = ("runs_run", "runs_step", "runs_checkpoint", "runs_split")
@@ -43,6 +44,16 @@ async def days_of(connection: AsyncConnection[Any], table: str) -> list[str]:
         (table,),
     )
     return [name for (name,) in await cursor.fetchall()]
+
+
+async def is_wanted(connection: AsyncConnection[Any], table: str) -> bool:
+    """Whether somebody waits for a lock on this table, which others hold."""
+    cursor = await connection.execute(
+        "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s::regclass AND database = "
+        "(SELECT oid FROM pg_database WHERE datname = current_database())",
+        (table,),
+    )
+    return await cursor.fetchone() is not None
 
 
 def keeping(pool: Pool, keep: int = 30, size: int = 10**10) -> Days:
@@ -87,6 +98,32 @@ async def test_a_day_that_a_dump_holds_is_dropped_another_time(pool: Pool) -> No
             await keeping(pool).drop_old(LATER)
         await dump.rollback()
     assert partition_name("events_event", TODAY) in await keeping(pool).drop_old(LATER)
+
+
+async def test_a_statement_that_has_the_table_and_comes_for_the_day_is_not_waited_for_in_turn(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As each one with a generic plan does it: the table first, then every partition."""
+    monkeypatch.setattr(days, "_NOT_LONG", "SET LOCAL lock_timeout = '20s'")
+    await keeping(pool).prepare(TODAY)
+    async with await connect_async(autocommit=False) as statement, await connect_async() as looking:
+        await statement.execute("LOCK TABLE ONLY runs_step IN ROW EXCLUSIVE MODE")
+        dropping = asyncio.create_task(keeping(pool).drop_old(LATER))
+        await wait_for_async(lambda: is_wanted(looking, "runs_step"), 10, "the drop waits for the statement")
+        await statement.execute("LOCK TABLE runs_step IN ROW EXCLUSIVE MODE NOWAIT")
+        await statement.commit()
+        assert partition_name("runs_step", TODAY) in await dropping
+
+
+async def test_a_table_that_somebody_holds_does_not_keep_the_others(pool: Pool) -> None:
+    await keeping(pool).prepare(TODAY)
+    async with await connect_async(autocommit=False) as dump, await connect_async() as looking:
+        await dump.execute("LOCK TABLE tasks_occurrence IN ACCESS SHARE MODE")
+        with pytest.raises(LockNotAvailable):
+            await keeping(pool).drop_old(LATER)
+        for table in PARTITIONED:
+            there = partition_name(table, TODAY) in await days_of(looking, table)
+            assert there == (table == "tasks_occurrence")
 
 
 async def test_the_budget_of_bytes_takes_whole_days_of_runs_with_all_that_belongs_to_them(pool: Pool) -> None:

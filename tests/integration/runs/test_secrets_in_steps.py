@@ -189,5 +189,10 @@ async def test_who_edits_some_tasks_only_names_no_secret_that_was_not_granted(
     )
     with pytest.raises(NotAllowed, match="on line3-api, and that is not enough to use secrets"):
         await sync_to_async(apply)()
+    text = text.replace("line3-api", "line3-apj")
+    with pytest.raises(TaskFileError) as caught:
+        await sync_to_async(apply)()
+    assert "line3-api" not in str([(one.message, one.hint) for one in caught.value.problems])
+    text = text.replace("line3-apj", "line3-api")
     await sync_to_async(grant)("eve", Grant(Role.ENGINEER, secrets="line3-*"), BOX, engine.clock.now())
     await sync_to_async(apply)()

@@ -24,6 +24,7 @@ from appliance.safety.stop import Level, StopFile
 from appliance.sandbox.ports import Job, Outcome
 from appliance.tasks.definition import StepSpec
 from tests.integration.runs.conftest import Engine, answering, outcome, task
+from tests.integration.runs.locks import waits_for_a_lock
 from tests.wait import wait_for_async
 
 
@@ -109,6 +110,27 @@ async def test_the_all_stop_holds_effects_and_lets_them_go_when_released(engine:
     await engine.pass_time(run_id, timedelta(minutes=1))
     await engine.reconciler.wake_due()
     assert (await engine.perform(run_id))["state"] == "succeeded"
+    assert len(engine.world.published) == 1
+
+
+async def test_a_stop_that_commits_while_an_intent_waits_for_it_holds_the_effect(engine: Engine) -> None:
+    """The intent's statement began before, and sees the switch as it was."""
+    run_id = await engine.begin(task("    - {id: a, type: mqtt, topic: a/b}\n"))
+    worker = engine.worker()
+    async with engine.pool.connection() as stopping, stopping.transaction():
+        await stopping.execute("SELECT FROM audit_head FOR UPDATE")
+        worker.attend(run_id)
+        await wait_for_async(lambda: waits_for_a_lock(engine), 10, "the intent waits for the head")
+        StopFile(engine.home).write(Level.FREEZE, "ana", "smoke")
+    await wait_for_async(lambda: worker.active == 0, 10)
+    assert await engine.state(run_id) == "waiting:all_stop"
+    assert await engine.steps(run_id) == [("a", 1, "waiting")]
+    assert engine.world.published == []
+    StopFile(engine.home).remove()
+    await engine.pass_time(run_id, timedelta(minutes=1))
+    await engine.reconciler.wake_due()
+    assert (await engine.perform(run_id))["state"] == "succeeded"
+    assert await engine.steps(run_id) == [("a", 1, "succeeded")]
     assert len(engine.world.published) == 1
 
 

@@ -4,9 +4,12 @@ not, and where PostgreSQL loses it nothing is built on it (P3, P4)."""
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from appliance.actions.contract import EffectClass
 from appliance.lib.clock import Moment, SystemClock
@@ -19,8 +22,10 @@ from appliance.runs.plan import Phase
 from appliance.runs.release import Release
 from appliance.runs.rows import LeaseLost, StepWrite
 from appliance.safety.gate import Action
+from tests.database import address
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.locks import waits_for_a_lock
+from tests.wait import wait_for_async
 
 NOW = SystemClock().now()
 TASK = """
@@ -181,6 +186,24 @@ async def test_a_claim_that_the_database_lost_and_gave_to_another_writes_nothing
     with pytest.raises(LeaseLost):
         await old.release(lease, "t", Release(RunState.SUCCEEDED))
     assert await engine.steps(lease.run_id) == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_what_nobody_asks_for_any_more_is_not_written_late(engine: Engine, count: int) -> None:
+    """Whoever asked left while there was no connection; its run may be under way again, with the same lease."""
+    async with AsyncConnectionPool[AsyncConnection[Any]](
+        address(), min_size=1, max_size=1, kwargs={"autocommit": True}, open=False
+    ) as narrow:
+        ledger = Ledger(narrow, "worker-0/narrow")
+        leases = await claimed(engine, ledger, count)
+        async with narrow.connection():
+            asking = asyncio.gather(*(write(ledger, lease, step()) for lease in leases))
+            await wait_for_async(lambda: narrow.get_stats()["requests_waiting"], 10, "it waits")
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+        async with narrow.connection():  # after the one that waited before
+            assert await engine.count("runs_step") == 0
 
 
 @pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.WAITING])

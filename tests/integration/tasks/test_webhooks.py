@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,9 @@ from django.db import transaction
 from django.http.request import HttpHeaders
 from django.test import RequestFactory
 
-from appliance.accounts.principal import BOX
+from appliance.accounts.domain import Role
+from appliance.accounts.grants import Grant
+from appliance.accounts.principal import BOX, NotAllowed, Principal
 from appliance.audit.models import AuditRecord
 from appliance.runs.models import Run
 from appliance.runs.webhooks import Answer, Call, deliver
@@ -46,6 +49,23 @@ def secrets(clean: None) -> None:
 
 def load(name: str = "t", auth: str = "hmac", secret: str = "hook") -> None:
     apply_text(TASK.format(name=name, auth=auth, secret=secret), "t.yaml", BOX, NOW)
+
+
+def test_a_webhook_names_another_secret_than_its_own_only_where_it_was_granted() -> None:
+    some = Grant(Role.ENGINEER, "t*")
+    eve = Principal("user:eve", Role.VIEWER, grants=(some,))
+
+    def applied(by: Principal, secret: str) -> None:
+        apply_text(TASK.format(name="t", auth="bearer", secret=secret), "t.yaml", by, NOW)
+
+    with pytest.raises(NotAllowed, match="on hook, and that is not enough to use secrets"):
+        applied(eve, "hook")
+    applied(eve, "webhook-deploy")
+    applied(replace(eve, grants=(some, Grant(Role.ENGINEER, secrets="ho*"))), "hook")
+    edited = TASK.format(name="t", auth="hmac", secret="hook")
+    apply_text(edited, "t.yaml", eve, NOW)  # what the task has already stays
+    with pytest.raises(NotAllowed, match="on other"):
+        applied(eve, "other")
 
 
 def signed(body: bytes = BODY, delivery: str = "", secret: str = SECRET) -> dict[str, str]:

@@ -101,6 +101,13 @@ def test_another_attempt_runs_once_it_is_due(run: Run) -> None:
     assert seen(run)[1:] == [("look", 1, "failed"), ("look", 2, "running")]
 
 
+def test_from_a_list_that_was_cut_nothing_follows(run: Run) -> None:
+    row(run, "look", position=1, kind="shell", effect="pure", state="succeeded")
+    told = [[(one.step, one.state) for one in steps_of(run, NOW, most)] for most in (1, 3)]
+    rows = [("first", "succeeded"), ("look", "succeeded")]
+    assert told == [rows[:1], [*rows, ("last", "running")]]
+
+
 def test_page_api_and_command_show_it(
     run: Run, browser: Browsers, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,14 +1,19 @@
 """What an ``sql`` step may say is decided when its task is saved."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from appliance.actions.contract import EffectClass
+from appliance.actions.contract import ActionRefused, EffectClass, TargetAway
 from appliance.actions.sql import SqlAction, SqlParams
 from appliance.actions.sql_rows import _plain
+from appliance.actions.sql_session import Whereabouts, opened, translated
+from appliance.lib.masking import KNOWN, MASK
+
+OWN = Whereabouts(datetime.now(UTC), "millwright", "millwright", almighty=False)
 
 
 def params(**keys: Any) -> SqlParams:
@@ -37,6 +42,34 @@ def test_a_query_and_its_values_fit(keys: dict[str, Any], said: str | None) -> N
         return
     with pytest.raises(ValidationError, match=said):
         params(**keys)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://ana:half@otherhalf@127.0.0.1:1/shop",
+        "postgresql://ana:half/otherhalf@127.0.0.1:1/shop",
+        "postgresql://ana:half%zzotherhalf@127.0.0.1:1/shop",
+        "postgresql://127.0.0.1:otherhalf/shop",
+    ],
+)
+async def test_no_part_of_a_password_that_was_not_quoted_is_shown(address: str) -> None:
+    with pytest.raises(ActionRefused, match="cannot be read") as refused, translated("shop", 1):
+        async with opened(address, "shop", OWN):
+            pass
+    assert "%40" in str(refused.value.hint)
+    error: BaseException | None = refused.value
+    while error is not None:
+        assert "half" not in str(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+async def test_the_password_of_an_address_is_masked_by_itself() -> None:
+    with pytest.raises(TargetAway), translated("shop", 1):
+        async with opened("postgresql://ana:se%40same-42@127.0.0.1:1/shop", "shop", OWN):
+            pass
+    assert KNOWN.text("it is se@same-42") == f"it is {MASK}"
+    KNOWN.forget()
 
 
 def test_only_what_is_declared_to_write_is_more_than_pure() -> None:

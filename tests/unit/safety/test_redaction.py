@@ -1,5 +1,7 @@
 import base64
+import html
 import json
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -16,11 +18,39 @@ SECRET = 's3cr&t/"+ö=='
         SECRET,
         quote(SECRET, safe=""),
         json.dumps(SECRET)[1:-1],
+        quote(SECRET),
+        html.escape(SECRET),
+        html.escape(SECRET, quote=False),
         base64.b64encode(SECRET.encode()).decode(),
+        base64.b64encode(SECRET.encode()).decode().rstrip("="),
+        base64.urlsafe_b64encode(SECRET.encode()).decode().rstrip("="),
     ],
 )
 def test_no_form_of_a_secret_stays_in_a_text(form: str) -> None:
     assert redact(f"error: <{form}> refused", [SECRET]) == f"error: <{MASK}> refused"
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "user:"])
+@pytest.mark.parametrize("after", ["", "\n", "@x"])
+def test_a_secret_in_base64_together_with_something_else_does_not_stay(
+    encode: Callable[[bytes], bytes], before: str, after: str
+) -> None:
+    secret = "s3cr&t~?~?~?~ÿÿ-and-more"
+    mask = Mask()
+    mask.know([secret])
+    text = encode(f"{before}{secret}{after}".encode()).decode()
+    said = mask.text(text)
+    assert MASK in said
+    assert len(said.replace(MASK, "")) <= len(text) - len(secret.encode()) * 8 // 6 + 2
+
+
+def test_each_line_of_a_key_is_taken_out_and_its_frame_is_not() -> None:
+    line = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"
+    mask = Mask()
+    mask.know([f"-----BEGIN PRIVATE KEY-----\n{line}\nshort\n-----END PRIVATE KEY-----\n"])
+    said = f"read -----BEGIN PRIVATE KEY-----, then {line}, then short"
+    assert mask.text(said) == said.replace(line, MASK)
 
 
 def test_a_secret_inside_a_longer_one_does_not_leave_its_rest() -> None:

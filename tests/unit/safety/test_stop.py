@@ -1,5 +1,6 @@
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,6 +94,36 @@ def test_a_link_leads_to_where_a_process_looks_that_does_not_see_the_home(open_f
         assert stop.level() is Level.NONE
 
 
+@pytest.mark.parametrize("planted", ["home/root_key", "../home/root_key"])
+def test_what_was_planted_where_the_link_leads_is_not_followed(open_folder: Path, planted: str) -> None:
+    home, shared = open_folder / "home", open_folder / "shared"
+    for folder in (home, shared):
+        folder.mkdir()
+        folder.chmod(0o777)
+    key = home / "root_key"
+    key.write_text("precious")
+    (home / "ALLSTOP").symlink_to(shared / "ALLSTOP")
+    stop = StopFile(home)
+    for work in (lambda: stop.write(Level.KILL, "ana", ""), stop.remove):
+        (shared / "ALLSTOP").unlink(missing_ok=True)
+        (shared / "ALLSTOP").symlink_to(planted if planted.startswith("..") else open_folder / planted)
+        as_a_service(work)
+        assert key.read_text() == "precious"
+        assert not (shared / "ALLSTOP").is_symlink()
+    assert stop.level() is Level.NONE
+
+
+@pytest.mark.parametrize("elsewhere", ["id", "{0}/id"])
+def test_a_link_to_something_else_than_such_a_file_is_replaced(open_folder: Path, elsewhere: str) -> None:
+    (open_folder / "id").write_text("precious")
+    (open_folder / "ALLSTOP").symlink_to(elsewhere.format(open_folder))
+    stop = StopFile(open_folder)
+    as_a_service(lambda: stop.write(Level.KILL, "ana", ""))
+    assert (stop.level(), stop.path.is_symlink()) == (Level.KILL, False)
+    as_a_service(stop.remove)
+    assert (stop.level(), (open_folder / "id").read_text()) == (Level.NONE, "precious")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="about root")
 def test_root_writes_through_no_link(tmp_path: Path) -> None:
     other = tmp_path / "other"
@@ -102,6 +133,29 @@ def test_root_writes_through_no_link(tmp_path: Path) -> None:
     assert (other.read_text(), StopFile(tmp_path).level()) == ("precious", Level.KILL)
     StopFile(tmp_path).remove()
     assert other.read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="about root")
+def test_root_gives_away_the_file_it_wrote_and_nothing_put_in_its_place(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, stop, synced = open_folder / "other", StopFile(open_folder), os.fsync
+    other.write_text("precious")
+    os.chown(open_folder, 61017, 61017)
+    stop.write(Level.KILL, "ana", "")
+    assert (stop.path.stat().st_uid, stop.path.stat().st_gid) == (61017, 61017)
+
+    def exchanged(handle: int) -> None:
+        """Whoever owns the home is quicker, right after the file has got its name."""
+        synced(handle)
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            stop.path.unlink()
+            stop.path.symlink_to(other)
+
+    monkeypatch.setattr(os, "fsync", exchanged)
+    stop.write(Level.KILL, "ana", "")
+    assert stop.path.is_symlink()
+    assert other.stat().st_uid == 0
 
 
 def test_each_level_holds_what_the_one_before_it_holds() -> None:

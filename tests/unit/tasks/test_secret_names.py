@@ -25,12 +25,12 @@ NAMES = {"api", "undo", "inside", "rows", "shop"}
 
 def problems(text: str, known: set[str] | None) -> list[tuple[int, int, str, str]]:
     with pytest.raises(TaskFileError) as caught:
-        load_text(text, "t.yaml", known_secrets=known)
+        load_text(text, "t.yaml", known_secrets=None if known is None else dict.fromkeys(known, True))
     return [(one.line, one.column, one.message, one.hint) for one in caught.value.problems]
 
 
 def test_every_secret_of_a_task_is_found_wherever_it_stands() -> None:
-    (loaded,) = load_text(USES, "t.yaml", known_secrets=NAMES)
+    (loaded,) = load_text(USES, "t.yaml", known_secrets=dict.fromkeys(NAMES, True))
     assert secrets_of(loaded.definition) == NAMES
     assert named_in(loaded.canonical) == NAMES
     assert load_text(USES, "t.yaml")  # where nobody can say which there are
@@ -50,6 +50,14 @@ def test_one_that_is_not_there_is_told_with_its_place_and_the_nearest_name() -> 
     ]
     assert USES.splitlines()[6][found[0][1] - 1 :].startswith('"Token secret:api')
     assert USES.splitlines()[12][found[2][1] - 1 :].startswith("shop")
+
+
+def test_no_name_is_told_to_whoever_may_not_use_it() -> None:
+    with pytest.raises(TaskFileError) as caught:
+        load_text(USES, "t.yaml", known_secrets={"app": False, "undo": True, "inside": True, "row": False})
+    assert [one.hint for one in caught.value.problems] == [
+        f"an administrator sets it: manage.py secrets set {name}" for name in ("api", "rows", "shop")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -78,4 +86,4 @@ def test_variables_hold_no_secret_and_an_expression_may_say_the_words() -> None:
         "a secret is named in the step that uses it, not in vars"
     ]
     fine = "- name: t\n  trigger: manual\n  actions: [{type: set, value: \"{{ 'secret:a' }}\"}]\n"
-    assert load_text(fine, "t.yaml", known_secrets=set())
+    assert load_text(fine, "t.yaml", known_secrets={})

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from appliance.accounts.principal import CONSOLE
+from appliance.accounts.principal import BOX, CONSOLE
 from appliance.lib.errors import MillwrightError
 from appliance.lib.located.yaml_reader import MAX_CHARACTERS
 from appliance.runs.domain import FINAL, RunState, Waiting
@@ -197,7 +197,7 @@ def read_file(path: Path) -> str:
 
 def load_file(path: Path, *, here: bool = False) -> list[LoadedTask]:
     """``here``: against this box, which needs its database. Raises TaskFileError, CommandError."""
-    return load_here(read_file(path), str(path)) if here else load_text(read_file(path), str(path))
+    return load_here(read_file(path), str(path), BOX) if here else load_text(read_file(path), str(path))
 
 
 def current_definition(name: str) -> TaskDefinition:

@@ -4,13 +4,19 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection as django_connection
+from psycopg import AsyncConnection
+from psycopg.errors import DuplicatePreparedStatement
+from psycopg_pool import AsyncConnectionPool
 
 from appliance.runs.reflex import sql
 from appliance.runs.reflex.unflushed import Unflushed
+from appliance.runs.reflex.writer import GroupWriter
+from tests.database import address
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.reflex.conftest import MakeReactor, Reactor, letter
 from tests.integration.runs.reflex.test_reflex_lane import ECHO
@@ -79,6 +85,20 @@ async def test_the_lane_does_not_wait_for_the_disk_and_its_flush_does(here: Reac
         await other.execute(sql.FLUSH)
         flushed = await other.execute("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn", before)
         assert await flushed.fetchone() == (True,)
+
+
+async def test_a_connection_that_cannot_be_made_ready_is_nobody_elses(engine: Engine) -> None:
+    """It does not wait for the disk any more when its statement turns out not to be taken."""
+    async with AsyncConnectionPool[AsyncConnection[Any]](
+        address(), min_size=1, max_size=1, kwargs={"autocommit": True}, open=False
+    ) as narrow:
+        async with narrow.connection() as connection:
+            await connection.execute(sql.PREPARE_COMMIT)  # there is one of that name already
+        with pytest.raises(DuplicatePreparedStatement):
+            await GroupWriter(narrow, Unflushed(narrow))._connected()
+        async with narrow.connection() as connection:
+            for setting in ("synchronous_commit", "enable_seqscan"):
+                assert await (await connection.execute(f"SHOW {setting}")).fetchone() == ("on",)
 
 
 async def test_a_box_that_waits_for_the_disk_acknowledges_after_its_commit(reactor: MakeReactor) -> None:
