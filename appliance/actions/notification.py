@@ -1,20 +1,29 @@
 """``notification``: tell people. The message goes into the outbox in the same transaction as the result."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+
+from pydantic import field_validator
 
 from appliance.actions.contract import (
     ActionKind,
     EffectClass,
     Params,
+    StateReader,
     Status,
     StepContext,
     StepResult,
 )
 from appliance.expressions.fields import MessageField, TextField
-from appliance.lib.jsontypes import JsonObject
+from appliance.lib.duration import parse_duration
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.located.fields import Duration, refuse
+from appliance.lib.priority import Priority
+from appliance.lib.said import say
 from appliance.outbox.ports import OutboxItem
 
 KEPT_FOR = timedelta(hours=24)
+LONGEST = timedelta(days=30)
 
 
 class NotificationParams(Params):
@@ -24,6 +33,18 @@ class NotificationParams(Params):
     """The text. ``{% if %}`` and ``{% for %}`` are allowed here."""
     to: TextField | None = None
     """The conversation, where the platform's default one is not meant."""
+    valid_for: Duration | None = None
+    """How long it may wait for its platform, 30 days at most; then it is not sent any more and the step fails.
+    Without it 24 hours."""
+    priority: Priority | None = None
+    """`low`, `normal`, `high` or `critical`: which message of one conversation goes first. Without it the task's."""
+
+    @field_validator("valid_for")
+    @classmethod
+    def _bounded(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value > LONGEST:
+            raise refuse(say("a message is kept for 30 days at most"))
+        return value
 
 
 class NotificationAction(ActionKind[NotificationParams]):
@@ -34,8 +55,14 @@ class NotificationAction(ActionKind[NotificationParams]):
     def effect(self, params: NotificationParams) -> EffectClass:
         return EffectClass.KEYED
 
+    def arguments(
+        self, params: NotificationParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
+    ) -> JsonObject:
+        rendered = super().arguments(params, scope, state)
+        return {k: v for k, v in rendered.items() if v or k not in ("valid_for", "priority")}
+
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
-        to = arguments.get("to")
+        to, priority, length = arguments.get("to"), arguments.get("priority"), arguments.get("valid_for")
         item = OutboxItem(
             key=context.key,
             platform=str(arguments["platform"]),
@@ -43,8 +70,8 @@ class NotificationAction(ActionKind[NotificationParams]):
             message={"text": str(arguments["message"]), "task": context.task_name},
             run_id=context.run_id,
             step_id=context.step_id,
-            expires_at=context.now + KEPT_FOR,
-            priority=context.priority,
+            expires_at=context.now + (parse_duration(length) if length else KEPT_FOR),
+            priority=Priority(str(priority)).rank if priority else context.priority,
         )
         status = Status.SUCCEEDED if context.confirm == "handed_over" else Status.HANDED_OVER
         return StepResult(status, None, {"platform": item.platform}, outbox=(item,))

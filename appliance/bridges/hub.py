@@ -16,6 +16,7 @@ from appliance.bridges.health import HealthKeeper
 from appliance.bridges.hints import INBOUND
 from appliance.bridges.inbound import InboundWorker
 from appliance.bridges.inbox import BridgeInbox
+from appliance.bridges.limits import MessageLimit
 from appliance.bridges.ports import Bridge, Button, ChatMessage, CommandHandler, Probe, ProbeState
 from appliance.bridges.secrets import Lookup, variable
 from appliance.bridges.wanted import WantedBridge, Workshop, is_cut_off, wanted_bridges
@@ -41,6 +42,7 @@ class _Live:
     bridge: Bridge
     version: tuple[int, int]
     local: bool
+    limit: MessageLimit | None
 
 
 class BridgeHub:
@@ -156,7 +158,7 @@ class BridgeHub:
             broken = Probe(ProbeState.AWAY, "the bridge does not start; see the log")
             await self._health.trouble(row.name, broken)
         else:
-            self._live[row.name] = _Live(bridge, row.version, row.is_local)
+            self._live[row.name] = _Live(bridge, row.version, row.is_local, row.limit)
             log.info("bridge %s is up", row.name)
             self._inbound.poke()
             if self._health.came_up(row.name):
@@ -175,7 +177,10 @@ class BridgeHub:
 
     def pace(self, platform: str, conversation: str | None) -> Pace:
         live = self._live.get(platform)
-        return live.bridge.pace(conversation) if live else Pace()
+        if live is None:
+            return Pace()
+        pace = live.bridge.pace(conversation)
+        return live.limit.slow_down(pace) if live.limit else pace
 
     async def deliver(self, parcel: Parcel) -> Receipt:
         """Send one message through its platform's bridge. Raises DeliveryError."""

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, ConfigDict
 
+from appliance.bridges.limits import MessageLimit
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import Pace, Receipt
@@ -137,6 +138,8 @@ class PlatformConfig(BaseModel):
     kind: str | None = None
     """Which bridge; the name itself when absent, so that two entries of one kind can have two names."""
     enabled: bool = True
+    limit: MessageLimit | None = None
+    """How many messages the box may send there, where that is to be less than the platform bears."""
 
 
 @dataclass(frozen=True, slots=True)

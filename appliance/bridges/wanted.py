@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from appliance.bridges import sql
 from appliance.bridges.inbox import BridgeInbox
+from appliance.bridges.limits import MessageLimit
 from appliance.bridges.ports import Bridge, BridgeContext
 from appliance.bridges.registry import bridges
 from appliance.bridges.secrets import Lookup, mark, resolved
@@ -34,6 +35,12 @@ class WantedBridge:
     def version(self) -> tuple[int, int]:
         """Changes with every change of the configuration, also when it is removed and made anew."""
         return self.id, self.revision
+
+    @property
+    def limit(self) -> MessageLimit | None:
+        """What the operator allows. The configuration was checked when it was saved."""
+        given = self.config.get("limit")
+        return MessageLimit.model_validate(given) if given is not None else None
 
     @property
     def is_local(self) -> bool:

@@ -56,17 +56,6 @@ ENDED_WITH_RUN = "ended with its run"
 """The error of a step that was under way when its run was cancelled."""
 
 
-class Priority(StrEnum):
-    LOW = "low"
-    NORMAL = "normal"
-    HIGH = "high"
-    CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        return {"low": -10, "normal": 0, "high": 10, "critical": 20}[self.value]
-
-
 class Recovery(StrEnum):
     """What to do with a step whose intent is committed and whose result is not (P3)."""
 

@@ -21,7 +21,7 @@ from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer
 from appliance.runs.called import end_called
 from appliance.runs.changes import run_changed
-from appliance.runs.domain import FINAL, Priority, RunState, StepState, Waiting
+from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.given import taken
 from appliance.runs.models import Run
 from appliance.safety.read_only import refuse_changes
@@ -88,7 +88,7 @@ def run_parameters(new: NewRun, now: datetime) -> dict[str, Any]:
         "principal": new.principal,
         "origin": new.origin,
         "trigger": new.trigger,
-        "priority": Priority(new.definition.priority).rank,
+        "priority": new.definition.priority.rank,
         "inputs": Jsonb(new.inputs),
         "deadline": now + timeout if timeout else None,
         "reason": new.reason[:1000],

@@ -13,7 +13,7 @@ from appliance.bus.services import TopicValue, last_of_each
 from appliance.events import Event, OccurrenceRecorded, RunChanged, StepChanged
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain
-from appliance.runs.domain import FINAL, Priority
+from appliance.runs.domain import FINAL
 from appliance.runs.reflex.choice import LaneName
 from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.intent import Intent
@@ -111,7 +111,7 @@ def _run(flight: Flight, now: datetime) -> dict[str, Any]:
         "principal": run.principal,
         "origin": run.origin,
         "trigger": run.trigger,
-        "priority": Priority(run.definition.priority).rank,
+        "priority": run.definition.priority.rank,
         "wake_at": end.wake_at,
         "deadline": flight.created_at + timeout if timeout else None,
         "created_at": flight.created_at,

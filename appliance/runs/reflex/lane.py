@@ -25,7 +25,7 @@ from appliance.lib.cancelling import end
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
-from appliance.runs.domain import Priority, RunState
+from appliance.runs.domain import RunState
 from appliance.runs.reflex.choice import LaneName, lane_of
 from appliance.runs.reflex.committer import Arrival, Committer
 from appliance.runs.reflex.flight import Flight
@@ -235,7 +235,7 @@ class ReflexLane:
             attempt=intent.following.attempt,
             key=f"{flight.run_id}/{spec.id}",
             principal=run.principal,
-            priority=Priority(flight.definition.priority).rank,
+            priority=flight.definition.priority.rank,
             now=intent.at,
             timeout=spec.timeout.total_seconds() if spec.timeout else kind.default_timeout,
             ok_exit=(0,),

@@ -6,7 +6,7 @@ from typing import Any
 
 from appliance.events import Event
 from appliance.runs.admission import ADMITTED
-from appliance.runs.domain import Priority, RunState
+from appliance.runs.domain import RunState
 from appliance.runs.fired import events_of
 from appliance.runs.reflex.choice import LaneName
 from appliance.tasks.ports import NewRun
@@ -42,7 +42,7 @@ def queued_row(run: NewRun) -> dict[str, Any]:
         "principal": run.principal,
         "origin": run.origin,
         "trigger": run.trigger,
-        "priority": Priority(run.definition.priority).rank,
+        "priority": run.definition.priority.rank,
         "wake_at": None,
         "deadline": run.wanted_at + timeout if timeout else None,
         "created_at": run.wanted_at,

@@ -12,7 +12,6 @@ from appliance.tasks.definition.vocabulary import (
     OnError,
     OverlapPolicy,
     PayloadFormat,
-    Priority,
     TriggerKind,
     WebhookAuth,
 )
@@ -30,7 +29,6 @@ __all__ = [
     "Overlap",
     "OverlapPolicy",
     "PayloadFormat",
-    "Priority",
     "Retry",
     "StepSpec",
     "TaskDefinition",

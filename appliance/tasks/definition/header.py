@@ -8,10 +8,11 @@ from pydantic import Field, model_validator
 from appliance.accounts.domain import Role
 from appliance.expressions.fields import ConditionField, TemplateField
 from appliance.lib.duration import format_duration
+from appliance.lib.priority import Priority
 from appliance.lib.said import say
 from appliance.safety.budgets.model import Amounts, Then
 from appliance.tasks.definition.base import Duration, Model, Name, VariableName, refuse
-from appliance.tasks.definition.vocabulary import Misfire, OverlapPolicy, Priority
+from appliance.tasks.definition.vocabulary import Misfire, OverlapPolicy
 
 MOST_VARIABLES = 200
 LONGEST_LIMIT = timedelta(days=1)

@@ -23,13 +23,6 @@ class OverlapPolicy(StrEnum):
     ALLOW = "allow"
 
 
-class Priority(StrEnum):
-    LOW = "low"
-    NORMAL = "normal"
-    HIGH = "high"
-    CRITICAL = "critical"
-
-
 class OnError(StrEnum):
     STOP = "stop"
     CONTINUE = "continue"

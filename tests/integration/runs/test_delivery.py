@@ -1,10 +1,12 @@
 """A run is green only when its messages were delivered; each has one outbox row (P7, P9)."""
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
+from appliance.outbox.ledger import OutboxLedger
 from appliance.runs.invariants import delivery
 from tests.integration.runs.conftest import Engine, task
 from tests.wait import wait_for_async
@@ -110,3 +112,16 @@ async def test_a_run_left_waiting_for_a_delivery_that_is_over_is_found(engine: E
     await engine.sql("UPDATE runs_step SET state = 'succeeded'")
     assert [repair.subject for repair in await engine.reconciler.repair(delivery)] == [str(run_id)]
     assert (await engine.perform(run_id))["state"] == "succeeded"
+
+
+async def test_a_message_that_was_too_late_is_not_sent_and_fails_its_step(engine: Engine) -> None:
+    run_id = await delivering(engine, task(TELL.replace("}", ", valid_for: 10m}")))
+    [row] = await engine.sql("SELECT expires_at - now() AS length FROM outbox_item")
+    assert 590 < row["length"].total_seconds() <= 601
+    ledger = OutboxLedger(engine.pool, engine.clock, "sender", timedelta(seconds=30))
+    engine.clock.advance(timedelta(seconds=601))
+    await ledger.expire()
+    [verdict] = await ledger.untold()
+    await engine.receipts.failed(run_id, "tell", verdict.reason)
+    assert (await engine.perform(run_id))["state"] == "failed"
+    assert await engine.steps(run_id) == [("tell", 1, "failed")]

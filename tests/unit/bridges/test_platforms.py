@@ -105,3 +105,21 @@ def test_no_secret_is_ever_shown() -> None:
     [problem] = problems(json.dumps({"platforms": [{"name": "telegram", "auth": {"token": TOKEN}}]}))
     assert TOKEN not in str(problem)
     assert problem.path.startswith("platforms[0].auth")
+
+
+@pytest.mark.parametrize(
+    ("limit", "place", "said"),
+    [
+        ({"messages": 0, "per": "1m"}, "limit.messages", "greater than or equal to 1"),
+        ({"messages": 5}, "limit", "Field required"),
+        ({"messages": 5, "per": "soon"}, "limit.per", "not a duration"),
+        ({"messages": 5, "per": "2d"}, "limit.per", "one day at most"),
+        ({"messages": 5, "per": "1m", "runs": 1}, "limit.runs", "unknown key"),
+    ],
+)
+def test_a_limit_that_means_nothing_is_refused_with_its_place(
+    limit: dict[str, object], place: str, said: str
+) -> None:
+    [problem] = problems(one(limit=limit))
+    assert problem.path.startswith(f"platforms[0].{place}")
+    assert said in problem.message

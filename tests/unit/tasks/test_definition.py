@@ -13,6 +13,7 @@ from appliance.actions.contract import EffectClass
 from appliance.lib.digest import canonical_json
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.located.yaml_reader import read_yaml
+from appliance.lib.priority import Priority
 from appliance.tasks.definition import (
     Backoff,
     DefinitionError,
@@ -20,7 +21,6 @@ from appliance.tasks.definition import (
     OnError,
     Overlap,
     OverlapPolicy,
-    Priority,
     Retry,
     TaskDefinition,
     Trigger,

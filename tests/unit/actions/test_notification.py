@@ -1,0 +1,51 @@
+"""How long a message may wait, and before which others it goes, is said on its step."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from appliance.actions.contract import StepContext
+from appliance.actions.notification import NotificationAction, NotificationParams
+from appliance.lib.identity import uuid7
+from appliance.lib.priority import Priority
+from appliance.outbox.ports import OutboxItem
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CONTEXT = StepContext(
+    run_id=uuid7(), step_id="tell", task_id=1, task_name="t", attempt=1, key="k", principal="trigger:t", priority=-10,
+    now=NOW, timeout=1.0, ok_exit=(0,), services=None, connect=None,  # type: ignore[arg-type]
+)  # fmt: skip
+
+
+def params(**keys: Any) -> NotificationParams:
+    return NotificationParams.model_validate({"platform": "webchat", "message": "hot", **keys})
+
+
+async def item(**keys: Any) -> OutboxItem:
+    action = NotificationAction()
+    result = await action.perform(action.arguments(params(**keys), {}), replace(CONTEXT))
+    [found] = result.outbox
+    return found
+
+
+async def test_a_message_waits_a_day_with_the_urgency_of_its_task() -> None:
+    found = await item()
+    assert (found.expires_at, found.priority) == (NOW + timedelta(days=1), -10)
+
+
+async def test_its_step_says_otherwise() -> None:
+    found = await item(valid_for="90s", priority="critical")
+    assert (found.expires_at, found.priority) == (NOW + timedelta(seconds=90), Priority.CRITICAL.rank)
+
+
+def test_what_is_not_said_does_not_change_what_was_approved_before() -> None:
+    assert NotificationAction().arguments(params(), {}).keys() == {"platform", "message", "to"}
+
+
+@pytest.mark.parametrize("keys", [{"valid_for": "31d"}, {"valid_for": "0s"}, {"priority": "urgent"}])
+def test_nonsense_is_refused(keys: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        params(**keys)
