@@ -9,7 +9,8 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from appliance.bridges.ports import BridgeContext, ChatMessage, RawEvent
+from appliance.bridges.messages import ChatMessage, RawEvent
+from appliance.bridges.ports import BridgeContext
 from appliance.bridges.registry import factory_of
 from appliance.lib.clock import SystemClock
 from appliance.lib.identity import uuid7

@@ -6,13 +6,15 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import Resolver404, resolve
 from django.views.decorators.csrf import csrf_exempt
 
-from appliance.bridges.webhooks import LARGEST, receive_webhook
+from appliance.bridges.webhooks import LARGEST, is_webhook, receive_webhook
 from webadmin.api.schemas import ErrorOut
 
 
 @csrf_exempt
 def anything_else(request: HttpRequest, path: str) -> HttpResponse:
     """The last route: a platform's webhook, an address that lacks its slash, or nothing."""
+    if request.method in ("GET", "POST") and is_webhook(request.path):
+        return _from_platform(request)
     if path.startswith("api/"):
         # A program cannot read a page.
         said = ErrorOut(
@@ -22,11 +24,7 @@ def anything_else(request: HttpRequest, path: str) -> HttpResponse:
         )
         return JsonResponse(said.model_dump(), status=404)
     if request.method == "POST":
-        length = request.headers.get("Content-Length") or "0"
-        if not length.isdigit() or int(length) > LARGEST:
-            return HttpResponse(status=413)
-        status = receive_webhook(request.path, request.headers, request.body, datetime.now(UTC))
-        return HttpResponse(status=status)
+        return HttpResponse(status=404)
     if request.method in ("GET", "HEAD") and not path.endswith("/"):
         # Django adds a slash only where nothing matches; this route matches everything.
         try:
@@ -36,3 +34,18 @@ def anything_else(request: HttpRequest, path: str) -> HttpResponse:
         if found is not None and found.func is not anything_else:
             return HttpResponseRedirect(f"/{path}/")
     raise Http404
+
+
+def _from_platform(request: HttpRequest) -> HttpResponse:
+    length = request.headers.get("Content-Length") or "0"
+    if not length.isdigit() or int(length) > LARGEST:
+        return HttpResponse(status=413)
+    reply = receive_webhook(
+        str(request.method),
+        request.path,
+        request.headers,
+        request.body,
+        datetime.now(UTC),
+        query=request.GET.dict(),
+    )
+    return HttpResponse(reply.body, status=reply.status, content_type=reply.content_type)

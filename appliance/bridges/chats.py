@@ -9,8 +9,8 @@ from django.db import transaction
 from appliance.bridges.domain import FEED, InboundState, own_conversation
 from appliance.bridges.identities import Person
 from appliance.bridges.inbox import receive_now
-from appliance.bridges.models import ChatRecord, Inbound
-from appliance.bridges.ports import RawEvent
+from appliance.bridges.messages import RawEvent
+from appliance.bridges.models import ChatFile, ChatRecord, Inbound, PressableButton
 from appliance.events import FeedMessage
 from appliance.events.services import record
 from appliance.lib.errors import MillwrightError
@@ -93,7 +93,9 @@ def _page(conversations: Sequence[str], before: int | None, limit: int) -> list[
 
 
 def prune(before: datetime) -> int:
-    """Delete handled events and chat messages older than ``before``; gives how many rows went."""
+    """Delete what of chats is older than ``before`` and settled; gives how many rows went."""
     handled, _ = Inbound.objects.exclude(state=InboundState.RECEIVED).filter(received_at__lt=before).delete()
     said, _ = ChatRecord.objects.filter(created_at__lt=before).delete()
-    return handled + said
+    pressed, _ = PressableButton.objects.filter(expires_at__lt=before).delete()
+    files, _ = ChatFile.objects.filter(created_at__lt=before).delete()
+    return handled + said + pressed + files

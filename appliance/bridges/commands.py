@@ -111,3 +111,8 @@ def unknown_text(language: str) -> str:
 def failed_text(language: str) -> str:
     with override(language):
         return gettext("This did not work; the box's log says why.")
+
+
+def spent_text(language: str) -> str:
+    with override(language):
+        return gettext("This button has done its work, or is too old.")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -12,12 +12,13 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from appliance.bridges import sql
+from appliance.bridges.composing import Composer
 from appliance.bridges.health import HealthKeeper
 from appliance.bridges.hints import INBOUND
 from appliance.bridges.inbound import InboundWorker
 from appliance.bridges.inbox import BridgeInbox
 from appliance.bridges.limits import MessageLimit
-from appliance.bridges.ports import Bridge, Button, ChatMessage, CommandHandler, Probe, ProbeState
+from appliance.bridges.ports import Bridge, CommandHandler, Probe, ProbeState
 from appliance.bridges.secrets import Lookup, variable
 from appliance.bridges.wanted import WantedBridge, Workshop, is_cut_off, wanted_bridges
 from appliance.lib.clock import Clock
@@ -65,6 +66,7 @@ class BridgeHub:
         self._clock = clock
         known = settings if settings is not None else {"telegram_api": get_config().telegram_api}
         self._workshop = Workshop(pool, clock, lookup, dict(known), key)
+        self._composer = Composer(pool, clock, key)
         self._live: dict[str, _Live] = {}
         self._health = HealthKeeper(pool, clock, self.live)
         self._inbound = InboundWorker(pool, clock, handler, self.live)
@@ -184,32 +186,17 @@ class BridgeHub:
 
     async def deliver(self, parcel: Parcel) -> Receipt:
         """Send one message through its platform's bridge. Raises DeliveryError."""
-        bridge = await self._bridge(parcel.platform)
-        text = str(parcel.message.get("text") or "")
-        if not text.strip():
-            raise DeliveryRefused("the message is empty")
-        conversation = (
-            parcel.conversation
-            or bridge.default_conversation()
-            or await self._default_conversation(parcel.platform)
-        )
-        if not conversation:
-            raise NotReady("no recipient yet", hint="open the platform page, or write to the bot")
-        return await bridge.send_message(
-            ChatMessage(
-                id=parcel.id,
-                key=parcel.key,
-                conversation=conversation,
-                text=text,
-                title=str(parcel.message.get("title") or "")[:200],
-                buttons=_buttons(parcel.message.get("buttons")),
-                run_id=parcel.run_id,
-                parts_done=parcel.parts_done,
-                repeat_possible=parcel.repeat_possible,
-            )
-        )
+        live = await self._speaking(parcel.platform)
+        message = await self._composer.compose(parcel, live.bridge, opaque=not live.local)
+        if message.replaces:
+            try:
+                return await live.bridge.send_message(message)
+            except DeliveryRefused as error:
+                log.info("%s: sent anew, not edited: %s", parcel.platform, error.message)
+                message = replace(message, replaces=())
+        return await live.bridge.send_message(message)
 
-    async def _bridge(self, platform: str) -> Bridge:
+    async def _speaking(self, platform: str) -> _Live:
         """The platform's living bridge. Raises NotReady, or DeliveryRefused where there will never be one."""
         if not self._loaded.is_set():
             with contextlib.suppress(TimeoutError):
@@ -223,7 +210,7 @@ class BridgeHub:
                 async with self._pool.connection() as connection:
                     if await is_cut_off(connection):
                         raise NotReady(CUT.message)
-            return live.bridge
+            return live
         trouble = self._health.troubles.get(platform)
         if trouble is None:
             raise NotReady(
@@ -232,19 +219,3 @@ class BridgeHub:
         if trouble.state is ProbeState.UNAVAILABLE:
             raise DeliveryRefused(trouble.message)
         raise NotReady(trouble.message)
-
-    async def _default_conversation(self, platform: str) -> str:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(sql.DEFAULT_CONVERSATION, {"name": platform})
-            row = await cursor.fetchone()
-        return row[0] if row else ""
-
-
-def _buttons(value: object) -> tuple[Button, ...]:
-    """The buttons of a stored message: a list of ``{"label", "data"}``."""
-    items = value if isinstance(value, list) else []
-    return tuple(
-        Button(str(item["label"]), str(item["data"]))
-        for item in items
-        if isinstance(item, dict) and "label" in item and "data" in item
-    )

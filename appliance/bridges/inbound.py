@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 from weakref import WeakValueDictionary
 
 from psycopg import AsyncConnection
@@ -16,9 +17,18 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from appliance.bridges import sql
-from appliance.bridges.commands import failed_text, help_text, is_stop, parse_command, unknown_text
+from appliance.bridges.buttons import Pressed, meaning_of, use_up
+from appliance.bridges.commands import (
+    failed_text,
+    help_text,
+    is_stop,
+    parse_command,
+    spent_text,
+    unknown_text,
+)
 from appliance.bridges.domain import InboundState
-from appliance.bridges.ports import Bridge, ChatCommand, ChatSender, CommandHandler, InboundMessage, Verb
+from appliance.bridges.messages import InboundMessage
+from appliance.bridges.ports import Bridge, ChatCommand, ChatSender, CommandHandler, Verb
 from appliance.lib.away import DATABASE_AWAY
 from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
@@ -51,6 +61,9 @@ class _Event:
 class _Answer:
     conversation: str
     text: str
+    used: UUID | None = None
+    """Of the item whose buttons have done their work."""
+    by: str = ""
 
 
 class InboundWorker:
@@ -160,8 +173,13 @@ class InboundWorker:
         if sender is None:
             return None
         person, language = sender
+        pressed = None
+        if message.pressed:
+            pressed = await self._meaning(event, message)
+            if pressed is None:
+                return _Answer(message.conversation, spent_text(language))
         command = parse_command(
-            message.text,
+            pressed.data if pressed else message.text,
             key=f"chat/{event.bridge}/{event.event_id}/{index}",
             received_at=event.received_at,
             language=language,
@@ -177,20 +195,27 @@ class InboundWorker:
                 # In a group, people mostly talk to each other.
                 text = unknown_text(command.language) if message.private else ""
             case _:
-                text = await self._carry_out(command, person)
+                text, done = await self._carry_out(command, person)
+                if pressed and done:
+                    return _Answer(message.conversation, text, pressed.item_id, person.principal)
         return _Answer(message.conversation, text) if text else None
 
-    async def _carry_out(self, command: ChatCommand, person: ChatSender) -> str:
+    async def _meaning(self, event: _Event, message: InboundMessage) -> Pressed | None:
+        async with self._pool.connection() as connection:
+            return await meaning_of(connection, event.bridge, message.text, self._clock.now())
+
+    async def _carry_out(self, command: ChatCommand, person: ChatSender) -> tuple[str, bool]:
+        """The answer, and whether it was done. Who may not press uses no button up for those who may."""
         try:
             async with asyncio.timeout(self._patience):
-                return await self._handler.handle(command, person)
+                return await self._handler.handle(command, person), True
         except MillwrightError as error:
-            return str(error)
+            return str(error), False
         except (*DATABASE_AWAY, PoolTimeout):
             raise
         except Exception:
             log.exception("the chat command %s of %s failed", command.verb.value, person.principal)
-            return failed_text(command.language)
+            return failed_text(command.language), False
 
     async def _sender(self, bridge: str, message: InboundMessage) -> tuple[ChatSender, str] | None:
         """The person behind a chat identity, with their language; a stranger is only written down."""
@@ -241,6 +266,10 @@ class InboundWorker:
             if done.rowcount != 1:
                 return
             for index, answer in enumerate(answers):
+                if answer.used:
+                    await use_up(connection, answer.used, answer.by, self._clock.now())
+                if not answer.text:
+                    continue
                 await enqueue(
                     connection,
                     OutboxItem(

@@ -10,7 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.bridges import sql
 from appliance.bridges.hints import INBOUND, hint
-from appliance.bridges.ports import RawEvent
+from appliance.bridges.messages import RawEvent
 from appliance.lib.clock import Clock
 from appliance.lib.digest import canonical_json
 from appliance.lib.plain import plain_object, plain_text

@@ -7,7 +7,8 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from appliance.bridges import sql
-from appliance.bridges.ports import BridgeContext, ChatMessage
+from appliance.bridges.messages import ChatMessage
+from appliance.bridges.ports import BridgeContext
 from appliance.lib.plain import plain_text
 
 AUTHOR = "millwright"

@@ -107,3 +107,42 @@ class ChatRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.platform}/{self.conversation} #{self.pk}"
+
+
+class PressableButton(models.Model):
+    """What a button means. The platform knows its ``id`` alone; ``item_id`` names the message it stands under."""
+
+    id = models.CharField(max_length=32, primary_key=True)
+    platform = models.CharField(max_length=64)
+    item_id = models.UUIDField()
+    data = models.CharField(max_length=200)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    used_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        db_table = "bridges_button"
+        indexes = [
+            models.Index(fields=["item_id"], name="bridges_button_item"),
+            models.Index(fields=["expires_at"], name="bridges_button_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.platform} {self.item_id}"
+
+
+class ChatFile(models.Model):
+    """A file that goes with messages of the outbox, which name it by its ``id``."""
+
+    id = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=200)
+    media_type = models.CharField(max_length=100)
+    content = models.BinaryField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "bridges_file"
+        indexes = [models.Index(fields=["created_at"], name="bridges_file_age")]
+
+    def __str__(self) -> str:
+        return self.name

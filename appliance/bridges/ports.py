@@ -5,90 +5,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
-from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, ConfigDict
 
+from appliance.bridges.capabilities import Capabilities
 from appliance.bridges.limits import MessageLimit
+from appliance.bridges.messages import ChatMessage, InboundMessage, RawEvent
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import Pace, Receipt
-
-
-class LengthUnit(StrEnum):
-    """What a platform counts when it limits a text."""
-
-    CHARACTERS = "characters"
-    UTF16 = "utf16"
-    BYTES = "bytes"
-
-
-class Formatting(StrEnum):
-    PLAIN = "plain"
-    MARKDOWN_V2 = "markdown_v2"
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a platform can do, as data. ``keyed``: it drops a second message with the same key itself."""
-
-    text_limit: int
-    unit: LengthUnit = LengthUnit.CHARACTERS
-    formatting: frozenset[Formatting] = frozenset({Formatting.PLAIN})
-    buttons: bool = False
-    edits: bool = False
-    threads: bool = False
-    keyed: bool = False
-    pace: Pace = field(default_factory=Pace)
-
-
-@dataclass(frozen=True, slots=True)
-class Button:
-    """``data`` comes back as the text of an inbound message; it is an opaque word, never an order."""
-
-    label: str
-    data: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChatMessage:
-    """A message to people, of no platform in particular. ``text`` is plain: no character in it has a meaning.
-
-    ``id`` and ``key`` name it for ever. ``parts_done`` parts of it arrived at an earlier attempt.
-    """
-
-    id: UUID
-    key: str
-    conversation: str
-    text: str
-    title: str = ""
-    buttons: tuple[Button, ...] = ()
-    run_id: UUID | None = None
-    parts_done: int = 0
-    repeat_possible: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class InboundMessage:
-    """What a person wrote or pressed. ``user_id`` is the platform's stable id, never a display name."""
-
-    conversation: str
-    user_id: str
-    text: str
-    user_name: str = ""
-    private: bool = True
-    account_id: int | None = None
-    """The person of this box, where the platform itself knows: the web admin's chat."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawEvent:
-    """An event as the platform gave it, on its way into the durable inbox."""
-
-    event_id: str
-    payload: JsonObject
 
 
 class ProbeState(StrEnum):
@@ -180,7 +107,10 @@ class Bridge(Protocol):
         ...
 
     async def send_message(self, message: ChatMessage) -> Receipt:
-        """Send and wait for the platform's confirmation. Raises appliance.outbox.errors.DeliveryError."""
+        """Send and wait for the platform's confirmation. Raises appliance.outbox.errors.DeliveryError.
+
+        One with ``replaces`` comes only to a platform that can edit; DeliveryRefused then makes it a new message.
+        """
         ...
 
     async def handle_event(self, event: JsonObject) -> list[InboundMessage]:
@@ -190,12 +120,27 @@ class Bridge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
-    """An HTTP request on a platform's webhook path. Header names are in lower case."""
+    """An HTTP request on a platform's webhook path. Header names are in lower case, ``query`` is decoded."""
 
+    method: str
     headers: Mapping[str, str]
+    query: Mapping[str, str]
     body: bytes
+    now: datetime
     secret: str
-    """What the platform was given at set-up to prove itself with."""
+    """What the box made for the platform to prove itself with, where it takes such a thing."""
+    config: Any
+    secrets: Mapping[str, str]
+    """The values of the configuration's secrets, by their text."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookAnswer:
+    """What a request brought, and what the platform wants to hear once that is committed."""
+
+    events: Sequence[RawEvent] = ()
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
 
 
 class WebhookRefused(Exception):
@@ -211,8 +156,8 @@ class BridgeFactory:
     """What a platform's folder exposes as ``BRIDGE``.
 
     ``build`` is None while the platform is known but has no bridge; ``unavailable`` then says so to people.
-    ``builtin``: there is one without any configuration. ``webhook`` reads a request's events and raises
-    WebhookRefused; it sees only the request, so that the web process can answer without a live bridge.
+    ``builtin``: there is one without any configuration. ``webhook`` proves a request and reads its events, or
+    raises WebhookRefused; it sees only the request, so that the web process can answer without a live bridge.
     ``local``: its messages do not leave the box, so the all-stop that cuts the box off leaves it alone.
     ``address`` gives the URL that the bridge connects to first (its proxy, where there is one) from its
     configuration, the box's settings and its secrets; the network monitor looks at its host and port.
@@ -227,7 +172,7 @@ class BridgeFactory:
     builtin: bool = False
     local: bool = False
     shown: bool = True
-    webhook: Callable[[WebhookRequest], Sequence[RawEvent]] | None = None
+    webhook: Callable[[WebhookRequest], WebhookAnswer] | None = None
     address: Callable[[Any, Mapping[str, str], Mapping[str, str]], str] | None = None
 
 

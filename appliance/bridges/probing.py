@@ -10,8 +10,9 @@ from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.bridges.errors import PlatformUnknown
+from appliance.bridges.messages import RawEvent
 from appliance.bridges.models import Platform
-from appliance.bridges.ports import Bridge, BridgeContext, Probe, ProbeState, RawEvent
+from appliance.bridges.ports import Bridge, BridgeContext, Probe, ProbeState
 from appliance.bridges.registry import factory_of
 from appliance.bridges.secrets import Lookup, mark, resolved_now, variable
 from appliance.lib.clock import SystemClock

@@ -88,3 +88,27 @@ RETURNING id
 SAID = "SELECT id FROM bridges_message WHERE item_id = %(item_id)s"
 
 NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
+
+KEEP_BUTTON = """
+INSERT INTO bridges_button (id, platform, item_id, data, expires_at, used_by)
+VALUES (%(id)s, %(platform)s, %(item_id)s, %(data)s, %(expires_at)s, '') ON CONFLICT (id) DO NOTHING
+"""
+
+BUTTON = """
+SELECT item_id, data FROM bridges_button
+WHERE id = %(id)s AND platform = %(platform)s AND used_at IS NULL AND expires_at > %(now)s
+"""
+
+# All buttons of the message: whoever pressed first has decided.
+USE_BUTTONS = """
+UPDATE bridges_button SET used_at = %(now)s, used_by = %(by)s WHERE item_id = %(item_id)s AND used_at IS NULL
+"""
+
+KEEP_FILE = """
+INSERT INTO bridges_file (id, name, media_type, content, created_at)
+VALUES (%(id)s, %(name)s, %(media_type)s, %(content)s, %(now)s) ON CONFLICT (id) DO NOTHING
+"""
+
+FILES = "SELECT id, name, media_type, content FROM bridges_file WHERE id = ANY(%(ids)s)"
+
+RECEIPT_OF = "SELECT receipt FROM outbox_item WHERE id = %(id)s AND state = 'delivered'"

@@ -1,6 +1,6 @@
 """Measuring and cutting texts in a platform's own unit."""
 
-from appliance.bridges.ports import LengthUnit
+from appliance.bridges.capabilities import LengthUnit
 
 MOST_PARTS = 5
 

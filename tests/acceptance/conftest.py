@@ -7,7 +7,7 @@ import pytest
 from appliance.lib.config import read_config
 from appliance.processes.bench.box import Box
 from tests.acceptance.box import ADMIN_PASSWORD, HOOK_TOKEN, TASKS, House
-from tests.telegram_standin import TOKEN, TelegramStandin
+from tests.standins.telegram import TOKEN, TelegramStandin
 from tests.wait import wait_for
 
 

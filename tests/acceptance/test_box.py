@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.box import House, steady, twice_committed
 from tests.acceptance.checks import RATE, all_done, check_clock, check_repeats, missing
-from tests.telegram_standin import TelegramStandin
+from tests.standins.telegram import TelegramStandin
 from tests.wait import wait_for
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

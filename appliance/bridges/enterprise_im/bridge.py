@@ -3,7 +3,8 @@
 from django.utils.translation import gettext_noop
 from pydantic import BaseModel, ConfigDict
 
-from appliance.bridges.ports import BridgeFactory, Capabilities, LengthUnit, PlatformConfig
+from appliance.bridges.capabilities import Capabilities, LengthUnit
+from appliance.bridges.ports import BridgeFactory, PlatformConfig
 from appliance.bridges.secrets import ProxyUrl, Secret
 
 

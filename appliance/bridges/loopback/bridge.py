@@ -1,23 +1,14 @@
 """A platform without a platform: keeps what is said, and can answer with the same words."""
 
+from appliance.bridges.capabilities import Capabilities
 from appliance.bridges.kept_chat import say
-from appliance.bridges.ports import (
-    Bridge,
-    BridgeContext,
-    BridgeFactory,
-    Capabilities,
-    ChatMessage,
-    InboundMessage,
-    PlatformConfig,
-    Probe,
-    ProbeState,
-    RawEvent,
-)
+from appliance.bridges.messages import ChatMessage, InboundMessage, RawEvent
+from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, PlatformConfig, Probe, ProbeState
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.errors import DeliveryRefused
 from appliance.outbox.ports import Pace, Receipt
 
-CAPABILITIES = Capabilities(text_limit=100_000, buttons=True, keyed=True)
+CAPABILITIES = Capabilities(text_limit=100_000, buttons=20, keyed=True)
 CONVERSATION = "loopback"
 
 

@@ -7,10 +7,11 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
 from appliance.bridges.ports import Inbox
-from appliance.bridges.telegram.api import TelegramApi, TelegramAway, TelegramRefused
+from appliance.bridges.telegram.api import TelegramApi, TelegramRefused
 from appliance.bridges.telegram.updates import ALLOWED, raw_events
 from appliance.lib.backoff import delay
 from appliance.lib.jsontypes import JsonObject
+from appliance.outbox.errors import PlatformAway
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ class Receiver:
                 await self._poll()
             except TelegramRefused as error:
                 await asyncio.sleep(self._pause_after(error))
-            except TelegramAway as error:
-                await self._wait_out(str(error))
+            except PlatformAway as error:
+                await self._wait_out(error.message)
             except (DatabaseError, PoolTimeout, OSError):
                 # Nothing is lost: the position was not moved, so Telegram gives the same updates again.
                 await self._wait_out("the database is away")

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from appliance.bridges.ports import InboundMessage, RawEvent, WebhookRefused, WebhookRequest
+from appliance.bridges.messages import InboundMessage, RawEvent
+from appliance.bridges.ports import WebhookAnswer, WebhookRefused, WebhookRequest
 from appliance.lib.jsontypes import JsonObject
 
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - the header's name
@@ -85,6 +86,7 @@ def said(update: Update) -> list[InboundMessage]:
             user_name=author.shown,
             text=text,
             private=message.chat.type == "private",
+            pressed=query is not None,
         )
     ]
 
@@ -98,7 +100,7 @@ def raw_events(updates: Sequence[Any]) -> list[RawEvent]:
     ]
 
 
-def from_webhook(request: WebhookRequest) -> list[RawEvent]:
+def from_webhook(request: WebhookRequest) -> WebhookAnswer:
     """The update in a webhook request. Raises WebhookRefused."""
     given = request.headers.get(SECRET_HEADER, "")
     if not hmac.compare_digest(given.encode(), request.secret.encode()):
@@ -110,4 +112,4 @@ def from_webhook(request: WebhookRequest) -> list[RawEvent]:
     events = raw_events([update])
     if not events:
         raise WebhookRefused(400)
-    return events
+    return WebhookAnswer(events)

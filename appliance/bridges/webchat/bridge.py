@@ -3,19 +3,11 @@
 from dataclasses import replace
 
 from appliance.bridges import sql
+from appliance.bridges.capabilities import Capabilities
 from appliance.bridges.domain import FEED, own_conversation
 from appliance.bridges.kept_chat import AUTHOR, say
-from appliance.bridges.ports import (
-    Bridge,
-    BridgeContext,
-    BridgeFactory,
-    Capabilities,
-    ChatMessage,
-    InboundMessage,
-    PlatformConfig,
-    Probe,
-    ProbeState,
-)
+from appliance.bridges.messages import ChatMessage, InboundMessage
+from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, PlatformConfig, Probe, ProbeState
 from appliance.bridges.text import split
 from appliance.events import FeedMessage
 from appliance.events.services import record_async
@@ -23,7 +15,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.errors import DeliveryRefused
 from appliance.outbox.ports import Pace, Receipt
 
-CAPABILITIES = Capabilities(text_limit=20_000, buttons=True, keyed=True)
+CAPABILITIES = Capabilities(text_limit=20_000, buttons=20, keyed=True)
 
 
 class WebchatConfig(PlatformConfig):

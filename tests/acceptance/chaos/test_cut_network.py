@@ -18,7 +18,7 @@ from tests.acceptance.chaos.boxes import began, made
 from tests.acceptance.chaos.conftest import print_logs
 from tests.acceptance.chaos.netns import Elsewhere, NoNamespace, elsewhere
 from tests.log_receiver import LogReceiver
-from tests.telegram_standin import TOKEN, TelegramStandin
+from tests.standins.telegram import TOKEN, TelegramStandin
 from tests.wait import wait_for
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"

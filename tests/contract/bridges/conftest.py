@@ -12,7 +12,7 @@ from appliance.bridges.webchat.bridge import WebchatBridge
 from appliance.lib.jsontypes import JsonObject
 from tests.chat_desk import Pool, context, idle_pool, open_pool
 from tests.database import emptied
-from tests.telegram_standin import TOKEN, TelegramStandin
+from tests.standins.telegram import TOKEN, TelegramStandin
 
 
 @dataclass

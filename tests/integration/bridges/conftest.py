@@ -21,7 +21,7 @@ from appliance.outbox.sender import Sender
 from appliance.outbox.services import enqueue
 from tests.chat_desk import Pool, open_pool
 from tests.database import emptied
-from tests.telegram_standin import TelegramStandin
+from tests.standins.telegram import TelegramStandin
 from tests.wait import wait_for_async
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from appliance.bridges.models import ChatIdentity
 from appliance.bridges.ports import ProbeState
 from appliance.lib.clock import SystemClock
 from appliance.safety import allstop
-from tests.telegram_standin import TOKEN
+from tests.standins.telegram import TOKEN
 from tests.wait import wait_for_async
 
 from .conftest import House, in_thread

@@ -9,8 +9,9 @@ from django.db import connection as django_connection
 from appliance.accounts.models import User
 from appliance.bridges import chats
 from appliance.bridges.inbox import BridgeInbox, receive_now
+from appliance.bridges.messages import RawEvent
 from appliance.bridges.models import ChatIdentity, ChatRecord, Inbound
-from appliance.bridges.ports import ChatCommand, RawEvent
+from appliance.bridges.ports import ChatCommand
 from appliance.lib.clock import SystemClock
 from appliance.lib.errors import MillwrightError
 from tests.wait import wait_for_async

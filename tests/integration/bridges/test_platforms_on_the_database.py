@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE
@@ -16,15 +17,16 @@ from appliance.audit.models import AuditRecord
 from appliance.bridges import identities, services
 from appliance.bridges.errors import PlatformsInvalid, PlatformUnknown
 from appliance.bridges.inbox import CURSOR_KEPT, BridgeInbox
+from appliance.bridges.messages import RawEvent
 from appliance.bridges.models import ChatIdentity, Inbound, Platform
-from appliance.bridges.ports import ProbeState, RawEvent
+from appliance.bridges.ports import ProbeState
 from appliance.bridges.probing import probe_platform
 from appliance.bridges.secrets import mark
 from appliance.bridges.webhooks import is_webhook, receive_webhook
 from appliance.lib.clock import ManualClock, SystemClock
 from appliance.outbox.models import OutboxRow
 from appliance.safety.secrets import resolve
-from tests.telegram_standin import TOKEN, TelegramStandin
+from tests.standins.telegram import TOKEN, TelegramStandin
 
 from .conftest import House
 
@@ -161,22 +163,47 @@ def test_the_command_line_loads_lists_and_tests(clean: None, tmp_path: Path) -> 
 UPDATE = json.dumps({"update_id": 5, "message": {"message_id": 1, "chat": {"id": 1}}}).encode()
 
 
+def given(path: str, headers: dict[str, str], body: bytes) -> int:
+    return receive_webhook("POST", path, headers, body, NOW(), lookup={"BOT_TOKEN": TOKEN}.get).status
+
+
 def test_a_webhook_needs_its_secret_and_is_durable_before_the_answer(clean: None) -> None:
     services.load_platforms(BRIEF, CONSOLE, NOW())
     secret = mark("webhook/telegram")
     assert is_webhook("/api/telegram")
-    assert receive_webhook("/api/telegram", {SECRET: "guess"}, UPDATE, NOW()) == 403
-    assert receive_webhook("/api/telegram", {}, UPDATE, NOW()) == 403
-    assert receive_webhook("/api/other", {SECRET: secret}, UPDATE, NOW()) == 404
-    assert receive_webhook("/api/telegram", {SECRET: secret}, b"{", NOW()) == 400
-    assert receive_webhook("/api/telegram", {SECRET: secret}, b"[" * 100_000, NOW()) == 400
-    assert receive_webhook("/api/telegram", {SECRET: secret}, b"x" * 1_000_001, NOW()) == 413
+    assert given("/api/telegram", {SECRET: "guess"}, UPDATE) == 403
+    assert given("/api/telegram", {}, UPDATE) == 403
+    assert given("/api/other", {SECRET: secret}, UPDATE) == 404
+    assert given("/api/telegram", {SECRET: secret}, b"{") == 400
+    assert given("/api/telegram", {SECRET: secret}, b"[" * 100_000) == 400
+    assert given("/api/telegram", {SECRET: secret}, b"x" * 1_000_001) == 413
     assert not Inbound.objects.exists()
-    assert receive_webhook("/api/telegram", {SECRET.title(): secret}, UPDATE, NOW()) == 200
-    assert receive_webhook("/api/telegram", {SECRET: secret}, UPDATE, NOW()) == 200
+    assert given("/api/telegram", {SECRET.title(): secret}, UPDATE) == 200
+    assert given("/api/telegram", {SECRET: secret}, UPDATE) == 200
     assert [row.event_id for row in Inbound.objects.all()] == ["5"]
     services.set_enabled("telegram", False, CONSOLE)
-    assert receive_webhook("/api/telegram", {SECRET: secret}, UPDATE, NOW()) == 404
+    assert given("/api/telegram", {SECRET: secret}, UPDATE) == 404
+
+
+def test_a_platform_that_lacks_its_token_is_asked_to_try_again(clean: None) -> None:
+    services.load_platforms(BRIEF, CONSOLE, NOW())
+    headers = {SECRET: mark("webhook/telegram")}
+    assert (
+        receive_webhook("POST", "/api/telegram", headers, UPDATE, NOW(), lookup=lambda _: None).status == 503
+    )
+    assert not Inbound.objects.exists()
+
+
+def test_a_webhook_is_served_on_the_path_that_its_configuration_names(clean: None, client: Client) -> None:
+    """The brief's lies under /api/, where everything else is answered as a program expects it."""
+    services.load_platforms(BRIEF, CONSOLE, NOW(), {"BOT_TOKEN": TOKEN}.get)
+    headers = {SECRET: mark("webhook/telegram")}
+    assert (
+        client.post("/api/telegram", UPDATE, "application/json", headers={SECRET: "guess"}).status_code == 403
+    )
+    assert client.post("/api/telegram", UPDATE, "application/json", headers=headers).status_code == 200
+    assert client.post("/api/telegran", UPDATE, "application/json", headers=headers).status_code == 404
+    assert [row.event_id for row in Inbound.objects.all()] == ["5"]
 
 
 # --- identities and positions ---------------------------------------------------------------------
@@ -211,11 +238,15 @@ async def test_a_position_older_than_the_platform_keeps_it_is_not_used(house: Ho
 
 
 async def test_the_standin_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
-
-    script = Path(__file__).parents[2] / "telegram_standin.py"
     record = tmp_path / "calls.jsonl"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(script), "--record", str(record), stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "tests.standins.telegram",
+        "--record",
+        str(record),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
     )
     try:
         assert process.stdout is not None

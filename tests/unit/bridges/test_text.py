@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.bridges.ports import LengthUnit
+from appliance.bridges.capabilities import LengthUnit
 from appliance.bridges.telegram.text import bold, escape
 from appliance.bridges.text import measure, split
-from tests.telegram_standin import parse_markdown_v2
+from tests.standins.telegram import parse_markdown_v2
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A stand-in of the Telegram Bot API: a real HTTP server that checks what it is sent.
 
 In a test: ``with TelegramStandin() as telegram: telegram.root``. For other processes:
-``python tests/telegram_standin.py --port 8081 --record calls.jsonl``, steered over HTTP under ``/_control/``:
+``python -m tests.standins.telegram --port 8081 --record calls.jsonl``, steered over HTTP under ``/_control/``:
 ``POST /_control/say {"text", "user_id", "chat_id", "name"}``, ``POST /_control/press {"data", …}``,
 ``POST /_control/fail {"method", "status", "description", "times", "retry_after"}``,
 ``GET /_control/sent``, ``GET /_control/calls``, ``GET /_control/state``.
@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.standins.server import Asked
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 RESERVED = set("_*[]()~`>#+-=|{}.!")
@@ -85,6 +87,7 @@ class TelegramStandin:
         self.token = token
         self.calls: list[dict[str, Any]] = []
         self.sent: list[dict[str, Any]] = []
+        self.files: list[tuple[str, bytes]] = []
         self.chats: set[int] | None = None
         self.webhook: dict[str, Any] = {}
         self.webhook_error = ""
@@ -244,6 +247,38 @@ class TelegramStandin:
             self._changed.notify_all()
         return message
 
+    def _do_editMessageText(self, body: dict[str, Any]) -> Any:
+        found = [one for one in self.sent if one["message_id"] == body.get("message_id")]
+        if not found:
+            raise Refusal(400, "Bad Request: message to edit not found")
+        text = str(body.get("text") or "")
+        shown = parse_markdown_v2(text) if body.get("parse_mode") else text
+        if shown == found[0]["text"] and body.get("reply_markup") == found[0].get("reply_markup"):
+            raise Refusal(400, "Bad Request: message is not modified: specified new message content")
+        _check_keyboard(body.get("reply_markup"))
+        with self._changed:
+            found[0].update({"text": shown, "raw": text, "reply_markup": body.get("reply_markup")})
+            self._changed.notify_all()
+        return {"message_id": body["message_id"]}
+
+    def _do_sendPhoto(self, body: dict[str, Any]) -> Any:
+        return self._file(body, "photo", 10_000_000)
+
+    def _do_sendDocument(self, body: dict[str, Any]) -> Any:
+        return self._file(body, "document", 50_000_000)
+
+    def _file(self, body: dict[str, Any], field: str, limit: int) -> Any:
+        name, content = body.get(field) or ("", b"")
+        if not body.get("chat_id"):
+            raise Refusal(400, "Bad Request: chat_id is empty")
+        if not content or len(content) > limit:
+            raise Refusal(400, "Bad Request: file must be non-empty")
+        with self._changed:
+            message = self._message(body["chat_id"], "", 1, "Mill")
+            self.files.append((name, content))
+            self._changed.notify_all()
+        return message
+
     def _do_getUpdates(self, body: dict[str, Any]) -> Any:
         if self.webhook.get("url"):
             raise Refusal(
@@ -308,6 +343,17 @@ def _check_keyboard(markup: Any) -> None:
                 raise Refusal(400, "Bad Request: BUTTON_DATA_INVALID")
 
 
+def _is_form(headers: Any) -> bool:
+    return str(headers.get("Content-Type") or "").startswith("multipart/form-data")
+
+
+def _form(headers: Any, raw: bytes) -> dict[str, Any]:
+    """The fields of a multipart form: text, or a file's name and content."""
+    given = {name.lower(): value for name, value in headers.items()}
+    parts = Asked("POST", "", {}, given, raw).parts
+    return {key: (name, content) if name else content.decode() for key, (name, content) in parts.items()}
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
@@ -328,7 +374,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length)
         try:
-            body = json.loads(raw) if raw else {}
+            body = _form(self.headers, raw) if _is_form(self.headers) else json.loads(raw) if raw else {}
         except ValueError:
             self._reply(400, {"ok": False, "error_code": 400, "description": "Bad Request: not JSON"})
             return

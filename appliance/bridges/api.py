@@ -1,0 +1,148 @@
+"""HTTP to a platform: through its own proxy or none, never a redirect, and no secret in an error or a log."""
+
+import json
+import logging
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from socksio import ProtocolError
+
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.masking import KNOWN, redact
+from appliance.outbox.errors import PlatformAway
+
+TIMEOUT = 15.0
+LARGEST_ANSWER = 5_000_000
+_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
+# Errors before the request was on its way: the platform cannot have seen it.
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+
+class _Blotter(logging.Filter):
+    """httpx logs every request's address, and some platforms want a token in it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = KNOWN.text(record.getMessage()), None
+        return True
+
+
+_FILTER = _Blotter()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the platform said, below 500. ``body`` is None for what is not JSON; then there is ``text``."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: JsonValue
+    text: str
+
+    @property
+    def fields(self) -> JsonObject:
+        return self.body if isinstance(self.body, dict) else {}
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds, as the header says."""
+        given = self.headers.get("retry-after", "")
+        try:
+            return max(0.0, float(given))
+        except ValueError:
+            return None
+
+
+class PlatformApi:
+    """A client with its connections. ``title`` is the platform's name in sentences; ``secrets`` are never shown.
+
+    A token that the platform gives for a while is told with ``hide``; it belongs into a header, where no log sees it.
+    """
+
+    def __init__(
+        self, title: str, root: str = "", *, proxy: str | None = None, secrets: Collection[str] = ()
+    ) -> None:
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(_FILTER)  # adding it twice changes nothing
+        for secret in secrets:
+            KNOWN.learn(secret)
+        self.title = title
+        self._root = root.rstrip("/")
+        self._hidden = {secret for secret in (*secrets, proxy) if secret}
+        # trust_env: a proxy of the environment is meant for other programs, never for a local stand-in.
+        self._client = httpx.AsyncClient(proxy=proxy or None, trust_env=False, follow_redirects=False)
+
+    def hide(self, secret: str) -> None:
+        self._hidden.add(secret)
+
+    def redact(self, text: str) -> str:
+        """The text without any secret that is known here."""
+        return redact(text, self._hidden)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: JsonValue | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        files: Any = None,
+        data: Mapping[str, str] | None = None,
+        timeout: float = TIMEOUT,
+    ) -> Answer:
+        """What the platform answers below 500; what that means is the bridge's to say.
+
+        ``path`` may be a whole address. Raises PlatformAway: nobody answered, or with 500 and more.
+        """
+        address = path if path.startswith(("http://", "https://")) else f"{self._root}{path}"
+        try:
+            response = await self._client.request(
+                method,
+                address,
+                json=json,
+                params=query,
+                headers=headers,
+                content=content,
+                files=files,
+                data=data,
+                timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+            )
+        except (httpx.HTTPError, httpx.InvalidURL, ProtocolError, ValueError) as error:
+            # The cause is not chained: its request carries the token, and tracebacks go into logs.
+            raise self._away(error) from None
+        if response.status_code >= 500:
+            raise PlatformAway(
+                f"{self.title} is out of order (status {response.status_code})", maybe_sent=True
+            )
+        return Answer(response.status_code, dict(response.headers), _json(response), response.text)
+
+    async def round_trip(self, method: str, path: str, **more: Any) -> tuple[Answer, float]:
+        """As ``request``, with the milliseconds that it took."""
+        started = time.monotonic()
+        answer = await self.request(method, path, **more)
+        return answer, round((time.monotonic() - started) * 1000, 1)
+
+    def _away(self, error: Exception) -> PlatformAway:
+        what = self.redact(str(error)) or type(error).__name__
+        if isinstance(error, httpx.TimeoutException):
+            what = "no answer in time"
+        return PlatformAway(
+            f"{self.title} cannot be reached: {what}", maybe_sent=not isinstance(error, _UNSENT)
+        )
+
+
+def _json(response: httpx.Response) -> JsonValue:
+    if len(response.content) > LARGEST_ANSWER:
+        return None
+    try:
+        found: JsonValue = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None
+    return found

@@ -1,0 +1,90 @@
+"""From an item of the outbox to a message: its recipient, its buttons, its files, and whose place it takes."""
+
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.bridges import sql
+from appliance.bridges.buttons import keep_buttons
+from appliance.bridges.files import files_of
+from appliance.bridges.messages import Button, ChatMessage
+from appliance.bridges.ports import Bridge
+from appliance.lib.clock import Clock
+from appliance.lib.jsontypes import JsonObject
+from appliance.outbox.errors import DeliveryRefused, NotReady
+from appliance.outbox.ports import Parcel
+
+
+class Composer:
+    """An item's ``message`` has ``text``, and where it wants them ``title``, ``buttons`` (a list of ``label`` and
+    ``data``), ``files`` (identifiers of kept files) and ``edits`` (the item whose place it takes)."""
+
+    def __init__(
+        self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock, key: str | None = None
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._key = key
+
+    async def compose(self, parcel: Parcel, bridge: Bridge, *, opaque: bool) -> ChatMessage:
+        """``opaque``: the platform is not to know what its buttons mean. Raises DeliveryRefused, NotReady."""
+        given = parcel.message
+        text, files = str(given.get("text") or ""), _names(given.get("files"))
+        if not text.strip() and not files:
+            raise DeliveryRefused("the message is empty")
+        buttons = _buttons(given.get("buttons")) if bridge.capabilities.buttons else ()
+        conversation = parcel.conversation or bridge.default_conversation()
+        async with self._pool.connection() as connection, connection.transaction():
+            conversation = conversation or await _default(connection, parcel.platform)
+            if not conversation:
+                raise NotReady("no recipient yet", hint="open the platform page, or write to the bot")
+            if buttons and opaque:
+                buttons = await keep_buttons(
+                    connection, parcel.platform, parcel.id, buttons, self._clock.now(), self._key
+                )
+            attachments = await files_of(connection, files)
+            replaces = await _replaced(connection, given) if bridge.capabilities.edits else ()
+        return ChatMessage(
+            id=parcel.id,
+            key=parcel.key,
+            conversation=conversation,
+            text=text,
+            title=str(given.get("title") or "")[:200],
+            buttons=buttons,
+            attachments=attachments,
+            replaces=replaces,
+            run_id=parcel.run_id,
+            parts_done=parcel.parts_done,
+            repeat_possible=parcel.repeat_possible,
+        )
+
+
+async def _default(connection: AsyncConnection[Any], platform: str) -> str:
+    row = await (await connection.execute(sql.DEFAULT_CONVERSATION, {"name": platform})).fetchone()
+    return row[0] if row else ""
+
+
+async def _replaced(connection: AsyncConnection[Any], given: JsonObject) -> tuple[str, ...]:
+    """What the platform calls the message that was delivered for the named item; nothing where none was."""
+    edits = given.get("edits")
+    if not isinstance(edits, str):
+        return ()
+    row = await (await connection.execute(sql.RECEIPT_OF, {"id": UUID(edits)})).fetchone()
+    numbers = row[0].get("message_ids") if row and isinstance(row[0], dict) else None
+    return tuple(map(str, numbers)) if isinstance(numbers, list) else ()
+
+
+def _names(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _buttons(value: object) -> tuple[Button, ...]:
+    """The buttons of a stored message: a list of ``{"label", "data"}``."""
+    items = value if isinstance(value, list) else []
+    return tuple(
+        Button(str(item["label"]), str(item["data"]))
+        for item in items
+        if isinstance(item, dict) and "label" in item and "data" in item
+    )

@@ -1,0 +1,51 @@
+"""Parts of one message on their way: in order, with a pause, and those that arrived before are not sent again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from appliance.bridges.messages import ChatMessage
+from appliance.bridges.presenting import Part
+from appliance.lib.clock import Clock
+from appliance.outbox.errors import DeliveryError, DeliveryRefused
+from appliance.outbox.ports import Receipt
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What becomes of one message. A bridge may note what people should know of it, and where it went instead."""
+
+    platform: str
+    message: ChatMessage
+    conversation: str = ""
+    notes: list[str] = field(default_factory=list)
+    message_ids: list[str] = field(default_factory=list)
+
+    async def carry(
+        self, parts: Sequence[Part], post: Callable[[Part], Awaitable[str]], clock: Clock, pause: float = 0.0
+    ) -> Receipt:
+        """Give each part to ``post``, which gives the platform's identifier of it. Raises DeliveryError.
+
+        ``pause`` is seconds between two parts: people read them in the order in which the platform took them.
+        """
+        if not parts:
+            raise DeliveryRefused("the message is empty")
+        if self.message.repeat_possible:
+            self.notes.append("a possible repeat")
+        for index, part in enumerate(parts):
+            if index < self.message.parts_done:
+                continue
+            if self.message_ids and pause:
+                await asyncio.sleep(pause)
+            try:
+                self.message_ids.append(await post(part))
+            except DeliveryError as error:
+                error.parts_done = index
+                raise
+        return Receipt(
+            self.platform,
+            self.conversation or self.message.conversation,
+            tuple(self.message_ids),
+            clock.now(),
+            note="; ".join(self.notes),
+        )
