@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from psycopg import AsyncConnection
-from pydantic import BaseModel, ConfigDict, RootModel
+from pydantic import AfterValidator, BaseModel, ConfigDict, RootModel
 
 from appliance.accounts.principal import Principal
 from appliance.lib.config import ROOT, get_config
@@ -21,6 +22,7 @@ from appliance.safety.errors import SecretMissing, SecretUnreadable
 from appliance.safety.secrets import is_reference, keep_secret, resolve, resolve_async
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+PROXIES = ("http", "https", "socks5", "socks5h")
 _PASSWORD = re.compile(r"//[^/@]*@")
 Lookup = Callable[[str], str | None]
 
@@ -60,6 +62,17 @@ class ProxyUrl(Secret):
     @property
     def is_literal(self) -> bool:
         return not is_reference(self.root) and bool(_PASSWORD.search(self.root))
+
+
+def _reachable(proxy: ProxyUrl) -> ProxyUrl:
+    parts = urlsplit(proxy.root)
+    if not is_reference(proxy.root) and (parts.scheme not in PROXIES or not parts.hostname):
+        raise ValueError("expected an address such as socks5://host:1080 or http://host:3128")
+    return proxy
+
+
+Proxy = Annotated[ProxyUrl, AfterValidator(_reachable)]
+"""The proxy of one bridge: http, https, socks5 (names are resolved here) or socks5h (by the proxy)."""
 
 
 def mark(purpose: str, key: str | None = None) -> str:
