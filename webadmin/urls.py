@@ -117,6 +117,7 @@ urlpatterns = [
     path("devices/<str:name>/revoke/", devices.revoke, name="device-revoke"),
     path("platforms/", platforms.platforms, name="platforms"),
     path("platforms/telegram/", platforms.save_telegram, name="platform-telegram"),
+    path("platforms/pair/", platforms.pair, name="platform-pair"),
     path("platforms/<str:name>/test/", platforms.test, name="platform-test"),
     path("platforms/<str:name>/switch/", platforms.switch, name="platform-switch"),
     path("platforms/identities/<int:identity_id>/", platforms.link, name="identity-link"),

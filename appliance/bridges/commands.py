@@ -15,6 +15,12 @@ _WORDS: dict[str, Verb] = {
     "急停": Verb.STOP,
     "status": Verb.STATUS,
     "状态": Verb.STATUS,
+    "tasks": Verb.TASKS,
+    "任务": Verb.TASKS,
+    "runs": Verb.RUNS,
+    "记录": Verb.RUNS,
+    "cancel": Verb.CANCEL,
+    "取消": Verb.CANCEL,
     "run": Verb.RUN,
     "运行": Verb.RUN,
     "answer": Verb.ANSWER,
@@ -26,7 +32,10 @@ _WORDS: dict[str, Verb] = {
     "help": Verb.HELP,
     "帮助": Verb.HELP,
     "start": Verb.START,
+    "pair": Verb.PAIR,
+    "配对": Verb.PAIR,
 }
+_WITHOUT_SPACE = ("运行", "状态", "任务", "记录", "取消", "回答", "批准", "拒绝", "配对")
 _STOP = re.compile(r"\s*/?(?:stop(?:@\w+)?(?!\w)|停止|急停|停(?!\w))", re.IGNORECASE)
 _LEVELS = {
     "freeze": Level.FREEZE,
@@ -81,9 +90,7 @@ def _words(text: str) -> tuple[Verb, str]:
     word, argument = match[1].lower(), match[2]
     if word in _WORDS:
         return _WORDS[word], argument
-    joined = next(
-        (known for known in ("运行", "状态", "回答", "批准", "拒绝") if word.startswith(known)), None
-    )
+    joined = next((known for known in _WITHOUT_SPACE if word.startswith(known)), None)
     if joined:
         return _WORDS[joined], f"{match[1][len(joined) :]} {argument}"
     return Verb.UNKNOWN, text
@@ -92,14 +99,20 @@ def _words(text: str) -> tuple[Verb, str]:
 def help_text(language: str) -> str:
     """What chat understands."""
     with override(language):
-        return gettext(
-            "I understand:\n"
-            "status - what is running\n"
-            "run <task> - start a task\n"
-            "answer <code> run, all or skip - decide about missed times\n"
-            "approve <code>, deny <code> <reason> - decide what waits for you\n"
-            "stop - stop everything, now (or: stop freeze, stop cut, stop read only)\n"
-            "help - this list"
+        return "\n".join(
+            [
+                gettext("I understand:"),
+                gettext("status - what is running"),
+                gettext("tasks - what can be started"),
+                gettext("run <task> - start a task"),
+                gettext("runs - the last runs, and those of a task: runs <task>"),
+                gettext("cancel <run> - end a run"),
+                gettext("answer <code> run, all or skip - decide about missed times"),
+                gettext("approve <code>, deny <code> <reason> - decide what waits for you"),
+                gettext("stop - stop everything, now (or: stop freeze, stop cut, stop read only)"),
+                gettext("pair <code> - be known here, with the code from the page Platforms"),
+                gettext("help - this list"),
+            ]
         )
 
 
@@ -116,3 +129,13 @@ def failed_text(language: str) -> str:
 def spent_text(language: str) -> str:
     with override(language):
         return gettext("This button has done its work, or is too old.")
+
+
+def paired_text(language: str, name: str) -> str:
+    with override(language):
+        return gettext("You are %(name)s here now. Write help to see what I understand.") % {"name": name}
+
+
+def not_paired_text(language: str) -> str:
+    with override(language):
+        return gettext("This code is not valid. Make a new one on the page Platforms.")

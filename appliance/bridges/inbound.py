@@ -22,12 +22,15 @@ from appliance.bridges.commands import (
     failed_text,
     help_text,
     is_stop,
+    not_paired_text,
+    paired_text,
     parse_command,
     spent_text,
     unknown_text,
 )
 from appliance.bridges.domain import InboundState
 from appliance.bridges.messages import InboundMessage
+from appliance.bridges.pairing import pair
 from appliance.bridges.ports import Bridge, ChatCommand, ChatSender, CommandHandler, Verb
 from appliance.lib.away import DATABASE_AWAY
 from appliance.lib.backoff import delay
@@ -169,6 +172,9 @@ class InboundWorker:
             yield
 
     async def _answer(self, event: _Event, index: int, message: InboundMessage) -> _Answer | None:
+        command = parse_command(message.text, key="", received_at=event.received_at)
+        if command.verb is Verb.PAIR and message.account_id is None and not message.pressed:
+            return await self._pair(event, message, command)
         sender = await self._sender(event.bridge, message)
         if sender is None:
             return None
@@ -199,6 +205,21 @@ class InboundWorker:
                 if pressed and done:
                     return _Answer(message.conversation, text, pressed.item_id, person.principal)
         return _Answer(message.conversation, text) if text else None
+
+    async def _pair(self, event: _Event, message: InboundMessage, command: ChatCommand) -> _Answer | None:
+        """Only in private: what is said in a group is read by others first."""
+        if not message.private:
+            return None
+        known = await self._sender(event.bridge, message)
+        async with self._pool.connection() as connection, connection.transaction():
+            name = await pair(connection, event.bridge, message, command.argument, self._clock.now())
+        if name is None and known is not None:
+            # The same event, handled a second time, or somebody who is known already.
+            name = known[0].username
+        if name is None:
+            return _Answer(message.conversation, not_paired_text(command.language))
+        await self._adopt(event.bridge, message.conversation)
+        return _Answer(message.conversation, paired_text(command.language, name))
 
     async def _meaning(self, event: _Event, message: InboundMessage) -> Pressed | None:
         async with self._pool.connection() as connection:

@@ -45,6 +45,8 @@ class ChatIdentity(models.Model):
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
     refused = models.IntegerField(default=0)
+    tries = models.SmallIntegerField(default=0, db_default=0)
+    tried_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-last_seen"]
@@ -54,6 +56,22 @@ class ChatIdentity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.platform}/{self.user_id}"
+
+
+class PairingCode(models.Model):
+    """Shown once to a person, who says it in a chat to be known there. Only its digest is kept."""
+
+    person = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="pairing_code"
+    )
+    digest = models.CharField(max_length=64)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "bridges_pairing"
+
+    def __str__(self) -> str:
+        return f"for {self.person_id}"
 
 
 class Inbound(models.Model):

@@ -185,7 +185,11 @@ class Verb(StrEnum):
     ANSWER = "answer"
     APPROVE = "approve"
     DENY = "deny"
+    TASKS = "tasks"
+    RUNS = "runs"
+    CANCEL = "cancel"
     HELP = "help"
+    PAIR = "pair"
     START = "start"
     UNKNOWN = "unknown"
 

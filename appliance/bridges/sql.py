@@ -112,3 +112,24 @@ VALUES (%(id)s, %(name)s, %(media_type)s, %(content)s, %(now)s) ON CONFLICT (id)
 FILES = "SELECT id, name, media_type, content FROM bridges_file WHERE id = ANY(%(ids)s)"
 
 RECEIPT_OF = "SELECT receipt FROM outbox_item WHERE id = %(id)s AND state = 'delivered'"
+
+# A try is counted before the code is looked at; after too many in an hour none is.
+TRY_PAIRING = """
+UPDATE bridges_chatidentity SET
+    tries = CASE WHEN tried_at > %(since)s THEN tries + 1 ELSE 1 END,
+    tried_at = CASE WHEN tried_at > %(since)s THEN tried_at ELSE %(now)s END
+WHERE platform = %(platform)s AND user_id = %(user_id)s
+    AND (tried_at IS NULL OR tried_at <= %(since)s OR tries < %(most)s)
+RETURNING id
+"""
+
+PAIR = """
+WITH used AS (
+    DELETE FROM bridges_pairing WHERE digest = %(digest)s AND expires_at > %(now)s RETURNING person_id
+), linked AS (
+    UPDATE bridges_chatidentity i SET person_id = used.person_id, tries = 0
+    FROM used JOIN accounts_user u ON u.id = used.person_id AND u.is_active
+    WHERE i.platform = %(platform)s AND i.user_id = %(user_id)s RETURNING i.person_id
+)
+SELECT u.username, u.language FROM linked JOIN accounts_user u ON u.id = linked.person_id
+"""

@@ -7,6 +7,7 @@ from appliance.accounts.models import User
 from appliance.bridges.commands import help_text, stop_level, unknown_text
 from appliance.bridges.ports import ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
+from appliance.processes import chat_runs
 from appliance.processes.in_django import in_django
 from appliance.runs import approvals
 from appliance.runs.models import Run
@@ -52,6 +53,12 @@ class ChatCommands:
                     return self._approval(command, person)
                 if command.verb is Verb.STATUS:
                     return self._status()
+                if command.verb is Verb.TASKS:
+                    return chat_runs.tasks(person)
+                if command.verb is Verb.RUNS:
+                    return chat_runs.runs(command.argument, person)
+                if command.verb is Verb.CANCEL:
+                    return chat_runs.cancel_one(command.argument, person)
             except User.DoesNotExist:
                 return gettext("This account is switched off.")
             except ApprovalRefused:

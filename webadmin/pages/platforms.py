@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
@@ -16,6 +17,7 @@ from appliance.accounts.models import User
 from appliance.bridges import identities, services
 from appliance.bridges.errors import PlatformsInvalid
 from appliance.bridges.models import ChatIdentity
+from appliance.bridges.pairing import VALID_FOR, new_code
 from appliance.bridges.ports import ProbeState
 from appliance.bridges.probing import probe_platform
 from appliance.events.services import current_cursor
@@ -130,7 +132,23 @@ def link(request: HttpRequest, identity_id: int) -> HttpResponse:
     return redirect("platforms")
 
 
-def _page(request: HttpRequest, form: TelegramForm | None = None, status: int = 200) -> HttpResponse:
+@require_POST
+@never_cache
+@needs(Ability.VIEW)
+def pair(request: HttpRequest) -> HttpResponse:
+    """A code for oneself, shown once."""
+    found = person(request)
+    try:
+        code = new_code(found.pk, found.principal, datetime.now(UTC))
+    except MillwrightError as error:
+        messages.error(request, str(error))
+        return redirect("platforms")
+    return _page(request, code=code)
+
+
+def _page(
+    request: HttpRequest, form: TelegramForm | None = None, status: int = 200, code: str = ""
+) -> HttpResponse:
     found = services.platforms()
     stored = next((one for one in found if one.name == TELEGRAM), None)
     if form is None:
@@ -143,6 +161,8 @@ def _page(request: HttpRequest, form: TelegramForm | None = None, status: int = 
         "form": form,
         "stored": stored,
         "identities": identities.identities(),
+        "code": code,
+        "code_minutes": int(VALID_FOR.total_seconds() // 60),
         "people": User.objects.filter(is_active=True).values_list("username", flat=True)[:200],
         "may_manage": person(request).can(Ability.MANAGE_BRIDGES),
         "may_link": person(request).can(Ability.MANAGE_USERS),

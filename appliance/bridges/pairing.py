@@ -1,0 +1,63 @@
+"""A code from the web admin, said in a chat, makes a chat identity act as the person it was shown to."""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from appliance.accounts.principal import Principal
+from appliance.audit.chain import AuditEntry
+from appliance.audit.services import append_async, append_here
+from appliance.bridges import sql
+from appliance.bridges.messages import InboundMessage
+from appliance.bridges.models import PairingCode
+from appliance.bridges.secrets import mark
+from appliance.safety.read_only import refuse_changes
+
+VALID_FOR = timedelta(minutes=10)
+LENGTH = 8
+# No letters that are read or typed as another: 32 ** 8 codes.
+LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+MOST_TRIES = 5
+TRIES_PER = timedelta(hours=1)
+
+
+def new_code(person_id: int, by: Principal, now: datetime) -> str:
+    """A code that links whoever says it to this person; an earlier one is void. Raises ReadOnlyNow."""
+    refuse_changes(by)
+    code = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
+    PairingCode.objects.update_or_create(
+        person_id=person_id, defaults={"digest": _digest(code), "expires_at": now + VALID_FOR}
+    )
+    append_here("chat_identity.code", by.name, f"user/{person_id}", {})
+    return f"{code[:4]}-{code[4:]}"
+
+
+async def pair(
+    connection: AsyncConnection[Any], platform: str, message: InboundMessage, code: str, now: datetime
+) -> str | None:
+    """The name of the person whose code it is, in the caller's transaction; None for any other, or after too many.
+
+    The identity is there already: whoever writes is written down.
+    """
+    who = {"platform": platform, "user_id": message.user_id}
+    allowed = await connection.execute(
+        sql.TRY_PAIRING, {**who, "now": now, "since": now - TRIES_PER, "most": MOST_TRIES}
+    )
+    if await allowed.fetchone() is None:
+        return None
+    typed = "".join(character for character in code.upper() if character in LETTERS)[:LENGTH]
+    found = await connection.execute(sql.PAIR, {**who, "digest": _digest(typed), "now": now})
+    row = await found.fetchone()
+    if row is None:
+        return None
+    subject = f"{platform}/{message.user_id}"
+    await append_async(
+        connection, [AuditEntry("chat_identity.linked", f"user:{row[0]}", subject, {"person": row[0]})]
+    )
+    return str(row[0])
+
+
+def _digest(code: str) -> str:
+    return mark(f"pairing/{code}")
