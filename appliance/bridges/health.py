@@ -1,9 +1,10 @@
-"""How the platforms are: a round trip each minute, and the troubles that keep a bridge from living."""
+"""How the platforms are: a round trip within each minute, and the troubles that keep a bridge from living."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -11,14 +12,22 @@ from psycopg import Error as DatabaseError
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from appliance.audit.chain import AuditEntry
+from appliance.audit.services import append_async
 from appliance.bridges import sql
 from appliance.bridges.ports import Bridge, Probe, ProbeState
+from appliance.events.catalogue import Event, PlatformBack, PlatformDeaf
+from appliance.events.services import record_async
 from appliance.lib.clock import Clock
 
 log = logging.getLogger(__name__)
 
-PROBE_EVERY = 60.0
+PROBE_EVERY = 45.0
+IN_TROUBLE_EVERY = 15.0
+"""Seconds between two looks at one that did not answer: what is deaf is red, and told, within two minutes."""
 PROBE_LIMIT = 20.0
+DEAF_AFTER = timedelta(seconds=25)
+"""One lost answer is not deafness."""
 
 
 class HealthKeeper:
@@ -34,6 +43,8 @@ class HealthKeeper:
         self._clock = clock
         self._live = live
         self._troubles: dict[str, Probe] = {}
+        self._probed: dict[str, float] = {}
+        self._looking: set[asyncio.Task[None]] = set()
         self._new = asyncio.Event()
 
     @property
@@ -46,6 +57,7 @@ class HealthKeeper:
     def came_up(self, name: str) -> bool:
         """A bridge lives now: probe it soon. Gives whether it had been in trouble."""
         self._new.set()
+        self._probed.pop(name, None)
         return self._troubles.pop(name, None) is not None
 
     async def trouble(self, name: str, probe: Probe) -> None:
@@ -56,15 +68,31 @@ class HealthKeeper:
             await self._save(name, probe)
 
     async def run(self) -> None:
-        """Probe every living bridge each minute, and soon after one came up, until cancelled."""
-        while True:
-            self._new.clear()
-            for name, bridge in self._live().items():
-                with contextlib.suppress(DatabaseError, PoolTimeout, OSError):
-                    await self.probe(name, bridge)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PROBE_EVERY):
-                    await self._new.wait()
+        """Probe every living bridge in time, and soon after one came up, until cancelled."""
+        try:
+            while True:
+                self._new.clear()  # each by itself: one that hangs delays none
+                for name, bridge in self._live().items():
+                    if self._is_due(name):
+                        self._probed[name] = self._clock.monotonic()
+                        self._looking.add(task := asyncio.create_task(self._probe_in_time(name, bridge)))
+                        task.add_done_callback(self._looking.discard)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(IN_TROUBLE_EVERY):
+                        await self._new.wait()
+        finally:
+            for task in self._looking:
+                task.cancel()
+            await asyncio.gather(*self._looking, return_exceptions=True)
+
+    def _is_due(self, name: str) -> bool:
+        last = self._probed.get(name)
+        pause = IN_TROUBLE_EVERY if name in self._troubles else PROBE_EVERY
+        return last is None or self._clock.monotonic() - last >= pause - 1.0
+
+    async def _probe_in_time(self, name: str, bridge: Bridge) -> None:
+        with contextlib.suppress(DatabaseError, PoolTimeout, OSError):
+            await self.probe(name, bridge)
 
     async def probe(self, name: str, bridge: Bridge) -> Probe:
         """One round trip, its result kept for the platform's page."""
@@ -85,7 +113,25 @@ class HealthKeeper:
         return probe
 
     async def _save(self, name: str, probe: Probe) -> None:
-        async with self._pool.connection() as connection:
-            await connection.execute(
-                sql.HEALTH, {"name": name, "health": Jsonb(probe.to_json()), "now": self._clock.now()}
-            )
+        """What is known, on the platform's row; and an event, a record and so an alert where it is or was deaf."""
+        now = self._clock.now()
+        deaf = probe.state is ProbeState.AWAY
+        async with self._pool.connection() as connection, connection.transaction():
+            values = {"name": name, "health": Jsonb(probe.to_json()), "deaf": deaf, "now": now}
+            row = await (await connection.execute(sql.HEALTH, values)).fetchone()
+            if row is None:
+                return
+            since, told = row
+            if deaf and not told and now - since >= DEAF_AFTER:
+                await self._tell(connection, name, True, PlatformDeaf(name, probe.message[:300]))
+            elif told and probe.state is ProbeState.OK:
+                await self._tell(connection, name, False, PlatformBack(name))
+
+    async def _tell(self, connection: AsyncConnection[Any], name: str, told: bool, event: Event) -> None:
+        changed = await connection.execute(sql.DEAF_TOLD, {"name": name, "told": told})
+        if changed.rowcount != 1:
+            return
+        log.warning("%s: %s", event.type, name)
+        await record_async(connection, event)
+        said = {"message": getattr(event, "message", "")}
+        await append_async(connection, [AuditEntry(event.type, "box", f"platform/{name}", said)])

@@ -8,9 +8,14 @@ SELECT id, name, kind, config, revision FROM bridges_platform WHERE enabled ORDE
 
 DEFAULT_CONVERSATION = "SELECT default_conversation FROM bridges_platform WHERE name = %(name)s"
 
+# Of NULL nothing is known: a platform that somebody has yet to set up, or the all-stop cut off, is not deaf.
 HEALTH = """
-UPDATE bridges_platform SET health = %(health)s, health_at = %(now)s WHERE name = %(name)s
+UPDATE bridges_platform SET health = %(health)s, health_at = %(now)s,
+    deaf_since = CASE WHEN %(deaf)s THEN coalesce(deaf_since, %(now)s) END
+WHERE name = %(name)s RETURNING deaf_since, deaf_told
 """
+
+DEAF_TOLD = "UPDATE bridges_platform SET deaf_told = %(told)s WHERE name = %(name)s AND deaf_told <> %(told)s"
 
 # The same update may be given twice: the first one counts.
 RECEIVE = """

@@ -164,6 +164,29 @@ class DeliveryChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PlatformDeaf(Event):
+    """A chat platform has not answered for a while: what people write there is not heard."""
+
+    type: ClassVar[str] = "platform.deaf"
+    platform: str
+    message: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"bridge/{self.platform}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformBack(Event):
+    type: ClassVar[str] = "platform.back"
+    platform: str
+
+    @property
+    def subject(self) -> str:
+        return f"bridge/{self.platform}"
+
+
+@dataclass(frozen=True, slots=True)
 class AllStopChanged(Event):
     type: ClassVar[str] = "allstop.changed"
     level: str
@@ -304,6 +327,8 @@ CATALOGUE: dict[str, type[Event]] = {
         DeliveryChanged,
         AllStopChanged,
         BudgetExceeded,
+        PlatformDeaf,
+        PlatformBack,
         AuditAlert,
         NetworkLost,
         NetworkRecovered,

@@ -1,9 +1,13 @@
 """The hub keeps bridges alive by the configuration, and messages wait until they can go."""
 
+from datetime import timedelta
+
+import pytest
+
 from appliance.accounts.domain import Role
 from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE, Principal
-from appliance.bridges import identities, services
+from appliance.bridges import health, identities, services
 from appliance.bridges.models import ChatIdentity
 from appliance.bridges.ports import ProbeState
 from appliance.lib.clock import SystemClock
@@ -133,3 +137,28 @@ async def test_a_hub_starts_and_stops_while_telegram_is_away(house: House) -> No
         item = await house.put("hello", "telegram")
         await house.until(item, "pending", "cannot be reached")
         await wait_for_async(lambda: hub.troubles()["telegram"].state is ProbeState.AWAY)
+
+
+async def test_a_platform_that_goes_deaf_is_told_once_and_so_is_its_return(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "IN_TROUBLE_EVERY", 1.05)
+    monkeypatch.setattr(health, "PROBE_EVERY", 1.05)
+    monkeypatch.setattr(health, "DEAF_AFTER", timedelta(seconds=0.5))
+    values = {"name": "telegram", "auth": TOKEN, "chat_id": 5}
+    await in_thread(services.save_platform, values, CONSOLE, NOW())
+    kinds = "SELECT kind FROM audit_record WHERE kind LIKE 'platform.%%' AND subject = 'platform/telegram' ORDER BY seq"
+    events = "SELECT type FROM events_event WHERE type IN ('platform.deaf', 'platform.back') ORDER BY xact, seq"
+
+    async def told(sql: str, wanted: list[str]) -> bool:
+        return [row[0] for row in await house.rows(sql)] == wanted
+
+    async with house.living() as hub:
+        await wait_for_async(lambda: "telegram" in hub.live())
+        house.telegram.fail("getMe", 502, times=1)
+        await wait_for_async(lambda: house.telegram.count("getMe") >= 3)
+        assert await told(events, []), "one lost answer is not deafness"
+        house.telegram.fail("getMe", 502, times=4)
+        await wait_for_async(lambda: told(events, ["platform.deaf", "platform.back"]), 20)
+    rows = [row[0] for row in await house.rows(kinds)]
+    assert rows[-2:] == ["platform.deaf", "platform.back"]
