@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from appliance.lib.jsontypes import JsonMapping, JsonObject
-from appliance.safety.policy.origins import judged, started_by
+from appliance.safety.policy.origins import judged, started_by, word_of
 from appliance.safety.policy.vocabulary import Origin
 from appliance.tasks.ports import NewRun
 
@@ -65,8 +65,7 @@ def started_again(old: OfRun, principal: str) -> tuple[str, tuple[str, ...]]:
 
 def of_undo(undo_by: str) -> tuple[str, ...]:
     """What is taken back is judged by how that was asked for as well; empty where nobody asked."""
-    own, besides = started_by(undo_by)
-    return (own, *besides) if undo_by else ()
+    return word_of(undo_by) if undo_by else ()
 
 
 def also(inputs: JsonMapping, undo_by: str = "") -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from appliance.accounts.domain import Role
 from appliance.lib.jsontypes import JsonMapping, JsonValue
 from appliance.safety.commands.domain import SCRIPTED, CommandClass
-from appliance.safety.policy.origins import judged
+from appliance.safety.policy.origins import counts_alone, judged
 
 Classify = Callable[[str, JsonMapping], tuple[CommandClass, tuple[str, ...]]]
 """(kind, arguments) -> what the command does, and the programs that it runs. Never raises."""
@@ -34,10 +34,9 @@ class Static:
     @property
     def each(self) -> tuple["Static", ...]:
         """It as seen from each of its origins alone: what rules are tested with."""
-        origins = self.origins
-        if len(origins) == 1 and not self.also:
+        if not self.also and counts_alone(self.origin):
             return (self,)
-        return tuple(replace(self, origin=one, also=()) for one in origins)
+        return tuple(replace(self, origin=one, also=()) for one in self.origins)
 
 
 @dataclass(slots=True)

@@ -14,6 +14,11 @@ def judged(origins: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def counts_alone(origin: str) -> bool:
+    """Whether it counts as nothing besides."""
+    return origin not in _BESIDES
+
+
 def started_by(principal: str) -> tuple[str, tuple[str, ...]]:
     """What a run is that this principal starts by its own word, and what else it is judged by.
 
@@ -25,3 +30,9 @@ def started_by(principal: str) -> tuple[str, tuple[str, ...]]:
     if kind == "mqtt":
         return Origin.MQTT.value, (Origin.MANUAL.value,)
     return Origin.MANUAL.value, ()
+
+
+def word_of(principal: str) -> tuple[str, ...]:
+    """All origins of what this principal says, its way first."""
+    own, besides = started_by(principal)
+    return (own, *besides)

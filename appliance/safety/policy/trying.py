@@ -13,7 +13,7 @@ from appliance.safety.policy.case_model import Case
 from appliance.safety.policy.decision import LayerPolicy, Policy
 from appliance.safety.policy.facts import Classify, Facts, Static
 from appliance.safety.policy.model import PolicyFile, Rule
-from appliance.safety.policy.origins import started_by
+from appliance.safety.policy.origins import word_of
 from appliance.safety.policy.verdict import DEFAULT, PolicyVerdict
 from appliance.safety.policy.vocabulary import INSIDE, Answer, Day, Origin
 
@@ -157,16 +157,11 @@ def witnesses(rule: Rule, kinds: Sequence[str]) -> Iterator[Trial]:
             arguments,
             principal,
             Role.ADMIN,
-            _origins_of(principal),
+            word_of(principal),
             sample(rule.task[0]) if rule.task else "x",
             _moment_in(rule),
             lambda kind, arguments: said,
         )
-
-
-def _origins_of(principal: str) -> Sequence[str]:
-    own, also = started_by(principal)
-    return (own, *also)
 
 
 def _person(patterns: Sequence[str] | None) -> str | None:
