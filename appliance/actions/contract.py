@@ -175,6 +175,8 @@ class StepContext:
     """What the gate made of the step's command, with the programs that it has looked at."""
     ceiling: str = Role.VIEWER.value
     """The most that this run may do; what it starts may do no more."""
+    origins: tuple[str, ...] = ()
+    """The origins of this run and of what led to it; what it starts is judged by them too."""
     unattended: bool = False
     """Nobody is to be asked in this run."""
 

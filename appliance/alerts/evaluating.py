@@ -55,9 +55,11 @@ def outcome_of(entry: Entry) -> Outcome:
     return _ENDINGS.get(entry.kind.rpartition(".")[2], Outcome.DONE)
 
 
-def origin_of(entry: Entry) -> str:
-    said = entry.detail.get("origin")
-    return said if isinstance(said, str) and said else entry.principal.partition(":")[0]
+def origins_of(entry: Entry) -> list[str]:
+    """What it came from, and what else that counts as; one that fits is enough."""
+    said, also = entry.detail.get("origin"), entry.detail.get("also")
+    own = said if isinstance(said, str) and said else entry.principal.partition(":")[0]
+    return [own, *(str(one) for one in (also if isinstance(also, list) else ()))]
 
 
 Test = Callable[[Entry], bool]
@@ -156,7 +158,7 @@ def _test(rule: AlertRule) -> Test:
         tests.append(lambda entry: subject(entry.subject))
     if rule.origin:
         origin = _any(rule.origin)
-        tests.append(lambda entry: origin(origin_of(entry)))
+        tests.append(lambda entry: any(origin(one) for one in origins_of(entry)))
     if rule.outcome:
         outcomes = frozenset(rule.outcome)
         tests.append(lambda entry: outcome_of(entry) in outcomes)

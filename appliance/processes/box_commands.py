@@ -186,7 +186,8 @@ def _object(payload: bytes) -> dict[str, Any] | None:
 
 def _run(body: RunBody, by: Principal, now: datetime, version: str) -> JsonObject:
     inputs: JsonObject = {"vars": body.vars} if body.vars else {}
-    return {"run": str(runs.start_task(body.task, by, now, inputs=inputs, reason=f"command of {by.name}"))}
+    said = f"command of {by.name}"
+    return {"run": str(runs.start_task(body.task, by, now, inputs=inputs, trigger="command", reason=said))}
 
 
 def _cancel(body: CancelBody, by: Principal, now: datetime, version: str) -> JsonObject:

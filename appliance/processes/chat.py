@@ -99,7 +99,9 @@ class ChatCommands:
         choice = _CHOICES.get(word.strip().lower())
         if choice is None:
             return gettext("Write answer, the code, and one of run, all or skip.")
-        done = answer_question(code, choice, person.principal, command.received_at, key=command.key)
+        done = answer_question(
+            code, choice, person.principal, command.received_at, key=command.key, origin="chat"
+        )
         if choice is questions.Choice.SKIP:
             return gettext("%(task)s: the missed times stay missed.") % {"task": done.task}
         count = len(done.runs)

@@ -20,12 +20,21 @@ from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.fork import Fork, ForkRefused, WouldRepeat, fork_at
 from appliance.runs.models import Checkpoint, Run, Step
+from appliance.runs.origins import started_again
 from appliance.runs.plan import Phase, Progress, StepRow, has_acted, unclear
-from appliance.runs.services import NotAdmitted, NotNow, get, get_for, insert_run, task_name
+from appliance.runs.services import (
+    NotAdmitted,
+    NotNow,
+    get,
+    get_for,
+    insert_run,
+    refuse_switched_off,
+    task_name,
+)
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.task import DefinitionError
-from appliance.tasks.models import TaskVersion
+from appliance.tasks.models import Task, TaskVersion
 from appliance.tasks.ports import NewRun
 from appliance.tasks.services import definition_of
 
@@ -162,6 +171,8 @@ def _insert(
     inputs: JsonObject,
     kept: Checkpoint | None,
 ) -> None:
+    origin, also = started_again(old, by.name)
+    refuse_switched_off(Task.objects.get(pk=old.task_id), origin)
     admission = insert_run(
         NewRun(
             id=new_id,
@@ -169,7 +180,8 @@ def _insert(
             version_id=old.version_id,
             definition=definition,
             principal=by.name,
-            origin="manual",
+            origin=origin,
+            also=also,
             trigger=old.trigger,
             inputs=inputs,
             reason=f"run {old.pk} from step {fork.step} on, by {by.name}",

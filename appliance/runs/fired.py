@@ -13,6 +13,7 @@ from appliance.lib.crashpoints import reach
 from appliance.lib.identity import uuid7
 from appliance.lib.plain import plain_object
 from appliance.runs.followers import identity_of
+from appliance.runs.origins import handed
 from appliance.runs.services import run_wanted
 from appliance.tasks.matching import Fired, Refused
 from appliance.tasks.ports import Admission, NewRun
@@ -44,6 +45,7 @@ def new_run(fired: Fired, now: datetime) -> NewRun:
         trigger=armed.trigger.id or "",
         inputs={**plain_object(fired.inputs), "chain": depth},
         reason=fired.reason,
+        also=handed(fired.inputs),
         occurrence_id=identity_of(fired) or uuid7(),
         wanted_at=now,
     )

@@ -22,7 +22,7 @@ from appliance.runs import holds, sql, tally
 from appliance.runs.admission import admit, governed
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer_async
-from appliance.runs.chains import chain_of, chained
+from appliance.runs.chains import chained, handing_down, led_to
 from appliance.runs.fired import acknowledge, events_of, marked, new_run, occurrence_row
 from appliance.runs.followers import only_new
 from appliance.runs.lending import lent
@@ -129,11 +129,11 @@ class Intake:
         for kind, data in events:
             if not self._armed.listens(kind):
                 continue
-            chain = await chain_of(connection, data.get("run_id"))
-            if chain >= LONGEST_CHAIN:
-                log.warning("event %s: a chain of %d runs that start each other is cut", kind, chain)
+            led = await led_to(connection, data.get("run_id"))
+            if led.chain >= LONGEST_CHAIN:
+                log.warning("event %s: a chain of %d runs that start each other is cut", kind, led.chain)
                 continue
-            found += self._armed.match_event(kind, {**data, "chain": chain}, now)
+            found += handing_down(self._armed.match_event(kind, {**data, "chain": led.chain}, now), led)
         batch = Batch()
         batch.take(await only_new(connection, found))
         return await self._write(connection, batch, now)

@@ -27,6 +27,7 @@ from appliance.runs.ceiling import ceiling_of
 from appliance.runs.checkpoints import CheckpointStore, with_checkpoints
 from appliance.runs.domain import Lease, StepState, Waiting
 from appliance.runs.ledger import Ledger
+from appliance.runs.origins import handed_on
 from appliance.runs.plan import (
     Ambiguous,
     Next,
@@ -254,11 +255,17 @@ class Performer:
             resumed_from=following.resumed_from,
             confirm=spec.confirm,
             run_started_at=row.created_at,
-            chain=chain if isinstance(chain := row.inputs.get("chain"), int) else 0,
-            depth=depth if isinstance(depth := row.inputs.get("depth"), int) else 0,
+            chain=_count(row.inputs, "chain"),
+            depth=_count(row.inputs, "depth"),
             ceiling=ceiling_of(walk.definition, row.inputs).value,
+            origins=handed_on(row.origin, row.also),
             unattended=walk.definition.is_unattended(row.trigger),
         )
+
+
+def _count(inputs: JsonObject, name: str) -> int:
+    found = inputs.get(name)
+    return found if isinstance(found, int) else 0
 
 
 def _held(verdict: Verdict, now: datetime) -> Pause:

@@ -10,6 +10,8 @@ from appliance.actions.registry import registry
 from appliance.lib.errors import MillwrightError
 from appliance.runs.ceiling import ceiling_of
 from appliance.runs.models import Run, Step
+from appliance.runs.origins import also
+from appliance.runs.plan import Phase
 from appliance.runs.services import get, task_name
 from appliance.safety.gate import Action
 from appliance.safety.policy.facts import Classify, Facts, Static
@@ -64,9 +66,10 @@ def _seen(run: Run, row: Step, task: str, role: Role, classify: Classify) -> See
     arguments = row.input if isinstance(row.input, dict) else {}
     at = row.started_at or datetime.now(UTC)
     detail = row.detail if isinstance(row.detail, dict) else {}
+    before = also(run.inputs, run.undo_by if row.phase == Phase.UNDO else "")
     return SeenStep(
         row.step,
-        Static(row.kind, run.origin, task, run.principal),
+        Static(row.kind, run.origin, task, run.principal, before),
         Facts(row.kind, arguments, role, at, classify),
         str(detail.get("gate", "")),
     )

@@ -13,6 +13,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain, plain_text
 from appliance.runs.domain import Lease, ShardOf, StepState
+from appliance.runs.origins import also
 from appliance.runs.plan import Phase, StepRow
 from appliance.safety.stop import AllStop
 
@@ -57,6 +58,11 @@ class RunRow:
     def acts_for(self) -> str:
         """The principal of what is done now. Whoever asks for an undo answers for it, and does not approve it."""
         return self.undo_by if self.undo_requested and self.undo_by else self.principal
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """The origins by which it is judged besides its own."""
+        return also(self.inputs, self.undo_by if self.undo_requested else "")
 
     @property
     def shard_of(self) -> ShardOf | None:

@@ -15,7 +15,7 @@ from appliance.events.services import record
 from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7, uuid_at
 from appliance.lib.jsontypes import JsonObject
-from appliance.runs import hints, sql
+from appliance.runs import hints, origins, sql
 from appliance.runs.admission import admit
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer
@@ -24,6 +24,8 @@ from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.given import taken
 from appliance.runs.models import Run
+from appliance.safety.policy.origins import started_by
+from appliance.safety.policy.vocabulary import Origin
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.firing import insert_occurrence, occurrence_refused
@@ -89,7 +91,7 @@ def run_parameters(new: NewRun, now: datetime) -> dict[str, Any]:
         "origin": new.origin,
         "trigger": new.trigger,
         "priority": new.definition.priority.rank,
-        "inputs": Jsonb(new.inputs),
+        "inputs": Jsonb(origins.kept(new)),
         "deadline": now + timeout if timeout else None,
         "reason": new.reason[:1000],
     }
@@ -101,13 +103,14 @@ def start_task(
     now: datetime,
     *,
     inputs: JsonObject | None = None,
-    origin: str = "manual",
+    origin: str = "",
     trigger: str = "",
     reason: str = "",
     key: str = "",
 ) -> UUID:
     """Start a task now, by a person or another program: an occurrence and a queued run, committed together.
 
+    Without an ``origin`` it is that of ``by``: ``api`` of a token, ``mqtt`` of the broker's account, else ``manual``.
     With a ``key`` the same call made twice (a message handled again after a crash, with the same ``now``)
     starts one run. Raises NotAllowed, TaskNotFound, NotNow, ReadOnlyNow, InputsNotTaken, and NotAdmitted where the
     task's limit or overlap says no.
@@ -117,16 +120,25 @@ def start_task(
     task = find(name)
     if task.current is None:
         raise NotNow(f"the task {name!r} has no version yet")
-    if not task.enabled and origin != "manual":
-        raise NotNow(f"the task {name!r} is switched off")
+    origin, also = (origin, ()) if origin else started_by(by.name)
+    refuse_switched_off(task, origin)
     definition = definition_of(task.current)
     given = taken(definition, inputs or {})
     with transaction.atomic():
-        run_id, refused = _fire(task, definition, by, now, given, origin, trigger, reason, key)
+        run_id, refused = _fire(task, definition, by, now, given, origin, also, trigger, reason, key)
     if refused:
         raise NotAdmitted(f"the task {name!r} does not run now: {refused}")
     hints.look_at([run_id])
     return run_id
+
+
+def refuse_switched_off(task: Task, origin: str) -> None:
+    """Raises NotNow: what is switched off is started by a person's own hand alone, and by no program in their name."""
+    if not task.enabled and origin != Origin.MANUAL:
+        raise NotNow(
+            f"the task {task.name!r} is switched off",
+            hint="switch it on, or start it by hand: on its page, or on the command line",
+        )
 
 
 def _fire(
@@ -136,6 +148,7 @@ def _fire(
     now: datetime,
     inputs: JsonObject,
     origin: str,
+    also: tuple[str, ...],
     trigger: str,
     reason: str,
     key: str,
@@ -166,6 +179,7 @@ def _fire(
             definition=definition,
             principal=by.name,
             origin=origin,
+            also=also,
             trigger=trigger or origin,
             inputs=inputs,
             reason=reason or f"started by {by.name}",
@@ -184,10 +198,11 @@ def _fire(
         reason=refused,
         run_id=str(run_id) if admission.runs else "",
     )
+    whence = origins.on_record(origin, also)
     entry = (
-        AuditEntry("run.refused", by.name, task.name, {"origin": origin, "reason": refused})
+        AuditEntry("run.refused", by.name, task.name, {**whence, "reason": refused})
         if refused
-        else AuditEntry("run.started", by.name, str(run_id), {"task": task.name, "origin": origin})
+        else AuditEntry("run.started", by.name, str(run_id), {**whence, "task": task.name})
     )
     with connection.cursor() as cursor:
         record(cursor, fired)
@@ -252,6 +267,8 @@ def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
         raise NotNow(f"run {run_id} is a shard of run {old.parent_run_id}: run that one again")
     task = Task.objects.select_related("current").get(pk=old.task_id)
     version = task.versions.get(pk=old.version_id)
+    origin, also = origins.started_again(old, by.name)
+    refuse_switched_off(task, origin)
     new_id = uuid7()
     with transaction.atomic():
         admission = insert_run(
@@ -261,7 +278,8 @@ def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
                 version_id=old.version_id,
                 definition=definition_of(version),
                 principal=by.name,
-                origin="manual",
+                origin=origin,
+                also=also,
                 trigger=old.trigger,
                 inputs=old.inputs,
                 reason=f"run {old.id} again, by {by.name}",

@@ -58,6 +58,7 @@ class Walk:
             run_id=self.row.id,
             step_id=spec.id,
             origin=self.row.origin,
+            also=self.row.also,
             task=self.definition.name,
             acts=acts,
             plant=self.closed,

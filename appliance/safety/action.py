@@ -41,6 +41,8 @@ class Action:
     run_id: UUID | None = None
     step_id: str = ""
     origin: str = ""
+    also: tuple[str, ...] = ()
+    """The origins of what led to the run, by which it is judged besides its own."""
     task: str = ""
     acts: bool = True
     plant: Closed | None = None
@@ -50,7 +52,7 @@ class Action:
 
     @property
     def static(self) -> Static:
-        return Static(self.kind, self.origin, self.task, self.principal)
+        return Static(self.kind, self.origin, self.task, self.principal, self.also)
 
     @property
     def username(self) -> str | None:

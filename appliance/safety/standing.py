@@ -34,4 +34,4 @@ class Standing:
 
 def _key(action: Action, role: Role | None) -> tuple[object, ...]:
     who = (action.principal, action.ceiling, role)
-    return (action.kind, action.acts, action.origin, action.task, *who)
+    return (action.kind, action.acts, action.origin, action.also, action.task, *who)

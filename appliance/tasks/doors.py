@@ -37,10 +37,10 @@ def look_at_trigger(task_id: int, trigger_id: str, now: datetime) -> list[UUID]:
 
 
 def answer_question(
-    code: str, choice: questions.Choice, by: Principal, now: datetime, *, key: str = ""
+    code: str, choice: questions.Choice, by: Principal, now: datetime, *, key: str = "", origin: str = ""
 ) -> questions.Answered:
     """Answer a question about missed times. Raises QuestionNotOpen and NotAllowed."""
-    answered = questions.answer(code, choice, by, now, starter(), key=key)
+    answered = questions.answer(code, choice, by, now, starter(), key=key, origin=origin)
     if answered.runs and _hint is not None:
         _hint(answered.runs)
     return answered

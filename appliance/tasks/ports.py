@@ -23,6 +23,8 @@ class NewRun:
     trigger: str
     inputs: JsonObject
     reason: str
+    also: tuple[str, ...] = ()
+    """The origins of what led to it, by which the policy judges it besides its own."""
     occurrence_id: UUID | None = None
     parent_run_id: UUID | None = None
     forked_from: UUID | None = None

@@ -17,6 +17,7 @@ from appliance.events.services import record, record_many
 from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid_at
 from appliance.lib.jsontypes import JsonObject
+from appliance.safety.policy.origins import word_of
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks import notices
 from appliance.tasks.definition import TaskDefinition
@@ -101,10 +102,18 @@ def open_questions(now: datetime, task_id: int | None = None) -> list[Question]:
 
 
 def answer(
-    code: str, choice: Choice, by: Principal, now: datetime, start: RunStarter, *, key: str = ""
+    code: str,
+    choice: Choice,
+    by: Principal,
+    now: datetime,
+    start: RunStarter,
+    *,
+    key: str = "",
+    origin: str = "",
 ) -> Answered:
     """Answer a question: the first one to do so decides. Raises QuestionNotOpen, NotAllowed, ReadOnlyNow.
 
+    What runs is judged by how it was answered too; without an ``origin`` that is told from ``by``.
     With a ``key``, the same command handled again after a crash gets the same answer and starts nothing.
     """
     refuse_changes(by)
@@ -124,7 +133,8 @@ def answer(
         if not won:
             return _answered_before(question, code, choice, key)
         assert question is not None
-        return _carry_out(question, choice, by, now, start)
+        also = (origin,) if origin else word_of(by.name)
+        return _carry_out(question, choice, by, also, now, start)
 
 
 def _answered_before(question: Question | None, code: str, choice: Choice, key: str) -> Answered:
@@ -142,7 +152,12 @@ def _answered_before(question: Question | None, code: str, choice: Choice, key: 
 
 
 def _carry_out(
-    question: Question, choice: Choice, by: Principal, now: datetime, start: RunStarter
+    question: Question,
+    choice: Choice,
+    by: Principal,
+    also: tuple[str, ...],
+    now: datetime,
+    start: RunStarter,
 ) -> Answered:
     task = question.task
     runs: list[UUID] = []
@@ -152,7 +167,7 @@ def _carry_out(
             raise QuestionNotOpen(f"the task {task.name!r} is switched off: nothing of it runs")
         definition = definition_of(task.current)
         for due in chosen(question.dues, choice, now, definition.valid_for):
-            new = _run_for(question, definition, due, choice, by, now)
+            new = _run_for(question, definition, due, choice, by, also, now)
             admission = start(new)
             occurrence_id = _occurrence_of(question, due)
             said = f"missed; {by.name} said {choice.value}"
@@ -187,6 +202,7 @@ def _run_for(
     due: datetime,
     choice: Choice,
     by: Principal,
+    also: tuple[str, ...],
     now: datetime,
 ) -> NewRun:
     task_id = str(question.task_id)
@@ -198,6 +214,7 @@ def _run_for(
         definition=definition,
         principal=by.name,
         origin=kind,
+        also=also,
         trigger=question.trigger,
         inputs={"event": {"type": kind, "due_at": due.isoformat()}},
         reason=f"missed; {by.name} said {choice.value}",

@@ -37,6 +37,9 @@ class FindingOut(Schema):
 
 class RunDetailOut(RunOut):
     findings: list[FindingOut]
+    judged_as: list[str] = Field(
+        description="the origins that the policy judges it by: its own, and those of what led to it"
+    )
     inputs: dict[str, Any]
     recoveries: int
     forked_from: UUID | None

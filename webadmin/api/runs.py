@@ -14,6 +14,7 @@ from appliance.runs import ended, services
 from appliance.runs.domain import RunState
 from appliance.runs.evidence.services import export_run
 from appliance.runs.models import Checkpoint, Run
+from appliance.runs.origins import judged_as
 from appliance.runs.shards.reading import Kind, progress_of, shards_of
 from appliance.runs.shards.sources import MOST_SHARDS
 from appliance.runs.under_way import steps_of
@@ -68,6 +69,7 @@ def get_run(request: HttpRequest, run_id: UUID) -> RunDetailOut:
     run = services.get(run_id)
     return RunDetailOut(
         **_values([run])[0],
+        judged_as=[*judged_as(run)],
         inputs=run.inputs,
         findings=[FindingOut.from_orm(found) for found in of_run(run.pk)],
         recoveries=run.recoveries,

@@ -14,13 +14,15 @@ from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
+from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.services import of_run as messages_of
 from appliance.processes.kept_output import kept_texts, read_kept
-from appliance.runs import services
+from appliance.runs import origins, services
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.models import Run
 from appliance.runs.under_way import RUNNING, steps_of
 from appliance.safety.approvals.services import open_ones
+from appliance.safety.policy.vocabulary import Origin
 from appliance.sandbox.findings import amber, of_run
 from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, needs_somewhere, person
@@ -94,6 +96,7 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "ended": RunState(run.state) in FINAL,
         "findings": of_run(run_id),
         "why": _why(run),
+        **_whence(run),
         "kept": _kept(run_id) if any(step.state in UNDER_WAY for step in steps) else {},
         "due": _due(run),
         "parcels": messages_of(run.pk) if run.waiting_for == Waiting.DELIVERY else [],
@@ -142,7 +145,7 @@ def _why(run: Run) -> str:
         }
     if run.forked_from:
         return _("%(who)s ran an earlier run again.") % {"who": run.principal.removeprefix("user:")}
-    if run.origin == "mqtt":
+    if run.origin == "mqtt" and "topic" in run.inputs:
         return _("A message came on %(topic)s.") % {"topic": run.inputs.get("topic", "?")}
     if run.origin == "webhook":
         return _("Its webhook was called.")
@@ -156,6 +159,13 @@ def _why(run: Run) -> str:
     if run.origin == "event" and isinstance(event, dict):
         return _("The box saw the event %(type)s.") % {"type": event.get("type", "?")}
     return _("%(who)s started it.") % {"who": run.principal.removeprefix("user:")}
+
+
+def _whence(run: Run) -> JsonObject:
+    """What led to the run, whether another task called it, and all origins that it is judged by."""
+    called = run.origin == Origin.TASK and "event" not in run.inputs
+    before, judged = origins.before(run), origins.judged_as(run)
+    return {"before": [*before], "called": called, "judged": [*judged]}
 
 
 @require_POST

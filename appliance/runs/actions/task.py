@@ -96,6 +96,7 @@ class TaskAction(ActionKind[TaskParams]):
                 definition=TaskDefinition.from_canonical(row[2]),
                 principal=context.principal,
                 origin="task",
+                also=context.origins,
                 trigger=context.task_name,
                 inputs={
                     "vars": arguments.get("vars") or {},

@@ -138,6 +138,7 @@ class Flight:
             run_id=self.run.id,
             step_id=spec.id,
             origin=self.run.origin,
+            also=self.run.also,
             task=self.definition.name,
             acts=acts(spec),
             budget=self.definition.budget,

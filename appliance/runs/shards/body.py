@@ -4,11 +4,12 @@ from typing import Protocol
 from uuid import UUID
 
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.runs import ceiling, origins
 from appliance.runs.plan import Progress
 from appliance.tasks.definition import StepSpec, TaskDefinition
 from appliance.tasks.definition.bodies import bodies_of, names_inside, step_named
 
-ALWAYS_KEPT = ("ceiling", "chain", "depth", "vars")
+ALWAYS_KEPT = (ceiling.KEY, origins.KEY, "chain", "depth", "vars")
 
 
 class OfRun(Protocol):

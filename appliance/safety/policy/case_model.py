@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints
 
 from appliance.accounts.domain import Role
 from appliance.lib.located.fields import Model, refuse
+from appliance.lib.located.patterns import LISTED
 from appliance.safety.commands.domain import CommandClass
 from appliance.safety.policy.vocabulary import Answer, Origin
 
@@ -27,7 +28,8 @@ class CaseAction(Model):
     command: CommandSaid | None = None
     principal: str = "user:somebody"
     role: Role = Role.ENGINEER
-    origin: Origin = Origin.MANUAL
+    origin: Annotated[tuple[Origin, ...], *LISTED] = (Origin.MANUAL,)
+    """What started the run; several of a run that others led to, its own first."""
     task: str = ""
 
 

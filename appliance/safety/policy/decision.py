@@ -70,7 +70,10 @@ class Conditioned:
 
 
 class LayerPolicy:
-    """One layer's file, compiled; ``version`` 0 is what a box has before anybody writes one."""
+    """One layer's file, compiled; ``version`` 0 is what a box has before anybody writes one.
+
+    It looks at one origin of an action at a time (``Static.each``).
+    """
 
     def __init__(self, file: PolicyFile, version: int) -> None:
         self.file = file
@@ -178,7 +181,10 @@ class NarrowedLayer:
 
 
 class Narrowed:
-    """A policy for one kind of step of one task: ``decide`` looks at what the action itself brings."""
+    """A policy for one kind of step of one task: ``decide`` looks at what the action itself brings.
+
+    ``layers`` has each layer once for each origin that the action is judged by.
+    """
 
     __slots__ = ("_constant", "_layers", "_static", "budgets", "plant")
 
@@ -219,14 +225,14 @@ class Policy:
         self._narrowed: dict[Static, Narrowed] = {}
 
     def narrow(self, static: Static) -> Narrowed:
-        """Decided once for each kind, task, origin and principal."""
+        """Decided once for each kind, task, origins and principal."""
         found = self._narrowed.get(static)
         if found is None:
             if len(self._narrowed) >= _KEPT:
                 self._narrowed.clear()
             found = self._narrowed[static] = Narrowed(
                 static,
-                [layer.narrow(static) for layer in self.layers],
+                [layer.narrow(one) for layer in self.layers for one in static.each],
                 [one for layer in self.layers for one in layer.budgets],
                 [one for layer in self.layers for one in layer.plant],
             )
@@ -234,10 +240,10 @@ class Policy:
 
     def decide(self, static: Static, facts: Facts) -> PolicyVerdict:
         """Without narrowing first: for an action that comes once."""
-        return strictest(layer.decide(static, facts) for layer in self.layers)
+        return strictest(layer.decide(one, facts) for layer in self.layers for one in static.each)
 
     def plain(self, static: Static, facts: Facts) -> PolicyVerdict:
-        return strictest(layer.plain(static, facts) for layer in self.layers)
+        return strictest(layer.plain(one, facts) for layer in self.layers for one in static.each)
 
 
 BUILT_IN = LayerPolicy(

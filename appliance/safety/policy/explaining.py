@@ -25,22 +25,24 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class LayerExplanation:
-    """What one layer answers; ``near`` are rules above the deciding one that all but matched."""
+    """What one layer answers for one origin; ``near`` are rules above the deciding one that all but matched."""
 
     verdict: PolicyVerdict
     policy: str
     near: tuple[Near, ...]
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     verdict: PolicyVerdict
     layers: tuple[LayerExplanation, ...]
+    """Each layer, once for each origin that the action is judged by."""
 
 
 def explain(policy: Policy, static: Static, facts: Facts) -> Explanation:
     """Walks every rule above the deciding one of each layer."""
-    layers = tuple(_explain(layer, static, facts) for layer in policy.layers)
+    layers = tuple(_explain(layer, one, facts) for layer in policy.layers for one in static.each)
     return Explanation(strictest(layer.verdict for layer in layers), layers)
 
 
@@ -54,7 +56,7 @@ def _explain(layer: LayerPolicy, static: Static, facts: Facts) -> LayerExplanati
             break
         if len(failed) == 1 and len(near) < MOST_NEAR:
             near += failed
-    return LayerExplanation(verdict, layer.file.name, tuple(near))
+    return LayerExplanation(verdict, layer.file.name, tuple(near), static.origin)
 
 
 def _failed(rule: CompiledRule, static: Static, facts: Facts) -> list[Near]:

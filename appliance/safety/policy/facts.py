@@ -1,12 +1,13 @@
 """What rules look at: facts known from the task alone, and those of one action."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from appliance.accounts.domain import Role
 from appliance.lib.jsontypes import JsonMapping, JsonValue
 from appliance.safety.commands.domain import SCRIPTED, CommandClass
+from appliance.safety.policy.origins import counts_alone, judged
 
 Classify = Callable[[str, JsonMapping], tuple[CommandClass, tuple[str, ...]]]
 """(kind, arguments) -> what the command does, and the programs that it runs. Never raises."""
@@ -14,12 +15,28 @@ Classify = Callable[[str, JsonMapping], tuple[CommandClass, tuple[str, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Static:
-    """Known before a run of a task begins, so that it is decided on once per task and policy version."""
+    """Known before a run of a task begins, so that it is decided on once per task and policy version.
+
+    ``also`` are the origins of what led to the run: it is judged by each of them, and by its own ``origin`` first.
+    """
 
     kind: str
     origin: str
     task: str
     principal: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """All that it is judged by."""
+        return judged((self.origin, *self.also))
+
+    @property
+    def each(self) -> tuple["Static", ...]:
+        """It as seen from each of its origins alone: what rules are tested with."""
+        if not self.also and counts_alone(self.origin):
+            return (self,)
+        return tuple(replace(self, origin=one, also=()) for one in self.origins)
 
 
 @dataclass(slots=True)

@@ -146,6 +146,7 @@ class ByOrigin(Model):
     task: Answer | None = None
     chat: Answer | None = None
     manual: Answer | None = None
+    api: Answer | None = None
     agent: Answer | None = None
     hub: Answer | None = None
     otherwise: Answer = Answer.ALLOW

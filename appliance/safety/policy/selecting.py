@@ -11,7 +11,7 @@ from appliance.safety.policy.vocabulary import Answer
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """Of a list of values one that fits is enough: a budget or a condition is there to hold back."""
+    """Of a list of values, and of origins, one that fits is enough: a budget or a condition is there to hold back."""
 
     static: tuple[Test[Static], ...]
     dynamic: tuple[Test[Facts], ...]
@@ -28,7 +28,7 @@ class Selected:
 
     def may_take(self, static: Static) -> bool:
         """Whether it can be about any step of this kind of this task."""
-        return all(test(static) for test in self.static)
+        return any(all(test(one) for test in self.static) for one in static.each)
 
     def takes(self, facts: Facts) -> bool:
         """Whether it is about this action, of a task that ``may_take`` let through."""

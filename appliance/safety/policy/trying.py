@@ -13,10 +13,12 @@ from appliance.safety.policy.case_model import Case
 from appliance.safety.policy.decision import LayerPolicy, Policy
 from appliance.safety.policy.facts import Classify, Facts, Static
 from appliance.safety.policy.model import PolicyFile, Rule
+from appliance.safety.policy.origins import word_of
 from appliance.safety.policy.verdict import DEFAULT, PolicyVerdict
 from appliance.safety.policy.vocabulary import INSIDE, Answer, Day, Origin
 
 PERSON = "user:admin"
+BY_HAND = (Origin.MANUAL,)
 _MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 
 
@@ -46,11 +48,11 @@ class Trial:
 
 def run_cases(file: PolicyFile, classify: Classify) -> list[Outcome]:
     """Each case of the file, on this file alone."""
-    policy = LayerPolicy(file, 0)
+    policy = Policy([LayerPolicy(file, 0)])
     return [_outcome(place, case, policy, classify) for place, case in enumerate(file.cases)]
 
 
-def _outcome(place: int, case: Case, policy: LayerPolicy, classify: Classify) -> Outcome:
+def _outcome(place: int, case: Case, policy: Policy, classify: Classify) -> Outcome:
     trial = trial_of(case, classify)
     verdict = policy.plain(trial.static, trial.facts)
     by = "the default" if verdict.rule == DEFAULT else f"the rule {verdict.rule}"
@@ -83,12 +85,14 @@ def make_trial(
     arguments: JsonMapping,
     principal: str,
     role: Role,
-    origin: str,
+    origins: Sequence[str],
     task: str,
     at: datetime,
     classify: Classify,
 ) -> Trial:
-    return Trial(Static(kind, origin, task, principal), Facts(kind, arguments, role, at, classify))
+    own, *also = origins
+    static = Static(kind, own, task, principal, tuple(also))
+    return Trial(static, Facts(kind, arguments, role, at, classify))
 
 
 # --- whether anybody could still act ----------------------------------------------------------------
@@ -122,7 +126,7 @@ def _tries(policy: Policy, kinds: Sequence[str], classify: Classify) -> Iterator
         for kind in dict.fromkeys((*_PLAIN, *kinds)):
             if kind not in INSIDE:
                 arguments = _PLAIN.get(kind, {})
-                yield make_trial(kind, arguments, PERSON, Role.ADMIN, Origin.MANUAL, "x", at, classify)
+                yield make_trial(kind, arguments, PERSON, Role.ADMIN, BY_HAND, "x", at, classify)
     for layer in policy.layers:
         for rule in layer.file.rules:
             if rule.decide is not Answer.DENY:
@@ -153,7 +157,7 @@ def witnesses(rule: Rule, kinds: Sequence[str]) -> Iterator[Trial]:
             arguments,
             principal,
             Role.ADMIN,
-            Origin.MANUAL,
+            word_of(principal),
             sample(rule.task[0]) if rule.task else "x",
             _moment_in(rule),
             lambda kind, arguments: said,

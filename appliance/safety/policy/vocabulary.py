@@ -27,7 +27,7 @@ class Layer(StrEnum):
 
 
 class Origin(StrEnum):
-    """What started a run. A person at a page, a program at the API and the command line are ``manual``."""
+    """What started a run. A person at a page and the command line are ``manual``, a token is ``api``."""
 
     CRON = "cron"
     EVERY = "every"
@@ -38,6 +38,7 @@ class Origin(StrEnum):
     TASK = "task"
     CHAT = "chat"
     MANUAL = "manual"
+    API = "api"
     AGENT = "agent"
     HUB = "hub"
 

@@ -148,7 +148,9 @@ async def test_a_platform_that_goes_deaf_is_told_once_and_so_is_its_return(
     values = {"name": "telegram", "auth": TOKEN, "chat_id": 5}
     await in_thread(services.save_platform, values, CONSOLE, NOW())
     kinds = "SELECT kind FROM audit_record WHERE kind LIKE 'platform.%%' AND subject = 'platform/telegram' ORDER BY seq"
-    events = "SELECT type FROM events_event WHERE type IN ('platform.deaf', 'platform.back') ORDER BY xact, seq"
+    events = (
+        "SELECT type FROM events_event WHERE type IN ('platform.deaf', 'platform.back') ORDER BY xact, seq"
+    )
 
     async def told(sql: str, wanted: list[str]) -> bool:
         return [row[0] for row in await house.rows(sql)] == wanted

@@ -38,6 +38,7 @@ SHARD: JsonObject = {
         {"depth": -9},
         {"chain": -9},
         {"ceiling": "admin"},
+        {"origins": []},
         {"captures": {"outputs": {}}},
         {"captures": ["line"]},
         {"vars": 1},

@@ -68,6 +68,21 @@ def test_run_once_starts_the_newest_on_the_authority_of_who_said_so(asked: Quest
     assert newest.reason == "missed; user:ana said run_once"
 
 
+@pytest.mark.parametrize(
+    ("by", "led"), [("user:ana", ("manual",)), ("token:ana/ci", ("api",)), ("mqtt:press", ("mqtt", "manual"))]
+)
+def test_what_is_made_up_for_is_judged_by_how_it_was_answered_too(
+    asked: Question, by: str, led: tuple[str, ...]
+) -> None:
+    doors.answer_question(asked.code, Choice.RUN_ONCE, Principal(by, Role.OPERATOR), LATER)
+    assert led_to() == {led}
+
+
+def led_to() -> set[tuple[str, ...]]:
+    """The origins before their own of all runs."""
+    return {tuple(run.inputs["origins"]) for run in Run.objects.filter(origin="cron")}
+
+
 def test_run_all_starts_them_in_order_one_after_another(asked: Question) -> None:
     answered = doors.answer_question(asked.code, Choice.RUN_ALL, ANA, LATER)
     assert [(state, due) for state, _, due in runs()] == [
@@ -229,3 +244,4 @@ def test_a_person_answers_by_chat(
     sender = ChatSender(user.pk, "ana", "tg", "ana", "c1")
     assert ChatCommands()._answer(command, sender) == said
     assert len(runs()) == started
+    assert led_to() == {("chat",)} if started else not led_to()

@@ -90,12 +90,24 @@ def test_a_task_goes_in_comes_out_and_runs(api: Api) -> None:
     run = api.get(f"/runs/{run_id}")
     assert (run["task"], run["version"], run["state"]) == ("greet", 2, "queued")
     assert run["inputs"]["payload"] == 1
+    assert (run["origin"], run["judged_as"]) == ("api", ["api", "manual"])
     assert api.get("/runs", task="greet", state="queued")["items"][0]["id"] == run_id
     api.send("POST", f"/runs/{run_id}/cancel", status=202)
     assert api.get(f"/runs/{run_id}")["state"] == "cancelled"
     again = api.send("POST", f"/runs/{run_id}/again", status=202)["run_id"]
     assert api.get(f"/runs/{again}")["forked_from"] == run_id
     assert api.send("PATCH", "/tasks/greet", {"enabled": False})["enabled"] is False
+    off = api.send("POST", "/tasks/greet/run", status=409)
+    assert (off["message"], Run.objects.count()) == ("the task 'greet' is switched off", 2)
+
+
+def test_a_person_who_looks_through_the_api_starts_by_hand(person: People, greet: Task) -> None:
+    client = Client()
+    client.force_login(person(Role.OPERATOR))
+    Task.objects.update(enabled=False)
+    answer = client.post("/api/v1/tasks/greet/run", {"inputs": {}}, content_type="application/json")
+    assert answer.status_code == 202, answer.content
+    assert Run.objects.get().origin == "manual"
 
 
 def test_a_file_with_errors_changes_nothing_and_says_where(api: Api, greet: Task) -> None:

@@ -16,7 +16,7 @@ from appliance.accounts.models import User
 from appliance.accounts.principal import BOX
 from appliance.accounts.tokens import issue_api_token
 from appliance.lib.jsontypes import JsonObject
-from appliance.runs.models import Step
+from appliance.runs.models import Run, Step
 from appliance.safety.policy.services import apply, current
 from appliance.safety.policy.vocabulary import Layer
 from tests.integration.webadmin.test_api import Api
@@ -170,6 +170,57 @@ def test_it_leads_to_the_rules_that_nearly_decided(
     page(client, f"/runs/{UUID(int=7)}/why/", 404)
     page(browser(Role.ENGINEER), where, 403)
     assert where not in page(browser(Role.ENGINEER), f"/runs/{run_id}/")
+
+
+def lead(run_id: UUID, origin: str, before: list[str], trigger: str = "manual") -> None:
+    """As if such runs had led to it."""
+    Run.objects.filter(pk=run_id).update(origin=origin, trigger=trigger, inputs={"origins": before})
+
+
+@pytest.mark.parametrize(
+    ("origin", "before", "trigger", "told"),
+    [
+        ("task", ["mqtt"], "press", "mqtt, then called by task press"),
+        ("task", ["cron", "event"], "press", "cron, event, then called by task press"),
+        ("manual", ["mqtt"], "m", "mqtt, then manual <code>m</code>"),
+        ("api", [], "api", "<dd> api </dd>"),
+    ],
+)
+def test_a_run_says_what_led_to_it(
+    browser: Browsers,
+    ended_run: Callable[..., UUID],
+    origin: str,
+    before: list[str],
+    trigger: str,
+    told: str,
+) -> None:
+    run_id = ended_run()
+    lead(run_id, origin, before, trigger)
+    found = " ".join(page(browser(Role.VIEWER), f"/runs/{run_id}/").split())
+    judged = ", ".join(["api", "manual"] if origin == "api" else [origin, *before])
+    assert told in found
+    assert f"<dt>The policy judges it as</dt> <dd> {judged} </dd>" in found
+
+
+def test_a_run_that_nothing_led_to_says_no_more_than_its_origin(
+    browser: Browsers, ended_run: Callable[..., UUID]
+) -> None:
+    found = page(browser(Role.VIEWER), f"/runs/{ended_run()}/")
+    assert "The policy judges it as" not in found
+
+
+def test_the_page_of_near_rules_looks_at_each_origin(
+    browser: Browsers, ended_run: Callable[..., UUID]
+) -> None:
+    run_id = ended_run()
+    lead(run_id, "task", ["mqtt"])
+    Step.objects.filter(run_id=run_id).update(kind="shell", input={"args": ["ls"]})
+    put(SMALL.replace("kinds: shell", "kinds: shell, origin: mqtt, reason: not from outside"))
+    found = " ".join(page(browser(Role.ADMIN), f"/runs/{run_id}/why/").split())
+    assert "not from outside" in found
+    assert "Nearly a: origin is task, the rule wants mqtt" in found
+    for origin in ("task", "mqtt"):
+        assert f"as {origin} </dt>" in found
 
 
 # --- over the API ------------------------------------------------------------------------------------

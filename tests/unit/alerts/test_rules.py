@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from appliance.alerts.errors import RulesRefused
-from appliance.alerts.evaluating import Entry, Evaluator, origin_of, outcome_of
+from appliance.alerts.evaluating import Entry, Evaluator, origins_of, outcome_of
 from appliance.alerts.loading import load_rules, shipped
 from appliance.alerts.model import Outcome
 
@@ -107,7 +107,15 @@ def test_outcome_and_origin_of_what_is_on_record() -> None:
     assert outcome_of(entry("approval.decided", choice="deny")) is Outcome.REFUSED
     assert outcome_of(entry("approval.decided", choice="approve")) is Outcome.DONE
     assert outcome_of(entry("approval.asked")) is Outcome.ASKED
-    assert origin_of(entry("x", "trigger:a/b")) == "trigger"
+    assert origins_of(entry("x", "trigger:a/b")) == ["trigger"]
+
+
+def test_a_run_that_counts_as_several_origins_is_found_by_each() -> None:
+    """Rules that look for what people start go on to find what a token or a command starts."""
+    started = entry("run.started", "token:ana/ci", origin="api", also=["manual"])
+    for wanted in ("api", "manual"):
+        assert hit(rules(f"{{id: r, origin: {wanted}}}"), started) == ["r"]
+    assert hit(rules("{id: r, origin: mqtt}"), started) == []
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,26 @@ def action(
     acts: bool = True,
 ) -> Action:
     return Action(kind, effect, arguments or {}, principal, ceiling, acts=acts)
+
+
+DENIES_AGENTS = """
+policy: 1
+name: quiet
+layer: box
+default: allow
+rules: [{id: no-agents, decide: deny, origin: agent}]
+"""
+
+
+def test_a_verdict_that_is_kept_is_not_that_of_a_run_which_others_led_to(tmp_path: Path) -> None:
+    """Both are calls of one task, and nothing but the origin has a say: the answer of one is kept."""
+    keeper = PolicyKeeper(policy_of([("box", 3, DENIES_AGENTS, digest_of(DENIES_AGENTS))]), epoch=10)
+    gate = Gate(tmp_path, keeper=keeper, restraints=RestraintKeeper(epoch=10))
+    plain = replace(action(), origin="task", task="t")
+    for _ in range(2):
+        assert gate.decide(plain, CALM, None).outcome is Decision.ALLOW
+        led = gate.decide(replace(plain, also=("agent",)), CALM, None)
+        assert (led.outcome, led.rule) == (Decision.DENY, "box/no-agents@3")
 
 
 def test_an_ordinary_effect_of_an_operators_task_is_allowed(tmp_path: Path) -> None:

@@ -155,7 +155,12 @@ def _add_explain(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--principal", default="user:somebody")
     parser.add_argument("--role", choices=list(Role), default=Role.OPERATOR.value)
-    parser.add_argument("--origin", choices=list(Origin), default=Origin.MANUAL.value)
+    parser.add_argument(
+        "--origin",
+        action="append",
+        choices=list(Origin),
+        help="what started it, `manual` where it is left out; more than once: what led to that",
+    )
     parser.add_argument("--task", default="")
     parser.add_argument("--class", choices=list(CommandClass), dest="command_class", help="of the command")
     parser.add_argument("--program", action="append", default=[], help="that the command runs")
@@ -200,9 +205,9 @@ def _said(options: dict[str, Any]) -> SeenStep:
         at if at.tzinfo else at.replace(tzinfo=UTC),
         (lambda kind, arguments: known) if told else classify_command,
     )
-    return SeenStep(
-        "", Static(options["kind"], options["origin"], options["task"], options["principal"]), facts, ""
-    )
+    own, *before = options["origin"] or [Origin.MANUAL.value]
+    static = Static(options["kind"], own, options["task"], options["principal"], tuple(before))
+    return SeenStep("", static, facts, "")
 
 
 def _as_json(one: SeenStep, why: Explanation) -> JsonObject:
@@ -216,6 +221,7 @@ def _as_json(one: SeenStep, why: Explanation) -> JsonObject:
         "layers": [
             {
                 "layer": layer.verdict.layer.value,
+                "origin": layer.origin,
                 "decision": layer.verdict.answer.value,
                 "rule": layer.verdict.rule,
                 "version": layer.verdict.version,
@@ -229,6 +235,9 @@ def _as_json(one: SeenStep, why: Explanation) -> JsonObject:
 def _lines(one: SeenStep, why: Explanation) -> list[str]:
     what = f"{one.step}: {one.static.kind}" if one.step else one.static.kind
     lines = [f"{what} by {one.static.principal} ({one.facts.role}), started by {one.static.origin}"]
+    judged = one.static.origins
+    if len(judged) > 1:
+        lines.append(f"  judged as {', '.join(judged)}: the strictest of their answers counts")
     if one.decided:
         lines.append(f"  decided then: {one.decided}")
     lines.append(
@@ -237,6 +246,9 @@ def _lines(one: SeenStep, why: Explanation) -> list[str]:
     )
     for layer in why.layers:
         number = f"version {layer.verdict.version}" if layer.verdict.version else layer.policy
-        lines.append(f"  {layer.verdict.layer} ({number}): {layer.verdict.answer} by {layer.verdict.rule}")
+        for_one = f", as {layer.origin}" if len(judged) > 1 else ""
+        lines.append(
+            f"  {layer.verdict.layer} ({number}){for_one}: {layer.verdict.answer} by {layer.verdict.rule}"
+        )
         lines += [f"    nearly: {near}" for near in layer.near]
     return lines

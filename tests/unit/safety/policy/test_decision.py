@@ -1,6 +1,7 @@
 """Narrowing changes no answer, and a further layer never makes one more permissive."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -41,6 +42,20 @@ def test_a_further_layer_is_never_more_permissive(
     assert Policy([site, box]).decide(*action) == Policy([box, site]).decide(*action), "whatever the order"
 
 
+@settings(max_examples=200, deadline=None)
+@given(policies(), actions())
+def test_a_run_is_judged_by_every_origin_that_led_to_it(policy: Policy, action: tuple[Static, Facts]) -> None:
+    """The strictest of what each origin alone would get, and never less than the run's own."""
+    static, facts = action
+    alone = [
+        replace(static, origin=origin, also=()) for origin in dict.fromkeys((static.origin, *static.also))
+    ]
+    answers = [policy.plain(one, facts) for one in alone]
+    found = policy.narrow(static).decide(facts)
+    assert found.answer is max((one.answer for one in answers), key=lambda one: one.strictness)
+    assert (found.layer, found.rule) in {(one.layer, one.rule) for one in answers}
+
+
 @settings(max_examples=800, deadline=None)
 @given(pairs(), actions())
 def test_a_rule_that_is_said_to_take_all_of_another_does(
@@ -49,7 +64,7 @@ def test_a_rule_that_is_said_to_take_all_of_another_does(
     earlier, later = pair
     if not takes_all(earlier, later):
         return
-    static, facts = action
+    static, facts = action[0].each[0], action[1]
 
     def fits(rule: Rule) -> bool:
         compiled = CompiledRule.of(rule, Layer.BOX, 1)
@@ -92,6 +107,35 @@ def test_without_a_policy_an_agent_asks_and_all_others_may() -> None:
     policy = Policy([BUILT_IN])
     assert policy.decide(MQTT, facts).answer is Answer.ALLOW
     assert policy.decide(Static("mqtt", "agent", "t", "agent:x"), facts).answer is Answer.ASK
+
+
+@pytest.mark.parametrize("origin", ["api", "manual"])
+def test_what_a_token_starts_is_judged_as_what_a_person_starts_too(origin: str) -> None:
+    by_token = Static("mqtt", "api", "t", "token:ana/ci")
+    text = {"rules": [{"id": "r", "origin": origin, "decide": "deny"}]}
+    assert decide(text, by_token, {}) == "deny"
+    assert decide({"default": {origin: "deny"}}, by_token, {}) == "deny"
+    assert decide({"default": {"mqtt": "deny"}}, by_token, {}) == "allow"
+    assert decide({"default": {"api": "deny"}}, MQTT, {}) == "allow", "a person is no token"
+
+
+def test_a_budget_or_a_condition_on_one_origin_is_about_whatever_it_led_to() -> None:
+    about = {"origin": "agent", "kinds": "mqtt"}
+    text = {
+        "budgets": [{"id": "b", "effects": 1, **about}],
+        "plant": [{"id": "p", "state": "mode", "is": 1, **about}],
+    }
+    file = PolicyFile.model_validate({"policy": 1, "name": "x", "layer": "box", **text})
+    policy = Policy([LayerPolicy(file, 1)])
+
+    def held_back(static: Static) -> tuple[list[str], list[str]]:
+        found = policy.narrow(static)
+        return [one.purse.rule for one in found.budgets], [one.name for one in found.plant]
+
+    called = Static("mqtt", "task", "t", "agent:x", ("agent",))
+    assert held_back(called) == (["box/b", "box/agent-repeats"], ["box/p"])
+    assert held_back(replace(called, also=())) == ([], [])
+    assert held_back(replace(called, kind="http")) == (["box/agent-repeats"], [])
 
 
 def test_of_a_list_a_rule_that_allows_needs_every_member_and_others_one() -> None:

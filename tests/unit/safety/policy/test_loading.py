@@ -111,6 +111,18 @@ def test_what_is_wrong_is_said(old: str, new: str, said: str) -> None:
     assert all(one.startswith("p.yaml:") for one in found)
 
 
+def test_a_case_may_name_what_led_to_the_run() -> None:
+    case = "{name: c, action: {kind: shell, origin: [task, mqtt]}, expect: deny, rule: out}"
+    rule = "{id: out, kinds: shell, origin: mqtt, decide: deny}"
+    text = f"policy: 1\nname: x\nlayer: box\nrules: [{rule}]\ncases: [{case}]\n"
+    (outcome,) = load_policy(text, "p.yaml", kinds=KINDS).outcomes
+    assert (outcome.verdict.rule, outcome.wrong) == ("out", "")
+    (said,) = problems(text.replace("[task, mqtt]", "task"))
+    assert "expected deny, but the default says allow" in said
+    by_token = text.replace("mqtt", "manual").replace("[task, manual]", "api")
+    assert load_policy(by_token, "p.yaml", kinds=KINDS).outcomes[0].wrong == ""
+
+
 def test_an_empty_file_and_one_of_another_shape_are_refused() -> None:
     assert "the file is empty" in problems("")[0]
     assert "a policy: a mapping" in problems("- a\n- b\n")[0]
