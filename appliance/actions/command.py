@@ -27,7 +27,7 @@ from appliance.safety.understood import Understood
 from appliance.sandbox.ebpf import reach
 from appliance.sandbox.ebpf.watched import Watched
 from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
-from appliance.sandbox.ports import FILE_NAME, Captured, CheckpointFile, Declared, Job, Outcome
+from appliance.sandbox.ports import FILE_NAME, Captured, CheckpointFile, Declared, Job, Outcome, label_of
 
 OUTPUT_LIMIT = 256 * 1024
 MOST_FILES = 20
@@ -115,6 +115,7 @@ class CommandAction(ActionKind[P]):
             writes=tuple(str(path) for path in _sequence(arguments.get("writes"))),
             output_limit=OUTPUT_LIMIT,
             checkpoint=_checkpoint(context, notes),
+            label=label_of(str(context.run_id), context.step_id),
             declared=Declared(_declared(arguments, "network"), _declared(arguments, "programs")),
             **_pinned(context.command),
         )
