@@ -93,7 +93,17 @@ admin.site.site_title = "Millwright"
 for foreign in list(admin.site._registry):
     admin.site.unregister(foreign)
 _show(User, "username", "role", "is_active", "last_login", search=("username",), hide=("password",))
-_show(ApiToken, "user", "name", "scopes", "last_used_at", "expires_at", "revoked_at", hide=("digest",))
+_show(
+    ApiToken,
+    "user",
+    "name",
+    "issued_by",
+    "scopes",
+    "last_used_at",
+    "expires_at",
+    "revoked_at",
+    hide=("digest",),
+)
 _show(Task, "name", "enabled", "source", search=("name",))
 _show(TaskVersion, "task", "number", "created_by", "created_at")
 _show(TaskTrigger, "task", "trigger", "kind", "active", "next_due", "fired", "refused", "failed")

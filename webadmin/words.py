@@ -93,6 +93,7 @@ WORDS: dict[str, Word] = {
     "unavailable": Word(_("not available"), "off"),
     "on": Word(_("on"), "ok"),
     "off": Word(_("off"), "off"),
+    "held": Word(_("held"), "bad"),
     "good": Word(_("good"), "ok"),
     "binary": Word(_("binary"), "off"),
     "large": Word(_("too large"), "off"),

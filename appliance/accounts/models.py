@@ -7,7 +7,7 @@ from django.db import models
 
 from appliance.accounts.domain import Ability, Role, allowed
 from appliance.accounts.grants import Grant, grants_of
-from appliance.accounts.principal import Principal
+from appliance.accounts.principal import UNKNOWN, Principal, hand_of
 
 
 class Language(models.TextChoices):
@@ -75,6 +75,8 @@ class ApiToken(models.Model):
     last_used_at = models.DateTimeField(null=True)
     refused_at = models.DateTimeField(null=True)
     """When a use of it after its end was last put on record."""
+    issued_by = models.CharField(max_length=200, null=True)  # noqa: DJ001 - null: nobody knows
+    """The principal that made it, who held its text once; NULL for one of before this was kept."""
 
     class Meta:
         ordering: ClassVar[list[str]] = ["name"]
@@ -87,7 +89,12 @@ class ApiToken(models.Model):
     def principal(self) -> Principal:
         """The token as services, runs and audit records name it: its person, within its scopes."""
         name = f"token:{self.user.username}/{self.name}"
-        return Principal(name, Role(self.user.role), self.user.granted, self.abilities)
+        return Principal(name, Role(self.user.role), self.user.granted, self.abilities, self.issuer)
+
+    @property
+    def issuer(self) -> str:
+        """Whoever made it: a person's name or a principal's; UNKNOWN where that was not kept."""
+        return hand_of(self.issued_by) if self.issued_by else UNKNOWN
 
     @property
     def abilities(self) -> frozenset[Ability]:

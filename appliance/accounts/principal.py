@@ -20,13 +20,14 @@ class Principal:
     """A name such as ``user:ana``, ``chat:telegram/4711`` or ``trigger:overheat/hot``, and its role.
 
     ``grants`` raise the role for some tasks, topics, devices and secrets. ``scopes`` are all that a token may do,
-    None: no such limit.
+    None: no such limit. ``issuer`` made the token that it is (``hand_of``, or UNKNOWN); empty for all else.
     """
 
     name: str
     role: Role
     grants: tuple[Grant, ...] = ()
     scopes: frozenset[Ability] | None = None
+    issuer: str = ""
 
     def role_on(self, **on: Unpack[On]) -> Role:
         """The role for this task, topic, device or secret; without one, the role everywhere."""
@@ -81,3 +82,12 @@ def person_of(name: str) -> str | None:
     if kind == "user":
         return rest
     return rest.partition("/")[0] if kind == "token" else None
+
+
+UNKNOWN = "?"
+"""In the place of an issuer's name: one whom nobody wrote down. No person is called so."""
+
+
+def hand_of(name: str) -> str:
+    """Who acts under a principal's name: the person behind it, or the name itself where it is nobody's."""
+    return person_of(name) or name

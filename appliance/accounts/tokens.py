@@ -48,6 +48,7 @@ def issue_api_token(
                 scopes=sorted(scope.value for scope in scopes),
                 created_at=now,
                 expires_at=expires_at,
+                issued_by=by.name,
             )
     except IntegrityError as error:
         raise AccountRefused(f"there is a token named {name!r} already") from error

@@ -20,13 +20,14 @@ from appliance.actions.shell_text import classify_shell, default_ok_exit
 from appliance.expressions import Template
 from appliance.expressions.fields import ShellField, TextField
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.masking import KNOWN
 from appliance.lib.said import say
 from appliance.safety.references import named_by
 from appliance.safety.understood import Understood
 from appliance.sandbox.ebpf import reach
 from appliance.sandbox.ebpf.watched import Watched
 from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
-from appliance.sandbox.ports import FILE_NAME, CheckpointFile, Declared, Job, Outcome
+from appliance.sandbox.ports import FILE_NAME, Captured, CheckpointFile, Declared, Job, Outcome, label_of
 
 OUTPUT_LIMIT = 256 * 1024
 MOST_FILES = 20
@@ -114,6 +115,7 @@ class CommandAction(ActionKind[P]):
             writes=tuple(str(path) for path in _sequence(arguments.get("writes"))),
             output_limit=OUTPUT_LIMIT,
             checkpoint=_checkpoint(context, notes),
+            label=label_of(str(context.run_id), context.step_id),
             declared=Declared(_declared(arguments, "network"), _declared(arguments, "programs")),
             **_pinned(context.command),
         )
@@ -199,7 +201,7 @@ def _mapping(value: JsonValue) -> dict[str, Any]:
 
 
 def _result(outcome: Outcome, ok_exit: tuple[int, ...], timeout: float) -> StepResult:
-    text = outcome.stdout.text
+    text = _text(outcome.stdout)
     output = text[:-1] if text.endswith("\n") else text
     detail: JsonObject = {
         "exit_status": outcome.exit_status,
@@ -218,4 +220,13 @@ def _result(outcome: Outcome, ok_exit: tuple[int, ...], timeout: float) -> StepR
     elif outcome.exit_status not in ok_exit:
         wanted = ", ".join(str(code) for code in ok_exit)
         status, error = Status.FAILED, f"exit status {outcome.exit_status}, expected {wanted}"
-    return StepResult(status, output, detail, stderr=outcome.stderr.text, error=error)
+    return StepResult(status, output, detail, stderr=_text(outcome.stderr), error=error)
+
+
+def _text(captured: Captured) -> str:
+    """What was kept, without the halves of a secret on both sides of what was not: only a whole one is masked."""
+    if not captured.dropped:
+        return captured.text
+    head = captured.head[: len(captured.head) - KNOWN.unfinished(captured.head)]
+    tail = captured.tail[KNOWN.left_over(captured.tail) :]
+    return replace(captured, head=head, tail=tail).text

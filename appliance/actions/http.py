@@ -26,6 +26,7 @@ from appliance.expressions import Tree
 from appliance.expressions.fields import TextField, TreeField
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.masking import KNOWN
 
 if TYPE_CHECKING:
     import httpx
@@ -195,6 +196,8 @@ def _result(response: "httpx.Response", body: bytes, cut: bool, arguments: JsonO
         text = body.decode(response.encoding or "utf-8", errors="replace")
     except (LookupError, UnicodeError):
         text = body.decode("utf-8", errors="replace")
+    if cut:
+        text = KNOWN.cut_off(text)
     output: JsonValue = text
     if "json" in response.headers.get("content-type", "") and not cut:
         try:

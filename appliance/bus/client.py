@@ -80,7 +80,7 @@ class BusClient:
             max_queue=limits.max_queue,
             max_bytes=limits.max_queue_bytes,
         )
-        self._reception = Reception(self._batches, self._clock)
+        self._reception = Reception(self._batches, self._clock, limits.catch_up)
         self._outgoing = Outgoing(max_payload=limits.max_payload, at_once=limits.max_publishing)
         self._connection: Connection | None = None
         self._connected = self._outgoing.connected

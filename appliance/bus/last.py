@@ -39,8 +39,8 @@ class LastValues:
 
     def _keep(self, place: str, message: Message, value: JsonValue) -> None:
         payload, known = message.payload, self._known.get(place)
-        if known is None or not is_repetition(message.retain, payload, known[2]):
-            at = None if message.retain else message.received_at
+        if known is None or not is_repetition(message.is_late, payload, known[2]):
+            at = None if message.is_late else message.received_at
             self._known[place] = (value, at, payload if len(payload) <= HEAD_BYTES else None)
 
     def reader(self, now: datetime) -> Callable[[str, timedelta | None], JsonValue]:

@@ -19,5 +19,7 @@ class BusOptions:
     ping_every: float = 10.0
     ping_patience: float = 5.0
     tick: float = 1.0
+    catch_up: float = 5.0
+    """After a log-in to a session of before: what comes so soon may be what the broker kept while we were away."""
     retry_base: float = 0.2
     retry_cap: float = 15.0

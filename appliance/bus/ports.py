@@ -19,6 +19,13 @@ class Message:
     received_at: datetime
     broker: str = ""
     """The further broker that it came from; empty for the box's own."""
+    queued: bool = False
+    """Whether it came so soon after a log-in to a session of before that the broker may have kept it meanwhile."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it may have been published long before it came, nobody knows when."""
+        return self.retain or self.queued
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,14 @@ _LOOK_EVERY = 0.005
 class Reception:
     """What was received and not handled, handled and not acknowledged. All but `Held.ack` on its loop."""
 
-    def __init__(self, batches: Batches, clock: Clock) -> None:
+    def __init__(self, batches: Batches, clock: Clock, catch_up: float = 0.0) -> None:
         self.batches = batches
         batches.on_room = self._resume
         self.window = Window(self._settle)
         self.received = self.acknowledged = 0
         self._clock = clock
+        self._catch_up = catch_up
+        self._caught_up_at = float("-inf")
         self._connection: Connection | None = None
         self._settled: list[tuple[Held, int]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -33,7 +35,9 @@ class Reception:
         self._thread = threading.get_ident()
 
     def take_up(self, connection: Connection, session_present: bool) -> None:
-        if not session_present:
+        if session_present:
+            self._caught_up_at = self._clock.monotonic() + self._catch_up
+        else:
             self.window.lose_session()
         self._connection = connection
 
@@ -55,8 +59,10 @@ class Reception:
             if mid:
                 connection.acknowledge([mid])
             return
-        now = self._clock.now()
-        held, settled_mid = self.window.receive(Message(topic, payload, qos, retain, dup, mid, now))
+        now, queued = self._clock.now(), self._clock.monotonic() < self._caught_up_at
+        held, settled_mid = self.window.receive(
+            Message(topic, payload, qos, retain, dup, mid, now, queued=queued)
+        )
         if settled_mid:
             connection.acknowledge([settled_mid])
         if held:

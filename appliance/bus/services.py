@@ -55,7 +55,7 @@ def last_of_each(values: Sequence[TopicValue]) -> list[JsonObject]:
     last: dict[str, tuple[TopicValue, bool | None]] = {}
     counts: dict[str, int] = {}
     for value in values:
-        last[value.topic] = _after(last.get(value.topic), value) if value.retained else (value, True)
+        last[value.topic] = _after(last.get(value.topic), value) if value.late else (value, True)
         counts[value.topic] = counts.get(value.topic, 0) + 1
     return [_row(*last[topic], counts[topic]) for topic in sorted(last) if _fits(topic)]
 
@@ -63,10 +63,10 @@ def last_of_each(values: Sequence[TopicValue]) -> list[JsonObject]:
 def _after(
     before: tuple[TopicValue, bool | None] | None, value: TopicValue
 ) -> tuple[TopicValue, bool | None]:
-    """A retained ``value``, and whether ``at`` is its age. None: that depends on what the table has."""
+    """A late ``value``, and whether ``at`` is its age. None: that depends on what the table has."""
     if before is None:
         return value, None
-    if is_repetition(value.retained, value.payload, before[0].payload):
+    if is_repetition(value.late, value.payload, before[0].payload):
         return replace(value, at=before[0].at), before[1]
     return value, False
 

@@ -54,20 +54,22 @@ class TopicValue:
     """Whether the broker had kept it, and said it because we subscribed. ``at`` is then not when it was first said."""
     content: Content | None = None
     """What the payload says, where somebody has read it already."""
+    late: bool = False
+    """Whether nobody knows when it was first said: retained, or queued while we were away (`Message.is_late`)."""
 
     @classmethod
     def from_message(cls, message: Message, content: Content | None = None) -> "TopicValue":
         topic = place_of(message.broker, message.topic)
-        return cls(topic, message.payload, message.received_at, message.retain, content)
+        return cls(topic, message.payload, message.received_at, message.retain, content, message.is_late)
 
 
-def is_repetition(retained: bool, payload: bytes, before: bytes | None) -> bool:
+def is_repetition(late: bool, payload: bytes, before: bytes | None) -> bool:
     """Whether a message only says again what is known, ``before``: it is then as old as that.
 
-    One that is retained and says something else was published nobody knows when: its age is unknown. Byte by
+    One that is late and says something else was published nobody knows when: its age is unknown. Byte by
     byte, and only where the whole payload is kept; the function ``bus_remember`` compares alike.
     """
-    return retained and payload == before and len(payload) <= HEAD_BYTES
+    return late and payload == before and len(payload) <= HEAD_BYTES
 
 
 def read_payload(payload: bytes) -> Content:

@@ -35,6 +35,7 @@ class Mask:
         self._kept: frozenset[str] = frozenset()
         self._learned: set[str] = set()
         self._forms: tuple[str, ...] = ()
+        self._raw: tuple[bytes, ...] = ()
         self._marks: tuple[str, ...] = ()
 
     def know(self, values: Iterable[str]) -> None:
@@ -60,6 +61,7 @@ class Mask:
     def _look_for(self) -> None:
         each = [_forms(value) for value in self._kept | self._learned]
         self._forms, self._marks = _sorted(each), _sorted(map(_without_longer, each))
+        self._raw = tuple(form.encode("utf-8", "replace") for form in self._forms)
 
     @property
     def knows_any(self) -> bool:
@@ -90,19 +92,57 @@ class Mask:
         return found
 
     def unfinished(self, data: bytes | bytearray) -> int:
-        """How many bytes at the end may be the beginning of a secret of which the rest has not come yet."""
-        longest = 0
-        for form in self._forms:
-            raw = form.encode("utf-8", "replace")
-            for size in range(min(len(raw) - 1, len(data)), longest, -1):
-                if data.endswith(raw[:size]):
-                    longest = size
-                    break
+        """How many bytes at the end may be the beginning of a secret of which the rest has not come yet, or was cut
+        off. A whole secret that reaches into these goes with them: what were left of it would not be found any more.
+        """
+        longest = max((_begun(data, raw) for raw in self._raw), default=0)
+        while longest:
+            place = len(data) - longest
+            begins = (_across(data, raw, place) for raw in self._raw)
+            if (begin := min((one for one in begins if one >= 0), default=place)) == place:
+                break
+            longest = len(data) - begin
         return longest
+
+    def left_over(self, data: bytes | bytearray) -> int:
+        """The same of the start: how many bytes may be the end of a secret whose beginning was cut off."""
+        longest = max((_ended(data, raw) for raw in self._raw), default=0)
+        while longest:
+            ends = ((_across(data, raw, longest), len(raw)) for raw in self._raw)
+            if (end := max((begin + size for begin, size in ends if begin >= 0), default=longest)) == longest:
+                break
+            longest = end
+        return longest
+
+    def cut_off(self, text: str) -> str:
+        """A text of which the rest is not there, without what may be the beginning of a secret."""
+        data = text.rstrip("\ufffd").encode("utf-8", "replace")  # where a character was cut, too
+        return data[: len(data) - self.unfinished(data)].decode() if self._raw else text
 
 
 KNOWN = Mask()
 """Of this process."""
+
+
+def _begun(data: bytes | bytearray, raw: bytes) -> int:
+    """How many bytes of ``raw``, and not all, ``data`` ends with."""
+    place = data.find(raw[:1], max(0, len(data) - len(raw) + 1))
+    while place >= 0 and not raw.startswith(bytes(data[place:])):
+        place = data.find(raw[:1], place + 1)
+    return len(data) - place if place >= 0 else 0
+
+
+def _ended(data: bytes | bytearray, raw: bytes) -> int:
+    """How many bytes of the end of ``raw``, and not all, ``data`` begins with."""
+    place = data.rfind(raw[-1:], 0, len(raw) - 1)
+    while place >= 0 and not raw.endswith(bytes(data[: place + 1])):
+        place = data.rfind(raw[-1:], 0, place)
+    return place + 1
+
+
+def _across(data: bytes | bytearray, raw: bytes, place: int) -> int:
+    """Where ``raw`` stands in ``data`` on both sides of ``place``; -1: nowhere."""
+    return data.find(raw, max(0, place - len(raw) + 1), place + len(raw) - 1)
 
 
 def _replaced(text: str, forms: Iterable[str]) -> str:

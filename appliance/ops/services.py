@@ -1,8 +1,9 @@
 """The doctor's last look at the box, kept so that every page can say what stands."""
 
 import json
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 
 from django.db import connection
 
@@ -10,8 +11,13 @@ from appliance.accounts.domain import Ability
 from appliance.accounts.principal import BOX, Principal
 from appliance.lib.config import get_config
 from appliance.lib.doctor import Outcome, Patient, Severity
+from appliance.lib.masking import KNOWN
 from appliance.ops.doctor import Finding, examine
+from appliance.ops.errors import LookedJustNow
 from appliance.ops.models import Examination
+
+REST = timedelta(seconds=10)
+"""Between two looks."""
 
 # Of two who look at once the later look stays, whichever of them ends first.
 _KEEP = """
@@ -23,20 +29,38 @@ WHERE ops_examination.at <= excluded.at
 
 
 def look(by: Principal, now: datetime, ask: Callable[[Patient], list[Finding]] = examine) -> None:
-    """Ask every check and keep the answers. Takes seconds where a part is away: never inside a transaction.
+    """Ask every check and keep the answers, masked. Takes seconds where a part is away: never inside a transaction.
 
-    Raises NotAllowed.
+    Raises NotAllowed, LookedJustNow.
     """
     by.require(Ability.EXAMINE)
-    found = ask(Patient(get_config(), now))
-    serious = sum(is_serious(one) for one in found)
-    rows = json.dumps([one.to_json() for one in found])
-    with connection.cursor() as cursor:
+    with _alone(), connection.cursor() as cursor:
+        newest = last()
+        if newest is not None and timedelta() <= now - newest.at < REST:
+            raise LookedJustNow()
+        found = ask(Patient(get_config(), now))
+        serious = sum(is_serious(one) for one in found)
+        rows = json.dumps([KNOWN.object(one.to_json()) for one in found])
         cursor.execute(_KEEP, [now, by.name, serious, rows])
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Whoever comes while somebody looks is refused: the lock is the session's, as a look is no transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext('ops.look'))")
+        if cursor.fetchone() != (True,):
+            raise LookedJustNow()
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(hashtext('ops.look'))")
+
+
 def look_by_itself(now: datetime) -> None:
-    look(BOX, now)
+    """The hourly look; where somebody has had it look just now, that was it."""
+    with suppress(LookedJustNow):
+        look(BOX, now)
 
 
 def is_serious(finding: Finding) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import logging
+import re
 import secrets
 from collections import deque
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import redis
 
 from appliance.lib.masking import KNOWN
 from appliance.processes.kept_output import Chunk
+from appliance.sandbox.process.capture import NO_MORE, SKIPPED
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,11 @@ KEEP = 16 * 1024
 HEAD = 16 * 1024
 TAIL = 48 * 1024
 """Bytes that are kept of what a step wrote first, and of what it wrote last."""
+
+
+_GAP = re.compile(re.escape(SKIPPED).replace(rb"%d", rb"\d+") + b"|" + re.escape(NO_MORE))
+"""Where the sandbox says that it left something out."""
+_HIDDEN = b"*"
 
 
 class Broadcast(Protocol):
@@ -52,8 +59,18 @@ class _Live:
 
     def take(self, data: bytes) -> None:
         self.received += len(data)
+        before = len(self.pending)
         self.pending += data
+        for gap in list(_GAP.finditer(self.pending, before)):
+            self._hide_halves(*gap.span())
         del self.pending[:-KEEP]
+
+    def _hide_halves(self, begin: int, end: int) -> None:
+        """What is left out between these places may have been the middle of a secret. Positions stay as they are."""
+        size = KNOWN.unfinished(self.pending[:begin])
+        self.pending[begin - size : begin] = _HIDDEN * size
+        size = KNOWN.left_over(self.pending[end:])
+        self.pending[end : end + size] = _HIDDEN * size
 
     def chunk(self, step: str, *, last: bool = False) -> Chunk:
         """What came since the last one. A character that is cut in two comes with the next, and so does what may be
@@ -61,6 +78,7 @@ class _Live:
         begin = self.received - len(self.pending)
         if begin > self.told:
             self.decoder.reset()
+            self._hide_halves(0, 0)
         back = 0 if last else KNOWN.unfinished(self.pending)
         end = len(self.pending) - back
         text = KNOWN.text(self.decoder.decode(bytes(self.pending[:end])))

@@ -52,13 +52,16 @@ def by_code(ref: str, code: str, entered_by: Principal, now: datetime) -> Approv
         raise CodeRefused() from None
 
 
-def mint_code(ref: str, by: Principal, now: datetime) -> str:
-    """A one-time code in the name of ``by``, who must be one who may approve it. Raises as ``decide``."""
+def mint_code(ref: str, by: Principal, now: datetime, minted_by: str = "") -> str:
+    """A one-time code in the name of ``by``, who must be one who may approve it. Raises as ``decide``.
+
+    ``minted_by``: the principal that makes it, where that is not ``by``.
+    """
     refuse_changes(by)
     try:
-        return codes.mint(_able(_known(services.find(ref)), by), by, now)
+        return codes.mint(_able(_known(services.find(ref)), by), by, now, minted_by)
     except Objected as objected:
-        tried = Word(Choice.APPROVE, by, Way.CODE, now)
+        tried = Word(Choice.APPROVE, by, Way.CODE, now, minted_by=minted_by)
         services.record_refusal(objected, ref, tried)
         raise ApprovalRefused() from None
 

@@ -74,6 +74,11 @@ def of_run(run_id: UUID) -> list[Finding]:
     return list(Finding.objects.filter(run_id=run_id).order_by("id"))
 
 
+def last_of(task_id: int) -> Finding | None:
+    """The newest finding of a task; None where it has none, or none is kept any more."""
+    return Finding.objects.filter(task_id=task_id).order_by("-at").first()
+
+
 def amber(run_ids: Collection[UUID]) -> set[UUID]:
     """Which of these runs have a finding: one query."""
     return set(Finding.objects.filter(run_id__in=run_ids).values_list("run_id", flat=True))

@@ -69,6 +69,8 @@ class Job:
 
     ``cgroup``: the name of the control group that guard has made for it; empty for none.
 
+    ``label`` names it to whoever asks what runs.
+
     ``files``: what lies in its private working folder from the beginning, by name. Secrets stand there and in ``env``.
     """
 
@@ -86,7 +88,16 @@ class Job:
     executable: str = ""
     declared: Declared = field(default_factory=Declared)
     cgroup: str = ""
+    label: str = ""
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+LONGEST_LABEL = 300
+
+
+def label_of(run: str, step: str) -> str:
+    """What a job is called where people are told what runs."""
+    return f"step {step} of run {run}"[:LONGEST_LABEL] if run else "a job of no run"
 
 
 @dataclass(frozen=True, slots=True)

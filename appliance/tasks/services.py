@@ -1,6 +1,5 @@
 """Use cases of tasks: apply a file, switch a task on and off, and keep its triggers' rows in step."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,9 +18,8 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.lib.said import say
 from appliance.safety.read_only import refuse_changes
 from appliance.safety.secrets import list_secrets
-from appliance.tasks import periodic, sql
-from appliance.tasks.addresses import Address, taken_by
-from appliance.tasks.chains import Links, stored_links
+from appliance.tasks import others, periodic, sql
+from appliance.tasks.addresses import taken_by
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.loader import LoadedTask, Problem, load_text
 from appliance.tasks.models import Hold, Question, QuestionState, Task, TaskTrigger, TaskVersion
@@ -72,15 +70,16 @@ def apply_text(
     that was not granted), and ReadOnlyNow.
     """
     refuse_changes(by)
-    loaded = load_here(text, filename, by)
-    if only is not None and [item.definition.name for item in loaded] != [only]:
-        said = say("this page edits the task %(only)r: keep its name, and one task per page", only=only)
-        raise MillwrightError(said)
-    for item in loaded:
-        by.require(Ability.EDIT_TASKS, task=item.definition.name)
-        for secret in sorted(secrets_of(item.definition) | _callers_secrets(item.definition)):
-            by.require(Ability.USE_SECRETS, secret=secret)
     with transaction.atomic():
+        others.one_file_at_a_time()
+        loaded = load_here(text, filename, by)
+        if only is not None and [item.definition.name for item in loaded] != [only]:
+            said = say("this page edits the task %(only)r: keep its name, and one task per page", only=only)
+            raise MillwrightError(said)
+        for item in loaded:
+            by.require(Ability.EDIT_TASKS, task=item.definition.name)
+            for secret in sorted(secrets_of(item.definition) | _callers_secrets(item.definition)):
+                by.require(Ability.USE_SECRETS, secret=secret)
         # All rows first and by name: whoever changes one of them waits here, before the audit's head is held.
         names = [item.definition.name for item in loaded]
         list(Task.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
@@ -108,41 +107,13 @@ def load_here(text: str, filename: str, by: Principal) -> list[LoadedTask]:
     return load_text(
         text,
         filename,
-        known_calls=_calls_of_others(text),
+        known_calls=others.calls(),
         known_brokers=known_prefixes(),
-        known_links=_links_of_others(),
+        known_links=others.links(),
         known_platforms=platform_names(),
-        known_addresses=_addresses_of_others(),
+        known_addresses=others.addresses(),
         known_secrets={one.name: by.can(Ability.USE_SECRETS, secret=one.name) for one in list_secrets()},
     )
-
-
-def _calls_of_others(text: str) -> Mapping[str, Sequence[str]]:
-    """What the stored tasks call, for the check against circles."""
-    return {
-        task.name: [a["task"] for a in task.current.definition.get("actions", []) if a.get("type") == "task"]
-        for task in Task.objects.select_related("current")
-        if task.current is not None
-    }
-
-
-def _links_of_others() -> dict[str, Links]:
-    """What the stored tasks surely start, for the check against endless rounds."""
-    return {
-        task.name: stored_links(task.current.definition)
-        for task in Task.objects.select_related("current")
-        if task.current is not None
-    }
-
-
-def _addresses_of_others() -> dict[Address, str]:
-    """Which stored task each webhook belongs to."""
-    return {
-        address: task.name
-        for task in Task.objects.select_related("current")
-        if task.current is not None
-        for address in taken_by(task.current.definition)
-    }
 
 
 def _apply(item: LoadedTask, filename: str, by: Principal, now: datetime) -> Applied:

@@ -11,7 +11,10 @@ from appliance.safety.approvals.domain import Choice
 
 
 class ApprovalOut(Schema):
-    """Something that waits for a person's word, or had it. ``shown`` is exactly what would be done."""
+    """Something that waits for a person's word, or had it. ``shown`` is exactly what would be done.
+
+    ``issuer`` made the token that asked ("?": nobody knows); ``minted_by`` the one-time code, where there was one.
+    """
 
     id: UUID
     code: str
@@ -29,6 +32,7 @@ class ApprovalOut(Schema):
     digest: str
     states: dict[str, Any]
     requested_by: str
+    issuer: str
     approvers: str
     names: list[str]
     needed: int
@@ -38,6 +42,7 @@ class ApprovalOut(Schema):
     decided_at: datetime | None
     decided_by: str
     way: str
+    minted_by: str
     decision_reason: str
     closed_because: str
 

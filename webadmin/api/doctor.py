@@ -42,7 +42,7 @@ def last_examination(request: HttpRequest) -> ExaminationOut:
 
 @router.post("/look", response=ExaminationOut, summary="Let the doctor look at the box now")
 def look(request: HttpRequest) -> ExaminationOut:
-    """Answers when it is done: some seconds where a part is away."""
+    """Answers when it is done: some seconds where a part is away. 429 within ten seconds of the last look."""
     services.look(caller(request, Ability.EXAMINE).principal, datetime.now(UTC))
     return _last()
 

@@ -8,6 +8,7 @@ from appliance.alerts.errors import RulesMoved, RulesRefused
 from appliance.cache.errors import CacheConflict
 from appliance.lib.errors import MillwrightError
 from appliance.lib.located.problems import FileRefused
+from appliance.ops.errors import LookedJustNow
 from appliance.outbox.errors import ItemBusy
 from appliance.runs.fork import ForkRefused
 from appliance.runs.given import InputsNotTaken
@@ -105,6 +106,8 @@ def _status(error: MillwrightError) -> int:
         return 403
     if isinstance(error, InputsNotTaken):
         return 400
+    if isinstance(error, LookedJustNow):
+        return 429
     if isinstance(error, ReadOnlyNow):
         return 423
     if isinstance(error, NotNow | ItemBusy | ForkRefused | CacheConflict | PolicyMoved | RulesMoved):

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
@@ -10,7 +11,9 @@ from django.views.decorators.http import require_POST
 from appliance.accounts.domain import Ability
 from appliance.lib.doctor import Outcome, Severity
 from appliance.ops import services
+from appliance.ops.errors import LookedJustNow
 from webadmin.pages.access import needs, person
+from webadmin.sentences import in_language
 
 _WEIGHT = {severity.value: place for place, severity in enumerate(Severity)}
 
@@ -39,5 +42,8 @@ def _order(finding: dict[str, Any]) -> tuple[int, str]:
 @require_POST
 @needs(Ability.EXAMINE)
 def look(request: HttpRequest) -> HttpResponse:
-    services.look(person(request).principal, datetime.now(UTC))
+    try:
+        services.look(person(request).principal, datetime.now(UTC))
+    except LookedJustNow as error:
+        messages.warning(request, f"{in_language(error.message)} ({in_language(error.hint or '')})")
     return redirect("doctor")

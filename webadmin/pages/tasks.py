@@ -17,6 +17,7 @@ from appliance.lib.located.yaml_reader import read_yaml
 from appliance.runs import services as runs
 from appliance.runs.models import Rate, Run
 from appliance.runs.reflex.choice import lane_of
+from appliance.sandbox import findings
 from appliance.tasks import services
 from appliance.tasks.models import Hold, NotTriggered, Occurrence, Task
 from appliance.tasks.questions import open_questions
@@ -68,6 +69,7 @@ def task_page(request: HttpRequest, name: str) -> HttpResponse:
         "holds": list(Hold.objects.filter(task=task, fired=False).order_by("due_at")[:HOLDS]),
         "rate": Rate.objects.filter(pk=task.pk).first(),
         "not_triggered": list(NotTriggered.objects.filter(task=task)[:10]),
+        "did": findings.last_of(task.pk) if task.held else None,
         "may_edit": by.can(Ability.EDIT_TASKS, task=name),
         "may_run": by.can(Ability.RUN_TASKS, task=name),
     }

@@ -26,6 +26,7 @@ from appliance.sandbox.docker.request import (
     RefusalsRequest,
     Request,
     RunRequest,
+    UnwatchedRequest,
     WatchRequest,
     parse_request,
 )
@@ -63,7 +64,7 @@ class Server:
         self._pool = Pool(self._engine, SystemClock(), size=options.pool, idle=options.idle)
         self._watching = Watching(options.home_id, options.kernel_rules)
         self._runner = Runner(self._engine, self._pool, options.rules, watcher=self._watching)
-        self._egress = Egress(self._watching.set_cut)
+        self._egress = Egress(self._watching.set_cut, self._watching.unwatched)
         self._refusals = Refusals()
         self._facts: tuple[float, Facts] | None = None
         self._serving: set[asyncio.Task[None]] = set()
@@ -165,6 +166,8 @@ class Server:
                 return await self._run(request, conversation, connection)
         if isinstance(request, WatchRequest):
             return await self._watching.serve(request, conversation)
+        if isinstance(request, UnwatchedRequest):
+            return await self._watching.remember(request, conversation)
         if isinstance(request, CancelRequest):
             return _facts({"cancelled": await self._runner.cancel(request.run)})
         if isinstance(request, CleanupRequest):

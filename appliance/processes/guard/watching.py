@@ -4,15 +4,17 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from ipaddress import ip_network
 
 from appliance.lib.config import KernelRulesMode
-from appliance.sandbox.docker.request import Reach, RunRequest, WatchRequest
+from appliance.sandbox.docker.request import Reach, RunRequest, UnwatchedRequest, WatchRequest
 from appliance.sandbox.ebpf.errors import NoKernelRules
 from appliance.sandbox.ebpf.rules import KernelRules, Wanted, Watch
 from appliance.sandbox.ebpf.tables import Destination
 from appliance.sandbox.errors import SandboxUnavailable
+from appliance.sandbox.ports import label_of
 from appliance.sandbox.process import wire
 from appliance.sandbox.process.conversation import Conversation
 
@@ -32,6 +34,8 @@ class Watching:
         self._lacking = "MILLWRIGHT_KERNEL_RULES is off" if mode is KernelRulesMode.OFF else "not loaded yet"
         self._opened = False
         self._tasks: set[asyncio.Task[object]] = set()
+        self._without: dict[object, str] = {}
+        """The jobs that run without rules, by a key of their own."""
 
     def open(self) -> None:
         """Load and attach, where this machine lets us: once in guard's life."""
@@ -64,19 +68,15 @@ class Watching:
             watch = rules.begin(Wanted(_destinations(request.network), request.devices))
         except NoKernelRules as error:
             raise SandboxUnavailable(error.reason, hint=error.hint) from error
-        task = asyncio.current_task()
-        assert task
-        self._tasks.add(task)
-        try:
-            await conversation.say(wire.frame(wire.FACTS, json.dumps({"cgroup": watch.name}).encode()))
-            await _until_shut(conversation)
-        except asyncio.CancelledError:
-            raise  # we stop: the job goes on, and so do its rules
-        except BaseException:
-            rules.end(watch)
-            raise
-        finally:
-            self._tasks.discard(task)
+        with self._until_let_go():
+            try:
+                await conversation.say(wire.frame(wire.FACTS, json.dumps({"cgroup": watch.name}).encode()))
+                await _until_shut(conversation)
+            except asyncio.CancelledError:
+                raise  # we stop: the job goes on, and so do its rules
+            except BaseException:
+                rules.end(watch)
+                raise
         return wire.frame(wire.WATCHED, rules.end(watch).model_dump_json().encode())
 
     def contained(self, pid: int, container: str, request: RunRequest) -> Callable[[], dict[str, object]]:
@@ -91,7 +91,31 @@ class Watching:
                 return lambda: _told(rules, watch)
         if request.must_limit:
             raise SandboxUnavailable(f"The network that the step declares cannot be enforced: {reason}.")
-        return lambda: {"unwatched": reason}
+        return self._not_watched(label_of(request.run, request.step), reason)
+
+    def _not_watched(self, label: str, reason: str) -> Callable[[], dict[str, object]]:
+        key = object()
+        self._without[key] = label
+
+        def over() -> dict[str, object]:
+            self._without.pop(key, None)
+            return {"unwatched": reason}
+
+        return over
+
+    async def remember(self, request: UnwatchedRequest, conversation: Conversation) -> bytes:
+        """A job that was begun while nobody watched, for as long as it runs."""
+        over = self._not_watched(request.label, "")
+        with self._until_let_go():
+            try:
+                await _until_shut(conversation)
+            finally:
+                over()
+        return b""
+
+    def unwatched(self) -> list[str]:
+        """What runs without rules."""
+        return sorted(set(self._without.values()))
 
     def set_cut(self, cut: bool) -> str:
         """Let nothing leave any watched job, or no longer; why that cannot be, or nothing."""
@@ -111,6 +135,16 @@ class Watching:
         """The containers of an earlier guard are gone."""
         if self._rules:
             self._rules.forget_containers()
+
+    @contextmanager
+    def _until_let_go(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        try:
+            yield
+        finally:
+            self._tasks.discard(task)
 
     def let_go(self) -> None:
         """Follow no job any more; their rules stay."""

@@ -5,7 +5,7 @@ The caller holds the run's row: whoever decides takes it first as well, so nobod
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from appliance.accounts.domain import Role
-from appliance.accounts.principal import person_of
+from appliance.accounts.principal import hand_of
 from appliance.audit.chain import AuditEntry
 from appliance.lib.digest import sha256_hex
 from appliance.lib.identity import uuid7
@@ -48,7 +48,7 @@ class Wish:
     @property
     def requester(self) -> str:
         """The person behind it, or the principal's own name where it is nobody."""
-        return person_of(self.requested_by) or self.requested_by
+        return hand_of(self.requested_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Opened:
     token: str
     expires_at: datetime
     wish: Wish
+    issuer: str = ""
 
     @property
     def record(self) -> AuditEntry:
@@ -69,6 +70,7 @@ class Opened:
             "run": str(wish.run_id),
             "step": wish.step,
             "kind": wish.subject.kind,
+            "issuer": self.issuer,
             "shown": wish.shown,
             "digest": wish.subject.digest,
             "policy": wish.subject.policy,
@@ -97,7 +99,7 @@ def asked_of(row: Sequence[Any]) -> Asked:
     requester, task, decided_at, decided_by, reason = row[11:16]
     return Asked(
         row[0], State(row[1]), digest, policy, states, created_at, expires_at, terms, requester,
-        task, decided_at, decided_by, reason,
+        task, decided_at, decided_by, reason, row[16],
     )  # fmt: skip
 
 
@@ -109,6 +111,7 @@ async def enough_people(connection: AsyncConnection[Any], wish: Wish) -> bool:
         "roles": terms.roles,
         "self_approval": terms.self_approval,
         "requester": wish.requester,
+        "requested_by": wish.requested_by,
         "names": list(terms.names) or None,
     }
     cursor = await connection.cursor(row_factory=tuple_row).execute(sql.HOW_MANY, values)
@@ -120,7 +123,7 @@ async def ask(connection: AsyncConnection[Any], wish: Wish, now: datetime) -> Op
     """Write the row. Its audit record (``record``) is the caller's to append, last."""
     subject, terms = wish.subject, wish.terms
     opened = Opened(uuid7(), new_code(), secrets.token_urlsafe(16), now + terms.expires, wish)
-    await connection.execute(
+    cursor = await connection.cursor(row_factory=tuple_row).execute(
         sql.ASK,
         {
             "id": opened.id,
@@ -148,7 +151,8 @@ async def ask(connection: AsyncConnection[Any], wish: Wish, now: datetime) -> Op
             "expires_at": opened.expires_at,
         },
     )
-    return opened
+    written = await cursor.fetchone()
+    return replace(opened, issuer=written[0]) if written else opened
 
 
 async def close(

@@ -1,14 +1,16 @@
 """One-time codes: an approver's word, carried by telephone and typed at the box while the internet is down."""
 
 import secrets
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import connection, transaction
 
-from appliance.accounts.principal import Principal, person_of
+from appliance.accounts.principal import Principal, hand_of
 from appliance.audit.services import append_here
+from appliance.lib.jsontypes import JsonObject
 from appliance.safety.approvals import sql
 from appliance.safety.approvals.domain import Choice, Refusal, Way, objection
 from appliance.safety.approvals.models import Approval
@@ -19,19 +21,22 @@ TRIES = 5
 DIGITS = 8
 
 
-def mint(row: Approval, by: Principal, now: datetime) -> str:
+def mint(row: Approval, by: Principal, now: datetime, minted_by: str = "") -> str:
     """A code that approves this in the name of ``by``, who must be one who may. Raises Objected.
 
-    Only its slow hash is kept. A new one replaces the one before.
+    ``minted_by``: the principal that makes it, where that is not ``by``. Only its slow hash is kept. A new one
+    replaces the one before.
     """
-    refused = objection(asked(row), by, now)
+    minted_by = minted_by or by.name
+    refused = objection(asked(row), by, now, minted_by)
     if refused is not None:
         raise Objected(refused, row)
     code = "".join(secrets.choice("0123456789") for _ in range(DIGITS))
     values: dict[str, Any] = {
         "id": row.pk,
         "digest": make_password(code),
-        "by": person_of(by.name) or by.name,
+        "by": hand_of(by.name),
+        "minted_by": minted_by,
         "until": min(now + LIFETIME, row.expires_at),
         "now": now,
     }
@@ -39,7 +44,8 @@ def mint(row: Approval, by: Principal, now: datetime) -> str:
         cursor.execute(sql.MINT, values)
         if cursor.fetchone() is None:
             raise Objected(Refusal.NOT_OPEN, row)
-        append_here("approval.code", by.name, str(row.pk), {"task": row.task, "step": row.step})
+        detail: JsonObject = {"task": row.task, "step": row.step, "in_the_name_of": by.name}
+        append_here("approval.code", minted_by, str(row.pk), detail)
     return code
 
 
@@ -54,7 +60,10 @@ def word_of(row: Approval, code: str, entered_by: Principal, now: datetime) -> W
     approver = present(kept[1])
     if approver is None:
         raise Objected(Refusal.ROLE, row)
-    return Word(Choice.APPROVE, approver, Way.CODE, now, entered_by=entered_by.name)
+    _, _, minted_by, issuer = kept
+    # Made with a token, the word is no better than that token's.
+    word = replace(approver, issuer=issuer)
+    return Word(Choice.APPROVE, word, Way.CODE, now, entered_by=entered_by.name, minted_by=minted_by)
 
 
 def spend(row: Approval) -> None:

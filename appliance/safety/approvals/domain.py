@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from appliance.accounts.domain import Role
-from appliance.accounts.principal import CONSOLE, Principal, person_of
+from appliance.accounts.domain import Ability, Role, allowed
+from appliance.accounts.principal import BOX, CONSOLE, UNKNOWN, Principal, hand_of, person_of
 from appliance.lib.digest import sha256_hex
 from appliance.lib.duration import format_duration
 from appliance.lib.jsontypes import JsonMapping, JsonObject
@@ -112,6 +112,8 @@ class Asked:
     decided_at: datetime | None = None
     decided_by: str = ""
     decision_reason: str = ""
+    issuer: str = ""
+    """Who made the token that asked; UNKNOWN where nobody knows, empty where it was none."""
 
 
 class Refusal(StrEnum):
@@ -123,22 +125,27 @@ class Refusal(StrEnum):
     ROLE = "role"
     NAME = "name"
     REQUESTER = "requester"
+    ISSUER = "issuer"
+    """The same hand is on both sides: it made the token that asked, or the token or code that answers."""
     TWICE = "twice"
     NOT_ACTIVE = "not_active"
     RUN_ENDED = "run_ended"
     WRONG_CODE = "wrong_code"
 
 
-def objection(asked: Asked, by: Principal, now: datetime) -> Refusal | None:
-    """Why ``by``, with this present role, may not decide on it now; None when they may."""
+def objection(asked: Asked, by: Principal, now: datetime, minted_by: str = "") -> Refusal | None:
+    """Why ``by``, with this present role, may not decide on it now; None when they may.
+
+    ``minted_by``: the principal that made the one-time code which carries their word.
+    """
     if asked.state is not State.OPEN:
         return Refusal.NOT_OPEN
     if now >= asked.expires_at:
         return Refusal.LATE
-    return not_theirs(asked, by)
+    return not_theirs(asked, by, minted_by)
 
 
-def not_theirs(asked: Asked, by: Principal) -> Refusal | None:
+def not_theirs(asked: Asked, by: Principal, minted_by: str = "") -> Refusal | None:
     """As ``objection``, whatever has become of it since."""
     if not by.role_on(task=asked.task).covers(asked.terms.approvers):
         return Refusal.ROLE
@@ -147,9 +154,31 @@ def not_theirs(asked: Asked, by: Principal) -> Refusal | None:
         return Refusal.ROLE  # a device, a trigger or an agent decides on nothing
     if asked.terms.names and person not in asked.terms.names:
         return Refusal.NAME
-    if not asked.terms.self_approval and (person or by.name) == asked.requester:
+    return None if asked.terms.self_approval else _same_hand(asked, by, hand_of(minted_by or by.name))
+
+
+_SHARED = frozenset({"", CONSOLE.name, BOX.name})
+"""Issuers that stand for no one person: two tokens of theirs need not be of one hand."""
+
+
+def _same_hand(asked: Asked, by: Principal, hand: str) -> Refusal | None:
+    """Who held a token or made a code can have used it: they count as whoever it is for.
+
+    As the SQL function ``safety_same_hand``. Whose token's issuer nobody knows decides on nothing; what such a token
+    asked for is for nobody who may make tokens.
+    """
+    if asked.requester == hand_of(by.name):
         return Refusal.REQUESTER
-    return None
+    if (
+        by.issuer == UNKNOWN
+        or asked.requester in (hand, by.issuer)
+        or asked.issuer in (hand, hand_of(by.name))
+    ):
+        return Refusal.ISSUER
+    if by.issuer not in _SHARED and asked.issuer in (by.issuer, UNKNOWN):
+        return Refusal.ISSUER
+    may_issue = allowed(by.role, Ability.MANAGE_USERS) or hand in _SHARED
+    return Refusal.ISSUER if asked.issuer == UNKNOWN and may_issue else None
 
 
 def drift(asked: Asked, subject: Subject) -> str:

@@ -8,8 +8,9 @@ from django.db import models
 class Approval(models.Model):
     """One asking for permission. ``token_digest`` is the digest of what the buttons carry.
 
-    ``requester`` is the person behind ``requested_by``, who may not decide. ``shown`` is the exact text that
-    approvers see. ``secret_*`` belong to the one-time code with which it can be given by telephone.
+    ``requester`` is the person behind ``requested_by``, who may not decide, and ``issuer`` whoever made the token that
+    asked ("?": nobody knows). ``shown`` is the exact text that approvers see. ``secret_*`` belong to the one-time code
+    with which it can be given by telephone, and ``minted_by`` is the principal that made the last of these.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -27,6 +28,7 @@ class Approval(models.Model):
     states = models.JSONField(default=dict)
     requested_by = models.CharField(max_length=200)
     requester = models.CharField(max_length=200)
+    issuer = models.CharField(max_length=200, blank=True, default="")
     approvers = models.CharField(max_length=10)
     names = models.JSONField(default=list)
     needed = models.SmallIntegerField(default=1)
@@ -47,6 +49,7 @@ class Approval(models.Model):
     secret_by = models.CharField(max_length=200, blank=True)
     secret_until = models.DateTimeField(null=True)
     secret_tries = models.SmallIntegerField(default=0)
+    minted_by = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
         db_table = "safety_approval"

@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from appliance.accounts.domain import Ability, Role
 from appliance.accounts.models import User
-from appliance.accounts.principal import CONSOLE, Principal, person_of
+from appliance.accounts.principal import CONSOLE, Principal, hand_of, person_of
 from appliance.audit.services import AuditEntry, append
 from appliance.events import ApprovalChanged
 from appliance.events.services import record
@@ -51,7 +51,8 @@ class Objected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What somebody says about an approval. ``entered_by`` typed the code that carries their word.
+    """What somebody says about an approval. ``minted_by`` made the code that carries their word, ``entered_by`` typed
+    it.
 
     With a ``key`` the same message handled again after a crash is the same word.
     """
@@ -63,6 +64,7 @@ class Word:
     reason: str = ""
     key: str = ""
     entered_by: str = ""
+    minted_by: str = ""
 
 
 def find(ref: str) -> Approval | None:
@@ -108,7 +110,7 @@ def asked(row: Approval) -> Asked:
     terms = Terms(Role(row.approvers), tuple(row.names), row.needed, length, row.self_approval)
     return Asked(
         row.pk, State(row.state), row.digest, row.policy, row.states, row.created_at, row.expires_at, terms,
-        row.requester, row.task, row.decided_at, row.decided_by, row.decision_reason,
+        row.requester, row.task, row.decided_at, row.decided_by, row.decision_reason, row.issuer,
     )  # fmt: skip
 
 
@@ -119,7 +121,7 @@ def may_decide(row: Approval, by: Principal) -> bool:
 
 def decide(row: Approval, word: Word) -> State:
     """One conditional update, with its record and event, in the caller's transaction. Raises Objected."""
-    refused = objection(asked(row), word.by, word.at)
+    refused = objection(asked(row), word.by, word.at, word.minted_by)
     if refused is not None:
         raise Objected(refused, row)
     person = person_of(word.by.name)
@@ -130,7 +132,8 @@ def decide(row: Approval, word: Word) -> State:
         "by": word.by.name,
         "way": word.way.value,
         "reason": plain_text(word.reason)[:LONGEST_REASON],
-        "person": person or word.by.name,
+        "person": hand_of(word.by.name),
+        "through": word.minted_by or word.by.name,
         "username": person,
         "roles": asked(row).terms.roles,
     }
@@ -151,14 +154,14 @@ def _why_not(row: Approval, word: Word, person: str) -> Refusal:
     row.refresh_from_db()
     before = ApprovalDecision.objects.filter(approval=row, person=person).exists()
     last = Refusal.TWICE if before else Refusal.NOT_ACTIVE
-    return objection(asked(row), word.by, word.at) or last
+    return objection(asked(row), word.by, word.at, word.minted_by) or last
 
 
 def said_before(row: Approval, word: Word) -> bool:
     """Whether this very message was handled before a crash."""
     if not word.key:
         return False
-    person = person_of(word.by.name) or word.by.name
+    person = hand_of(word.by.name)
     return ApprovalDecision.objects.filter(approval=row, person=person, key=word.key[:300]).exists()
 
 
@@ -170,6 +173,7 @@ def record_refusal(objected: Objected, ref: str, word: Word) -> None:
         "choice": word.choice.value,
         "way": word.way.value,
         "entered_by": word.entered_by,
+        "minted_by": word.minted_by,
         "state": row.state if row else None,
         "task": row.task if row else None,
     }
@@ -213,6 +217,7 @@ def _said(row: Approval, word: Word, state: State) -> JsonObject:
         "way": word.way.value,
         "reason": word.reason[:LONGEST_REASON],
         "entered_by": word.entered_by,
+        "minted_by": word.minted_by,
         "shown": row.shown,
         "digest": row.digest,
         "policy": row.policy,

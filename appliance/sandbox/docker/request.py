@@ -13,7 +13,7 @@ from pydantic import (
     ValidationError,
 )
 
-from appliance.sandbox.ports import FILE_NAME, Limits
+from appliance.sandbox.ports import FILE_NAME, LONGEST_LABEL, Limits
 from appliance.sandbox.process.request import Refused
 
 DIGEST = r"sha256:[0-9a-f]{64}"
@@ -114,6 +114,13 @@ class WatchRequest(_Closed):
     devices: Annotated[tuple[Place, ...], Field(max_length=64)] | None
 
 
+class UnwatchedRequest(_Closed):
+    """A job that somebody else has started without rules runs until the client shuts its side: ``label`` names it."""
+
+    verb: Literal["unwatched"]
+    label: Annotated[str, Field(max_length=LONGEST_LABEL)]
+
+
 class CancelRequest(_Closed):
     """End the containers of one run; of all runs where none is named."""
 
@@ -142,7 +149,14 @@ class CleanupRequest(_Closed):
 
 
 Request = (
-    RunRequest | WatchRequest | CancelRequest | ListRequest | ProbeRequest | RefusalsRequest | CleanupRequest
+    RunRequest
+    | WatchRequest
+    | UnwatchedRequest
+    | CancelRequest
+    | ListRequest
+    | ProbeRequest
+    | RefusalsRequest
+    | CleanupRequest
 )
 _ANY: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 

@@ -1,8 +1,9 @@
 """Jobs under the kernel's rules, by way of guard, which makes a control group for each."""
 
+import asyncio
 import json
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from appliance.sandbox.ebpf.reach import Place, places
 from appliance.sandbox.ebpf.record import Observed
 from appliance.sandbox.ebpf.watched import Undeclared, Watched, findings
 from appliance.sandbox.errors import JobRefused, SandboxUnavailable
-from appliance.sandbox.ports import Declared, Job, Outcome, OutputListener
+from appliance.sandbox.ports import LONGEST_LABEL, Declared, Job, Outcome, OutputListener
 from appliance.sandbox.process import wire
 from appliance.sandbox.process.client import ProcessSandbox
 from appliance.sandbox.process.conversation import Conversation
 
 _ANSWER_SECONDS = 5.0
+_TELL_AGAIN = 0.5
+_LONGEST = 8 * 86400.0
 _DEVICES = "/dev"
 _SILENT = b'{"message": "guard does not answer"}'
 
@@ -109,8 +112,34 @@ class WatchedSandbox(ProcessSandbox):
                 f"The network {whose} cannot be enforced: {reason}.",
                 hint="The health page says what is missing. MILLWRIGHT_KERNEL_RULES=auto runs it without.",
             )
-        outcome = await self._sandbox.run(job, on_output=on_output)
+        async with self._told(job):
+            outcome = await self._sandbox.run(job, on_output=on_output)
         return replace(outcome, watched=Watched(None, reason))
+
+    @asynccontextmanager
+    async def _told(self, job: Job) -> AsyncIterator[None]:
+        """Let guard know of a job that runs without its rules, also where it comes back only meanwhile.
+
+        One that has none for as long as it lives says so anyway.
+        """
+        lasting = self._lacking[1] and self._lacking[0] == _life_of(self._guard)
+        if not self._manner.expected or self._manner.absent or lasting:
+            yield
+            return
+        telling = asyncio.create_task(self._tell(job.label))
+        try:
+            yield
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+
+    async def _tell(self, label: str) -> None:
+        request = json.dumps({"verb": "unwatched", "label": label[:LONGEST_LABEL]}).encode()
+        while True:
+            with suppress(SandboxUnavailable, OSError):
+                async with self._asked(wire.REQUEST, request) as conversation:
+                    await conversation.hear(_LONGEST)  # it says nothing, and hears when we leave
+            await asyncio.sleep(_TELL_AGAIN)
 
     def _judged(self, job: Job, outcome: Outcome) -> Outcome:
         watched = outcome.watched

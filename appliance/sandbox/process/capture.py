@@ -5,6 +5,8 @@ from appliance.sandbox.process import wire
 _LIVE_INTERVAL = 0.05
 _LIVE_PIECE = 16 * 1024
 _LIVE_TOTAL = 1 << 20
+SKIPPED = b"\n[... %d bytes not shown live ...]\n"
+NO_MORE = b"\n[... no more is shown live ...]\n"
 
 
 class HeadTail:
@@ -75,11 +77,11 @@ class LiveFeed:
                 text = bytes(pending)
                 pending.clear()
                 if self._skipped[kind]:
-                    text = b"\n[... %d bytes not shown live ...]\n" % self._skipped[kind] + text
+                    text = SKIPPED % self._skipped[kind] + text
                     self._skipped[kind] = 0
                 self._sent[kind] += len(text)
                 if self._sent[kind] >= _LIVE_TOTAL:
-                    text += b"\n[... no more is shown live ...]\n"
+                    text += NO_MORE
                 frames += wire.frame(kind, text)
         self._sent_at = now
         return frames

@@ -1,10 +1,13 @@
 """What the bus promises about messages that come in, on every broker."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.brokers import Broker
-from tests.desk import Desk, Inbox
+from tests.desk import FAST, Desk, Inbox
 from tests.wait import wait_for_async
 
 
@@ -56,6 +59,26 @@ async def test_what_is_not_acknowledged_comes_again_after_the_client_was_killed(
         await desk.client("reader", inbox=second, filters={"a/+"})
         await wait_for_async(lambda: len(second.deliveries) >= 5)
         assert sorted(second.payloads) == ["2", "3", "4", "5", "6"]
+
+
+@pytest.mark.parametrize("catch_up", [60.0, 0.0])
+async def test_what_waited_at_the_broker_while_the_client_was_away_is_told_from_what_came_live(
+    broker: Broker, catch_up: float
+) -> None:
+    async with Desk(broker.url) as desk:
+        options = replace(FAST, catch_up=catch_up)
+        first, second = Inbox(), Inbox()
+        reader = await desk.client("reader", inbox=first, filters={"a/+"}, options=options)
+        writer = await desk.client("writer", clean=True)
+        await writer.publish("a/b", b"live")
+        await wait_for_async(lambda: first.deliveries)
+        await desk.crash(reader)
+        await writer.publish("a/b", b"waits")
+        await desk.client("reader", inbox=second, filters={"a/+"}, options=options)
+        await wait_for_async(lambda: "waits" in second.payloads)
+        (waited,) = [one.message for one in second.deliveries if one.message.payload == b"waits"]
+        assert [one.message.queued for one in first.deliveries] == [False]
+        assert waited.queued is (catch_up > 0)
 
 
 async def test_what_the_broker_confirmed_survives_kill_9_of_the_broker(broker: Broker) -> None:

@@ -1,6 +1,8 @@
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import pytest
+from django.db import connection
 
 from appliance.accounts.domain import Ability, Role
 from appliance.accounts.errors import AccountRefused
@@ -69,3 +71,18 @@ def test_a_name_is_used_once_a_person(ana: User) -> None:
     issue_api_token(ana, "ci", [Ability.VIEW], CONSOLE, NOW)
     with pytest.raises(AccountRefused, match="already"):
         issue_api_token(ana, "ci", [Ability.VIEW], CONSOLE, NOW)
+
+
+def test_it_is_kept_who_made_it_and_read_from_the_record_for_those_of_before(ana: User) -> None:
+    admin = create_user("ada", "quiet-lathe-4712", Role.ADMIN, CONSOLE)
+    issue_api_token(ana, "a/b", [Ability.VIEW], admin.principal, NOW)
+    issue_api_token(ana, "lost", [Ability.VIEW], CONSOLE, NOW)
+    assert [one.issued_by for one in ApiToken.objects.order_by("pk")] == ["user:ada", "console"]
+    assert ApiToken.objects.get(name="a/b").principal.issuer == "ada"
+    ApiToken.objects.filter(name="lost").update(name="of before the record's beginning")
+    ApiToken.objects.update(issued_by=None)
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("appliance.accounts.migrations.0004_issued_by").FROM_THE_RECORD)
+        cursor.execute("SELECT accounts_issuer_of('token:ana/' || name) FROM accounts_apitoken ORDER BY id")
+        assert cursor.fetchall() == [("ada",), ("?",)]
+    assert [one.principal.issuer for one in ApiToken.objects.order_by("pk")] == ["ada", "?"]

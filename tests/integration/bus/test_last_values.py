@@ -1,6 +1,7 @@
 """The last value of each topic, in PostgreSQL and as a process has it in memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,8 +47,9 @@ async def test_a_value_older_than_asked_for_is_no_value(connection: Connection) 
     assert await read_state(connection, "a", timedelta(seconds=10), later) is None
 
 
-def message(payload: bytes, after: float, *, replay: bool) -> Message:
-    return Message("mode", payload, 1, replay, False, 1, NOW + timedelta(seconds=after))
+def message(payload: bytes, after: float, *, replay: bool, how: str = "retain") -> Message:
+    one = Message("mode", payload, 1, False, False, 1, NOW + timedelta(seconds=after))
+    return replace(one, retain=replay) if how == "retain" else replace(one, queued=replay)
 
 
 A, B = b'"auto"', b'"manual"'
@@ -76,13 +78,15 @@ Batch = Sequence[tuple[bytes, float, bool]]
         pytest.param([[(LONG, 0, False)]], 10, id="long and live"),
     ],
 )
-async def test_what_a_broker_says_again_at_a_subscription_is_as_old_as_it_was(
-    connection: Connection, batches: Sequence[Batch], age: float | None
+@pytest.mark.parametrize("how", ["retain", "queued"])
+async def test_what_a_broker_had_kept_is_as_old_as_it_was(
+    connection: Connection, batches: Sequence[Batch], age: float | None, how: str
 ) -> None:
-    """``age``: how old the value is at the end, ten seconds after the beginning; None: nobody knows."""
+    """Retained, or queued while we were away. ``age``: how old the value is at the end, ten seconds after the
+    beginning; None: nobody knows."""
     memory, loaded, now = LastValues(), LastValues(), NOW + timedelta(seconds=10)
     for batch in batches:
-        messages = [message(payload, after, replay=replay) for payload, after, replay in batch]
+        messages = [message(payload, after, replay=replay, how=how) for payload, after, replay in batch]
         await loaded.load(connection)  # as after a restart
         await remember(connection, [TopicValue.from_message(one) for one in messages])
         for one in messages:
@@ -106,7 +110,7 @@ async def test_what_a_broker_says_again_at_a_subscription_is_as_old_as_it_was(
 async def test_what_is_said_again_is_counted_and_is_no_traffic(connection: Connection) -> None:
     await remember(connection, [seen("a", b"1")])
     before = await row(connection, "a")
-    again = TopicValue("a", b"1", NOW + timedelta(seconds=1), retained=True)
+    again = TopicValue("a", b"1", NOW + timedelta(seconds=1), retained=True, late=True)
     await remember(connection, [again])
     after = await row(connection, "a")
     assert (after["at"], after["rate"], after["count"]) == (before["at"], before["rate"], 2)

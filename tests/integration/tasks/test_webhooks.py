@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.http.request import HttpHeaders
 from django.test import RequestFactory
 
@@ -21,9 +22,10 @@ from appliance.runs.models import Run
 from appliance.runs.webhooks import Answer, Call, deliver
 from appliance.safety.secrets import set_secret
 from appliance.tasks.errors import TaskFileError
-from appliance.tasks.models import NotTriggered, Occurrence, TaskTrigger
+from appliance.tasks.models import NotTriggered, Occurrence, Task, TaskTrigger
 from appliance.tasks.services import apply_text
 from appliance.tasks.webhooks import LARGEST_BODY, WebhookRefused
+from tests.wait import wait_for
 from webadmin import hooks
 from webadmin.login import noted
 
@@ -222,3 +224,34 @@ def test_a_second_task_on_the_same_name_and_secret_is_refused_when_saved() -> No
     with pytest.raises(TaskFileError, match="is the address of the task `one` already"):
         load("two", secret="hook")
     load("one", secret="hook")
+
+
+def test_of_two_who_save_it_at_once_the_later_one_is_refused_too() -> None:
+    """The second looks at what is stored when the first has committed, and not before."""
+    others: list[Exception] = []
+
+    def second() -> None:
+        try:
+            load("two", secret="hook")
+        except TaskFileError as error:
+            others.append(error)
+        finally:
+            connection.close()
+
+    def waits_or_is_through() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            return cursor.fetchone() != (0,) or not thread.is_alive()
+
+    thread = Thread(target=second)
+    with transaction.atomic():
+        load("one", secret="hook")
+        thread.start()
+        wait_for(waits_or_is_through, 30)
+    thread.join()
+    assert len(others) == 1
+    assert "is the address of the task `one` already" in str(others[0])
+    assert list(Task.objects.values_list("name", flat=True)) == ["one"]

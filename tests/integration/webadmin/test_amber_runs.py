@@ -9,8 +9,11 @@ from django.db import connection
 from django.test import Client
 
 from appliance.accounts.domain import Role
+from appliance.accounts.principal import BOX
 from appliance.runs.models import Run
 from appliance.sandbox.models import Finding
+from appliance.tasks.models import Task
+from appliance.tasks.services import hold
 
 DID = "reached for 192.0.2.1:80 (tcp): denied"
 OBSERVED = {
@@ -85,3 +88,27 @@ def test_the_api_tells_the_same(browser: Callable[[Role], Client], ended_run: Ca
     assert [row["amber"] for row in client.get("/api/v1/runs").json()["items"]] == [True]
     (step,) = client.get(f"/api/v1/runs/{run_id}/steps").json()
     assert step["detail"]["observed"] == OBSERVED
+
+
+def test_a_task_that_is_held_says_why_and_what_to_do_until_somebody_releases_it(
+    browser: Callable[[Role], Client], ended_run: Callable[..., UUID]
+) -> None:
+    engineer, run_id = browser(Role.ENGINEER), ended_run(steps=1)
+    found(run_id)
+    name = Task.objects.get(pk=Run.objects.get(pk=run_id).task_id).name
+    assert "held" not in text(engineer, "/tasks/")
+    assert 'id="held"' not in text(engineer, f"/tasks/{name}/")
+    hold(name, BOX, datetime.now(UTC))
+    listed = text(engineer, "/tasks/")
+    assert '<span class="badge bad">held</span>' in listed
+    assert "did what it does not declare" in listed
+    assert f'action="/tasks/{name}/switch/"' not in listed
+    page = text(engineer, f"/tasks/{name}/")
+    assert "The box holds this task: nobody and nothing starts it" in page
+    assert DID in page
+    assert "Run now" not in page
+    assert f'href="/runs/{run_id}/"' in page
+    Finding.objects.all().delete()
+    assert "stands on the audit record, under task.held" in text(engineer, f"/tasks/{name}/")
+    engineer.post(f"/tasks/{name}/switch/", {"enabled": "yes"})
+    assert 'id="held"' not in text(engineer, f"/tasks/{name}/")

@@ -138,6 +138,22 @@ def test_buttons_are_for_those_who_may(
     assert reverse("approval-decide", args=[row.pk]) not in said
 
 
+def test_the_page_says_whose_hand_is_in_it(browser: Browser, waiting: Callable[..., Approval]) -> None:
+    waiting(requested_by="token:ana/ci", issuer="admin")
+    waiting(requested_by="token:ana/old", issuer="?")
+    waiting(
+        state="used", decided_by="user:bob", decided_at=datetime.now(UTC), way="code", minted_by="console"
+    )
+    said = " ".join(browser(Role.ADMIN).get("/approvals/").content.decode().split())
+    for text in (
+        "with a token that admin made, who may not decide either",
+        "Nobody knows who made this token: no administrator may decide.",
+        "bob (code, made by console)",
+    ):
+        assert text in said
+    assert "approval-answer" not in said
+
+
 @pytest.mark.parametrize(("word", "state"), [("approve", "approved"), ("deny", "denied")])
 def test_a_person_decides_with_a_reason(
     browser: Browser, waiting: Callable[..., Approval], word: str, state: str
@@ -281,7 +297,7 @@ def test_the_command_line_lists_decides_and_mints(
     call_command("approvals", "code", row.code, "--as", "engineer")
     code = capsys.readouterr().out.strip()
     done = door.by_code(row.code, code, Principal("user:vic", Role.VIEWER), datetime.now(UTC))
-    assert done.decided_by == "user:engineer"
+    assert (done.decided_by, done.minted_by) == ("user:engineer", "console")
     other = waiting()
     call_command("approvals", "deny", str(other.pk), "--reason", "no")
     assert "denied" in capsys.readouterr().out

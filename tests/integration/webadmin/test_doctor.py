@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils.translation import gettext, override
 from django_celery_beat.models import PeriodicTask
@@ -18,8 +20,10 @@ from appliance.accounts.principal import BOX, Principal
 from appliance.accounts.tokens import issue_api_token
 from appliance.lib.config import get_config
 from appliance.lib.doctor import Check, Found, Outcome, Patient, Severity, absent, good, problem
+from appliance.lib.masking import KNOWN, MASK
 from appliance.ops import doctor, services
 from appliance.ops.doctor import Finding
+from appliance.ops.errors import LookedJustNow
 from appliance.ops.schedule import ROUNDS, ensure_rounds
 from tests.integration.webadmin.test_api import Api
 
@@ -149,6 +153,51 @@ def test_look_now_asks_every_check(browser: Browsers) -> None:
     assert {one["id"] for one in row.findings} == {one.id for one in doctor.checks()}
     assert row.by == "user:engineer"
     assert "MW-S021" in text(engineer)
+
+
+def test_it_does_not_look_again_at_once(browser: Browsers, person: Callable[[Role], User]) -> None:
+    looked(HIGH, at=datetime.now(UTC))
+    engineer = browser(Role.ENGINEER)
+    said = " ".join(engineer.post("/doctor/look/", follow=True).content.decode().split())
+    assert "the doctor has just looked, or is looking: see what it found (wait ten seconds" in said
+    api = Api(issue_api_token(person(Role.ENGINEER), "watch", [Ability.EXAMINE], BOX, datetime.now(UTC)))
+    assert api.send("POST", "/doctor/look", status=429)["code"] == "ops.looked_just_now"
+    services.look_by_itself(datetime.now(UTC))
+    assert services.count_serious() == 1
+    looked(FINE, at=datetime.now(UTC) + services.REST)
+    assert services.count_serious() == 0
+
+
+def test_one_looks_at_a_time() -> None:
+    def look(patient: Patient) -> list[Finding]:
+        thread = Thread(target=second)
+        thread.start()
+        thread.join()
+        return [HIGH]
+
+    def second() -> None:
+        try:
+            services.look(ANA, NOW, lambda patient: [FINE])
+        except LookedJustNow as error:
+            refused.append(error)
+        finally:
+            connection.close()
+
+    refused: list[LookedJustNow] = []
+    services.look(ANA, NOW, look)
+    assert len(refused) == 1
+    looked(FINE, at=NOW + services.REST)  # and is let go again
+
+
+def test_what_was_found_is_kept_without_secrets(browser: Browsers) -> None:
+    KNOWN.learn("quiet-lathe-4711")
+    try:
+        looked(finding("MW-S903", problem("amqp://u:quiet-lathe-4711@h cannot be reached")))
+    finally:
+        KNOWN.forget()
+    page = text(browser(Role.ENGINEER))
+    assert f"amqp://u:{MASK}@h cannot be reached" in page
+    assert "quiet-lathe" not in page
 
 
 def test_the_box_looks_by_itself_unless_somebody_switched_that_off() -> None:

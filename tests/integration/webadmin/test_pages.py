@@ -292,6 +292,24 @@ def test_the_difference_of_two_texts_is_line_by_line() -> None:
     assert list(diff_lines("a\nb\n", "a\nc\n")) == [("same", "a"), ("removed", "b"), ("added", "c")]
 
 
+def test_the_age_of_what_the_broker_had_kept_is_not_made_up(browser: Browsers) -> None:
+    TopicValue.objects.create(
+        topic="plant/mode",
+        payload=b"auto",
+        size=4,
+        value="auto",
+        quality="good",
+        at=datetime.now(UTC),
+        count=1,
+    )
+    client = browser(Role.VIEWER)
+    assert "age unknown" not in html(client, "/bus/")
+    TopicValue.objects.update(age_known=False)
+    page = html(client, "/bus/")
+    assert "age unknown" in page
+    assert "data-when" not in page.partition('id="topics"')[2].partition("</section>")[0]
+
+
 def test_a_topic_that_fell_silent_fades(browser: Browsers) -> None:
     now = datetime.now(UTC)
     TopicValue.objects.create(

@@ -116,7 +116,9 @@ def test_a_token_is_shown_once_works_within_its_scopes_and_ends(browser: Browser
     page = admin.post("/tokens/add/", form).content.decode()
     text = page.partition('id="token">')[2].partition("<")[0]
     assert text.startswith("mw_")
-    assert text not in admin.get("/tokens/").content.decode()
+    listed = admin.get("/tokens/").content.decode()
+    assert text not in listed
+    assert "made by admin" in " ".join(listed.split())
     bearer = {"Authorization": f"Bearer {text}"}
     assert Client().get("/api/v1/status", headers=bearer).status_code == 200
     stop = Client().post("/api/v1/allstop", {"level": "freeze"}, "application/json", headers=bearer)
@@ -127,6 +129,8 @@ def test_a_token_is_shown_once_works_within_its_scopes_and_ends(browser: Browser
     admin.post(f"/tokens/{token.pk}/revoke/")
     assert Client().get("/api/v1/status", headers=bearer).status_code == 401
     assert "revoked" in admin.get("/tokens/").content.decode()
+    ApiToken.objects.update(issued_by=None)
+    assert "Nobody knows who made it" in admin.get("/tokens/").content.decode()
 
 
 def test_a_token_never_gets_more_than_its_person_has(browser: Browsers) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from appliance.actions.contract import EffectClass, Status, StepContext, StepResult
 from appliance.actions.http import LARGEST, HttpAction, HttpParams
+from appliance.lib.masking import KNOWN
 from tests.definitions import task_of
 
 
@@ -25,6 +26,7 @@ class Handler(BaseHTTPRequestHandler):
             "/json": (200, "application/json", b'{"a": 1}'),
             "/broken-json": (200, "application/json", b"{"),
             "/large": (200, "text/plain", b"x" * (LARGEST + 10)),
+            "/cut": (200, "text/plain", (b"x" * (LARGEST - 9) + b"sesame-open-4711")),
             "/redirect": (302, "text/plain", b""),
             "/404": (404, "text/plain", b"no"),
             "/503": (503, "text/plain", b"later"),
@@ -137,6 +139,15 @@ async def test_a_redirect_is_not_followed(server: str) -> None:
 async def test_a_large_answer_is_cut(server: str) -> None:
     result = await call(url=f"{server}/large")
     assert (len(str(result.output)), result.detail["cut"]) == (LARGEST, True)
+
+
+async def test_where_it_is_cut_no_half_of_a_secret_is_left(server: str) -> None:
+    KNOWN.learn("sesame-open-4711")
+    try:
+        result = await call(url=f"{server}/cut")
+    finally:
+        KNOWN.forget()
+    assert result.output == "x" * (LARGEST - 9)
 
 
 @pytest.mark.parametrize(

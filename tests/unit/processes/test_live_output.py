@@ -1,12 +1,16 @@
 """Live output is bounded, says what it holds, and keeps its order."""
 
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from appliance.lib.masking import KNOWN, MASK
 from appliance.processes.kept_output import Chunk, kept_texts
 from appliance.processes.live_output import HEAD, KEEP, TAIL, LiveOutput
+from appliance.sandbox.process.capture import NO_MORE, SKIPPED
 from tests.wait import wait_for_async
 
 
@@ -138,3 +142,29 @@ async def test_what_was_held_back_and_is_no_secret_comes_with_the_end() -> None:
     bench.live.ended("r", "s")
     await wait_for_async(lambda: bench.kept.over == ["s"], 5, "the end is noted")
     assert [message["text"] for message in bench.screens.said] == ["they said ", "sesa"]
+
+
+@pytest.fixture
+def secret() -> Iterator[str]:
+    KNOWN.learn("sesame-open-4711")
+    yield "sesame-open-4711"
+    KNOWN.forget()
+
+
+async def test_no_half_of_a_secret_stands_where_a_flood_was_cut(secret: str) -> None:
+    bench = Bench()
+    await bench.write(b"." * KEEP + secret.encode() + b"." * (KEEP - 8))
+    (message,) = bench.screens.said
+    assert message["text"] == "*" * 8 + "." * (KEEP - 8)
+    assert (message["begin"], message["end"]) == (KEEP + 8, 2 * KEEP + 8)
+
+
+@pytest.mark.parametrize("note", [SKIPPED % 9, NO_MORE])
+async def test_no_half_of_a_secret_stands_where_the_sandbox_left_something_out(
+    secret: str, note: bytes
+) -> None:
+    bench = Bench()
+    bench.live.emit("r", "s", "stdout", b"the key: sesame-")
+    await bench.write(note + b"open-4711 and on.")
+    said = "".join(message["text"] for message in bench.screens.said)
+    assert said == f"the key: *******{note.decode()}********* and on."

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from appliance.accounts.domain import Role
-from appliance.accounts.principal import BOX, CONSOLE, Principal
+from appliance.accounts.principal import BOX, CONSOLE, UNKNOWN, Principal
 from appliance.lib.jsontypes import JsonObject
 from appliance.safety.approvals.domain import (
     GRACE,
@@ -43,6 +43,10 @@ def user(name: str, role: Role = Role.ENGINEER) -> Principal:
     return Principal(f"user:{name}", role)
 
 
+def token(name: str, issuer: str) -> Principal:
+    return Principal(f"token:{name}/ci", Role.ENGINEER, issuer=issuer)
+
+
 @pytest.mark.parametrize(
     ("asked", "by", "at", "found"),
     [
@@ -58,6 +62,17 @@ def user(name: str, role: Role = Role.ENGINEER) -> Principal:
         (row(), Principal("token:ben/ci", Role.ENGINEER), NOW, Refusal.REQUESTER),
         (row(terms=Terms(self_approval=True)), user("ben"), NOW, None),
         (row(requester="console"), CONSOLE, NOW, Refusal.REQUESTER),
+        (row(issuer="anna"), user("anna"), NOW, Refusal.ISSUER),
+        (row(issuer="carl"), user("anna"), NOW, None),
+        (row(issuer="anna", terms=Terms(self_approval=True)), user("anna"), NOW, None),
+        (row(), token("anna", "ben"), NOW, Refusal.ISSUER),
+        (row(), token("anna", "carl"), NOW, None),
+        (row(issuer="carl"), token("anna", "carl"), NOW, Refusal.ISSUER),
+        (row(issuer="console"), token("anna", "console"), NOW, None),
+        (row(issuer="console"), CONSOLE, NOW, Refusal.ISSUER),
+        (row(), token("anna", UNKNOWN), NOW, Refusal.ISSUER),
+        (row(issuer=UNKNOWN), user("anna", Role.ADMIN), NOW, Refusal.ISSUER),
+        (row(issuer=UNKNOWN), user("anna"), NOW, None),
         (row(terms=Terms(names=("carl",))), user("anna"), NOW, Refusal.NAME),
         (row(terms=Terms(names=("carl",))), CONSOLE, NOW, Refusal.NAME),
         (row(terms=Terms(names=("anna",))), user("anna"), NOW, None),

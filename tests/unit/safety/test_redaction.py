@@ -80,3 +80,31 @@ def test_what_may_be_the_beginning_of_a_secret_is_held_back() -> None:
         assert mask.unfinished(b"the key is " + b"sesame-42"[:size]) == size
     assert mask.unfinished(b"the key is sesame-42") == 0
     assert mask.unfinished(b"") == 0
+
+
+def test_what_may_be_the_end_of_a_secret_is_known_too() -> None:
+    mask = Mask()
+    assert mask.left_over(b"whatever") == 0
+    mask.know(["sesame-42"])
+    for size in range(1, 9):
+        assert mask.left_over(b"sesame-42"[-size:] + b" is the key") == size
+    assert mask.left_over(b"sesame-42 is the key") == 0
+    assert mask.left_over(b"") == 0
+
+
+def test_a_whole_secret_beside_it_is_not_torn() -> None:
+    """The last letter of one may begin another: what went on without it would not be masked any more."""
+    mask = Mask()
+    mask.know(["quiet-lathe", "eagle-4711"])
+    assert mask.unfinished(b"it is quiet-lathe") == len("quiet-lathe")
+    assert mask.left_over(b"eagle-4711 it is") == len("eagle-4711")
+    assert mask.left_over(b"a quiet-lathe") == 0
+
+
+def test_a_text_that_was_cut_loses_the_half_and_nothing_else() -> None:
+    mask = Mask()
+    assert mask.cut_off("all of it\ufffd") == "all of it\ufffd"
+    mask.know(["schlüssel-4711"])
+    assert mask.cut_off("key: schlüssel-47") == "key: "
+    assert mask.cut_off("key: schl\ufffd") == "key: "
+    assert mask.cut_off("a good day") == "a good day"

@@ -66,7 +66,7 @@ class Command(BaseCommand):
 
     def _code(self, options: dict[str, Any], now: datetime) -> None:
         by: Principal = get_user(options["person"]).principal if options["person"] else CONSOLE
-        code = approvals.mint_code(options["approval"], by, now)
+        code = approvals.mint_code(options["approval"], by, now, CONSOLE.name)
         row = approvals.get(options["approval"])
         if options["as_json"]:
             self.stdout.write(json.dumps({"approval": row.code, "code": code, "minutes": _MINUTES}))
@@ -89,6 +89,7 @@ def _said(row: Approval) -> dict[str, Any]:
         "shown": row.shown,
         "reason": row.reason,
         "requested_by": row.requested_by,
+        "issuer": row.issuer,
         "approvers": row.approvers,
         "expires_at": row.expires_at.isoformat(),
         "decided_by": row.decided_by,

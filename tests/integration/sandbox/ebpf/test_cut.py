@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from appliance.lib.config import read_config
-from appliance.processes.cutting import what_is_cut
+from appliance.processes.cutting import Cut, what_is_cut
 from appliance.safety.stop import Level, StopFile
 from appliance.sandbox.ebpf import cgroups, mounts
 from appliance.sandbox.ebpf.client import Manner, WatchedSandbox
 from appliance.sandbox.ebpf.rules import KernelRules, Wanted
 from appliance.sandbox.ebpf.tables import Destination
+from appliance.sandbox.ports import Job
 from tests.guard import no_engine, start_guard
 from tests.integration.sandbox.ebpf.test_rules_life import CONNECT, from_inside
 from tests.integration.sandbox.ebpf.test_watched import REACH, reach
@@ -170,6 +171,31 @@ async def test_guard_cuts_and_opens_by_the_stop_of_the_home_and_a_killed_one_lea
                 await task
     finally:
         guard.kill()
+
+
+async def test_what_began_while_guard_was_away_is_named_and_not_said_to_be_cut(
+    box: tuple[Path, RunningSpawner],
+) -> None:
+    folder, spawner = box
+    home = read_config({"MILLWRIGHT_HOME": str(folder / "home")}).home
+    sandbox = WatchedSandbox(home.guard_socket, spawner.sandbox, Manner(expected=True))
+    early = asyncio.create_task(sandbox.run(Job(("/bin/sleep", "60"), label="step fill of run 7")))
+    await wait_for_async(lambda: spawner.work_folders)
+    guard = start_guard(folder, no_engine(folder))
+    try:
+        StopFile(guard.home.path).write(Level.CUT, "ana", "smoke")
+        config = read_config({"MILLWRIGHT_HOME": str(guard.home.path)})
+        said = await wait_for_async(lambda: _named(what_is_cut(config)))
+        assert said == "without them run step fill of run 7"
+        early.cancel()
+        await asyncio.gather(early, return_exceptions=True)
+        await wait_for_async(lambda: what_is_cut(config).commands)
+    finally:
+        guard.kill()
+
+
+def _named(cut: Cut) -> str:
+    return cut.reason if "fill" in cut.reason and not cut.commands else ""
 
 
 async def test_without_the_rules_the_stop_says_that_commands_are_not_cut(open_folder: Path) -> None:
