@@ -102,7 +102,7 @@ class WatchedSandbox(ProcessSandbox):
     ) -> Outcome:
         outcome = await self._sandbox.run(replace(job, cgroup=group), on_output=on_output)
         outcome = replace(outcome, watched=await _record(conversation))
-        if self._ahead:
+        if self._ahead and not self._sandbox.is_busy:
             self._ahead.make_soon(request)
         return self._judged(job, outcome)
 

@@ -66,6 +66,7 @@ class ProcessSandbox:
     def __init__(self, socket_path: Path, *, ahead: bool = False) -> None:
         self._path = socket_path
         self._spare = Spare(socket_path) if ahead else None
+        self._running = 0
 
     @property
     def has_connection(self) -> bool:
@@ -80,6 +81,11 @@ class ProcessSandbox:
     def is_prepared(self) -> bool:
         """Whether a process waits for its command."""
         return self._spare is not None and self._spare.is_prepared
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether jobs run: what is made ahead of the next one would only be in their way."""
+        return self._running > 0
 
     def prepare(self, group: str) -> None:
         """Have a process wait for a command in that control group, where anything is made ahead."""
@@ -98,15 +104,19 @@ class ProcessSandbox:
         """
         request = self._describe(job, live=on_output is not None)
         earlier = (job.checkpoint.initial if job.checkpoint else None) or b""
-        async with self._asked(wire.REQUEST, request, earlier, group=job.cgroup) as conversation:
-            try:
-                outcome = await self._follow(conversation, job, on_output)
-            except asyncio.CancelledError:
-                await conversation.hang_up(_CANCEL_SECONDS)
-                raise
+        self._running += 1
+        try:
+            async with self._asked(wire.REQUEST, request, earlier, group=job.cgroup) as conversation:
+                try:
+                    outcome = await self._follow(conversation, job, on_output)
+                except asyncio.CancelledError:
+                    await conversation.hang_up(_CANCEL_SECONDS)
+                    raise
+        finally:
+            self._running -= 1
         if self._spare:
             # In which group the next one will be, the one who watches says.
-            self._spare.make_soon(None if job.cgroup else "")
+            self._spare.make_soon(None if job.cgroup or self.is_busy else "")
         return outcome
 
     async def probe(self) -> Confinement:

@@ -19,16 +19,17 @@ _LENGTH = struct.Struct("=I")
 
 
 class Ground:
-    """What the child needs before it is told what to run. To ``rules`` can be added until that."""
+    """What the child needs before it is told what to run. To ``rules`` can be added until that. ``waits``: it is made
+    before anybody knows what that will be."""
 
-    __slots__ = ("filter", "gid", "rules", "uid", "workdir", "workdir_fd")
+    __slots__ = ("filter", "gid", "rules", "uid", "waits", "workdir", "workdir_fd")
 
     def __init__(
         self, workdir: str, workdir_fd: int, rules: Ruleset, system_calls: bytes | None,
-        uid: int | None, gid: int,
+        uid: int | None, gid: int, *, waits: bool,
     ) -> None:  # fmt: skip
         self.workdir, self.workdir_fd, self.rules = workdir, workdir_fd, rules
-        self.filter, self.uid, self.gid = system_calls, uid, gid
+        self.filter, self.uid, self.gid, self.waits = system_calls, uid, gid, waits
 
 
 def become(ground: Ground, parent: int, stdout: int, stderr: int, status: int, orders: int) -> None:
@@ -49,7 +50,8 @@ def become(ground: Ground, parent: int, stdout: int, stderr: int, status: int, o
         kernel.drop_ambient_capabilities()
         if ground.filter:
             kernel.filter_system_calls(ground.filter)
-        _rehearse()
+        if ground.waits:
+            _rehearse()
         argv, env, executable, limits = marshal.loads(_heard(orders))  # noqa: S302 - our parent's
         _limit(*limits)
         ground.rules.restrict_self()

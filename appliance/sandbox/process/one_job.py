@@ -60,7 +60,7 @@ class OneJob:
             kind, payload = read_frame(connection)
             if kind != wire.PREPARE or ready:
                 break
-            ready = Prepared(post, parse_group(payload))
+            ready = Prepared(post, parse_group(payload), waits=True)
         if kind == wire.PROBE:
             self._reply(wire.FACTS, self._facts())
             return ready is None
@@ -98,7 +98,7 @@ class OneJob:
         if ready and not ready.suits(request, sockets=sockets):
             ready.discard(post)
             ready = None
-        ready = ready or Prepared(post, request.cgroup, request.workdir, sockets=sockets)
+        ready = ready or Prepared(post, request.cgroup, request.workdir, sockets=sockets, waits=False)
         kept = self._furnish(ready, request, earlier)
         check_pins(request.pins)
         if post.told_to_stop():

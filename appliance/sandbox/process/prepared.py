@@ -17,17 +17,19 @@ _LANDLOCK_HINT = (
 
 class Prepared:
     """A child of this process in the control group ``cgroup`` (a name; empty for none) and in ``workdir``, or, where
-    that is None, in a private folder; ``sockets``: it may use unix sockets. It ends with this process, and when nobody
-    tells it what to run.
+    that is None, in a private folder. It ends with this process, and when nobody tells it what to run.
 
+    ``sockets``: it may use unix sockets; ``waits``: it is made before its job is known.
     ``out``, ``err`` and ``status`` are what we read from it. Raises Refused, Unavailable.
     """
 
     __slots__ = ("_cgroup", "_orders", "_own_folder", "_sockets", "err", "ground", "out", "pid", "status")
 
-    def __init__(self, post: Post, cgroup: str, workdir: str | None = None, *, sockets: bool = False) -> None:
+    def __init__(
+        self, post: Post, cgroup: str, workdir: str | None = None, *, sockets: bool = False, waits: bool
+    ) -> None:
         self._cgroup, self._own_folder, self._sockets = cgroup, workdir is None, sockets
-        self.ground = _ground(post, workdir, sockets=sockets)
+        self.ground = _ground(post, workdir, sockets=sockets, waits=waits)
         uid, gid = self.ground.uid, self.ground.gid
         self.out, out = os.pipe2(os.O_CLOEXEC)
         self.err, err = os.pipe2(os.O_CLOEXEC)
@@ -74,7 +76,7 @@ class Prepared:
         workfolder.remove(post.options.spool, post.name)
 
 
-def _ground(post: Post, workdir: str | None, *, sockets: bool) -> confine.Ground:
+def _ground(post: Post, workdir: str | None, *, sockets: bool, waits: bool) -> confine.Ground:
     version = landlock.abi()
     if not version:
         raise Unavailable(_NO_LANDLOCK, _LANDLOCK_HINT)
@@ -85,7 +87,8 @@ def _ground(post: Post, workdir: str | None, *, sockets: bool) -> confine.Ground
             path, fd = workfolder.make(post.options.spool, post.name, *own)
         else:
             path, fd = post.places.open_workdir(workdir)
-        return confine.Ground(path, fd, post.places.rules(version), post.filters[sockets], uid, gid)
+        rules, allowed = post.places.rules(version), post.filters[sockets]
+        return confine.Ground(path, fd, rules, allowed, uid, gid, waits=waits)
     except OSError as error:
         raise Unavailable(f"The sandbox could not be prepared: {error}.") from error
 

@@ -66,7 +66,9 @@ class Spare:
 
     def make_soon(self, group: str | None = None) -> None:
         """Have one again in a moment, for as long as somebody may come soon; prepared where a group is named."""
-        if self._connection is None and self._timer is None:
+        if group is not None and self._connection is not None:
+            self.prepare(group)  # one that was made while other jobs ran
+        elif self._connection is None and self._timer is None:
             make = self._make if group is None else lambda: self.prepare(group)
             self._timer = asyncio.get_running_loop().call_later(PAUSE, make)
 

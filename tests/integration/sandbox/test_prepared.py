@@ -1,5 +1,6 @@
 """A process that is made before its job is known: it becomes that job alone, and where none comes, nothing is left."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -145,3 +146,18 @@ async def test_a_checkpoint_is_put_back_before_it_begins(
         Job(("/bin/sh", "-c", script), checkpoint=file, files={"note": ", and a file"})
     )
     assert outcome.stdout.text == "as far as this, and a file"
+
+
+async def test_while_another_job_runs_nothing_is_prepared(
+    spawner: RunningSpawner, sandbox: ProcessSandbox, open_folder: Path
+) -> None:
+    """It would take the processor from that one."""
+    script = f"until [ -e {open_folder}/go ]; do sleep 0.05; done"
+    other = asyncio.create_task(sandbox.run(Job(("/bin/sh", "-c", script), reads=(str(open_folder / "."),))))
+    await wait_for_async(lambda: sandbox.is_busy)
+    await sandbox.run(WHO)
+    await wait_for_async(lambda: sandbox.has_connection)
+    assert not sandbox.is_prepared
+    (open_folder / "go").touch()
+    assert (await other).exit_status == 0
+    await one_waits(spawner, sandbox)
