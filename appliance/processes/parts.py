@@ -107,6 +107,10 @@ class BoxServices:
         self._sandbox = sandbox
         self._brokers = brokers
 
+    def close(self) -> None:
+        """Let go of what was made ahead for commands."""
+        (self._watched or self._sandbox).close()
+
     async def publish(
         self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float, broker: str = ""
     ) -> None:

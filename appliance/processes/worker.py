@@ -54,19 +54,19 @@ class WorkerParts:
         self.hinter = Hinter()
         self.shelf = OutputShelf(config.redis_url)
         self.live = LiveOutput(self.hinter, self.shelf)
-        self.sandbox = ProcessSandbox(config.home.spawner_socket, ahead=True)
+        self.services = BoxServices(
+            config.home.id,
+            self.bus,
+            ProcessSandbox(config.home.spawner_socket, ahead=True),
+            self.brokers,
+            config.home.guard_socket,
+            manner_of(config),
+        )
         ledger = Ledger(self.pool, owner(self._slot), acts_after_disk=config.power_safe)
         performer = Performer(
             ledger,
             Gate(config.home.path),
-            BoxServices(
-                config.home.id,
-                self.bus,
-                self.sandbox,
-                self.brokers,
-                config.home.guard_socket,
-                manner_of(config),
-            ),
+            self.services,
             clock,
             DefinitionCache().get,
             on_output=self.live.emit,
@@ -111,7 +111,7 @@ class WorkerParts:
         self._signs.cancel()
         self._masking.cancel()
         self._ears.cancel()
-        self.sandbox.close()
+        self.services.close()
         await self.live.close()
         await self.shelf.close()
         await asyncio.gather(self.bus.stop(), self.brokers.stop())

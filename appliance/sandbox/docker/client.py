@@ -9,7 +9,8 @@ from appliance.sandbox.docker.request import TemplateName
 from appliance.sandbox.errors import JobRefused, SandboxUnavailable
 from appliance.sandbox.ports import Job
 from appliance.sandbox.process import wire
-from appliance.sandbox.process.client import ProcessSandbox, describe, raise_answer, within_limit
+from appliance.sandbox.process.client import ProcessSandbox, raise_answer
+from appliance.sandbox.process.described import describe, within_limit
 
 _START_SECONDS = 90.0
 """A container that is made for this job alone takes its time on a busy machine."""

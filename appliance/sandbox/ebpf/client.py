@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from appliance.sandbox.docker.client import DockerSandbox, Where
+from appliance.sandbox.ebpf.ahead import Group, GroupAhead
 from appliance.sandbox.ebpf.reach import Place, places
 from appliance.sandbox.ebpf.record import Observed
 from appliance.sandbox.ebpf.watched import Undeclared, Watched, findings
@@ -41,7 +42,10 @@ class Manner:
 
 
 class WatchedSandbox(ProcessSandbox):
-    """Runs jobs of the process sandbox, or in containers, and says of each what it did beside what it declared."""
+    """Runs jobs of the process sandbox, or in containers, and says of each what it did beside what it declared.
+
+    Where ``sandbox`` makes connections ahead, so does this; then ``close`` it.
+    """
 
     _server = "guard"
 
@@ -52,26 +56,33 @@ class WatchedSandbox(ProcessSandbox):
         self._manner = manner
         self._lacking: tuple[tuple[int, ...], str] = ((), "")
         """What guard lacks for as long as it lives, and by which socket it said so."""
+        self._ahead = GroupAhead(self._connected, sandbox.prepare) if sandbox.works_ahead else None
+
+    def close(self) -> None:
+        """Let go of what was made ahead, also of the process sandbox."""
+        if self._ahead:
+            self._ahead.close()
+        self._sandbox.close()
 
     async def run(self, job: Job, *, on_output: OutputListener | None = None) -> Outcome:
         """As ``Sandbox.run``."""
         network = await self._network(job.declared)
+        request = _request(job, network)
+        # In a folder that it shares with others a job is no child that was made before it.
+        if self._ahead and job.workdir is None and (group := self._ahead.take(request)):
+            return await self._in_group(job, on_output, group)
         life = _life_of(self._guard)
         absent = self._manner.absent or (self._lacking[1] if self._lacking[0] == life else "")
         async with AsyncExitStack() as stack:
             if not absent:
                 try:
-                    conversation = await stack.enter_async_context(
-                        self._asked(wire.REQUEST, _request(job, network))
-                    )
+                    conversation = await stack.enter_async_context(self._asked(wire.REQUEST, request))
                     kind, payload = await conversation.hear(_ANSWER_SECONDS)
                 except (SandboxUnavailable, OSError):
                     kind, payload = wire.UNAVAILABLE, _SILENT
                 answer = json.loads(payload)
                 if "cgroup" in answer:
-                    watched = replace(job, cgroup=str(answer["cgroup"]))
-                    outcome = await self._sandbox.run(watched, on_output=on_output)
-                    return self._judged(job, replace(outcome, watched=await _record(conversation)))
+                    return await self._watched(job, on_output, str(answer["cgroup"]), conversation, request)
                 absent = str(answer.get("absent", ""))
                 if absent and answer.get("lasting") and life:
                     self._lacking = (life, absent)
@@ -79,6 +90,24 @@ class WatchedSandbox(ProcessSandbox):
                     self._failed(kind, answer, limited=network is not None)
                     absent = str(answer["message"])
         return await self._unwatched(job, on_output, absent, limited=network is not None)
+
+    async def _in_group(self, job: Job, on_output: OutputListener | None, group: Group) -> Outcome:
+        with group.connection:
+            return await self._watched(job, on_output, group.name, group.conversation, group.request)
+
+    async def _watched(
+        self,
+        job: Job,
+        on_output: OutputListener | None,
+        group: str,
+        conversation: Conversation,
+        request: bytes,
+    ) -> Outcome:
+        outcome = await self._sandbox.run(replace(job, cgroup=group), on_output=on_output)
+        outcome = replace(outcome, watched=await _record(conversation))
+        if self._ahead and not self._sandbox.is_busy:
+            self._ahead.make_soon(request)
+        return self._judged(job, outcome)
 
     def _failed(self, kind: bytes, answer: dict[str, object], *, limited: bool) -> None:
         """No answer, or a refusal, says nothing of this machine: what is to be limited waits until it can be."""

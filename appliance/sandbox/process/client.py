@@ -5,7 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +18,7 @@ from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
 from appliance.sandbox.ports import Captured, CheckpointFile, Job, Outcome, OutputListener, Usage
 from appliance.sandbox.process import wire
 from appliance.sandbox.process.conversation import Conversation
+from appliance.sandbox.process.described import describe, within_limit
 from appliance.sandbox.process.spare import Spare
 
 _START_SECONDS = 15.0
@@ -65,11 +66,31 @@ class ProcessSandbox:
     def __init__(self, socket_path: Path, *, ahead: bool = False) -> None:
         self._path = socket_path
         self._spare = Spare(socket_path) if ahead else None
+        self._running = 0
 
     @property
     def has_connection(self) -> bool:
         """Whether one is made ahead."""
         return self._spare is not None and self._spare.is_made
+
+    @property
+    def works_ahead(self) -> bool:
+        return self._spare is not None
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether a process waits for its command."""
+        return self._spare is not None and self._spare.is_prepared
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether jobs run: what is made ahead of the next one would only be in their way."""
+        return self._running > 0
+
+    def prepare(self, group: str) -> None:
+        """Have a process wait for a command in that control group, where anything is made ahead."""
+        if self._spare:
+            self._spare.prepare(group)
 
     def close(self) -> None:
         """Let go of what was made ahead."""
@@ -83,12 +104,20 @@ class ProcessSandbox:
         """
         request = self._describe(job, live=on_output is not None)
         earlier = (job.checkpoint.initial if job.checkpoint else None) or b""
-        async with self._asked(wire.REQUEST, request, earlier) as conversation:
-            try:
-                return await self._follow(conversation, job, on_output)
-            except asyncio.CancelledError:
-                await conversation.hang_up(_CANCEL_SECONDS)
-                raise
+        self._running += 1
+        try:
+            async with self._asked(wire.REQUEST, request, earlier, group=job.cgroup) as conversation:
+                try:
+                    outcome = await self._follow(conversation, job, on_output)
+                except asyncio.CancelledError:
+                    await conversation.hang_up(_CANCEL_SECONDS)
+                    raise
+        finally:
+            self._running -= 1
+        if self._spare:
+            # In which group the next one will be, the one who watches says.
+            self._spare.make_soon(None if job.cgroup or self.is_busy else "")
+        return outcome
 
     async def probe(self) -> Confinement:
         """What the spawner can do here. Raises SandboxUnavailable when it is away, or cannot confine."""
@@ -108,17 +137,15 @@ class ProcessSandbox:
         return within_limit(describe(job, live=live))
 
     @asynccontextmanager
-    async def _asked(self, kind: bytes, payload: bytes, behind: bytes = b"") -> AsyncIterator[Conversation]:
-        with await self._connected() as connection:
+    async def _asked(
+        self, kind: bytes, payload: bytes, behind: bytes = b"", group: str = ""
+    ) -> AsyncIterator[Conversation]:
+        with (self._spare and self._spare.take(group)) or await self._connected() as connection:
             conversation = Conversation(connection)
             await conversation.say(wire.frame(kind, payload) + behind)
             yield conversation
-        if self._spare:
-            self._spare.make_soon()
 
     async def _connected(self) -> socket.socket:
-        if self._spare and (ready := self._spare.take()):
-            return ready
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             await asyncio.get_running_loop().sock_connect(connection, str(self._path))
@@ -176,43 +203,6 @@ async def _take_checkpoint(file: CheckpointFile, kind: bytes, payload: bytes) ->
         await file.keep(payload)
     else:
         file.note(payload.decode("utf-8", "replace"))
-
-
-def describe(job: Job, *, live: bool) -> dict[str, object]:
-    """The job as the other side of the socket reads it."""
-    return {
-        "argv": job.argv,
-        "workdir": None if job.workdir is None else str(job.workdir),
-        "env": dict(job.env),
-        "timeout": job.timeout,
-        "reads": job.reads,
-        "writes": job.writes,
-        "output_limit": job.output_limit,
-        "limits": asdict(job.limits),
-        "live": live,
-        "checkpoint": _checkpoint(job.checkpoint),
-        "pins": {path: [digest, list(job.seen.get(path, ()))] for path, digest in job.pins.items()},
-        "executable": job.executable,
-        "cgroup": job.cgroup,
-        "files": dict(job.files),
-    }
-
-
-def within_limit(description: dict[str, object]) -> bytes:
-    """As JSON that fits into one frame. Raises JobRefused."""
-    request = json.dumps(description).encode()
-    if len(request) > wire.MAX_REQUEST:
-        raise JobRefused(
-            f"The command and its values are {len(request)} bytes long; {wire.MAX_REQUEST} are taken.",
-            hint="Hand large data over in a file.",
-        )
-    return request
-
-
-def _checkpoint(file: CheckpointFile | None) -> dict[str, int | float] | None:
-    if file is None:
-        return None
-    return {"limit": file.limit, "every": file.every, "initial": len(file.initial or b"")}
 
 
 def _lost(kind: bytes, payload: bytes) -> str:

@@ -51,11 +51,15 @@ class Places:
                 pieces += self._without_forbidden(inner)
         return pieces
 
-    def rules(self, request: Request, workdir_fd: int, version: int) -> landlock.Ruleset:
-        """The rules for one job. Raises Refused when it asks for a path that it cannot have."""
+    def rules(self, version: int) -> landlock.Ruleset:
+        """Rules with what every job sees."""
         rules = landlock.Ruleset(version)
         for path, rights in self._system:
             self._allow(rules, path, rights)
+        return rules
+
+    def declare(self, rules: landlock.Ruleset, request: Request, workdir_fd: int) -> None:
+        """Add what one job sees beside that. Raises Refused when it asks for a path that it cannot have."""
         for path in request.reads:
             # What is not there, the command itself will miss, and say so.
             self._allow(rules, path, landlock.READ, declared=True)
@@ -65,7 +69,6 @@ class Places:
                     f"{path} is to be written but is not there.", "Make it first, or declare its folder."
                 )
         rules.allow(workdir_fd, landlock.WRITE)
-        return rules
 
     def open_workdir(self, path: str) -> tuple[str, int]:
         """The working folder that a job names, opened. Raises Refused."""

@@ -7,7 +7,7 @@ import socket
 from appliance.sandbox.process import pins, wire
 from appliance.sandbox.process.refused import Refused
 
-__all__ = ["REQUEST_SECONDS", "Checkpoint", "Refused", "Request", "parse_request"]
+__all__ = ["REQUEST_SECONDS", "Checkpoint", "Refused", "Request", "parse_group", "parse_request"]
 
 _ENV_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 _IN_A_FILE_NAME = _ENV_NAME | {"-", "."}
@@ -93,7 +93,7 @@ def read_frame(connection: socket.socket) -> tuple[bytes, bytes]:
     """What a client wants: kind and payload. Raises Refused, TimeoutError, ConnectionError, EOFError."""
     connection.settimeout(REQUEST_SECONDS)
     kind, length = wire.HEADER.unpack(read_exactly(connection, wire.HEADER.size))
-    if kind not in (wire.REQUEST, wire.PROBE) or length > wire.MAX_REQUEST:
+    if kind not in (wire.REQUEST, wire.PROBE, wire.PREPARE) or length > wire.MAX_REQUEST:
         raise Refused(f"A request is one frame of at most {wire.MAX_REQUEST} bytes.")
     return kind, read_exactly(connection, length)
 
@@ -116,6 +116,11 @@ def parse_request(raw: bytes) -> Request:
     except (ValueError, RecursionError) as error:
         raise Refused("The job is not valid JSON.") from error
     return Request(_object(given, "job", _KEYS))
+
+
+def parse_group(raw: bytes) -> str:
+    """Read the name of a job's control group; empty for none. Raises Refused."""
+    return _name(raw.decode("ascii", "replace"), "cgroup")
 
 
 def _object(value: object, name: str, keys: frozenset[str]) -> dict[str, object]:

@@ -12,8 +12,9 @@ import socket
 
 from appliance.sandbox.process import kernel, landlock, places, tree, workfolder
 from appliance.sandbox.process.crew import OVER
-from appliance.sandbox.process.one_job import PATIENCE, OneJob, Post
+from appliance.sandbox.process.one_job import PATIENCE, OneJob
 from appliance.sandbox.process.options import Options
+from appliance.sandbox.process.post import Post
 from appliance.sandbox.process.request import parse_request
 
 _MOST_JOBS = 1000  # of one supervisor: whatever grows in it ends with it
@@ -92,7 +93,9 @@ class Supervisor:
         sample = parse_request(_SAMPLE)
         if version:
             folder = os.open("/", os.O_PATH | os.O_CLOEXEC)
-            os.close(self._post.places.rules(sample, folder, version).fd)
+            rules = self._post.places.rules(version)
+            self._post.places.declare(rules, sample, folder)
+            os.close(rules.fd)
             os.close(folder)
 
     def _await_client(self) -> socket.socket | None:

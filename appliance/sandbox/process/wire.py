@@ -4,11 +4,14 @@ A connection carries one request frame one way, with the bytes of an earlier che
 so, and then, the other way, STARTED, any number of live OUTPUT and ERRORS pieces, of CHECKPOINT contents and of
 NOTE texts about checkpoints that cannot be kept, and one RESULT; or a single REFUSED, UNAVAILABLE or FACTS. A
 client that shuts its side cancels the job.
+
+Before the request there may be one PREPARE, with the name of the control group that the job will begin in, or
+none: its process is made then, and waits.
 """
 
 import struct
 
-REQUEST, PROBE = b"Q", b"P"
+REQUEST, PROBE, PREPARE = b"Q", b"P", b"A"
 STARTED, OUTPUT, ERRORS, RESULT = b"s", b"o", b"e", b"r"
 CHECKPOINT, NOTE = b"k", b"n"
 REFUSED, UNAVAILABLE, FACTS, WATCHED = b"x", b"u", b"f", b"w"

@@ -89,7 +89,7 @@ async def test_a_supervisor_serves_on_after_one_that_nobody_needed(
 
 
 async def test_it_is_closed_when_nobody_comes(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spare, "_KEPT", 0.05)
+    monkeypatch.setattr(spare, "KEPT", 0.05)
     one = Spare(start().socket)
     one.make_soon()
     await wait_for_async(lambda: one.is_made)
