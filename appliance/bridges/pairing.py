@@ -6,10 +6,11 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from appliance.accounts.principal import Principal
+from appliance.accounts.principal import NotAllowed, Principal
 from appliance.audit.chain import AuditEntry
 from appliance.audit.services import append_async, append_here
 from appliance.bridges import sql
+from appliance.bridges.identities import Person
 from appliance.bridges.messages import InboundMessage
 from appliance.bridges.models import PairingCode
 from appliance.bridges.secrets import mark
@@ -23,14 +24,19 @@ MOST_TRIES = 5
 TRIES_PER = timedelta(hours=1)
 
 
-def new_code(person_id: int, by: Principal, now: datetime) -> str:
-    """A code that links whoever says it to this person; an earlier one is void. Raises ReadOnlyNow."""
+def new_code(person: Person, by: Principal, now: datetime) -> str:
+    """A code that links whoever says it to this person, who alone may ask for it; an earlier one is void.
+
+    Raises NotAllowed, ReadOnlyNow.
+    """
+    if by.name != f"user:{person.username}":
+        raise NotAllowed("a person links their own chat, logged in at the web admin")
     refuse_changes(by)
     code = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
     PairingCode.objects.update_or_create(
-        person_id=person_id, defaults={"digest": _digest(code), "expires_at": now + VALID_FOR}
+        person_id=person.pk, defaults={"digest": _digest(code), "expires_at": now + VALID_FOR}
     )
-    append_here("chat_identity.code", by.name, f"user/{person_id}", {})
+    append_here("chat_identity.code", by.name, f"user/{person.username}", {})
     return f"{code[:4]}-{code[4:]}"
 
 

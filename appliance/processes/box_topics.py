@@ -8,7 +8,7 @@ from datetime import datetime
 from appliance.accounts.domain import Role
 from appliance.accounts.principal import Principal
 from appliance.bus.ports import Delivery, Publisher, Will
-from appliance.processes.in_django import in_django
+from appliance.lib.in_django import in_django
 from appliance.safety.allstop import Level, engage
 
 log = logging.getLogger(__name__)

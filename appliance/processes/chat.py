@@ -7,8 +7,8 @@ from appliance.accounts.models import User
 from appliance.bridges.commands import help_text, stop_level, unknown_text
 from appliance.bridges.ports import ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
+from appliance.lib.in_django import in_django
 from appliance.processes import chat_runs
-from appliance.processes.in_django import in_django
 from appliance.runs import approvals
 from appliance.runs.models import Run
 from appliance.runs.services import start_task

@@ -9,7 +9,7 @@ from appliance.audit.services import newest_signed_head
 from appliance.bus.errors import BusError
 from appliance.bus.ports import Publisher
 from appliance.lib.clock import Clock
-from appliance.processes.in_django import in_django
+from appliance.lib.in_django import in_django
 
 log = logging.getLogger(__name__)
 

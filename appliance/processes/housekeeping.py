@@ -19,8 +19,8 @@ from appliance.lib.clock import Clock
 from appliance.lib.config import Config
 from appliance.lib.duties import done
 from appliance.lib.errors import MillwrightError
+from appliance.lib.in_django import in_django
 from appliance.processes.days import Days
-from appliance.processes.in_django import in_django
 from appliance.processes.strays import delete_strays
 from appliance.sandbox import findings
 

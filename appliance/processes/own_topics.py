@@ -12,9 +12,9 @@ from appliance.bus.errors import BusError
 from appliance.bus.ports import Delivery, Publisher
 from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
+from appliance.lib.in_django import in_django
 from appliance.lib.jsontypes import JsonObject
 from appliance.processes.box_commands import Answer, Command, answer, read_address
-from appliance.processes.in_django import in_django
 
 log = logging.getLogger(__name__)
 

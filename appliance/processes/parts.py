@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.bus.client import BusClient
 from appliance.bus.filters import check_not_own
 from appliance.lib.config import Config, KernelRulesMode
-from appliance.processes.in_django import in_django
+from appliance.lib.in_django import in_django
 from appliance.processes.outgoing import OutgoingBrokers
 from appliance.sandbox.docker.client import Where
 from appliance.sandbox.ebpf.client import Manner, WatchedSandbox

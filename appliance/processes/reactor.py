@@ -18,8 +18,8 @@ from appliance.events.services import record_async
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
 from appliance.lib.duties import do_each
+from appliance.lib.in_django import in_django
 from appliance.outbox.network.domain import Edge
-from appliance.processes.in_django import in_django
 from appliance.processes.masks import Masks
 from appliance.processes.network import recovered_platforms
 from appliance.processes.part_watch import STOPPED
@@ -33,7 +33,6 @@ from appliance.safety.allstop import adopt_file
 from appliance.safety.approvals.services import forget
 from appliance.safety.budgets.services import forget as forget_spent
 from appliance.tasks.arming import load_table
-from appliance.tasks.doors import look_at_all
 from appliance.tasks.sql import READ_REVISION
 
 log = logging.getLogger(__name__)
@@ -188,7 +187,7 @@ class Reactor:
         repairs = await self._engine.reconciler.recover()
         if repairs:
             self.hint([UUID(repair.subject) for repair in repairs])
-        self.hint(await self._engine.reconciler.called_by_cancelled())
+        self.hint([UUID(told.subject) for told in await self._engine.reconciler.end_called()])
 
     async def _wake(self) -> None:
         await self._engine.clock_steps.look()
@@ -212,19 +211,12 @@ class Reactor:
                 self.hint(started)
 
     async def _check(self) -> None:
-        reconciler = self._engine.reconciler
         await do_each(
-            self._look_at_schedule,
-            self._engine.turns.free_stranded,
-            reconciler.check,
-            reconciler.asked_for_nothing,
+            self._engine.reconciler.check,
             self._forget_old,
             self._engine.intake.prune,
             self._around.housekeeping.tick,
         )
-
-    async def _look_at_schedule(self) -> None:
-        await self._engine.reconciler.silent_triggers(lambda: in_django(look_at_all, self._clock.now()))
 
     async def _forget_old(self) -> None:
         await in_django(forget, self._clock.now())

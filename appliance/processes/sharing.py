@@ -19,7 +19,7 @@ from appliance.events.services import current_cursor_async, read_types_after_asy
 from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
-from appliance.processes.in_django import in_django
+from appliance.lib.in_django import in_django
 from appliance.safety.allstop import Level, current
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,10 @@
 """The event that a run is in another state now."""
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
+
+from psycopg import AsyncConnection
 
 from appliance.events import RunChanged
 from appliance.runs.domain import RunState, Waiting
@@ -17,3 +21,9 @@ def run_changed(
         reason=reason[:1000],
         principal=principal,
     )
+
+
+async def names_of(connection: AsyncConnection[Any], tasks: Sequence[int]) -> dict[int, str]:
+    """The names of tasks by their keys; one that was deleted has none."""
+    cursor = await connection.execute("SELECT id, name FROM tasks_task WHERE id = ANY(%s)", (list(tasks),))
+    return dict(await cursor.fetchall())

@@ -31,6 +31,7 @@ from appliance.runs.services import (
     refuse_switched_off,
     task_name,
 )
+from appliance.runs.shards.taking_over import fork_of, promise
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.task import DefinitionError
@@ -69,7 +70,7 @@ def resume(run_id: UUID, by: Principal, wanted: Resume) -> UUID:
         _check_state(old)
         definition = _definition(old)
         kept = _checkpoint(run_id, wanted)
-        fork = fork_at(definition, known_rows(old), wanted.step or (kept.step if kept else ""))
+        fork = fork_of(run_id, definition, known_rows(old), wanted.step or (kept.step if kept else ""))
         if kept is not None and kept.step != fork.step:
             raise ForkRefused(f"checkpoint {kept.number} is of step {kept.step}, not of {fork.step}")
         _check_repeats(fork, wanted)
@@ -197,13 +198,14 @@ def _insert(
         "step": fork.step,
         "shared": [row.step for row in fork.shared],
         "repeats": list(fork.repeats),
+        "shards": fork.shards.done if fork.shards else None,
         "vars": inputs.get("vars"),
         "checkpoint": kept.number if kept else None,
     }
     with connection.cursor() as cursor:
         values: dict[str, Any] = {
-            "new": new_id,
-            "old": old.pk,
+            "old": [old.pk] * len(fork.shared),
+            "new": [new_id] * len(fork.shared),
             "steps": [row.step for row in fork.shared],
             "attempts": [row.attempt for row in fork.shared],
         }
@@ -211,6 +213,7 @@ def _insert(
         if kept is not None:
             cursor.execute(resume_sql.SHARE_CHECKPOINT, {"new": new_id, "old": old.pk, "number": kept.number})
         append(cursor, [AuditEntry("run.resumed", by.name, str(new_id), detail)])
+    promise(new_id, fork)
 
 
 def _end_waiting(old: Run, new_id: UUID, by: Principal) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from appliance.actions.contract import EffectClass
 from appliance.lib.errors import MillwrightError
@@ -26,12 +27,22 @@ class WouldRepeat(ForkRefused):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptShards:
+    """The split of which the step's shards are taken over: ``done`` of ``total`` are not done again."""
+
+    split: UUID
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fork:
     """A new run begins at ``step``; it shares the rows ``shared``, and ``repeats`` are done a second time."""
 
     step: str
     shared: tuple[StepRow, ...]
     repeats: tuple[str, ...]
+    shards: KeptShards | None = None
 
 
 def fork_at(definition: TaskDefinition, rows: Sequence[StepRow], step: str = "") -> Fork:
@@ -50,7 +61,7 @@ def fork_at(definition: TaskDefinition, rows: Sequence[StepRow], step: str = "")
             hint=f"go on from {stopped}, or from a step before it",
         )
     before = names[: names.index(chosen)]
-    undone = [spec.id for spec in definition.actions if spec.id in before and _undone(spec, latest)]
+    undone = [spec.id for spec in definition.actions if spec.id in before and is_undone(spec, latest)]
     if undone:
         raise ForkRefused(
             f"step {undone[0]} was undone, so nothing can be built on it", hint=f"go on from {undone[0]}"
@@ -73,7 +84,7 @@ def _done(spec: StepSpec, row: StepRow | None) -> bool:
     return took_effect(row) or row.state is StepState.SKIPPED
 
 
-def _undone(spec: StepSpec, latest: dict[str, StepRow]) -> bool:
+def is_undone(spec: StepSpec, latest: dict[str, StepRow]) -> bool:
     """Whether taking it back has begun, whatever came of that."""
     return any(undo.id in latest and latest[undo.id].phase is Phase.UNDO for undo in spec.undo)
 

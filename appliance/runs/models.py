@@ -152,7 +152,10 @@ class Checkpoint(models.Model):
 
 
 class Split(models.Model):
-    """One step of a run that is done as shards: how far it is, and how it ended."""
+    """One step of a run that is done as shards: how far it is, and how it ended.
+
+    ``taken`` of them were done by the run ``taken_from``; ``ahead`` of those lie behind the shards that had their turn.
+    """
 
     id = models.UUIDField(primary_key=True)
     run_id = models.UUIDField()
@@ -169,6 +172,9 @@ class Split(models.Model):
     cancelled = models.IntegerField()
     outcome = models.CharField(max_length=10, blank=True)
     reason = models.CharField(max_length=1000, blank=True)
+    taken_from = models.UUIDField(null=True)
+    taken = models.IntegerField(default=0)
+    ahead = models.IntegerField(default=0)
     created_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
 

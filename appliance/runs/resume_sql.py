@@ -32,11 +32,12 @@ ALTER TABLE runs_run DROP COLUMN undo_requested;
 SHARE_STEPS = """
 INSERT INTO runs_step (run_id, step, attempt, position, phase, kind, effect, state, epoch, input, output,
     detail, stderr, error, shared_from, started_at, finished_at)
-SELECT %(new)s, s.step, s.attempt, s.position, s.phase, s.kind, s.effect, s.state, 0, s.input, s.output,
+SELECT kept.new, s.step, s.attempt, s.position, s.phase, s.kind, s.effect, s.state, 0, s.input, s.output,
     s.detail, s.stderr, s.error, coalesce(s.shared_from, s.run_id), s.started_at, s.finished_at
-FROM runs_step s JOIN unnest(%(steps)s::text[], %(attempts)s::int[]) AS kept(step, attempt)
-    ON s.step = kept.step AND s.attempt = kept.attempt
-WHERE s.run_id = %(old)s
+FROM runs_step s JOIN unnest(%(old)s::uuid[], %(new)s::uuid[], %(steps)s::text[], %(attempts)s::int[])
+    AS kept(old, new, step, attempt)
+    ON s.run_id = kept.old AND s.step = kept.step AND s.attempt = kept.attempt
+WHERE s.run_id = ANY(%(old)s)
 """
 
 SHARE_CHECKPOINT = """

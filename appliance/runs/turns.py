@@ -4,23 +4,19 @@ Nothing that ends a run has to know of lines. Each pass looks at what is: a hold
 the first of a line without a holder becomes the holder. So it holds after a crash of anybody at any moment.
 """
 
-import logging
 from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from appliance.audit.services import AuditEntry, append_async, append_waiting
+from appliance.audit.services import append_waiting
 from appliance.events.services import record_async
 from appliance.runs import admission_sql as lines
 from appliance.runs import sql
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import RunState, Waiting
 
-log = logging.getLogger(__name__)
-
-INVARIANT = "a run that waits for its turn stands in a line"
 AT_ONCE = 200
 _NAME = "SELECT name FROM tasks_task WHERE id = %s"
 
@@ -62,17 +58,3 @@ class Turns:
             run_changed(run_id, name[0] if name else "", RunState.QUEUED, None, "its turn has come"),
         )
         return run_id
-
-    async def free_stranded(self) -> list[UUID]:
-        """A run that waits for its turn without a place in any line would wait for ever: queue it, and say so."""
-        async with self._pool.connection() as connection, connection.transaction():
-            cursor = await connection.execute(lines.STRANDED)
-            found = [row[0] for row in await cursor.fetchall()]
-            if found:
-                detail = {"invariant": INVARIANT, "done": "queued"}
-                await append_async(
-                    connection,
-                    [AuditEntry("reconciler.repaired", "box", str(run_id), {**detail}) for run_id in found],
-                )
-                log.warning("repaired: %s: queued %s", INVARIANT, found)
-        return found

@@ -37,6 +37,7 @@ EXEMPT = {
     "appliance.safety.read_only.refuse_changes": "asks only what stands",
     "appliance.safety.secrets.keep_secret": "of a setting whose own service asks",
     "appliance.bridges.secrets.keep_literals": "part of load_platforms and save_platform",
+    "appliance.bridges.pairing.new_code": "for oneself alone; it refuses everybody else",
     "appliance.bridges.secrets.adopt_variables": "part of load_platforms and save_platform",
     "appliance.safety.approvals.domain.not_theirs": "is the question itself",
     "appliance.safety.approvals.domain.objection": "is the question itself",

@@ -80,7 +80,8 @@ class CheckpointOut(Schema):
 
 
 class SplitOut(Schema):
-    """A step that is done as shards. ``counts`` has every state that any shard is in."""
+    """A step that is done as shards. ``counts`` has every state that any shard is in; ``taken_over`` of them were
+    done by the run ``taken_from``, which this one goes on from."""
 
     step: str
     attempt: int
@@ -89,6 +90,8 @@ class SplitOut(Schema):
     outcome: str
     reason: str
     counts: dict[str, int]
+    taken_over: int
+    taken_from: UUID | None
 
 
 class ShardOut(Schema):

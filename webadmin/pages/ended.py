@@ -1,6 +1,7 @@
 """What a run's page offers when the run has ended: to go on from a step as a new run, and to undo."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from appliance.runs.ended import Resume, is_forgotten, rows_of, undoable
 from appliance.runs.fork import Fork, ForkRefused, WouldRepeat, fork_at
 from appliance.runs.models import Checkpoint, Run
 from appliance.runs.plan import StepRow
+from appliance.runs.shards.taking_over import fork_of
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.task import DefinitionError
 from appliance.tasks.models import TaskVersion
@@ -45,7 +47,11 @@ class Offer:
 
 
 def offer_of(
-    definition: TaskDefinition | None, rows: Sequence[StepRow], kept: Sequence[Checkpoint], wanted: str
+    run: Run,
+    definition: TaskDefinition | None,
+    rows: Sequence[StepRow],
+    kept: Sequence[Checkpoint],
+    wanted: str,
 ) -> Offer | None:
     """Where the run can go on; None where it cannot. ``wanted`` is the step that the person pointed at."""
     if definition is None:
@@ -59,6 +65,8 @@ def offer_of(
     if not forks:
         return None
     chosen = next((fork for fork in forks if fork.step == wanted), forks[-1])
+    with suppress(ForkRefused):  # then the button says why
+        chosen = fork_of(run.pk, definition, rows, chosen.step)
     own = tuple(one for one in kept if one.step == chosen.step)
     asked = chosen.step == wanted
     return Offer(tuple(forks), chosen, asked, own, tuple(sorted(definition.vars)))
@@ -71,7 +79,7 @@ def context_of(run: Run, version: TaskVersion | None, wanted: str) -> dict[str, 
     context: dict[str, object] = {"checkpoints": kept, "forks": list(forks)}
     if RunState(run.state) in FINAL or run.waiting_for == "ambiguous":
         definition, rows = _definition(version), rows_of(run.pk)
-        context["offer"] = None if is_forgotten(run, rows) else offer_of(definition, rows, kept, wanted)
+        context["offer"] = None if is_forgotten(run, rows) else offer_of(run, definition, rows, kept, wanted)
         if definition is not None and run.state != RunState.UNDONE:
             context["undoable"] = undoable(definition, rows)
     return context

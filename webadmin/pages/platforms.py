@@ -139,7 +139,7 @@ def pair(request: HttpRequest) -> HttpResponse:
     """A code for oneself, shown once."""
     found = person(request)
     try:
-        code = new_code(found.pk, found.principal, datetime.now(UTC))
+        code = new_code(found, found.principal, datetime.now(UTC))
     except MillwrightError as error:
         messages.error(request, str(error))
         return redirect("platforms")

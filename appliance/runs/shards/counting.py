@@ -31,9 +31,17 @@ class Count:
 
     @classmethod
     async def send(
-        cls, connection: Connection, shard_of: ShardOf, ids: Sequence[UUID] = (), *, swept: int = 0
+        cls,
+        connection: Connection,
+        shard_of: ShardOf,
+        ids: Sequence[UUID] = (),
+        *,
+        swept: int = 0,
+        passed: int = 0,
     ) -> Self:
-        """Count those of the shards ``ids`` that ended and were not counted; ``swept`` never had their turn."""
+        """Count those of the shards ``ids`` that ended and were not counted.
+
+        ``swept`` of the next ``passed`` shards were cancelled before their turn."""
         await connection.execute(sql.LOCK_RUN, {"run_id": shard_of.run_id})
         cursor = connection.cursor(row_factory=dict_row)
         began = time_of(shard_of.split_id)
@@ -42,6 +50,7 @@ class Count:
             "run_id": shard_of.run_id,
             "ids": list(ids),
             "swept": swept,
+            "passed": passed,
             "first_id": uuid_floor(began),
             "end_id": uuid_floor(began + timedelta(milliseconds=1)),
         }
@@ -62,10 +71,10 @@ class Count:
 
 
 async def count(
-    connection: Connection, shard_of: ShardOf, ids: Sequence[UUID] = (), *, swept: int = 0
+    connection: Connection, shard_of: ShardOf, ids: Sequence[UUID] = (), *, swept: int = 0, passed: int = 0
 ) -> tuple[Split, list[UUID]]:
     """Send a count and wait for its result."""
-    sent = await Count.send(connection, shard_of, ids, swept=swept)
+    sent = await Count.send(connection, shard_of, ids, swept=swept, passed=passed)
     return await sent.result(connection)
 
 

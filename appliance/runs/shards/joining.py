@@ -53,6 +53,8 @@ async def result_of(
 ) -> StepResult:
     """The result of a closed split."""
     detail: JsonObject = {**split.counts, "join": str(split.outcome)}
+    if split.taken_from is not None:
+        detail["taken_over"] = split.taken
     missed = split.failed + split.cancelled
     first = f"; first {split.reason}" if split.reason else ""
     if split.outcome != "succeeded":

@@ -80,10 +80,12 @@ class ShardKeeper:
             total = now.total or 0
             held = range(now.admitted, min(total, now.admitted + SWEEP))
             ids = [shard_id(split.id, shard) for shard in held]
+            swept = 0
             if ids:
                 values = {"ids": ids, "reason": counting.NOT_NEEDED}
-                await connection.execute(sql.CANCEL_HELD, values)
-            now, queued = await counting.count(connection, now.shard_of, swept=len(ids))
+                # Fewer than there are ids where some are done: another run did them, and this one took them over.
+                swept = (await connection.execute(sql.CANCEL_HELD, values)).rowcount
+            now, queued = await counting.count(connection, now.shard_of, swept=swept, passed=len(ids))
             concerned += queued
         return now.admitted < total, concerned
 

@@ -53,7 +53,7 @@ class Progress:
             Kind.FAILED: self.split.failed,
             Kind.CANCELLED: self.split.cancelled,
             **{Kind(kind): number for kind, number in sorted(self.live.items())},
-            Kind.TURN: self.total - self.split.admitted,
+            Kind.TURN: self.total - self.split.admitted - self.split.ahead,
         }
         return {kind: number for kind, number in every.items() if number}
 
@@ -67,6 +67,8 @@ class Progress:
             "outcome": self.split.outcome,
             "reason": self.split.reason,
             "counts": counts,
+            "taken_over": self.split.taken,
+            "taken_from": str(self.split.taken_from) if self.split.taken_from else None,
         }
 
 

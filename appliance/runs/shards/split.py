@@ -22,7 +22,10 @@ def shard_id(split: UUID, shard: int) -> UUID:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """``admitted`` shards have had their turn; ``total`` is None until the last one is a row."""
+    """``admitted`` shards have had their turn; ``total`` is None until the last one is a row.
+
+    ``taken`` of them were done by the run ``taken_from`` already, which this one goes on from.
+    """
 
     id: UUID
     run_id: UUID
@@ -45,6 +48,8 @@ class Split:
     outcome: str
     reason: str
     closed_at: datetime | None
+    taken_from: UUID | None
+    taken: int
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Self:

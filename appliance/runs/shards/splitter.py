@@ -11,8 +11,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from appliance.actions.contract import EffectClass, Services, StepResult
@@ -28,9 +26,10 @@ from appliance.runs.ledger import Ledger
 from appliance.runs.plan import Next, Phase
 from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
-from appliance.runs.rows import LeaseLost
-from appliance.runs.shards import counting, sql
+from appliance.runs.shards import counting, sql, taken_sql
 from appliance.runs.shards.body import context_of
+from appliance.runs.shards.held import fence, fetch
+from appliance.runs.shards.inheriting import Heir, is_taken
 from appliance.runs.shards.joining import impossible, result_of, waiting
 from appliance.runs.shards.lines import Permit, line_batches, line_source
 from appliance.runs.shards.rows import row_batches, row_source
@@ -61,12 +60,15 @@ class Splitter:
         self._renderer = renderer
         self._services = services
         self._clock = clock
+        self._heir = Heir(ledger)
 
     async def perform(self, walk: Walk, following: Next, arguments: JsonObject) -> StepResult:
         """Begin or go on. WAITING as long as shards are to be done. Raises LeaseLost, TargetAway."""
         identifier = split_id(walk.row.id, following.spec.id, following.attempt)
         split = await self._get(identifier)
         try:
+            if split is not None and is_taken(split) and not following.begun:
+                split = await self._begin_taken(walk, following, split, arguments)
             if split is None:
                 opened = await self._open(walk, following, identifier, arguments)
                 if isinstance(opened, StepResult):
@@ -97,7 +99,7 @@ class Splitter:
     async def _open(
         self, walk: Walk, following: Next, identifier: UUID, arguments: JsonObject
     ) -> Split | StepResult:
-        spec, now = following.spec, self._clock.now()
+        spec = following.spec
         scope = await self._renderer.scope(walk, spec)
         source = await self._source(walk, following, arguments, scope)
         params = spec.params
@@ -108,11 +110,7 @@ class Splitter:
             return early
         context = plain_object(context_of(walk.definition, spec, walk.row.inputs, scope))
         check_bytes(len(canonical_json(context)), source)
-        # First the step says that it waits: who finds a split whose step does not wait closes it.
-        held = waiting(arguments, None)
-        await self._recorder.record(
-            walk, following, StepState.WAITING, now, EffectClass.PURE, arguments=arguments, result=held
-        )
+        await self._says_that_it_waits(walk, following, arguments)
         width = params.parallelism if isinstance(params, ForeachParams) else count
         values = {
             "id": identifier,
@@ -123,15 +121,38 @@ class Splitter:
             "parallelism": width,
             "context": Jsonb(context),
             "source": Jsonb(source),
-            "shard_deadline": walk.row.deadline if following.phase is Phase.ACTIONS else None,
-            "due_at": now + spec.timeout if spec.timeout else None,
+            **self._limits(walk, following),
         }
         async with self._ledger.transaction() as connection:
-            await self._fence(connection, walk)
+            await fence(connection, walk)
             await connection.execute(sql.OPEN, values)
             split = await fetch(connection, sql.GET, {"id": identifier})
         assert split is not None, "it was inserted, or was there"
         return split
+
+    async def _begin_taken(self, walk: Walk, following: Next, split: Split, arguments: JsonObject) -> Split:
+        """Its time begins now; where the shards come from was decided when a person asked for it."""
+        values = {"id": split.id, **self._limits(walk, following)}
+        async with self._ledger.transaction() as connection:
+            await fence(connection, walk)
+            begun = await fetch(connection, taken_sql.BEGIN, values)
+        assert begun is not None, "it was there"
+        await self._says_that_it_waits(walk, following, arguments)
+        return begun
+
+    async def _says_that_it_waits(self, walk: Walk, following: Next, arguments: JsonObject) -> None:
+        """Before anything else: who finds a split whose step does not wait closes it."""
+        now, held = self._clock.now(), waiting(arguments, None)
+        await self._recorder.record(
+            walk, following, StepState.WAITING, now, EffectClass.PURE, arguments=arguments, result=held
+        )
+
+    def _limits(self, walk: Walk, following: Next) -> dict[str, datetime | None]:
+        own = following.spec.timeout
+        return {
+            "shard_deadline": walk.row.deadline if following.phase is Phase.ACTIONS else None,
+            "due_at": self._clock.now() + own if own else None,
+        }
 
     async def _source(
         self, walk: Walk, following: Next, arguments: JsonObject, scope: dict[str, Any]
@@ -162,6 +183,18 @@ class Splitter:
 
     async def _expand(self, walk: Walk, following: Next, split: Split) -> Split:
         """Insert what is missing, then give the first shards their turn. Raises NoShards and LeaseLost."""
+        if is_taken(split):
+            await self._heir.take_all(walk, split)
+        else:
+            await self._add_all(walk, following, split)
+        async with self._ledger.transaction() as connection:
+            await fence(connection, walk)
+            await connection.execute(sql.COMPLETE, {"id": split.id})
+            complete, queued = await counting.count(connection, split.shard_of)
+        self._ledger.on_queued(queued)
+        return complete
+
+    async def _add_all(self, walk: Walk, following: Next, split: Split) -> None:
         done = split.expanded
         if split.source["kind"] == "rows" and done:
             await self._start_over(walk, split)
@@ -171,12 +204,6 @@ class Splitter:
                 if not await self._add(walk, split, batch, done):
                     break
                 done += len(batch.items)
-        async with self._ledger.transaction() as connection:
-            await self._fence(connection, walk)
-            await connection.execute(sql.COMPLETE, {"id": split.id})
-            complete, queued = await counting.count(connection, split.shard_of)
-        self._ledger.on_queued(queued)
-        return complete
 
     async def _start_over(self, walk: Walk, split: Split) -> None:
         """What a query gives now is another snapshot: none of the first one's rows has had its turn.
@@ -186,7 +213,7 @@ class Splitter:
         for first in reversed(range(0, split.expanded, BATCH)):
             shards = [shard_id(split.id, number) for number in range(first, first + BATCH)]
             async with self._ledger.transaction() as connection:
-                await self._fence(connection, walk)
+                await fence(connection, walk)
                 await connection.execute(sql.TAKE_BACK, {"id": split.id, "from": first, "shards": shards})
 
     async def _batches(self, walk: Walk, following: Next, split: Split) -> AsyncGenerator[Batch, None]:
@@ -234,25 +261,12 @@ class Splitter:
             "source": Jsonb(batch.source),
         }
         async with self._ledger.transaction() as connection:
-            await self._fence(connection, walk)
+            await fence(connection, walk)
             cursor = await connection.execute(sql.EXPANDED, progress)
             if await cursor.fetchone() is None:
                 return False
             await connection.execute(sql.ADD_SHARDS, values)
         return True
-
-    async def _fence(self, connection: AsyncConnection[Any], walk: Walk) -> None:
-        values = {"run_id": walk.row.id, "epoch": walk.lease.epoch, "owner": walk.lease.owner}
-        cursor = await connection.execute(sql.FENCE, values)
-        if await cursor.fetchone() is None:
-            raise LeaseLost(f"run {walk.row.id} is held by another worker")
-
-
-async def fetch(connection: AsyncConnection[Any], query: Any, values: dict[str, Any]) -> Split | None:
-    cursor = connection.cursor(row_factory=dict_row)
-    await cursor.execute(query, values)
-    row = await cursor.fetchone()
-    return Split.of(row) if row else None
 
 
 def _join(join: Join) -> dict[str, Any]:

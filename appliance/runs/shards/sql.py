@@ -64,7 +64,7 @@ CREATE INDEX runs_run_waiting ON runs_run (wake_at) WHERE state = 'waiting';
 
 COLUMNS = """id, run_id, step, attempt, join_policy, join_number, parallelism, context, source,
     shard_deadline, due_at, bytes, expanded, total, admitted, succeeded, failed, cancelled, outcome, reason,
-    closed_at"""
+    closed_at, taken_from, taken"""
 
 GET = f"SELECT {COLUMNS} FROM runs_split WHERE id = %(id)s"
 
@@ -115,6 +115,7 @@ COMPLETE = "UPDATE runs_split SET total = expanded WHERE id = %(id)s AND total I
 # decided where it was not (once: by the first count that can), the next shards get their turn, and the run
 # wakes when all has ended. Run, split and shards carry one time, so with it each table is one partition: to plan
 # for all of them took longer than to count. A shard that was cancelled before its turn is counted by the keeper.
+# Of shards that another run did, those `ahead` are done and had no turn: turns pass them over.
 COUNT = f"""
 WITH ended AS (
     UPDATE runs_run SET counted = true
@@ -128,7 +129,7 @@ WITH ended AS (
             FILTER (WHERE state <> 'succeeded'), '') AS reason
     FROM ended
 ), summed AS (
-    SELECT s.id, s.total, s.join_policy, s.join_number, s.parallelism, s.admitted, s.outcome,
+    SELECT s.id, s.total, s.join_policy, s.join_number, s.parallelism, s.admitted, s.ahead, s.outcome,
         s.succeeded + t.succeeded AS succeeded, s.failed + t.failed AS failed,
         s.cancelled + t.cancelled + %(swept)s AS cancelled, t.reason,
         s.succeeded + t.succeeded + s.failed + t.failed + s.cancelled + t.cancelled + %(swept)s AS done
@@ -146,17 +147,29 @@ WITH ended AS (
 ), turns AS (
     SELECT d.*, CASE WHEN d.verdict = '' AND r.state NOT IN
             ('succeeded', 'failed', 'cancelled', 'undone', 'poisoned')
-        THEN greatest(0, least(d.parallelism - (d.admitted - d.done), d.total - d.admitted)) ELSE %(swept)s
+        THEN greatest(0, least(d.parallelism - (d.admitted - d.done + d.ahead), d.total - d.admitted)) ELSE %(passed)s
         END AS more
     FROM decided d, runs_run r WHERE r.id = %(run_id)s
+), reached AS (
+    SELECT t.*, CASE WHEN t.ahead = 0 OR t.more = 0 OR t.verdict <> '' THEN t.admitted + t.more ELSE (
+        SELECT CASE WHEN count(*) < t.more THEN t.total ELSE max(n.shard) + 1 END FROM (
+            SELECT r.shard FROM runs_run r WHERE r.id >= %(first_id)s AND r.id < %(end_id)s AND r.split_id = %(id)s
+                AND r.state = 'waiting' AND r.waiting_for = 'turn' AND r.shard >= t.admitted
+            ORDER BY r.shard LIMIT t.more) n) END AS upto
+    FROM turns t
+), passed AS (
+    SELECT t.*, CASE WHEN t.ahead = 0 THEN 0 WHEN t.verdict <> '' THEN %(passed)s - %(swept)s ELSE (
+        SELECT count(*) FROM runs_run r WHERE r.id >= %(first_id)s AND r.id < %(end_id)s AND r.split_id = %(id)s
+            AND r.state = 'succeeded' AND r.shard >= t.admitted AND r.shard < t.upto) END AS behind
+    FROM reached t
 ), split AS (
     UPDATE runs_split s SET succeeded = t.succeeded, failed = t.failed, cancelled = t.cancelled,
-        outcome = t.verdict, admitted = s.admitted + coalesce(t.more, 0),
+        outcome = t.verdict, admitted = t.upto, ahead = s.ahead - t.behind,
         reason = CASE WHEN s.reason = '' THEN left(t.reason, 1000) ELSE s.reason END,
         closed_at = CASE WHEN t.done = t.total THEN coalesce(s.closed_at, now()) ELSE s.closed_at END,
         told_at = CASE WHEN s.told_at < now() - interval '1 second' OR t.done = t.total
             THEN now() ELSE s.told_at END
-    FROM turns t WHERE s.id = %(id)s
+    FROM passed t WHERE s.id = %(id)s
     RETURNING {", ".join(f"s.{name.strip()}" for name in COLUMNS.split(","))}, s.told_at = now() AS tell,
         t.admitted AS admitted_before
 ), admitted AS (
@@ -254,7 +267,7 @@ LIMIT 100
 RECOUNT = """
 SELECT count(*) FILTER (WHERE state = 'succeeded'), count(*) FILTER (WHERE state IN ('failed', 'poisoned', 'undone')),
     count(*) FILTER (WHERE state = 'cancelled')
-FROM runs_run WHERE split_id = %(id)s AND shard < %(admitted)s
+FROM runs_run WHERE split_id = %(id)s AND (shard < %(admitted)s OR state = 'succeeded')
 """
 
 SET_COUNTS = """

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from appliance.accounts.domain import Role
 from appliance.accounts.models import User
-from appliance.accounts.principal import CONSOLE
+from appliance.accounts.principal import CONSOLE, NotAllowed, Principal
 from appliance.bridges import services
 from appliance.bridges.models import ChatIdentity, PairingCode
 from appliance.bridges.pairing import MOST_TRIES, VALID_FOR, new_code
@@ -26,7 +27,7 @@ async def open_house(house: House) -> House:
 
 
 async def code_for(person: User) -> str:
-    return await in_thread(new_code, person.pk, person.principal, NOW())
+    return await in_thread(new_code, person, person.principal, NOW())
 
 
 async def answered(house: House, count: int) -> str:
@@ -60,7 +61,7 @@ async def test_a_code_works_once(open_house: House, ann: User) -> None:
 
 async def test_an_old_code_and_one_that_was_replaced_are_void(open_house: House, ann: User) -> None:
     first = await code_for(ann)
-    old = await in_thread(new_code, ann.pk, ann.principal, NOW() - VALID_FOR - timedelta(seconds=1))
+    old = await in_thread(new_code, ann, ann.principal, NOW() - VALID_FOR - timedelta(seconds=1))
     async with open_house.living():
         for count, code in enumerate((first, old), 1):
             open_house.telegram.say(f"pair {code}", user_id=77)
@@ -95,3 +96,12 @@ async def test_a_person_that_is_switched_off_is_not_paired(open_house: House, an
     async with open_house.living():
         open_house.telegram.say(f"pair {code}", user_id=77)
         assert await answered(open_house, 1) == INVALID
+
+
+@pytest.mark.parametrize(
+    "by", [CONSOLE, Principal("token:ann/panel", Role.ADMIN), Principal("user:bob", Role.ADMIN)]
+)
+async def test_nobody_else_gets_a_persons_code(open_house: House, ann: User, by: Principal) -> None:
+    with pytest.raises(NotAllowed):
+        await in_thread(new_code, ann, by, NOW())
+    assert not await in_thread(lambda: PairingCode.objects.exists())

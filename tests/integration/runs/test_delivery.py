@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from appliance.lib.identity import uuid7
 from appliance.outbox.ledger import OutboxLedger
 from appliance.runs.invariants import delivery
 from tests.integration.runs.conftest import Engine, task
@@ -125,3 +126,34 @@ async def test_a_message_that_was_too_late_is_not_sent_and_fails_its_step(engine
     await engine.receipts.failed(run_id, "tell", verdict.reason)
     assert (await engine.perform(run_id))["state"] == "failed"
     assert await engine.steps(run_id) == [("tell", 1, "failed")]
+
+
+async def test_a_run_whose_message_is_gone_does_not_wait_for_ever_and_is_not_green(engine: Engine) -> None:
+    run_id = await delivering(engine, task(TELL))
+    assert await engine.reconciler.repair(delivery) == []
+    await engine.sql("DELETE FROM outbox_item")
+    (repair,) = await engine.reconciler.repair(delivery)
+    assert (repair.subject, repair.done) == (str(run_id), f"step tell failed: {delivery.GONE}")
+    row = await engine.perform(run_id)
+    assert (row["state"], "whether it was delivered is not known" in row["reason"]) == ("failed", True)
+    assert await engine.reconciler.repair(delivery) == []
+
+
+async def test_a_run_that_was_not_told_is_told_again(engine: Engine) -> None:
+    """The word was lost between the outbox and the run: the sender's next round brings it."""
+    run_id = await delivering(engine, task(TELL))
+    await engine.sql("UPDATE outbox_item SET state = 'delivered', told = false, finished_at = now()")
+    assert await engine.reconciler.repair(delivery) == [], "the sender will"
+    await engine.sql("UPDATE outbox_item SET told = true")
+    (repair,) = await engine.reconciler.repair(delivery)
+    assert (repair.subject, "told again" in repair.done) == (str(run_id), True)
+    assert await engine.count("outbox_item WHERE NOT told") == 1
+    assert await engine.state(run_id) == "waiting:delivery"
+
+
+async def test_a_run_that_shares_a_message_waits_for_that_of_the_first_run(engine: Engine) -> None:
+    run_id = await delivering(engine, task(TELL))
+    await engine.sql("UPDATE runs_step SET shared_from = run_id, run_id = %s", other := uuid7())
+    await engine.sql("UPDATE runs_run SET id = %s", other)
+    assert await engine.reconciler.repair(delivery) == []
+    assert other != run_id

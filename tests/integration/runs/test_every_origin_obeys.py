@@ -9,8 +9,8 @@ from appliance.accounts.principal import BOX, Principal
 from appliance.processes.box_commands import Answer, Command, _attempt
 from appliance.runs import ended
 from appliance.runs.ended import Resume
+from appliance.runs.invariants import turns
 from appliance.runs.services import NotAdmitted
-from appliance.runs.turns import Turns
 from tests.integration.runs.conftest import Engine, answering, outcome, task
 from tests.integration.runs.test_following import Screens, follower
 from tests.integration.runs.test_overlap import ENDED
@@ -73,7 +73,7 @@ async def test_a_shard_whose_turn_has_not_come_is_no_stranded_run(engine: Engine
     await engine.sql(
         "UPDATE runs_run SET split_id = id, parent_run_id = %s, shard = 0 WHERE id = %s", alone, shard
     )
-    assert await Turns(engine.pool).free_stranded() == [alone]
+    assert [repair.subject for repair in await engine.reconciler.repair(turns)] == [str(alone)]
     assert await engine.state(shard) == "waiting:turn"
 
 

@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 
 from appliance.accounts.principal import BOX
 from appliance.runs import services
+from appliance.runs.invariants import turns
 from appliance.runs.services import NotAdmitted
 from appliance.runs.tally import Batch
 from appliance.runs.turns import Turns
@@ -268,12 +269,12 @@ async def test_two_that_hand_on_at_once_start_one_run(engine: Engine) -> None:
 
 
 async def test_a_run_without_a_place_in_any_line_is_found_and_freed(engine: Engine) -> None:
-    opened, turns = await door(engine, pumps("queue")), Turns(engine.pool)
+    opened = await door(engine, pumps("queue"))
     await arrive(opened, "a", "a")
     _, second = await runs(engine)
-    assert await turns.free_stranded() == []
+    assert await engine.reconciler.repair(turns) == []
     await engine.sql("DELETE FROM runs_turn WHERE run_id = %s", second)
-    assert await turns.free_stranded() == [second]
+    assert [repair.subject for repair in await engine.reconciler.repair(turns)] == [str(second)]
     assert await engine.state(second) == "queued"
     assert (
         await engine.count(f"audit_record WHERE kind = 'reconciler.repaired' AND subject = '{second}'") == 1

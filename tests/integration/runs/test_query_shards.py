@@ -7,7 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from asgiref.sync import sync_to_async
 
+from appliance.accounts.principal import BOX
+from appliance.actions.contract import ActionRefused
+from appliance.runs import ended
+from appliance.runs.ended import Resume
 from appliance.runs.shards import sources, splitter
 from appliance.runs.shards.sources import BATCH
 from tests.integration.runs.conftest import Engine
@@ -186,3 +191,20 @@ async def test_a_box_that_switched_sql_off_asks_nothing_here_either(desk: Engine
         "SELECT 1 FROM audit_record WHERE kind = 'step.refused' AND subject = %s", f"{row['id']}/each"
     )
     assert len(refused) == 1
+
+
+async def test_a_run_that_goes_on_takes_the_rows_of_the_old_snapshot(desk: Engine, shop: Any) -> None:
+    """The query is not asked again: what changed meanwhile is for the next run."""
+
+    async def refuse(topic: str, payload: bytes) -> None:
+        if topic == "part/2":
+            raise ActionRefused("no")
+
+    desk.world.publishing = refuse
+    old, row = await done(desk, "SELECT id, name FROM part ORDER BY id")
+    assert row["state"] == "failed"
+    shop.execute("DELETE FROM part")
+    desk.world.publishing = None
+    new = await sync_to_async(ended.resume)(old, BOX, Resume())
+    assert (await whole(desk, new))["state"] == "succeeded"
+    assert sorted(topic for topic, _ in desk.world.published) == ["part/1", "part/2", "part/2"]

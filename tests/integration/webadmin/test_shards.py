@@ -169,3 +169,20 @@ def test_the_command_says_how_far_the_shards_are(split_run: Callable[[int], UUID
     call_command("runs", "show", str(run), "--json", stdout=said)
     (split,) = json.loads(said.getvalue())["shards"]
     assert (split["step"], split["total"], split["counts"]["succeeded"]) == ("each", 100, 86)
+
+
+def test_page_api_and_command_say_how_many_shards_were_taken_over_and_from_whom(
+    browser: Browsers, split_run: Callable[[int], UUID], person: Callable[[Role], User]
+) -> None:
+    run, old, said = split_run(100), split_run(10), StringIO()
+    with connection.cursor() as cursor:
+        values = [old, split_id(run, "each", 1)]
+        cursor.execute("UPDATE runs_split SET taken_from = %s, taken = 40, ahead = 3 WHERE id = %s", values)
+    page = " ".join(browser(Role.VIEWER).get(f"/runs/{run}/").content.decode().split())
+    assert "40 shards taken over from run" in page
+    assert f'href="/runs/{old}/"' in page
+    assert "to come 7" in page
+    (split,) = program(person(Role.VIEWER)).get(f"/api/v1/runs/{run}/shards").json()["splits"]
+    assert (split["taken_over"], split["taken_from"]) == (40, str(old))
+    call_command("runs", "show", str(run), stdout=said)
+    assert f"40 taken over from run {old}" in said.getvalue()

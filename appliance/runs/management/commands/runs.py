@@ -122,6 +122,8 @@ class Command(BaseCommand):
         for split in shards:
             said = ", ".join(f"{kind} {number}" for kind, number in split.counts.items())
             self.stdout.write(f"  shards of {split.split.step}: {split.total} ({said})")
+            if split.split.taken_from:
+                self.stdout.write(f"    {split.split.taken} taken over from run {split.split.taken_from}")
 
     def _resume(self, options: dict[str, Any]) -> None:
         wanted = ended.Resume(
