@@ -192,7 +192,8 @@ class Params(BaseModel):
 def render_fields(params: BaseModel, scope: Mapping[str, JsonValue], state: StateReader | None) -> JsonObject:
     """Every template of ``params`` rendered once; everything else as JSON."""
     rendered: JsonObject = {}
-    for name in type(params).model_fields:
+    # Not ``model_fields``: that goes by way of a property which warns of its use on an instance.
+    for name in type(params).__pydantic_fields__:
         value = getattr(params, name)
         rendered[name] = _render(value, scope, state)
     return rendered

@@ -38,13 +38,16 @@ class MqttParams(Params):
     """Whether the broker keeps it as the topic's last value. Never retain commands."""
 
 
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def encode(payload: JsonValue) -> bytes:
     """Text goes as it is, nothing as an empty payload, everything else as compact JSON."""
     if payload is None:
         return b""
     if isinstance(payload, str):
         return payload.encode()
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    return _compact(payload).encode()
 
 
 class MqttAction(ActionKind[MqttParams]):

@@ -32,6 +32,9 @@ __all__ = [
 _RESERVED = ("$SYS", "$MQTT", "$JS", "$share")
 
 
+_TOPIC = say("topic")
+
+
 def _refuse(fault: Fault | None) -> None:
     if fault is not None:
         raise TopicRefused(fault[0], hint=fault[1])
@@ -39,7 +42,7 @@ def _refuse(fault: Fault | None) -> None:
 
 def check_topic(topic: str) -> str:
     """Give ``topic`` back if a message may be published to it, else raise TopicRefused."""
-    _refuse(text_fault(topic, say("topic")))
+    _refuse(text_fault(topic, _TOPIC))
     if "+" in topic or "#" in topic:
         raise TopicRefused(
             say("topic %(topic)r has a wildcard", topic=topic),

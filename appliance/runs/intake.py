@@ -29,6 +29,7 @@ from appliance.runs.lending import lent
 from appliance.runs.reflex.committer import Arrival
 from appliance.runs.reflex.flight import Launched
 from appliance.runs.reflex.lane import ReflexLane
+from appliance.runs.reflex.writer import WriteRuns
 from appliance.runs.services import run_parameters
 from appliance.runs.tally import Batch, beyond_limit
 from appliance.tasks.matching import Fired, Refused, TriggerTable
@@ -168,19 +169,23 @@ class Intake:
     ) -> Sequence[UUID]:
         """Commit by way of the reflex lane: one statement, together with what its runs have to say."""
 
+        queued = [new_run(one, now) for one in batch.queued]
+        looks = self._looking(batch, now) if batch.fired or batch.held else None
+        arrival = Arrival(values, launched, looks, tally.counter_rows(batch, now), queued)
+        run_ids = [*(run.id for run in queued), *await reflex.arrive(arrival)]
+        self._untold += [*batch.refused, *batch.notes]
+        del self._untold[:-MOST_UNTOLD]
+        return run_ids
+
+    def _looking(self, batch: Batch, now: datetime) -> WriteRuns:
+        """What looks at other rows first, for the transaction of the commit."""
         refused, notes = list(batch.refused), list(batch.notes)
 
         async def write(connection: AsyncConnection[Any]) -> list[UUID]:
             batch.refused, batch.notes = list(refused), list(notes)  # a second try begins anew
             return await self._write_runs(connection, batch, now)
 
-        queued = [new_run(one, now) for one in batch.queued]
-        looks = write if batch.fired or batch.held else None
-        arrival = Arrival(values, launched, looks, tally.counter_rows(batch, now), queued)
-        run_ids = [*(run.id for run in queued), *await reflex.arrive(arrival)]
-        self._untold += [*batch.refused, *batch.notes]
-        del self._untold[:-MOST_UNTOLD]
-        return run_ids
+        return write
 
     async def tell_refused(self) -> None:
         """Write the last "did not trigger" traces; they are kept back, so that no event costs a row."""

@@ -2,7 +2,8 @@
 
 import importlib.util
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.lib.atomic import write_atomically
@@ -31,6 +32,8 @@ class Engine:
     keep: tuple[int, ...] = ()
     """Capabilities that it keeps when root starts it."""
     in_namespace: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What it is told that way, beside what every program gets."""
 
 
 def package_folder(package: str) -> Path:

@@ -96,10 +96,13 @@ async def _answered(pgconn: PGconn) -> list[PGresult]:
             loop.remove_writer(socket)
 
     loop.add_reader(socket, look, read)
+    waits = False
     try:
-        if pgconn.flush():  # more than the socket takes at once
+        waits = bool(pgconn.flush())
+        if waits:  # more than the socket takes at once
             loop.add_writer(socket, look, write)
         return await answer
     finally:
         loop.remove_reader(socket)
-        loop.remove_writer(socket)
+        if waits:
+            loop.remove_writer(socket)

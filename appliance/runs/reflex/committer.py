@@ -14,6 +14,7 @@ from appliance.runs.reflex.group import Group
 from appliance.runs.reflex.horizon import Horizon
 from appliance.runs.reflex.intent import Intent
 from appliance.runs.reflex.lost import LostRun, writing
+from appliance.runs.reflex.owed import Owed
 from appliance.runs.reflex.purse import Purse, together
 from appliance.runs.reflex.writer import Fenced, GroupWriter, WriteRuns
 from appliance.safety.allstop import AllStop
@@ -52,6 +53,7 @@ class Committer:
         clock: Clock,
         on_intent: Callable[[Flight, Intent], None],
         on_commit: Callable[[Sequence[Flight]], None],
+        owed: Owed,
     ) -> None:
         self._writer = writer
         self._clock = clock
@@ -60,6 +62,7 @@ class Committer:
         self._arrivals: list[Arrival] = []
         self._intents: list[tuple[Flight, Intent]] = []
         self._landed: list[Flight] = []
+        self.owed = owed
         self.purse = Purse(clock)
         """What the last commit has paid for."""
         self._aloft: dict[UUID, Flight] = {}
@@ -96,14 +99,17 @@ class Committer:
     def land(self, flight: Flight) -> None:
         """A run has come to its end. Nobody waits for its rows, so they wait a moment for company."""
         self._landed.append(flight)
-        self._idle.clear()
-        if self._later is None:
-            self._later = asyncio.get_running_loop().call_later(COMPANY, self._poke)
+        self._poke_soon()
 
     def mend(self) -> None:
         """The database has lost commits: the loop writes them again."""
         self._mending = True
         self._poke()
+
+    def _poke_soon(self) -> None:
+        self._idle.clear()
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(COMPANY, self._poke)
 
     def _poke(self) -> None:
         if self._later is not None:
@@ -129,7 +135,7 @@ class Committer:
                 if self._mending:
                     await self._mend()
                 await self._turn()
-                if not (self._arrivals or self._intents or self._landed):
+                if not (self._arrivals or self._intents or self._landed or self.owed):
                     self._idle.set()
         finally:
             await self._writer.close()
@@ -163,7 +169,7 @@ class Committer:
                     group.landed.append(flight)
                 else:
                     group.intents.append((flight, intent))
-        if not (group or arrivals):
+        if not (group or arrivals or self.owed):
             return
         writes = [arrival.write for arrival in arrivals if arrival.write]
         try:
@@ -235,6 +241,14 @@ class Committer:
         self._wake.set()
 
     async def _commit(self, group: Group, writes: Sequence[WriteRuns]) -> list[UUID]:
+        run_ids = await self.owed.commit(
+            group, lambda one: self._write(one, writes if one is group else ()), bool(writes)
+        )
+        if self.owed:
+            self._poke_soon()
+        return run_ids
+
+    async def _write(self, group: Group, writes: Sequence[WriteRuns]) -> list[UUID]:
         now = self._clock.now()
         launched = [flight.occurrence_id for flight in group.launched]
         settled = self._horizon.below(self._aloft, launched, now)

@@ -30,6 +30,7 @@ from appliance.runs.reflex.choice import LaneName, lane_of
 from appliance.runs.reflex.committer import Arrival, Committer
 from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.intent import Intent
+from appliance.runs.reflex.owed import Owed
 from appliance.runs.reflex.recovery import DefinitionOf, recover
 from appliance.runs.reflex.unflushed import Unflushed
 from appliance.runs.reflex.writer import Fenced, GroupWriter
@@ -79,7 +80,8 @@ class ReflexLane:
         self._on_fenced = on_fenced
         self._unflushed = None if acts_after_disk else Unflushed(pool)
         self._writer = GroupWriter(pool, self._unflushed)
-        self._committer = Committer(self._writer, clock, self._intended, self._landed)
+        owed = Owed(self._writer, allowed=not acts_after_disk)
+        self._committer = Committer(self._writer, clock, self._intended, self._landed, owed)
         if self._unflushed is not None:
             self._unflushed.on_lost = self._committer.mend
         self._lanes: dict[int, LaneName] = {}
@@ -145,11 +147,11 @@ class ReflexLane:
         return await self._committer.arrive(arrival)
 
     def once_durable(self, call: Callable[[], None]) -> None:
-        """Call when what is committed now is on the disk: at once, unless commits do not wait for it."""
+        """Call when what is committed now is on the disk, and what is owed too: at once, unless commits do not wait."""
         if self._unflushed is None:
             call()
         else:
-            self._unflushed.once_durable(call)
+            self._unflushed.once_durable(call, self._committer.owed.paid_with)
 
     # --- acting -------------------------------------------------------------------------------------
 

@@ -1,0 +1,81 @@
+"""Last values that come one commit after the event they are of, so that no effect waits for them.
+
+Only in the crash-safe mode, where an event is acknowledged later anyway: when the disk has both commits. A reactor that
+ends between the two leaves the event unacknowledged; it comes again, and its value with it.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
+
+from appliance.bus.services import TopicValue
+from appliance.runs.reflex.group import Group
+from appliance.runs.reflex.writer import Fenced, GroupWriter
+
+log = logging.getLogger(__name__)
+
+Write = Callable[[Group], Awaitable[list[UUID]]]
+
+# What an MQTT message leads to comes back by way of this process, and its commit takes along what is owed.
+# Whatever else acts may start something at once that asks the database for the value.
+_MAY_COME_FIRST = "mqtt"
+
+
+class Owed:
+    """``allowed`` is False where a commit waits for the disk: then every commit has all values of its events."""
+
+    def __init__(self, writer: GroupWriter, *, allowed: bool) -> None:
+        self._writer = writer
+        self._allowed = allowed
+        self._values: list[TopicValue] = []
+        self.paid_with = 0
+        """The commit that has, or will have, all that was owed so far."""
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    async def commit(self, group: Group, write: Write, looks: bool) -> list[UUID]:
+        """``write`` the group with what is owed; its own values stay owed where an effect waits for it.
+
+        ``looks`` where it has rows that a worker acts on. Raises what ``write`` does, unless that was for what is owed.
+        """
+        owed, self._values = self._values, []
+        own = () if self._may_wait(group, looks) else group.values
+        left = () if own else group.values
+        group.values = [*owed, *own]
+        try:
+            run_ids = await write(group)
+        except Fenced:
+            raise
+        except Exception:
+            if not owed:
+                raise
+            await self._alone(owed, write)
+            group.values = own
+            run_ids = await write(group)
+        if left:
+            self._values += left
+            self.paid_with = self._writer.number + 1
+        return run_ids
+
+    def _may_wait(self, group: Group, looks: bool) -> bool:
+        """It is committed for the sake of messages to be sent, and nobody else begins with it."""
+        return (
+            self._allowed
+            and bool(group.intents)
+            and not (looks or group.queued)
+            and all(intent.following.spec.type == _MAY_COME_FIRST for _, intent in group.intents)
+        )
+
+    async def _alone(self, values: Sequence[TopicValue], write: Write) -> None:
+        """If one of them is what cannot be written, without that one: its event is on record with all it said."""
+        for some in (values, *([value] for value in values)):
+            try:
+                await write(Group(values=some))
+            except Fenced:
+                raise
+            except Exception:
+                log.exception("the last values of %d messages cannot be written", len(some))
+            else:
+                if some is values:
+                    return

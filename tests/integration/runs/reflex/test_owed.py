@@ -1,0 +1,105 @@
+"""The crash-safe mode: a last value comes one commit after its event, and its event is acknowledged after both."""
+
+import pytest
+
+from appliance.runs.reflex import committer
+from appliance.runs.reflex.group import Group
+from tests.integration.runs.conftest import Engine
+from tests.integration.runs.reflex.conftest import MakeReactor, Reactor, letter
+from tests.integration.runs.reflex.test_queued import UNSAFE
+from tests.integration.runs.reflex.test_reflex_lane import ECHO
+from tests.wait import wait_for_async
+
+
+@pytest.fixture
+def never(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that waits for company is committed by itself."""
+    monkeypatch.setattr(committer, "COMPANY", 3600)
+
+
+@pytest.fixture
+async def here(reactor: MakeReactor) -> Reactor:
+    return await reactor(ECHO, acts_after_disk=False)
+
+
+async def topics(engine: Engine) -> dict[str, object]:
+    return {row["topic"]: row["value"] for row in await engine.sql("SELECT topic, value FROM bus_topicvalue")}
+
+
+async def test_no_effect_waits_for_it_and_no_receipt_comes_before_it(
+    here: Reactor, engine: Engine, never: None
+) -> None:
+    first, second = letter("in/a", {"value": 80, "n": 1}), letter("in/b", {"value": 10, "n": 2})
+    await here.deliver(first)
+    await wait_for_async(lambda: len(engine.world.published) == 1, 5, "it acts")
+    unflushed = here.lane._unflushed
+    assert unflushed is not None
+    await wait_for_async(lambda: unflushed._durable == unflushed._latest, 5, "the disk has what is committed")
+    assert await topics(engine) == {}
+    assert not first.acked
+    await here.deliver(second)
+    assert await topics(engine) == {"in/a": {"value": 80, "n": 1}, "in/b": {"value": 10, "n": 2}}
+    await wait_for_async(lambda: first.acked and second.acked, 5, "the disk has both")
+
+
+async def test_it_comes_by_itself_and_a_reactor_that_stops_leaves_none(here: Reactor, engine: Engine) -> None:
+    event = letter("in/a", {"value": 80, "n": 1})
+    await here.deliver(event)
+    await wait_for_async(lambda: event.acked, 5, "the disk has it")
+    await here.deliver(letter("in/b", {"value": 80, "n": 2}))
+    await here.lane.stop(5)
+    assert set(await topics(engine)) == {"in/a", "in/b"}
+
+
+async def test_a_reactor_that_is_killed_between_leaves_the_event_to_the_broker(
+    here: Reactor, engine: Engine, reactor: MakeReactor, never: None
+) -> None:
+    event = letter("in/a", {"value": 80, "n": 1})
+    await here.deliver(event)
+    await here.crash()
+    assert not event.acked
+    assert await topics(engine) == {}
+    life = await reactor(acts_after_disk=False)
+    await life.deliver(event, letter("in/b", {"value": 10, "n": 2}))
+    await life.deliver(letter("in/b", {"value": 10, "n": 3}))
+    assert set(await topics(engine)) == {"in/a", "in/b"}
+
+
+async def test_who_acts_on_other_rows_finds_the_value_there(
+    engine: Engine, reactor: MakeReactor, never: None
+) -> None:
+    """A worker that is given a run by the same event reads its value in the database."""
+    life = await reactor(ECHO + UNSAFE, acts_after_disk=False)
+    await life.deliver(letter("in/a", {"value": 80, "n": 1}))
+    assert "in/a" in await topics(engine)
+
+
+async def test_where_a_commit_waits_for_the_disk_it_has_the_value(
+    engine: Engine, reactor: MakeReactor, never: None
+) -> None:
+    life = await reactor(ECHO)
+    event = letter("in/a", {"value": 80, "n": 1})
+    await life.deliver(event)
+    assert event.acked
+    assert "in/a" in await topics(engine)
+
+
+async def test_one_that_cannot_be_written_takes_nobody_with_it(
+    here: Reactor, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Group.parameters
+
+    def bad(self: Group, now: object) -> dict[str, object]:
+        made = whole(self, now)  # type: ignore[arg-type]
+        if any(value.topic == "in/bad" for value in self.values):
+            made["values"] = '[{"topic": null, "count": 1}]'
+        return made
+
+    monkeypatch.setattr(Group, "parameters", bad)
+    events = [letter(f"in/{name}", {"value": 80, "n": n}) for n, name in enumerate(("bad", "good"))]
+    await here.deliver(*events)
+    await wait_for_async(lambda: all(event.acked for event in events), 5, "the disk has what can be had")
+    await here.settle()
+    assert set(await topics(engine)) == {"in/good"}
+    assert len(engine.world.published) == 2
+    assert await engine.count("runs_run WHERE state = 'succeeded'") == 2
