@@ -84,17 +84,27 @@ class Executor:
             asyncio.create_task(forever(self._watch_stop_file, STOP_FILE_EVERY)),
         ]
 
-    async def drain(self, grace: float) -> None:
-        """Take nothing new, give active runs ``grace`` seconds, then leave the rest to recovery."""
+    async def drain(self, grace: float, farewell: float = 0.0) -> None:
+        """Take nothing new, give active runs ``grace`` seconds, then leave the rest to recovery.
+
+        In the ``farewell`` seconds before that commands are asked to end with their state kept, and no run begins
+        another step: it is given back.
+        """
         self._draining = True
-        tasks = [active.task for active in self._active.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace)
+        await self._wait_for_all(grace)
+        if farewell and self._active:
+            self._performer.leaving.say()
+            await self._wait_for_all(farewell)
         self._background += [task for task in (self._taking.catching_up, self._looking) if task is not None]
         ending = [*self._background, *(active.task for active in self._active.values())]
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _wait_for_all(self, seconds: float) -> None:
+        tasks = [active.task for active in self._active.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
 
     @property
     def active(self) -> int:

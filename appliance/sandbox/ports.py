@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from appliance.lib.leaving import Leaving
 from appliance.sandbox.ebpf.watched import Watched
 
 FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
@@ -70,6 +71,8 @@ class Job:
     ``cgroup``: the name of the control group that guard has made for it; empty for none.
 
     ``files``: what lies in its private working folder from the beginning, by name. Secrets stand there and in ``env``.
+
+    ``leaving``: when that is said the job is asked to end, with a moment for its checkpoint.
     """
 
     argv: tuple[str, ...]
@@ -87,6 +90,7 @@ class Job:
     declared: Declared = field(default_factory=Declared)
     cgroup: str = ""
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    leaving: Leaving | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,7 @@ class Outcome:
     127 stands for a command that was not found, 126 for one that could not be executed, as in a shell.
     A job that ended by itself after its time limit's SIGTERM has both an exit status and ``timed_out``.
     ``cancelled`` means that it was killed from outside: the sandbox was stopped under it.
+    ``stopped`` means that it was asked to end, because who wanted it leaves, and did so or was killed a moment later.
     ``watched`` is the kernel's record of it; None where nobody was to watch.
     """
 
@@ -141,6 +146,7 @@ class Outcome:
     duration: timedelta
     usage: Usage
     watched: Watched | None = None
+    stopped: bool = False
 
 
 class Sandbox(Protocol):

@@ -3,12 +3,13 @@
 A connection carries one request frame one way, with the bytes of an earlier checkpoint behind it where it says
 so, and then, the other way, STARTED, any number of live OUTPUT and ERRORS pieces, of CHECKPOINT contents and of
 NOTE texts about checkpoints that cannot be kept, and one RESULT; or a single REFUSED, UNAVAILABLE or FACTS. A
-client that shuts its side cancels the job.
+client that shuts its side cancels the job. One that sends STOP once it has begun asks it to end: it gets SIGTERM and
+a moment to write its checkpoint, as at its time limit.
 """
 
 import struct
 
-REQUEST, PROBE = b"Q", b"P"
+REQUEST, PROBE, STOP = b"Q", b"P", b"t"
 STARTED, OUTPUT, ERRORS, RESULT = b"s", b"o", b"e", b"r"
 CHECKPOINT, NOTE = b"k", b"n"
 REFUSED, UNAVAILABLE, FACTS, WATCHED = b"x", b"u", b"f", b"w"
