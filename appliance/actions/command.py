@@ -117,6 +117,7 @@ class CommandAction(ActionKind[P]):
             checkpoint=_checkpoint(context, notes),
             label=label_of(str(context.run_id), context.step_id),
             declared=Declared(_declared(arguments, "network"), _declared(arguments, "programs")),
+            leaving=context.leaving,
             **_pinned(context.command),
         )
         try:
@@ -213,6 +214,8 @@ def _result(outcome: Outcome, ok_exit: tuple[int, ...], timeout: float) -> StepR
     status, error = Status.SUCCEEDED, ""
     if outcome.timed_out:
         status, error = Status.UNKNOWN, f"not finished after {timeout:g} s: ended with everything it started"
+    elif outcome.stopped:
+        status, error = Status.UNKNOWN, "ended before it was done, because its worker stopped"
     elif outcome.cancelled:
         status, error = Status.UNKNOWN, "ended from outside before it was done"
     elif outcome.signal is not None:
@@ -220,7 +223,9 @@ def _result(outcome: Outcome, ok_exit: tuple[int, ...], timeout: float) -> StepR
     elif outcome.exit_status not in ok_exit:
         wanted = ", ".join(str(code) for code in ok_exit)
         status, error = Status.FAILED, f"exit status {outcome.exit_status}, expected {wanted}"
-    return StepResult(status, output, detail, stderr=_text(outcome.stderr), error=error)
+    return StepResult(
+        status, output, detail, stderr=_text(outcome.stderr), error=error, interrupted=outcome.stopped
+    )
 
 
 def _text(captured: Captured) -> str:

@@ -18,6 +18,7 @@ from appliance.expressions import Template, Tree
 from appliance.expressions.shell import ShellTemplate
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.leaving import Leaving
 from appliance.outbox.ports import OutboxItem
 from appliance.safety.understood import Understood
 from appliance.sandbox.docker.client import Where
@@ -71,6 +72,8 @@ class StepResult:
     retryable: bool = True
     undeclared: tuple[str, ...] = ()
     """What the step did beside what its author declared, in sentences."""
+    interrupted: bool = False
+    """It was asked to end because its worker stops: it goes on elsewhere, where it may be done again."""
 
     @classmethod
     def ok(cls, output: JsonValue = None, **detail: JsonValue) -> "StepResult":
@@ -179,6 +182,8 @@ class StepContext:
     """The origins of this run and of what led to it; what it starts is judged by them too."""
     unattended: bool = False
     """Nobody is to be asked in this run."""
+    leaving: Leaving | None = None
+    """Said when the worker is about to stop: what can be gone on from elsewhere may end with its state kept."""
 
 
 class Params(BaseModel):

@@ -27,7 +27,10 @@ from appliance.sandbox.process.client import ProcessSandbox
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 6.0
+"""For runs to end by themselves when the worker is told to stop."""
+FAREWELL_SECONDS = 4.0
+"""After that: commands get SIGTERM and two seconds, and what they keep is written."""
 CONCURRENCY = 128
 SIGN_EVERY = 3.0
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -13,10 +13,12 @@ from psycopg_pool import PoolTimeout
 
 from appliance.lib.clock import Clock, Moment
 from appliance.lib.crashpoints import reach
+from appliance.runs.background import forever, once
 from appliance.runs.domain import Lease
 from appliance.runs.ledger import Ledger
 from appliance.runs.performer import Performer
 from appliance.runs.rows import LeaseLost, RunRow, StepWrite
+from appliance.runs.taking import Taking
 from appliance.safety.allstop import Level, current_async
 from appliance.safety.stop import StopFile
 
@@ -24,7 +26,6 @@ log = logging.getLogger(__name__)
 
 RENEW_EVERY = 3.0
 SWEEP_EVERY = 1.0
-CATCH_UP_EVERY = 0.01
 STOP_EVERY = 0.5
 STOP_FILE_EVERY = 0.1
 """Seconds between two looks at the file of the all-stop, which whoever engages it writes first."""
@@ -70,31 +71,40 @@ class Executor:
         self._stop_file = stop_file
         self._stopped_by_file = False
         self._background: list[asyncio.Task[None]] = []
-        self._left_over = False
-        self._sweeping: asyncio.Task[None] | None = None
+        self._taking = Taking(self._following, self._room, self._take)
         self._looking: asyncio.Task[None] | None = None
         self._look_again = False
         ledger.on_queued = self._take_up
 
     async def start(self) -> None:
         self._background = [
-            asyncio.create_task(self._forever(self._renew, RENEW_EVERY)),
-            asyncio.create_task(self._forever(self._sweep, SWEEP_EVERY)),
-            asyncio.create_task(self._forever(self._watch_stop, STOP_EVERY)),
-            asyncio.create_task(self._forever(self._watch_stop_file, STOP_FILE_EVERY)),
+            asyncio.create_task(forever(self._renew, RENEW_EVERY)),
+            asyncio.create_task(forever(self._taking.look, SWEEP_EVERY)),
+            asyncio.create_task(forever(self._watch_stop, STOP_EVERY)),
+            asyncio.create_task(forever(self._watch_stop_file, STOP_FILE_EVERY)),
         ]
 
-    async def drain(self, grace: float) -> None:
-        """Take nothing new, give active runs ``grace`` seconds, then leave the rest to recovery."""
+    async def drain(self, grace: float, farewell: float = 0.0) -> None:
+        """Take nothing new, give active runs ``grace`` seconds, then leave the rest to recovery.
+
+        In the ``farewell`` seconds before that commands are asked to end with their state kept, and no run begins
+        another step: it is given back.
+        """
         self._draining = True
-        tasks = [active.task for active in self._active.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace)
-        self._background += [task for task in (self._sweeping, self._looking) if task is not None]
+        await self._wait_for_all(grace)
+        if farewell and self._active:
+            self._performer.leaving.say()
+            await self._wait_for_all(farewell)
+        self._background += [task for task in (self._taking.catching_up, self._looking) if task is not None]
         ending = [*self._background, *(active.task for active in self._active.values())]
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _wait_for_all(self, seconds: float) -> None:
+        tasks = [active.task for active in self._active.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
 
     @property
     def active(self) -> int:
@@ -104,10 +114,18 @@ class Executor:
         """Look at this run soon. Must be called on the executor's loop."""
         if run_id in self._active:
             self._again.add(run_id)
-        elif not self._draining and len(self._active) < self._concurrency:
+        elif not self._draining:
+            self._taking.hear(run_id)
+
+    def _room(self) -> int:
+        return 0 if self._draining else self._concurrency - len(self._active)
+
+    async def _following(self, room: int) -> tuple[list[UUID], bool]:
+        return await self._ledger.queued(list(self._active), room)
+
+    def _take(self, run_id: UUID) -> None:
+        if run_id not in self._active:
             self._active[run_id] = _Active(asyncio.create_task(self._run(run_id)))
-        else:
-            self._left_over = True
 
     def _take_up(self, run_ids: Sequence[UUID]) -> None:
         for run_id in run_ids:
@@ -135,9 +153,8 @@ class Executor:
             if run_id in self._again:
                 self._again.discard(run_id)
                 self.attend(run_id)
-            elif self._left_over and (self._sweeping is None or self._sweeping.done()):
-                # There was no room for somebody; the queue says who is first, by priority.
-                self._sweeping = asyncio.create_task(self._catch_up())
+            else:
+                self._taking.go_on()
 
     async def _perform(self, row: RunRow, claimed: Moment) -> None:
         lease = Lease(row.id, self._ledger.owner, row.epoch, claimed, row.shard_of)
@@ -200,24 +217,6 @@ class Executor:
         for active in self._active.values():
             self._end(active, Ending.ALL_STOP)
 
-    async def _sweep(self) -> None:
-        room = self._concurrency - len(self._active)
-        if self._draining or room <= 0:
-            return
-        found = await self._ledger.queued(list(self._active), room)
-        for run_id in found:
-            self.attend(run_id)
-        # As many as were asked for: there may be more.
-        self._left_over = self._left_over or len(found) == room
-
-    async def _catch_up(self) -> None:
-        """Take from the queue what there is room for, until no more is there or no room."""
-        while self._left_over and not self._draining and len(self._active) < self._concurrency:
-            self._left_over = False
-            await self._once(self._sweep)
-            # What ends meanwhile shares the next look.
-            await asyncio.sleep(CATCH_UP_EVERY)
-
     def look_at(self, run_ids: Sequence[UUID]) -> None:
         """What a hint does: take the runs up, or see that the cancellation of one was asked for."""
         if any(run_id in self._active for run_id in run_ids):
@@ -231,17 +230,4 @@ class Executor:
     async def _look(self) -> None:
         while self._look_again:
             self._look_again = False
-            await self._once(self._renew)
-
-    async def _once(self, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except (DatabaseError, PoolTimeout, OSError) as error:
-            log.warning("database away: %s", error)
-        except Exception:
-            log.exception("executor background work")
-
-    async def _forever(self, work: Callable[[], Awaitable[None]], every: float) -> None:
-        while True:
-            await self._once(work)
-            await asyncio.sleep(every)
+            await once(self._renew)

@@ -26,7 +26,7 @@ from appliance.runs.chains import chained, handing_down, led_to
 from appliance.runs.fired import acknowledge, events_of, marked, new_run, occurrence_row
 from appliance.runs.followers import only_new
 from appliance.runs.lending import lent
-from appliance.runs.reflex.committer import Arrival
+from appliance.runs.reflex.arrival import Arrival
 from appliance.runs.reflex.flight import Launched
 from appliance.runs.reflex.lane import ReflexLane
 from appliance.runs.reflex.writer import WriteRuns

@@ -27,16 +27,18 @@ class Lane:
         self._thread.start()
         self._ready.wait()
 
-    def stop(self, grace: float) -> None:
+    def stop(self, grace: float, farewell: float) -> None:
         loop, executor = self._loop, self._executor
         if loop is None or executor is None:
             return
-        asyncio.run_coroutine_threadsafe(self._shut(executor, grace), loop).result(timeout=grace + 10)
+        asyncio.run_coroutine_threadsafe(self._shut(executor, grace, farewell), loop).result(
+            timeout=grace + farewell + 10
+        )
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join(timeout=5)
 
-    async def _shut(self, executor: Executor, grace: float) -> None:
-        await executor.drain(grace)
+    async def _shut(self, executor: Executor, grace: float, farewell: float) -> None:
+        await executor.drain(grace, farewell)
         await self._close()
 
     def _run(self) -> None:

@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.actions.contract import EffectClass
 from appliance.audit.services import AuditEntry
 from appliance.lib.crashpoints import reach
-from appliance.runs import at_once, sql
+from appliance.runs import at_once, queue_sql, sql
 from appliance.runs.called import end_called_async
 from appliance.runs.claims import Claims
 from appliance.runs.domain import Lease, RunState, StepState
@@ -130,7 +130,9 @@ class Ledger:
             )
             return {row[0]: row[1] for row in await cursor.fetchall()}
 
-    async def queued(self, known: Sequence[UUID], limit: int) -> list[UUID]:
+    async def queued(self, known: Sequence[UUID], room: int) -> tuple[list[UUID], bool]:
+        """Up to ``room`` runs that are next and none of ``known``; and whether more are queued than that."""
         async with self.pool.connection() as connection:
-            cursor = await connection.execute(sql.QUEUED, {"known": list(known), "limit": limit})
-            return [row[0] for row in await cursor.fetchall()]
+            cursor = await connection.execute(queue_sql.NEXT, {"known": list(known), "room": room})
+            rows = await cursor.fetchall()
+        return [row[0] for row in rows], any(row[1] for row in rows)

@@ -22,6 +22,7 @@ from appliance.lib.clock import Clock, Moment
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.leaving import Leaving
 from appliance.runs.approving import RULE
 from appliance.runs.ceiling import ceiling_of
 from appliance.runs.checkpoints import CheckpointStore, with_checkpoints
@@ -74,6 +75,7 @@ class Performer:
         self._ledger = ledger
         self._services = services
         self._clock = clock
+        self.leaving = Leaving()
         self._definition_of = definition_of
         self._on_output = on_output
         self._on_ended = on_ended
@@ -113,6 +115,9 @@ class Performer:
                 return
             if isinstance(following, Ambiguous):
                 await self._recorder.pause_ambiguous(walk, following)
+                return
+            if self.leaving.is_said:
+                await self._recorder.give_back(walk)
                 return
             pause = await self._step(walk, following)
             if pause is not None:
@@ -217,6 +222,8 @@ class Performer:
         reach("worker.after_effect")
         # Outside of what is judged above: a version that cannot be kept makes no failure of what was done.
         await saved.flush()
+        if result.interrupted and effect is not EffectClass.UNSAFE:
+            return None  # its intent stands: it is the next step of whoever has the run then
         return await self._settler.settle(walk, following, now, effect, arguments, result)
 
     async def _still_ours(self, walk: Walk) -> None:
@@ -260,6 +267,7 @@ class Performer:
             ceiling=ceiling_of(walk.definition, row.inputs).value,
             origins=handed_on(row.origin, row.also),
             unattended=walk.definition.is_unattended(row.trigger),
+            leaving=self.leaving,
         )
 
 

@@ -373,6 +373,18 @@ class Recorder:
         )
         await self._release(lease, task, release)
 
+    async def give_back(self, walk: Walk) -> None:
+        """The worker stops: the run is queued for another one, or for this one's next life. It was not at fault, so
+        this is no recovery (P10)."""
+        release = Release(
+            RunState.QUEUED,
+            reason="its worker stopped: it goes on with the next one",
+            warning="; ".join(walk.progress.warnings),
+            progress=walk.recorded > 0,
+            writes=walk.pending,
+        )
+        await self._release(walk.lease, walk.definition.name, release)
+
     async def _release(self, lease: Lease, task: str, release: Release) -> None:
         await self._ledger.release(lease, task, release)
         self._after_commit()

@@ -229,11 +229,6 @@ SELECT EXISTS (
         AND c.state NOT IN ('queued', 'running', 'waiting'))
 """
 
-QUEUED = """
-SELECT id FROM runs_run WHERE state = 'queued' AND NOT id = ANY(%(known)s)
-ORDER BY priority DESC, id LIMIT %(limit)s
-"""
-
 END_WITHOUT_LEASE = """
 UPDATE runs_run SET state = %(state)s, waiting_for = '', reason = %(reason)s, version = version + 1,
     wake_at = NULL, finished_at = now()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from appliance.lib.leaving import Leaving
 from appliance.sandbox.ebpf.watched import Watched
 
 FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
@@ -72,6 +73,8 @@ class Job:
     ``label`` names it to whoever asks what runs.
 
     ``files``: what lies in its private working folder from the beginning, by name. Secrets stand there and in ``env``.
+
+    ``leaving``: when that is said the job is asked to end, with a moment for its checkpoint.
     """
 
     argv: tuple[str, ...]
@@ -90,6 +93,7 @@ class Job:
     cgroup: str = ""
     label: str = ""
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    leaving: Leaving | None = field(default=None, compare=False)
 
 
 LONGEST_LABEL = 300
@@ -139,6 +143,7 @@ class Outcome:
     127 stands for a command that was not found, 126 for one that could not be executed, as in a shell.
     A job that ended by itself after its time limit's SIGTERM has both an exit status and ``timed_out``.
     ``cancelled`` means that it was killed from outside: the sandbox was stopped under it.
+    ``stopped`` means that it was asked to end, because who wanted it leaves, and did so or was killed a moment later.
     ``watched`` is the kernel's record of it; None where nobody was to watch.
     """
 
@@ -152,6 +157,7 @@ class Outcome:
     duration: timedelta
     usage: Usage
     watched: Watched | None = None
+    stopped: bool = False
 
 
 class Sandbox(Protocol):

@@ -3,12 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from uuid import UUID
 
-from appliance.bus.services import TopicValue
 from appliance.lib.clock import Clock
-from appliance.lib.jsontypes import JsonObject
+from appliance.runs.reflex.arrival import Arrival
 from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.group import Group
 from appliance.runs.reflex.horizon import Horizon
@@ -18,30 +16,11 @@ from appliance.runs.reflex.owed import Owed
 from appliance.runs.reflex.purse import Purse, together
 from appliance.runs.reflex.writer import Fenced, GroupWriter, WriteRuns
 from appliance.safety.allstop import AllStop
-from appliance.tasks.ports import NewRun
 
 log = logging.getLogger(__name__)
 
 COMPANY = 0.004
 """Seconds that runs which have landed wait for something more urgent, to share its commit."""
-
-
-@dataclass(slots=True, eq=False)
-class Arrival:
-    """A batch of events to commit: last values, runs launched here, and runs for the worker lane: those that are
-    ``queued`` at once, and those of ``write``, which looks at other rows first.
-
-    ``done`` gets the identifiers of the latter when everything is committed.
-    """
-
-    values: Sequence[TopicValue]
-    launched: list[tuple[Flight, Intent | None]]
-    write: WriteRuns | None
-    counters: list[JsonObject]
-    queued: Sequence[NewRun] = ()
-    done: "asyncio.Future[Sequence[UUID]]" = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
 
 
 class Committer:
@@ -153,6 +132,40 @@ class Committer:
         arrivals, self._arrivals = self._arrivals, []
         intents, self._intents = self._intents, []
         landed, self._landed = self._landed, []
+        if not (arrivals or intents or landed or self.owed):
+            return
+        try:
+            await self._commit_all(arrivals, intents, landed)
+        except Exception as error:
+            try:
+                if isinstance(error, Fenced):
+                    raise
+                log.exception("a group of %d arrivals could not be committed", len(arrivals))
+                await self._salvage(intents, landed)
+                if len(arrivals) > 1 or intents or landed:
+                    await self._one_by_one(arrivals)
+            finally:
+                for arrival in arrivals:
+                    arrival.refuse(error)
+
+    async def _one_by_one(self, arrivals: Sequence[Arrival]) -> None:
+        """One row of their group was at fault: none is refused for the sake of another broker's message, or of a run
+        that was in the air."""
+        for arrival in arrivals:
+            try:
+                await self._commit_all([arrival], [], [])
+            except Fenced:
+                raise
+            except Exception as error:
+                arrival.refuse(error)
+
+    async def _commit_all(
+        self,
+        arrivals: Sequence[Arrival],
+        intents: Sequence[tuple[Flight, Intent]],
+        landed: Sequence[Flight],
+    ) -> None:
+        """One commit, and what follows from it. Where it fails nothing of the arrivals is left in the air."""
         group = Group(
             values=[value for arrival in arrivals for value in arrival.values],
             counters=[row for arrival in arrivals for row in arrival.counters],
@@ -169,23 +182,15 @@ class Committer:
                     group.landed.append(flight)
                 else:
                     group.intents.append((flight, intent))
-        if not (group or arrivals or self.owed):
-            return
-        writes = [arrival.write for arrival in arrivals if arrival.write]
         try:
-            run_ids = await self._commit(group, writes)
-        except Exception as error:
-            if isinstance(error, Fenced):
-                self._refuse(arrivals, group, error)
-                raise
-            log.exception("a group of %d arrivals could not be committed", len(arrivals))
-            self._refuse(arrivals, group, error)
-            await self._salvage(intents, landed)
-            return
+            run_ids = await self._commit(group, [arrival.write for arrival in arrivals if arrival.write])
+        except Exception:
+            for flight in group.launched:
+                self._aloft.pop(flight.occurrence_id, None)
+            raise
         self._after(group)
         for arrival in arrivals:
-            if not arrival.done.done():
-                arrival.done.set_result(run_ids)
+            arrival.accept(run_ids)
 
     def _after(self, group: Group) -> None:
         """The commit stands: what may act now acts."""
@@ -196,13 +201,6 @@ class Committer:
             self._on_intent(flight, intent)
         if group.landed:
             self._on_commit(group.landed)
-
-    def _refuse(self, arrivals: Sequence[Arrival], group: Group, error: Exception) -> None:
-        for flight in group.launched:
-            self._aloft.pop(flight.occurrence_id, None)
-        for arrival in arrivals:
-            if not arrival.done.done():
-                arrival.done.set_exception(error)
 
     async def _salvage(self, intents: list[tuple[Flight, Intent]], landed: list[Flight]) -> None:
         """One row of the group is at fault: what was in the air goes on one by one, the rest is handed over."""

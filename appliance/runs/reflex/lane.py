@@ -26,8 +26,9 @@ from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.runs.domain import RunState
+from appliance.runs.reflex.arrival import Arrival
 from appliance.runs.reflex.choice import LaneName, lane_of
-from appliance.runs.reflex.committer import Arrival, Committer
+from appliance.runs.reflex.committer import Committer
 from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.intent import Intent
 from appliance.runs.reflex.owed import Owed

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
+from appliance.bus.batches import is_transient
 from appliance.bus.services import TopicValue
 from appliance.runs.reflex.group import Group
 from appliance.runs.reflex.writer import Fenced, GroupWriter
@@ -47,7 +48,11 @@ class Owed:
             run_ids = await write(group)
         except Fenced:
             raise
-        except Exception:
+        except Exception as error:
+            if is_transient(error):
+                # Nothing is wrong with what is owed: it is written as soon as anything can be.
+                self._values = [*owed, *self._values]
+                raise
             if not owed:
                 raise
             await self._alone(owed, write)

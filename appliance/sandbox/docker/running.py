@@ -47,6 +47,7 @@ class Running:
     cancelled: bool = False
     _gone: bool = False
     _timed_out: bool = False
+    _stopped: bool = False
     _outlived: bool = False
     _outgoing: bytes | memoryview = b""
     _started: float = field(default_factory=time.monotonic)
@@ -82,7 +83,7 @@ class Running:
         loop = asyncio.get_running_loop()
         output = asyncio.create_task(loop.sock_recv(self.container.stream, _PIECE))
         left = asyncio.create_task(loop.sock_recv(self.client, _PIECE))
-        linger_until = math.inf
+        linger_until, to_stop = math.inf, False
         try:
             while True:
                 until = min(linger_until, self._due())
@@ -96,7 +97,11 @@ class Running:
                         return
                     output = asyncio.create_task(loop.sock_recv(self.container.stream, _PIECE))
                 if left in done:
-                    self.cancelled = True
+                    said = _received(left)
+                    self.cancelled = self.cancelled or not said
+                    to_stop = to_stop or wire.STOP in said
+                    if said:
+                        left = asyncio.create_task(loop.sock_recv(self.client, _PIECE))
                 now = time.monotonic()
                 self._show(now)
                 if self.cancelled or now >= min(self._kill_at, linger_until):
@@ -107,13 +112,22 @@ class Running:
                         return
                     # A helper that still writes out what it got may finish.
                     linger_until = min(now + _LINGER, self._kill_at)
-                if now >= self._deadline and not self._timed_out and not self._ended:
-                    self._timed_out, self._kill_at = True, now + _GRACE
-                    if self.checkpoint:
-                        self._outgoing = memoryview(bytes(self._outgoing) + self.checkpoint.ending(now))
-                    await self.engine.signal(self.container.id, "SIGTERM")
+                if (to_stop or now >= self._deadline) and not (self._asked_to_end or self._ended):
+                    self._stopped, self._timed_out = to_stop, not to_stop
+                    await self._ask_to_end(now)
         finally:
             await _given_up(output, left)
+
+    async def _ask_to_end(self, now: float) -> None:
+        """With a moment in which it may write its checkpoint."""
+        self._kill_at = now + _GRACE
+        if self.checkpoint:
+            self._outgoing = memoryview(bytes(self._outgoing) + self.checkpoint.ending(now))
+        await self.engine.signal(self.container.id, "SIGTERM")
+
+    @property
+    def _asked_to_end(self) -> bool:
+        return self._kill_at < math.inf
 
     @property
     def _deadline(self) -> float:
@@ -121,7 +135,7 @@ class Running:
 
     def _due(self) -> float:
         """When something is to be done though nothing comes."""
-        until = self._kill_at if self._timed_out else self._deadline
+        until = self._kill_at if self._asked_to_end else self._deadline
         if self._outgoing:
             return min(until, time.monotonic() + 0.05)
         if self.checkpoint:
@@ -188,6 +202,7 @@ class Running:
             "signal": number,
             "timed_out": self._timed_out,
             "cancelled": self.cancelled,
+            "stopped": self._stopped,
             "started_at": self._started_at,
             "duration": time.monotonic() - self._started,
             "usage": [used.user_seconds, used.system_seconds, used.memory_bytes],

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from appliance.lib.leaving import Leaving
 from appliance.sandbox.ebpf.record import Observed
 from appliance.sandbox.ebpf.watched import Watched
 from appliance.sandbox.errors import JobLost, JobRefused, SandboxUnavailable
@@ -45,6 +46,7 @@ class _Result(BaseModel):
     signal: int | None
     timed_out: bool
     cancelled: bool
+    stopped: bool
     started_at: float
     duration: float
     usage: tuple[float, float, int]
@@ -171,6 +173,13 @@ class ProcessSandbox:
         kind, payload = await self._first_answer(conversation)
         if kind != wire.STARTED:
             raise_answer(kind, payload)
+        leaving = job.leaving or Leaving()
+        with leaving.heard_by(lambda: conversation.put_in(wire.STOP)):
+            return await self._until_over(conversation, job, on_output)
+
+    async def _until_over(
+        self, conversation: Conversation, job: Job, on_output: OutputListener | None
+    ) -> Outcome:
         loop = asyncio.get_running_loop()
         give_up = loop.time() + job.timeout + _END_SECONDS
         while True:
@@ -240,5 +249,6 @@ def _outcome(payload: bytes) -> Outcome:
         started_at=datetime.fromtimestamp(result.started_at, UTC),
         duration=timedelta(seconds=result.duration),
         usage=Usage(*result.usage),
+        stopped=result.stopped,
         watched=Watched(result.observed, result.unwatched) if result.observed or result.unwatched else None,
     )

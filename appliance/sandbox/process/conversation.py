@@ -27,6 +27,13 @@ class Conversation:
         except ConnectionError:
             return  # turned away unread; the answer that says why can still be heard
 
+    def put_in(self, word: bytes) -> None:
+        """Say one byte while the other side speaks. Where it cannot be said, nobody is there to hear it."""
+        try:
+            self._connection.send(word)
+        except OSError:
+            return
+
     async def hear(self, seconds: float) -> tuple[bytes, bytes]:
         """The next frame. OSError when there is none in time, or no more (TimeoutError, ConnectionError).
 

@@ -32,7 +32,8 @@ class Watch:
 
     __slots__ = (
         "_cancelled", "_checkpoint", "_cpu", "_deadline", "_handle", "_kill_at", "_live", "_open", "_outgoing",
-        "_outlived", "_pid", "_poll", "_rss", "_socket", "_started", "_status", "_streams", "_timed_out", "_wakeup",
+        "_outlived", "_pid", "_poll", "_rss", "_socket", "_started", "_status", "_stopped", "_streams",
+        "_timed_out", "_wakeup",
     )  # fmt: skip
 
     def __init__(
@@ -55,7 +56,7 @@ class Watch:
         self._live = LiveFeed() if request.live else None
         self._outgoing: bytes | memoryview = b""
         self._status: int | None = None
-        self._timed_out = self._cancelled = self._outlived = False
+        self._timed_out = self._stopped = self._cancelled = self._outlived = False
         self._cpu, self._rss = [0.0, 0.0], 0
         self._started = time.monotonic()
         self._deadline = self._started + request.timeout
@@ -81,19 +82,20 @@ class Watch:
                 if linger_until == math.inf:
                     # A helper that still writes out what it got (`exec > >(tee log)`) may finish.
                     linger_until = (
-                        min(now + _LINGER, self._deadline) if not self._timed_out else self._kill_at
+                        min(now + _LINGER, self._deadline) if not self._asked_to_end else self._kill_at
                     )
                 if now >= linger_until:
                     return
             elif now >= self._kill_at:
                 self._outlived = True
                 return
-            elif now >= self._deadline and not self._timed_out:
-                self._timed_out, self._kill_at = True, now + _GRACE
-                if self._checkpoint:
-                    self._outgoing = memoryview(bytes(self._outgoing) + self._checkpoint.ending(now))
-                    self._show(now)
-                self._terminate()
+            elif now >= self._deadline and not self._asked_to_end:
+                self._timed_out = True
+                self._ask_to_end(now)
+
+    @property
+    def _asked_to_end(self) -> bool:
+        return self._kill_at < math.inf
 
     def reap(self) -> bool:
         """Collect processes that ended. True when none is left, in whatever session or group."""
@@ -132,6 +134,7 @@ class Watch:
             "signal": signal.SIGKILL if code is None else (-code if code < 0 else None),
             "timed_out": self._timed_out,
             "cancelled": self._cancelled,
+            "stopped": self._stopped,
             "started_at": started_at,
             "duration": time.monotonic() - self._started,
             "usage": [*self._cpu, self._rss],
@@ -147,7 +150,7 @@ class Watch:
         """How long to sleep, in milliseconds."""
         if self._status is not None:
             return _LINGER_STEP * 1000  # nothing tells of the end of a grandchild
-        until = min(linger_until, self._kill_at if self._timed_out else self._deadline)
+        until = min(linger_until, self._kill_at if self._asked_to_end else self._deadline)
         if self._checkpoint and not self._outgoing:
             until = min(until, self._checkpoint.due)
         if self._live and not self._outgoing:
@@ -161,17 +164,26 @@ class Watch:
         elif fd == self._handle:
             self._poll.unregister(fd)
             self.reap()
-        elif fd == self._wakeup or self._client_left():
+        elif fd == self._wakeup:
             self._cancelled = True
+        else:
+            self._hear_client()
 
-    def _client_left(self) -> bool:
-        """Whether the client closed or shut its side. It says nothing more once the job runs."""
+    def _hear_client(self) -> None:
+        """It closes or shuts its side, or asks the job to end: it says nothing else once the job runs."""
         try:
-            return not self._socket.recv(4096)
+            said = self._socket.recv(4096)
         except BlockingIOError:
-            return False
+            return
         except OSError:
-            return True
+            said = b""
+        if not said:
+            self._cancelled = True
+        elif wire.STOP in said and not self._asked_to_end:
+            self.reap()  # one that has just ended by itself has its own result
+            if self._status is None:
+                self._stopped = True
+                self._ask_to_end(time.monotonic())
 
     def _read(self, stream: _Stream) -> bool:
         try:
@@ -207,8 +219,12 @@ class Watch:
             wanted = select.POLLOUT if self._outgoing else 0
             self._poll.modify(self._socket, select.POLLIN | select.POLLRDHUP | wanted)
 
-    def _terminate(self) -> None:
-        """Ask the job to end. A stopped process hears it only when it goes on."""
+    def _ask_to_end(self, now: float) -> None:
+        """With a moment in which it may write its checkpoint. A stopped process hears it only when it goes on."""
+        self._kill_at = now + _GRACE
+        if self._checkpoint:
+            self._outgoing = memoryview(bytes(self._outgoing) + self._checkpoint.ending(now))
+            self._show(now)
         for number in (signal.SIGTERM, signal.SIGCONT):
             try:
                 os.killpg(self._pid, number)

@@ -3,7 +3,8 @@
 A connection carries one request frame one way, with the bytes of an earlier checkpoint behind it where it says
 so, and then, the other way, STARTED, any number of live OUTPUT and ERRORS pieces, of CHECKPOINT contents and of
 NOTE texts about checkpoints that cannot be kept, and one RESULT; or a single REFUSED, UNAVAILABLE or FACTS. A
-client that shuts its side cancels the job.
+client that shuts its side cancels the job. One that sends STOP once it has begun asks it to end: it gets SIGTERM and
+a moment to write its checkpoint, as at its time limit.
 
 Before the request there may be one PREPARE, with the name of the control group that the job will begin in, or
 none: its process is made then, and waits.
@@ -11,7 +12,7 @@ none: its process is made then, and waits.
 
 import struct
 
-REQUEST, PROBE, PREPARE = b"Q", b"P", b"A"
+REQUEST, PROBE, PREPARE, STOP = b"Q", b"P", b"A", b"t"
 STARTED, OUTPUT, ERRORS, RESULT = b"s", b"o", b"e", b"r"
 CHECKPOINT, NOTE = b"k", b"n"
 REFUSED, UNAVAILABLE, FACTS, WATCHED = b"x", b"u", b"f", b"w"

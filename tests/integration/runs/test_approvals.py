@@ -280,7 +280,7 @@ async def test_whoever_decides_dies_before_the_workers_are_told(desk: Desk) -> N
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert await desk.state(run_id) == "queued"
     worker = desk.worker()
-    await worker._sweep()
+    await worker._taking.look()
     await wait_for_async(lambda: worker.active == 0, 15, "the worker lets go of the run")
     assert await desk.state(run_id) == "succeeded"
     assert len(desk.world.published) == 1

@@ -14,7 +14,7 @@ async def test_more_than_there_is_room_for_is_done_without_another_look(engine: 
     await engine.load(task("    - {type: set, value: 1}\n"))
     for _ in range(9):
         await engine.start("t")
-    await worker._sweep()
+    await worker._taking.look()
     assert worker.active == 2
     ended = "runs_run WHERE state = 'succeeded'"
 

@@ -21,7 +21,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 BASE, CONTAINERS = read("compose.yaml"), read("containers.yaml")
-SERVICES: dict[str, Service] = {**BASE["services"], **CONTAINERS["services"]}
+SERVICES: dict[str, Service] = {**BASE["services"], "guard": CONTAINERS["services"]["guard"]}
 OWN = {"migrate", "web", "worker", "beat", "reactor", "spawner", "guard"}
 ENGINES = {"database", "redis", "mqtt"}
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
@@ -29,7 +29,15 @@ every_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
 def test_all_parts_of_a_box_are_there() -> None:
     assert set(SERVICES) == OWN | ENGINES
-    assert set(CONTAINERS["services"]) == {"guard"}
+    assert set(CONTAINERS["services"]) == {"guard", "worker"}
+
+
+@pytest.mark.parametrize("runs", ["spawner", "guard"])
+def test_a_worker_stops_before_what_runs_its_commands(runs: str) -> None:
+    """They are stopped in the order in which they depend on each other."""
+    added = CONTAINERS["services"]["worker"]
+    assert set(added) == {"depends_on"}
+    assert runs in {**SERVICES["worker"]["depends_on"], **added["depends_on"]}
 
 
 @every_service

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from appliance.lib.config import get_config
 from appliance.processes import go_ahead
 from appliance.processes.lock import PlaceTaken, take_place
-from appliance.processes.worker import DRAIN_SECONDS, make_lane
+from appliance.processes.worker import DRAIN_SECONDS, FAREWELL_SECONDS, make_lane
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Command(BaseCommand):
                 ]
             )
         finally:
-            lane.stop(DRAIN_SECONDS)
+            lane.stop(DRAIN_SECONDS, FAREWELL_SECONDS)
             os.close(place)
 
 

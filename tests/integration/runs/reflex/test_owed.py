@@ -1,6 +1,10 @@
 """The crash-safe mode: a last value comes one commit after its event, and its event is acknowledged after both."""
 
+from contextlib import suppress
+from typing import Any
+
 import pytest
+from psycopg import OperationalError
 
 from appliance.runs.reflex import committer
 from appliance.runs.reflex.group import Group
@@ -103,3 +107,27 @@ async def test_one_that_cannot_be_written_takes_nobody_with_it(
     assert set(await topics(engine)) == {"in/good"}
     assert len(engine.world.published) == 2
     assert await engine.count("runs_run WHERE state = 'succeeded'") == 2
+
+
+async def test_a_database_that_is_away_for_a_moment_costs_no_value(
+    here: Reactor, engine: Engine, never: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong then is not the value: it is not dropped, and its event not acknowledged before it is there."""
+    first, second = letter("in/a", {"value": 80, "n": 1}), letter("in/b", {"value": 10, "n": 2})
+    await here.deliver(first)
+    await wait_for_async(lambda: len(engine.world.published) == 1, 5, "it acts")
+    writer, away = here.lane._committer._writer, [OperationalError("gone") for _ in range(3)]
+    write = writer.write
+
+    async def gone(*given: Any, **more: Any) -> Any:
+        if away:
+            raise away.pop()
+        return await write(*given, **more)
+
+    monkeypatch.setattr(writer, "write", gone)
+    with suppress(OperationalError):
+        await here.deliver(second)
+    assert not away, "it was away while something was owed"
+    await here.deliver(letter("in/c", {"value": 10, "n": 3}))
+    assert {"in/a", "in/c"} <= set(await topics(engine))
+    await wait_for_async(lambda: first.acked, 5, "the disk has both")

@@ -1,13 +1,15 @@
 """What a reactor leaves in the air is brought to its end by others, and nothing is written twice."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 from psycopg import AsyncConnection, DataError, OperationalError
 
-from appliance.runs.reflex.committer import Arrival
+from appliance.runs.reflex.arrival import Arrival
+from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.writer import GroupWriter
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.locks import waits_for_a_lock
@@ -27,6 +29,11 @@ async def held_in_the_air(engine: Engine, here: Reactor) -> asyncio.Event:
     await here.deliver(letter("in/a", {"value": 80, "n": 7}))
     await wait_for_async(lambda: len(engine.world.published) == 1, 5, "the run acts")
     return held
+
+
+def spoil_rows(flight: Flight) -> None:
+    """The database will refuse what this run has to write."""
+    flight.writes[0] = replace(flight.writes[0], attempt=99999)
 
 
 async def test_a_run_in_the_air_at_a_crash_is_queued_once_and_ends(
@@ -124,13 +131,7 @@ async def test_one_run_whose_rows_cannot_be_written_takes_nobody_with_it(
     async def spoil(topic: str, payload: bytes) -> None:
         for flight in here.lane._committer._aloft.values():
             if topic == "out/bad" and flight.base["dev"] == "bad":
-                flight.writes[0] = type(flight.writes[0])(
-                    **{
-                        name: getattr(flight.writes[0], name)
-                        for name in flight.writes[0].__dataclass_fields__
-                    }
-                    | {"attempt": 99999}
-                )
+                spoil_rows(flight)
 
     engine.world.publishing = spoil
     await here.deliver(*(letter(f"in/{dev}", {"value": 80, "n": 1}) for dev in ("good", "bad", "fine")))
@@ -157,34 +158,59 @@ async def test_a_poisonous_batch_is_not_acknowledged_and_the_lane_goes_on(
     assert engine.world.published == [("out/a", b'{"n":2,"who":"a!"}')]
 
 
-async def test_what_came_with_a_message_that_cannot_be_written_acts_when_it_comes_again_and_once(
+async def test_a_message_that_cannot_be_written_has_nobody_refused_who_came_with_it(
     engine: Engine, reactor: MakeReactor
 ) -> None:
+    """As with two brokers, each of which brings a batch of its own: the poison of one says nothing of the other's."""
     here = await reactor(ECHO)
+    tries = 0
 
     async def fails(connection: AsyncConnection[Any]) -> list[UUID]:
+        nonlocal tries
+        tries += 1
         await connection.execute("SELECT 1 / 0")
         return []
 
-    good = letter("in/good", {"value": 80, "n": 1})
+    good = [letter("in/good", {"value": 80, "n": 1}), letter("in/fine", {"value": 80, "n": 2})]
     async with engine.pool.connection() as other, other.transaction():
-        # A commit is under way while the two come: the next one carries both.
+        # A commit is under way while these come: the next one carries all of them.
         await other.execute("SELECT 1 FROM runs_reflex FOR UPDATE")
         first = asyncio.create_task(here.deliver(letter("in/first", {"value": 0})))
         await wait_for_async(lambda: waits_for_a_lock(engine), 10, "the first commit waits")
-        both = [
-            asyncio.create_task(here.deliver(good)),
-            asyncio.create_task(here.lane._committer.arrive(Arrival((), [], fails, []))),
-        ]
-        await wait_for_async(lambda: len(here.lane._committer._arrivals) == 2, 5, "both wait")
-    await first
-    for one in both:
-        with pytest.raises(DataError):
-            await one
+        before = asyncio.create_task(here.deliver(good[0]))
+        bad = asyncio.create_task(here.lane._committer.arrive(Arrival((), [], fails, [])))
+        after = asyncio.create_task(here.deliver(good[1]))
+        await wait_for_async(lambda: len(here.lane._committer._arrivals) == 3, 5, "all wait")
+    await asyncio.gather(first, before, after)
+    with pytest.raises(DataError):
+        await bad
+    assert tries == 2
     await here.settle()
-    assert (good.acked, engine.world.published) == (False, [])
-    assert await engine.count("tasks_occurrence") == await engine.count("runs_step") == 0
-    await here.deliver(good)
+    assert [one.acked for one in good] == [True, True]
+    # Each acts once, and only as committed.
+    assert sorted(topic for topic, _ in engine.world.published) == ["out/fine", "out/good"]
+    assert await engine.count("runs_run WHERE state = 'succeeded'") == 2
+    assert await engine.count("tasks_occurrence") == 2
+
+
+async def test_a_run_whose_rows_cannot_be_written_has_no_message_refused_that_came_meanwhile(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    here = await reactor(ECHO)
+    held = await held_in_the_air(engine, here)
+    (flight,) = here.lane._committer._aloft.values()
+    good = letter("in/good", {"value": 80, "n": 1})
+    async with engine.pool.connection() as other, other.transaction():
+        await other.execute("SELECT 1 FROM runs_reflex FOR UPDATE")
+        first = asyncio.create_task(here.deliver(letter("in/first", {"value": 0})))
+        await wait_for_async(lambda: waits_for_a_lock(engine), 10, "the first commit waits")
+        held.set()
+        await wait_for_async(lambda: here.lane._committer._landed, 5, "the run has landed")
+        spoil_rows(flight)
+        arriving = asyncio.create_task(here.deliver(good))
+        await wait_for_async(lambda: here.lane._committer._arrivals, 5, "the message waits too")
+    await asyncio.gather(first, arriving)
     await here.settle()
-    assert (good.acked, len(engine.world.published)) == (True, 1)
-    assert (await here.only_run())["state"] == "succeeded"
+    assert good.acked
+    rows = await engine.sql("SELECT state FROM runs_run ORDER BY state")
+    assert [row["state"] for row in rows] == ["queued", "succeeded"]

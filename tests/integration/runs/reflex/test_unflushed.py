@@ -75,6 +75,7 @@ async def test_it_acts_at_once_and_acknowledges_when_the_disk_has_it(
 
 async def test_the_lane_does_not_wait_for_the_disk_and_its_flush_does(here: Reactor, engine: Engine) -> None:
     await here.deliver(letter("in/a", {"value": 80, "n": 7}))
+    await here.settle()  # the lane asks nothing more on its connection, which two may not use at once
     connection = here.lane._writer._connection
     assert connection is not None
     row = await (await connection.execute("SHOW synchronous_commit")).fetchone()
