@@ -90,9 +90,8 @@ class Window:
     def _hold(self, held: Held, mid: int) -> None:
         held.mid, held.came_at = mid, self._monotonic()
         self._held[mid] = held
-        self._untold.pop(
-            mid, None
-        )  # a packet id that the broker gives anew is one that it waits for no longer
+        # A packet id that the broker gives anew is one that it waits for no longer.
+        self._untold.pop(mid, None)
 
     def _came_again(self, held: Held) -> int:
         """The packet id, if it is settled: this is the moment to acknowledge it."""
