@@ -81,7 +81,7 @@ class Desk:
     async def crash(self, client: BusClient) -> None:
         """End it as kill -9 of its process would: no goodbye, no acknowledgement."""
         self._clients.remove(client)
-        client._reception._settled.clear()
+        client._reception.window._untold.clear()
         if client._connection:
             client._connection.abort("killed")
         await client.stop(grace=0)

@@ -150,7 +150,7 @@ class BusClient:
             return f"connection lost: {await self._watch(connection)}"
         except asyncio.CancelledError:
             if connection:
-                self._reception.flush()
+                self._reception.flush(everything=True)
                 await connection.close()
             raise
         except (BusError, TimeoutError) as error:

@@ -11,6 +11,8 @@ from appliance.bus.window import Held, Window
 from appliance.lib.clock import Clock
 
 _LOOK_EVERY = 0.005
+_LOOK_AGAIN = 1.0
+"""Seconds after which we look whether what waits for its repeat waits in vain."""
 
 
 class Reception:
@@ -25,7 +27,8 @@ class Reception:
         self._catch_up = catch_up
         self._caught_up_at = float("-inf")
         self._connection: Connection | None = None
-        self._settled: list[tuple[Held, int]] = []
+        self._flushing = False
+        self._later: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
 
@@ -44,8 +47,7 @@ class Reception:
     def let_go(self, clean: bool) -> None:
         """The connection has ended; a persistent session will repeat what it has no acknowledgement of."""
         self._connection = None
-        unsent, self._settled = [held for held, _ in self._settled], []
-        self.window.lose_connection(unsent)
+        self.window.lose_connection()
         if clean:
             self.window.lose_session()
 
@@ -64,6 +66,7 @@ class Reception:
             Message(topic, payload, qos, retain, dup, mid, now, queued=queued)
         )
         if settled_mid:
+            self.acknowledged += 1
             connection.acknowledge([settled_mid])
         if held:
             self.batches.put(held)
@@ -71,12 +74,12 @@ class Reception:
                 connection.pause()
 
     async def drain(self, grace: float) -> None:
-        """Return when all that was handed over is acknowledged, at the latest after ``grace`` seconds.
+        """Return when all that was handed over is settled, at the latest after ``grace`` seconds.
 
-        A handler may acknowledge later than it returns: when what it took is on the disk.
+        A handler may settle later than it returns: when what it took is on the disk.
         """
         for _ in range(round(grace / _LOOK_EVERY)):
-            if len(self.window) <= len(self.batches):
+            if len(self.window) - self.window.untold <= len(self.batches):
                 return
             await asyncio.sleep(_LOOK_EVERY)
 
@@ -88,15 +91,22 @@ class Reception:
         if self._loop is not None and threading.get_ident() != self._thread:
             self._loop.call_soon_threadsafe(self._settle, held)
             return
-        mid = self.window.settle(held)
-        if mid and self._loop is not None:
-            if not self._settled:
-                self._loop.call_soon(self.flush)  # one write for all that one commit settles
-            self._settled.append((held, mid))
+        if self.window.settle(held) and self._loop is not None and not self._flushing:
+            self._flushing = True  # one write for all that one commit settles
+            self._loop.call_soon(self.flush)
 
-    def flush(self) -> None:
-        """Send the acknowledgements that wait."""
-        if self._settled and self._connection:
-            settled, self._settled = self._settled, []
-            self.acknowledged += len(settled)
-            self._connection.acknowledge(mid for _, mid in settled)
+    def flush(self, *, everything: bool = False) -> None:
+        """Send the acknowledgements that wait; those that wait for a repeat too if this is the end."""
+        self._flushing = False
+        if self._connection is None or self._loop is None:
+            return
+        mids = self.window.tell(everything=everything)
+        if mids:
+            self.acknowledged += len(mids)
+            self._connection.acknowledge(mids)
+        if self.window.untold and self._later is None:
+            self._later = self._loop.call_later(_LOOK_AGAIN, self._look_again)
+
+    def _look_again(self) -> None:
+        self._later = None
+        self.flush()
