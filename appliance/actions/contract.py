@@ -18,6 +18,7 @@ from appliance.expressions import Template, Tree
 from appliance.expressions.shell import ShellTemplate
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.located.fields import Duration
 from appliance.outbox.ports import OutboxItem
 from appliance.safety.understood import Understood
 from appliance.sandbox.docker.client import Where
@@ -187,6 +188,14 @@ class Params(BaseModel):
     )
 
 
+class TargetParams(Params):
+    """Of a kind that acts on something which may be away."""
+
+    valid_for: Duration | None = None
+    """How long after it was first to act the step may still act, whatever it waited for; then it fails. Without it
+    the step waits as long as its run may."""
+
+
 def render_fields(params: BaseModel, scope: Mapping[str, JsonValue], state: StateReader | None) -> JsonObject:
     """Every template of ``params`` rendered once; everything else as JSON."""
     rendered: JsonObject = {}
@@ -249,6 +258,10 @@ class StepKind(ABC, Generic[P]):
     ) -> JsonObject:
         """The typed action as it will be decided on, shown and performed."""
         return beside(render_fields(params, scope, state), self.secrets(params))
+
+    def target(self, arguments: JsonObject) -> str:
+        """What is acted on, as ``mqtt:valves/1``: where runs wait for it, the oldest acts first. Empty: in no order."""
+        return ""
 
     async def pinned(self, arguments: JsonObject, connect: Connect) -> JsonObject:
         """The rendered arguments, with each name that may come to mean something else beside what it means now.

@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
@@ -14,10 +14,12 @@ from appliance.actions.addresses import AddressRefused, NameNotFound, resolve, s
 from appliance.actions.contract import (
     ActionKind,
     EffectClass,
-    Params,
+    StateReader,
     Status,
     StepContext,
     StepResult,
+    TargetAway,
+    TargetParams,
     Written,
 )
 from appliance.actions.http_auth import Auth, authorization
@@ -43,7 +45,7 @@ class Method(StrEnum):
     DELETE = "DELETE"
 
 
-class HttpParams(Params):
+class HttpParams(TargetParams):
     url: TextField
     """Where: http or https. Values of an expression are not escaped: use ``query`` for them."""
     method: Method = Method.GET
@@ -86,6 +88,22 @@ class HttpAction(ActionKind[HttpParams]):
             return EffectClass.IDEMPOTENT
         return EffectClass.KEYED if params.idempotency_key else EffectClass.UNSAFE
 
+    def arguments(
+        self, params: HttpParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
+    ) -> JsonObject:
+        rendered = super().arguments(params, scope, state)
+        return {k: v for k, v in rendered.items() if v or k != "valid_for"}
+
+    def target(self, arguments: JsonObject) -> str:
+        """Of a step that waits for its target at all: without ``valid_for`` it fails where that is away."""
+        if "valid_for" not in arguments:
+            return ""
+        try:
+            scheme, host, port = split(str(arguments["url"]))
+        except AddressRefused:
+            return ""
+        return f"http:{scheme}://{host}:{port}"
+
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         import httpx  # at first use: ten MiB that most processes never need
 
@@ -98,7 +116,7 @@ class HttpAction(ActionKind[HttpParams]):
         except AddressRefused as error:
             return StepResult.failed(str(error), retryable=False)
         except NameNotFound as error:
-            return StepResult.failed(str(error))
+            return _not_sent(str(error), arguments)
         try:
             whole = await opened(arguments, context.connect)
             headers = _headers(whole)
@@ -114,7 +132,7 @@ class HttpAction(ActionKind[HttpParams]):
             ) as client:
                 response, body, cut = await _send(client, request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return StepResult.failed(f"{scheme}://{host}:{port} cannot be reached: {error}")
+            return _not_sent(f"{scheme}://{host}:{port} cannot be reached: {error}", arguments)
         except httpx.LocalProtocolError:
             # Nothing was sent; and what it says quotes the header, which may hold a secret.
             return StepResult.failed(
@@ -124,6 +142,13 @@ class HttpAction(ActionKind[HttpParams]):
             said = f"{type(error).__name__}: {error}".rstrip(": ")
             return StepResult(Status.UNKNOWN, error=f"no complete answer from {host}: {said}")
         return _result(response, body, cut, arguments)
+
+
+def _not_sent(said: str, arguments: JsonObject) -> StepResult:
+    """Nothing was done. Raises TargetAway where the step says how long it may wait."""
+    if "valid_for" in arguments:
+        raise TargetAway(said)
+    return StepResult.failed(said)
 
 
 def _headers(opened: JsonObject) -> dict[str, str]:

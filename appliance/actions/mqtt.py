@@ -9,11 +9,11 @@ from pydantic import StringConstraints
 from appliance.actions.contract import (
     ActionKind,
     EffectClass,
-    Params,
     StateReader,
     StepContext,
     StepResult,
     TargetAway,
+    TargetParams,
     Written,
 )
 from appliance.bus.errors import BusAway, BusError
@@ -25,7 +25,7 @@ from appliance.expressions.fields import TextField, TreeField
 from appliance.lib.jsontypes import JsonObject, JsonValue
 
 
-class MqttParams(Params):
+class MqttParams(TargetParams):
     topic: TextField
     """Where to publish; no wildcards."""
     payload: TreeField = Tree(None)
@@ -64,7 +64,10 @@ class MqttAction(ActionKind[MqttParams]):
         self, params: MqttParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
     ) -> JsonObject:
         rendered = super().arguments(params, scope, state)
-        return rendered if rendered["broker"] else {k: v for k, v in rendered.items() if k != "broker"}
+        return {k: v for k, v in rendered.items() if v or k not in ("broker", "valid_for")}
+
+    def target(self, arguments: JsonObject) -> str:
+        return f"mqtt:{place_of(str(arguments.get('broker') or ''), str(arguments['topic']))}"
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         topic, payload = str(arguments["topic"]), encode(arguments["payload"])

@@ -197,7 +197,7 @@ class Reactor:
 
     async def _hand_on(self) -> None:
         """Queue the next run of each line in which one has ended."""
-        started = await self._engine.turns.hand_on()
+        started = [*await self._engine.turns.hand_on(), *await self._engine.away.hand_on()]
         if started:
             self.hint(started)
 

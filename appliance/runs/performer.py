@@ -41,6 +41,7 @@ from appliance.runs.settling import AT_ONCE, Settler
 from appliance.runs.shards.body import bring, own_definition
 from appliance.runs.shards.joining import kept_input
 from appliance.runs.shards.splitter import Splitter
+from appliance.runs.validity import is_too_late, not_beyond, too_late, valid_until, waits_at_most
 from appliance.runs.walk import Pause, Walk
 from appliance.safety.gate import Decision, Gate, Verdict
 from appliance.safety.understood import Understood
@@ -101,6 +102,8 @@ class Performer:
             walk.checkpointed = await self._checkpoints.steps_with(row.id)
         walk.progress.undo_requested = row.undo_requested
         walk.base["run"] = {"id": str(row.id), "origin": row.origin, "trigger": row.trigger}
+        walk.some_away = row.some_away
+        walk.in_line = await self._recorder.place_of(row)
         bring(row, walk.base, walk.progress)
         if row.cancel_requested:
             await self.cancelled(row, lease)
@@ -115,7 +118,9 @@ class Performer:
                 return
             pause = await self._step(walk, following)
             if pause is not None:
-                await self._recorder.pause(walk, pause)
+                await self._recorder.pause(
+                    walk, not_beyond(pause, valid_until(following.spec, walk.progress))
+                )
                 return
 
     async def cancelled(self, row: RunRow, lease: Lease, kept: Sequence[StepWrite] = ()) -> None:
@@ -138,6 +143,9 @@ class Performer:
         if walk.row.deadline is not None and now >= walk.row.deadline and following.phase is Phase.ACTIONS:
             await self._settler.refuse(walk, following, now, None, "the run's own time limit has passed")
             return None
+        if is_too_late(spec, walk.progress, now):
+            await self._settler.refuse(walk, following, now, None, too_late(spec, walk.progress))
+            return None
         pause = following.not_before - now if following.not_before and spec.retry else timedelta()
         # Longer than it can be: the clock was set back, and nobody waits until it is there again.
         if spec.retry and AT_ONCE < pause <= spec.retry.delay_before(following.attempt) + AT_ONCE:
@@ -159,7 +167,11 @@ class Performer:
             return None
         effect = EffectClass(spec.effect) if spec.effect else kind.effect(spec.params)
         walk.closed = await self._renderer.plant_state(walk, spec, scope)
+        target = kind.target(arguments)
+        if await self._recorder.behind(walk, target):
+            return await self._settler.behind(walk, following, now, effect, arguments, target)
         reach("worker.before_intent")
+        known = walk.progress.first_wanted.setdefault(spec.id, now) is not now
         verdict = await self._recorder.intend(walk, following, now, effect, arguments)
         if verdict.outcome is Decision.ASK:
             states = await self._renderer.states(walk, spec, partial(kind.arguments, spec.params), scope)
@@ -167,6 +179,9 @@ class Performer:
         if verdict.outcome is Decision.ASK:
             return Pause(Waiting.APPROVAL, verdict.reason, walk.asked_until)
         if verdict.outcome is Decision.HOLD:
+            if waits_at_most(spec) and not known:
+                # Since when it waits is to be known when the run goes on.
+                await self._settler.held(walk, following, now, effect, arguments, verdict.reason)
             return _held(verdict, now)
         if verdict.outcome is Decision.DENY:
             said = verdict.reason if verdict.rule.startswith(RULE) else f"refused: {verdict.reason}"
@@ -189,6 +204,8 @@ class Performer:
         timeout = spec.timeout.total_seconds() if spec.timeout else kind.default_timeout
         if row.deadline is not None and following.phase is Phase.ACTIONS:
             timeout = max(0.05, min(timeout, (row.deadline - now).total_seconds()))
+        if until := valid_until(spec, walk.progress):
+            timeout = max(0.05, min(timeout, (until - now).total_seconds()))
         context = self._context(walk, following, now, timeout, kind.default_ok_exit(spec.params))
         context = replace(context, command=command)
         context, saved = await with_checkpoints(self._checkpoints, walk, following, context)
@@ -197,6 +214,14 @@ class Performer:
         if stopped is not None:
             await self._settler.held(walk, following, now, effect, arguments, stopped.reason)
             return _held(stopped, self._clock.now())
+        # Again, for the intent's commit may have taken its time, and somebody may have joined the line meanwhile.
+        if is_too_late(spec, walk.progress, self._clock.now()):
+            said = too_late(spec, walk.progress)
+            await self._settler.refuse(walk, following, now, arguments, said, effect)
+            return None
+        target = kind.target(arguments)
+        if await self._recorder.behind(walk, target):
+            return await self._settler.behind(walk, following, now, effect, arguments, target)
         try:
             async with asyncio.timeout(timeout + 10):
                 if isinstance(kind, SplitKind):
@@ -205,7 +230,7 @@ class Performer:
                     result = await kind.perform(arguments, context)
         except TargetAway as away:
             if not (away.maybe_done and effect is EffectClass.UNSAFE):
-                return await self._settler.away(walk, following, now, effect, arguments, away)
+                return await self._settler.away(walk, following, now, effect, arguments, away, target)
             result = StepResult(Status.UNKNOWN, error=str(away))
         except TimeoutError:
             result = StepResult(Status.UNKNOWN, error=f"no answer after {timeout:g} s")

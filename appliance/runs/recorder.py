@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from psycopg import AsyncConnection, Rollback
 
@@ -15,8 +16,9 @@ from appliance.lib.crashpoints import reach
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain
 from appliance.outbox.services import enqueue
-from appliance.runs import approving, sql
+from appliance.runs import approving, away, sql
 from appliance.runs.at_once import Payment
+from appliance.runs.away import Place
 from appliance.runs.domain import Lease, RunState, StepState, Waiting
 from appliance.runs.effects import acts
 from appliance.runs.ending import ending_of
@@ -26,7 +28,7 @@ from appliance.runs.lending import lent
 from appliance.runs.plan import Ambiguous, Next, StepRow
 from appliance.runs.plant import PlantAnswers
 from appliance.runs.release import Release
-from appliance.runs.rows import StepWrite, as_row
+from appliance.runs.rows import RunRow, StepWrite, as_row
 from appliance.runs.steps import write_steps
 from appliance.runs.walk import Pause, Walk
 from appliance.runs.without_secrets import without_secrets
@@ -88,12 +90,14 @@ class Recorder:
             if writes or entries:
                 charges = verdict.charges if verdict.outcome is Decision.ALLOW else ()
                 payment = Payment(charges, self._clock.now())
-                written, _, over = await self._ledger.write(
+                wrote = await self._ledger.write(
                     walk.lease, action, look, writes, entries, payment, relaxed=relaxed
                 )
-                if over:
-                    refused = of_over(verdict, over)
+                walk.some_away = wrote.some_away
+                if wrote.over:
+                    refused = of_over(verdict, wrote.over)
                     continue
+                written = wrote.done
             if written:
                 walk.costs[following.spec.id] = verdict.charges
                 walk.look = look
@@ -120,6 +124,7 @@ class Recorder:
         The gate is asked once more, in the transaction that commits what follows. ``intend`` has written what was
         kept back.
         """
+        walk.some_away = True  # what is asked for has time to look
         while True:
             verdict = await self._ask(walk, following, now, effect, arguments, states)
             if verdict is not None:
@@ -224,8 +229,10 @@ class Recorder:
         arguments: JsonObject | None = None,
         result: StepResult | None = None,
         due_at: datetime | None = None,
+        place: Place | None = None,
     ) -> None:
-        """Commit the result, its cache value and its outbox rows in one transaction.
+        """Commit the result, its cache value and its outbox rows in one transaction. ``place`` is the one that the run
+        takes before its target; with a step that is over it leaves the one that it had.
 
         A plain success waits for the next transaction, which is at most one expression away: a crash before it
         is a crash before this one, and what is unsafe is asked about (P3). Secrets that the step gave are masked
@@ -254,10 +261,18 @@ class Recorder:
         walk.progress.take(as_row(write))
         walk.recorded += 1
         costs = afterwards(walk.costs.pop(spec.id, ()), What.TIME)
-        apart = spec.cache_key or result.outbox or walk.row.recoveries or costs or result.undeclared
+        apart = (
+            spec.cache_key
+            or result.outbox
+            or walk.row.recoveries
+            or costs
+            or result.undeclared
+            or walk.in_line
+        )
         if state in _DEFERRABLE and not apart:
             walk.pending.append(write)
             return
+        queued: list[UUID] = []
         async with self._ledger.transaction() as connection:
             found = walk.undeclared(spec.id, following.attempt, result.undeclared, now)
             if found:
@@ -269,11 +284,40 @@ class Recorder:
                 await cache.write(connection, spec.cache_key, result.output, f"{walk.row.id}/{spec.id}")
             for item in result.outbox:
                 await enqueue(connection, item)
+            if place is not None:
+                await away.join(connection, walk.row.id, place)
+            elif walk.in_line and state is not StepState.WAITING:
+                queued = await away.leave(connection, walk.row.id, walk.in_line)
             # Rows that several runs wait for are locked last, in the order in which an intent does it.
             await budgets.spend(connection, costs, What.TIME, (now - started).total_seconds(), now)
             await append_async(connection, [audit_entry(found, walk.row.acts_for)] if found else [])
+        walk.in_line = place.target if place else walk.in_line if state is StepState.WAITING else ""
         if result.outbox:
             self._after_outbox()
+        if queued:
+            self._ledger.on_queued(queued)
+
+    async def behind(self, walk: Walk, target: str) -> bool:
+        """Whether the run has to wait until older ones are done with this target. A place before another is given up.
+
+        Nothing is asked of the database while no run waits for any target.
+        """
+        if walk.in_line and walk.in_line != target:
+            async with self._ledger.transaction() as connection:
+                queued = await away.leave(connection, walk.row.id, walk.in_line)
+            walk.in_line = ""
+            self._ledger.on_queued(queued)
+        if not (target and walk.some_away):
+            return False
+        async with lent(self._ledger.pool) as connection:
+            return await away.is_behind(connection, walk.row.id, target)
+
+    async def place_of(self, row: RunRow) -> str:
+        """The target in whose line a run stands that was claimed now."""
+        if not row.some_away:
+            return ""
+        async with lent(self._ledger.pool) as connection:
+            return await away.target_of(connection, row.id)
 
     async def _flush(
         self,

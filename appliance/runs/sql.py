@@ -1,5 +1,7 @@
 """Named SQL of the ledger. Every write to a run is conditional on its epoch (P4) or its state."""
 
+from appliance.runs.away_sql import SOME_AWAY
+
 CREATE = """
 CREATE TABLE runs_run (
     id uuid PRIMARY KEY,
@@ -90,7 +92,7 @@ _CLAIM = f"""
     RETURNING {RUN_COLUMNS}
 )
 SELECT claimed.*, s.epoch AS stop_epoch, s.level AS stop_level, s.since AS stop_since, s.by AS stop_by,
-    s.reason AS stop_reason, set_config('synchronous_commit', 'off', true)
+    s.reason AS stop_reason, {SOME_AWAY} AS some_away, set_config('synchronous_commit', 'off', true)
 FROM claimed LEFT JOIN safety_allstop s ON s.id = 1
 """
 CLAIM = f"WITH claimed AS ({_CLAIM.format(which='id = %(id)s')}"
@@ -136,7 +138,7 @@ RETURNING step
 
 STEPS_OF = """
 SELECT step, attempt, position, phase, kind, effect, state, output, stderr, error, checkpoint, due_at,
-    shared_from
+    shared_from, started_at
 FROM runs_step WHERE run_id = %(run_id)s ORDER BY position, attempt
 """
 

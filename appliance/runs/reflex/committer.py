@@ -76,6 +76,11 @@ class Committer:
         return self._writer.stop
 
     @property
+    def some_away(self) -> bool:
+        """Whether any run waits for a target that is away, as the last commit saw it."""
+        return self._writer.some_away
+
+    @property
     def aloft(self) -> int:
         """Runs that were launched and are not committed as landed yet."""
         return len(self._aloft)

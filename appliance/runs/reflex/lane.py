@@ -9,7 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
+from psycopg import Error as DatabaseError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from appliance.actions.contract import (
     ActionKind,
@@ -25,6 +26,7 @@ from appliance.lib.cancelling import end
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
+from appliance.runs.away import is_behind
 from appliance.runs.domain import Priority, RunState
 from appliance.runs.reflex.choice import LaneName, lane_of
 from appliance.runs.reflex.committer import Arrival, Committer
@@ -33,6 +35,7 @@ from appliance.runs.reflex.intent import Intent
 from appliance.runs.reflex.recovery import DefinitionOf, recover
 from appliance.runs.reflex.unflushed import Unflushed
 from appliance.runs.reflex.writer import Fenced, GroupWriter
+from appliance.runs.validity import is_too_late, too_late
 from appliance.safety.gate import Action, Decision, Gate, Verdict
 from appliance.safety.plant_state.domain import Closed, stricter, unfulfilled
 from appliance.tasks.matching import Armed
@@ -197,8 +200,12 @@ class ReflexLane:
         task.add_done_callback(self._acting.discard)
 
     async def _act(self, flight: Flight, intent: Intent) -> None:
-        reach("reflex.before_effect")
         try:
+            if self._committer.some_away and await self._is_behind(flight, intent):
+                flight.stand_behind(intent)
+                self._committer.land(flight)
+                return
+            reach("reflex.before_effect")
             result = await self._perform(flight, intent)
         except TargetAway as away:
             flight.away(intent, str(away))
@@ -222,8 +229,22 @@ class ReflexLane:
         else:
             self._committer.intend(flight, following)
 
+    async def _is_behind(self, flight: Flight, intent: Intent) -> bool:
+        """Where the database does not say, a worker finds out."""
+        if not intent.target:
+            return False
+        try:
+            async with self._pool.connection() as connection:
+                return await is_behind(connection, flight.run.id, intent.target)
+        except (DatabaseError, PoolTimeout, OSError) as error:
+            log.warning("run %s is handed over: %s", flight.run_id, error)
+            return True
+
     async def _perform(self, flight: Flight, intent: Intent) -> StepResult:
         spec, run = intent.following.spec, flight.run
+        flight.progress.first_wanted.setdefault(spec.id, intent.at)
+        if is_too_late(spec, flight.progress, self._clock.now()):
+            return StepResult.failed(too_late(spec, flight.progress), retryable=False)
         kind = registry()[spec.type]
         assert isinstance(kind, ActionKind), "what is made of steps is not instant"
         chain = run.inputs.get("chain")

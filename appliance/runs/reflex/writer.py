@@ -64,6 +64,8 @@ class GroupWriter:
         """The switch as the last commit saw it."""
         self.charged: list[dict[str, Any]] | None = None
         """What the last commit says of its charges."""
+        self.some_away = True
+        """Whether any run waited for a target that is away when the last commit began."""
 
     async def take_over(self) -> UUID:
         """Fence earlier reactors off; gives the identifier below which every occurrence has its run."""
@@ -151,7 +153,7 @@ class GroupWriter:
         row = await self._commit(parameters)
         if row[0] == "fenced":
             await self._why_refused(connection, parameters["commit"])
-        self.stop, self.charged = of_row(row[1:6]), row[6]
+        self.stop, self.charged, self.some_away = of_row(row[1:6]), row[6], bool(row[7])
         return bool(row[0] == "done")
 
     async def _why_refused(self, connection: AsyncConnection[Any], number: int) -> None:

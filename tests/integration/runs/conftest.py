@@ -38,7 +38,7 @@ from tests.wait import wait_for_async
 Work = Callable[[Job], Awaitable[Outcome]]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 EMPTIED = emptied(
-    *("runs_run", "runs_step", "runs_checkpoint", "runs_split", "runs_turn", "runs_rate"),
+    *("runs_run", "runs_step", "runs_checkpoint", "runs_split", "runs_turn", "runs_rate", "runs_away"),
     *("tasks_occurrence", "tasks_nottriggered", "tasks_webhookseen", "tasks_hold"),
     *("outbox_item", "events_event", "cache_cacheentry", "bus_topicvalue", "sandbox_finding"),
 )
