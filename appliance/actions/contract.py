@@ -192,8 +192,8 @@ class TargetParams(Params):
     """Of a kind that acts on something which may be away."""
 
     valid_for: Duration | None = None
-    """How long after it was first to act the step may still act, whatever it waited for; then it fails. Without it
-    the step waits as long as its run may."""
+    """How long after it was first to act the step may still act, whatever it waited for; then it fails. Without it,
+    as long as the task's ``timeout`` lets the run wait."""
 
 
 def render_fields(params: BaseModel, scope: Mapping[str, JsonValue], state: StateReader | None) -> JsonObject:

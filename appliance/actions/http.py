@@ -28,6 +28,7 @@ from appliance.expressions import Tree
 from appliance.expressions.fields import TextField, TreeField
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.located.fields import Duration
 
 if TYPE_CHECKING:
     import httpx
@@ -46,6 +47,9 @@ class Method(StrEnum):
 
 
 class HttpParams(TargetParams):
+    valid_for: Duration | None = None
+    """With it a step whose address cannot be reached waits for it, in order with others that do, and acts no later
+    than this after it was first to act; then it fails. Without it, it fails at once where nobody answers."""
     url: TextField
     """Where: http or https. Values of an expression are not escaped: use ``query`` for them."""
     method: Method = Method.GET

@@ -14,6 +14,7 @@ from appliance.runs.away import Lines
 from appliance.tasks.errors import TaskFileError
 from tests.brokers import free_port
 from tests.integration.runs.conftest import Engine, task
+from tests.wait import wait_for_async
 
 VALVE = task("    - {id: say, type: mqtt, topic: plant/VALVE, payload: WORD}\n")
 
@@ -175,13 +176,16 @@ async def test_one_that_goes_on_to_another_target_leaves_its_place(engine: Engin
     await engine.sql(topic, "a")
     first, second = await waiting(engine, "x", "x", text=stated)
     await engine.sql(topic, "b")
-    await wake(engine, first)
-    assert {place[:2] for place in await places(engine)} >= {(first, "mqtt:plant/b")}
-    assert await engine.state(first) == "waiting:network"
-    assert not (
-        await engine.sql("SELECT FROM runs_away WHERE target = 'mqtt:plant/a' AND run_id = %s", first)
-    )
-    assert second
+    stands: list[str] = []
+
+    async def publish(topic: str, payload: bytes) -> None:
+        if topic == "plant/b":
+            stands.extend(place[1] for place in await places(engine) if place[0] == first)
+
+    engine.world.publishing = publish
+    assert (await wake(engine, first))["state"] == "succeeded"
+    assert stands == []
+    assert await engine.state(second) == "succeeded"
 
 
 async def test_too_late_is_not_done_any_more(engine: Engine, broker: Broker) -> None:
@@ -243,18 +247,15 @@ async def test_an_http_step_that_may_wait_stands_in_line_for_its_address(engine:
     assert (await engine.perform(third))["state"] == "failed"
 
 
-async def test_nothing_is_asked_while_nobody_waits(
-    engine: Engine, broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The statements before an effect bring the answer along; only a yes costs another question."""
-    asked: list[str] = []
-
-    async def behind(connection: Any, run_id: UUID, target: str) -> bool:
-        asked.append(target)
-        return False
-
-    monkeypatch.setattr("appliance.runs.away.is_behind", behind)
-    monkeypatch.setattr("appliance.runs.away.target_of", behind)
+async def test_nothing_more_is_asked_while_nobody_waits(engine: Engine, broker: Broker) -> None:
+    """The claim and the intent bring the answer along: a run is three times at the database, as if there were no
+    lines."""
     broker.up = True
-    assert (await engine.perform(await say(engine, "open")))["state"] == "succeeded"
-    assert asked == []
+    worker = engine.worker()
+    await engine.perform(await say(engine, "first"), worker)  # which reads the policy
+    run_id = await say(engine, "open")
+    before = engine.pool.get_stats()["requests_num"]
+    worker.attend(run_id)
+    await wait_for_async(lambda: worker.active == 0, 15, "the worker lets go of the run")
+    assert engine.pool.get_stats()["requests_num"] - before == 3
+    assert broker.done == ["first", "open"]

@@ -66,6 +66,27 @@ async def test_a_reflex_does_not_overtake_one_that_waits(engine: Engine, reactor
     assert await engine.count("runs_away") == 0
 
 
+async def test_one_that_was_handed_over_is_not_overtaken_before_a_worker_has_it(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    broker = Broker(engine)
+    here = await reactor(VALVE)
+    await here.deliver(letter("in/a", "open"))
+    await here.settle()
+    broker.up = True
+    await here.deliver(letter("in/a", "close"))
+    await here.settle()
+    (first, _), (second, _) = await runs(engine)
+    await engine.sql("UPDATE runs_run SET state = 'queued', waiting_for = '' WHERE id = %s", first)
+    await engine.perform(first)
+    await here.deliver(letter("in/a", "open again"))
+    await here.settle()
+    assert broker.done == ["open"]
+    await engine.perform(second)
+    await engine.perform((await runs(engine))[2][0])
+    assert broker.done == ["open", "close", "open again"]
+
+
 async def test_it_acts_at_once_on_what_nobody_waits_for(engine: Engine, reactor: MakeReactor) -> None:
     broker = Broker(engine)
     here = await reactor(VALVE)
@@ -77,6 +98,21 @@ async def test_it_acts_at_once_on_what_nobody_waits_for(engine: Engine, reactor:
     assert broker.done == ["close"]
     assert here.lane.performed == 2
     assert here.lane.handed_over == 0
+
+
+async def test_nothing_more_is_asked_while_nobody_waits(engine: Engine, reactor: MakeReactor) -> None:
+    broker = Broker(engine)
+    broker.up = True
+    here = await reactor(VALVE)
+    await here.deliver(
+        letter("in/a", "first")
+    )  # the connection of the group commit is made with the first one
+    await here.settle()
+    before = engine.pool.get_stats().get("requests_num", 0)
+    await here.deliver(letter("in/a", "open"))
+    await here.settle()
+    assert engine.pool.get_stats().get("requests_num", 0) == before
+    assert broker.done == ["first", "open"]
 
 
 async def test_the_line_is_free_again_when_the_first_has_ended(engine: Engine, reactor: MakeReactor) -> None:
