@@ -18,6 +18,8 @@ class TopicValue(models.Model):
     quality = models.CharField(max_length=10, choices=[(q.value, q.value) for q in Quality])
     retained = models.BooleanField(default=False)
     at = models.DateTimeField()
+    age_known = models.BooleanField(default=True, db_default=True)
+    """False: the broker had kept it, and ``at`` is when we were told."""
     count = models.BigIntegerField(default=0)
     rate = models.FloatField(default=0)
     """Messages a second, smoothed over half a minute, as of ``at``."""

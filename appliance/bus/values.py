@@ -15,7 +15,7 @@ from appliance.lib.jsontypes import JsonValue
 MAX_VALUE_BYTES = 16 * 1024
 """Payloads over this size have a last value without content: `Quality.LARGE`."""
 HEAD_BYTES = 512
-"""How much of a payload is kept as it came, to be looked at."""
+"""How much of a payload is kept as it came, to be looked at, and to be compared."""
 
 
 class Quality(StrEnum):
@@ -51,6 +51,7 @@ class TopicValue:
     payload: bytes
     at: datetime
     retained: bool = False
+    """Whether the broker had kept it, and said it because we subscribed. ``at`` is then not when it was first said."""
     content: Content | None = None
     """What the payload says, where somebody has read it already."""
 
@@ -58,6 +59,15 @@ class TopicValue:
     def from_message(cls, message: Message, content: Content | None = None) -> "TopicValue":
         topic = place_of(message.broker, message.topic)
         return cls(topic, message.payload, message.received_at, message.retain, content)
+
+
+def is_repetition(retained: bool, payload: bytes, before: bytes | None) -> bool:
+    """Whether a message only says again what is known, ``before``: it is then as old as that.
+
+    One that is retained and says something else was published nobody knows when: its age is unknown. Byte by
+    byte, and only where the whole payload is kept; the function ``bus_remember`` compares alike.
+    """
+    return retained and payload == before and len(payload) <= HEAD_BYTES
 
 
 def read_payload(payload: bytes) -> Content:

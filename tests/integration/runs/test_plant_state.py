@@ -300,6 +300,19 @@ async def test_the_policys_condition_is_asked_at_the_moment_of_the_effect(
         assert row["reason"].startswith("line3/mode: it ")
 
 
+async def test_a_kept_message_that_is_said_again_opens_no_gate(engine: Engine, reactor: MakeReactor) -> None:
+    await put(engine, "{id: auto, topic: line3/#, state: in/mode, max_age: 1h, is: auto}")
+    here = await reactor(ECHO)
+    await here.follow()
+    for kept, n, published in ((True, 1, []), (False, 2, [b"2"]), (True, 3, [b"2", b"3"])):
+        await here.deliver(letter("in/mode", "auto", retain=kept))
+        await here.deliver(letter("in/a", {"n": n}))
+        await here.settle()
+        assert [payload for _, payload in engine.world.published] == published
+    waiting = await engine.sql("SELECT id FROM runs_run WHERE state <> 'succeeded' ORDER BY id LIMIT 1")
+    assert len(waiting) == 1
+
+
 async def test_the_policys_condition_can_deny_and_names_its_rule(engine: Engine) -> None:
     await put(engine, "{id: cool, state: line3/temp, least: 0, most: 40, then: deny, reason: too hot}")
     await engine.load(task(PUBLISH))

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from appliance.bus.last import LastValues
+from appliance.bus.ports import Message
+from appliance.bus.values import read_payload
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -20,7 +22,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 )
 def test_a_value_from_before_the_clock_was_set_back_is_not_recent(ago: timedelta, known: bool) -> None:
     last = LastValues()
-    last._known["mode"] = ("on", NOW - ago)
+    last.take(Message("mode", b"on", 1, False, False, 1, NOW - ago), read_payload(b"on"))
     read = last.reader(NOW)
     assert read("mode", timedelta(seconds=10)) == ("on" if known else None)
     assert read("mode", None) == "on"
