@@ -191,13 +191,15 @@ class Reactor:
 
     async def _wake(self) -> None:
         await self._engine.clock_steps.look()
-        woken = [*await self._engine.reconciler.wake_due(), *await self._engine.shards.look()]
+        engine = self._engine
+        due, shards = await engine.reconciler.wake_due(), await engine.shards.look()
+        woken = [*due, *shards, *await engine.away.hand_on()]
         if woken:
             self.hint(woken)
 
     async def _hand_on(self) -> None:
         """Queue the next run of each line in which one has ended."""
-        started = [*await self._engine.turns.hand_on(), *await self._engine.away.hand_on()]
+        started = await self._engine.turns.hand_on()
         if started:
             self.hint(started)
 
