@@ -43,6 +43,7 @@ EXEMPT = {
     "appliance.safety.approvals.services.may_decide": "is the question itself",
     "appliance.safety.approvals.codes.mint": "asks by objection(); its door is runs.approvals.mint_code",
     "appliance.safety.approvals.codes.word_of": "the word is the approver's, who is asked about",
+    "appliance.tasks.services.load_here": "changes nothing; it suggests only secrets that they may use",
     "appliance.runs.approvals.by_code": "the word is the approver's, who is asked about",
 }
 """Functions that take a principal and do not ask, each with its reason."""

@@ -53,6 +53,11 @@ async def test_a_run_whose_own_row_cannot_be_written_is_lost_once_and_on_record(
     engine.world.publishing = spoil
     await here.deliver(*(letter(f"in/{dev}", {"value": 80, "n": 1}) for dev in ("good", "bad")))
     await here.settle()
+
+    async def is_told() -> bool:
+        return await engine.count("tasks_occurrence WHERE run_id IS NULL AND reason <> ''") == 1
+
+    await wait_for_async(is_told, 10, "the loss is on record")
     (fine,) = await engine.sql("SELECT id, state FROM runs_run")
     (bad,) = await engine.sql("SELECT id, reason FROM tasks_occurrence WHERE run_id IS NULL")
     entry = await lost(engine, bad["id"])
