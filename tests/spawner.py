@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,20 +57,37 @@ class RunningSpawner:
 
 
 def start_spawner(
-    tmp: Path, *, max_jobs: int | None = None, wrapper: tuple[str, ...] = (), cgroups: Path | None = None
+    tmp: Path,
+    *,
+    max_jobs: int | None = None,
+    wrapper: tuple[str, ...] = (),
+    cgroups: Path | None = None,
+    engine: Path | None = None,
+    shared_user: bool = False,
 ) -> RunningSpawner:
     """Start a spawner with its socket and home under ``tmp``; gives it when it listens.
 
-    ``wrapper`` is a command that starts the one behind it.
+    ``wrapper`` is a command that starts the one behind it. With ``shared_user`` its jobs run as the user that owns
+    the home, as on a box that an ordinary user started.
     """
     home, runtime = tmp / "home", tmp / "run"
     for folder in (home / "secrets", runtime):
         folder.mkdir(parents=True, exist_ok=True)
     (home / "secrets" / "password").write_text("secret of the box\n")
     spool = Path(f"/var/tmp/millwright-test-{os.getpid()}-{tmp.name}"[:90])
-    uid = JOB_UID if os.geteuid() == 0 else None
+    uid = JOB_UID if os.geteuid() == 0 and not shared_user else None
+    if os.geteuid() == 0 and shared_user:
+        for path in (home, *home.rglob("*"), runtime):
+            os.chown(path, JOB_UID, JOB_UID)
+        wrapper = ("setpriv", f"--reuid={JOB_UID}", f"--regid={JOB_UID}", "--clear-groups", *wrapper)
     argv = spawner_argv(
-        runtime / "spawner.sock", home, uid=uid, spool=spool, max_jobs=max_jobs, cgroups=cgroups
+        runtime / "spawner.sock",
+        home,
+        uid=uid,
+        spool=spool,
+        max_jobs=max_jobs,
+        cgroups=cgroups,
+        engine=engine,
     )
     process = subprocess.Popen([*wrapper, *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin
@@ -84,6 +102,12 @@ def start_spawner(
         process.stdout.close()
         raise AssertionError("the spawner did not start; its standard error says why")
     return RunningSpawner(process, runtime / "spawner.sock", home, spool)
+
+
+def without_call(number: int, error: str) -> tuple[str, ...]:
+    """A wrapper for ``start_spawner``: a kernel on which the call of that number gives that error."""
+    script = Path(__file__).parent / "integration" / "sandbox" / "without_call.py"
+    return (sys.executable, str(script), str(number), error)
 
 
 def processes_with(marker: str) -> list[int]:

@@ -12,7 +12,8 @@ from django.views.decorators.http import require_POST
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.runs.webhooks import Call, deliver
-from appliance.tasks.webhooks import LARGEST_BODY, WebhookRefused
+from appliance.tasks.webhooks import LARGEST_BODY, NoSuchWebhook, WebhookRefused
+from webadmin.login.noted import note_webhook
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ def receive(request: HttpRequest, name: str) -> HttpResponse:
         reach("webhook.before_answer")
     except WebhookRefused as error:
         log.warning("webhook %s refused: %s", name, error.message)
+        known = "" if isinstance(error, NoSuchWebhook) else name
+        note_webhook(known, str(request.META.get("REMOTE_ADDR", "")), error.message if known else "")
         return JsonResponse({"error": "not found, or not authorised"}, status=401)
     except MillwrightError as error:
         return JsonResponse({"error": error.message}, status=422)

@@ -128,6 +128,7 @@ X_FRAME_OPTIONS = "DENY"
 AXES_FAILURE_LIMIT = 8
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_HANDLER = "webadmin.login.guesses.Guesses"  # and by name alone, at a higher count
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_CALLABLE = "webadmin.login.refused.locked_out"
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code", "oldpassword", "password1", "password2"]

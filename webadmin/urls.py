@@ -39,6 +39,7 @@ from webadmin.pages import (
     tasks,
     tokens,
     values,
+    why,
 )
 
 urlpatterns = [
@@ -96,6 +97,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>/act/", runs.act, name="run-act"),
     path("runs/<uuid:run_id>/resume/", ended.resume, name="run-resume"),
     path("runs/<uuid:run_id>/undo/", ended.undo, name="run-undo"),
+    path("runs/<uuid:run_id>/why/", why.why, name="run-why"),
     path("runs/<uuid:run_id>/evidence/", audit.evidence, name="run-evidence"),
     path("outbox/", outbox.outbox, name="outbox"),
     path("outbox/<uuid:item_id>/act/", outbox.act, name="outbox-act"),

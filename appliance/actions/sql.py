@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from appliance.actions.contract import ActionKind, EffectClass, Params, StepContext, StepResult
 from appliance.actions.secret_places import Places
+from appliance.actions.sql_plain import only_looks
 from appliance.actions.sql_rows import Caps
 from appliance.actions.sql_session import Statement, change, opened, read, translated, whereabouts
 from appliance.expressions.fields import TemplateField
@@ -55,6 +56,11 @@ class Question(Params):
         return self
 
 
+def effect_of_query(query: str) -> EffectClass:
+    """What a statement that may change no table is: more than a look, unless it is known to be one."""
+    return EffectClass.PURE if only_looks(query) else EffectClass.UNSAFE
+
+
 class SqlParams(Question):
     write: bool = False
     """Whether it may change anything. Without it, the server refuses every change."""
@@ -71,7 +77,7 @@ class SqlAction(ActionKind[SqlParams]):
 
     def effect(self, params: SqlParams) -> EffectClass:
         """A change is committed together with a row that names the step, so a repeat changes nothing."""
-        return EffectClass.KEYED if params.write else EffectClass.PURE
+        return EffectClass.KEYED if params.write else effect_of_query(params.query)
 
     def secrets(self, params: SqlParams) -> Places:
         """The address of the database; it has no place among the arguments."""

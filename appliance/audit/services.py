@@ -24,6 +24,7 @@ __all__ = [
     "append",
     "append_async",
     "append_here",
+    "newest_signed_head",
     "records_after",
     "sign_head",
     "signed_heads",
@@ -86,7 +87,7 @@ def sign_head(now: datetime, home: Path | None = None) -> SignedHead | None:
     file is written after the commit, and a head that the file lacks is written with the next one.
     """
     folder = home or get_config().home.path
-    head, last = _head(), _last_signature()
+    head, last = _head(), newest_signed_head()
     signed: SignedHead | None = None
     if head.seq and (last is None or head.seq > last.seq):
         _check_head(head)
@@ -180,7 +181,8 @@ def _head() -> Head:
     return Head(row[0], bytes(row[1]))
 
 
-def _last_signature() -> SignedHead | None:
+def newest_signed_head() -> SignedHead | None:
+    """The one that was signed last; None before the first. Raises ExportUnreadable for a damaged one."""
     with django_connection.cursor() as cursor:
         cursor.execute(sql.LAST_SIGNATURE)
         row = cursor.fetchone()

@@ -94,6 +94,8 @@ def _spawner(config: Config, privilege: Privilege) -> Program:
         str(home.spawner_socket),
         "--home",
         str(home.path),
+        "--engine",
+        config.container_engine.removeprefix("unix://"),
     ]
     keep: tuple[int, ...] = ()
     if privilege.root:

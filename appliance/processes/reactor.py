@@ -82,6 +82,7 @@ class Reactor:
         self._jobs.go_on(self._bus.own.run())
         if self._config.mqtt_events:
             self._jobs.every(self._bus.events.EVERY, self._bus.events.follow)
+        self._jobs.every(self._bus.head.EVERY, self._bus.head.tick)
         log.info("reactor ready")
 
     def _build(self) -> None:

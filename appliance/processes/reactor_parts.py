@@ -27,6 +27,7 @@ from appliance.processes.chat import ChatCommands
 from appliance.processes.events_out import EventsOut
 from appliance.processes.follow import JournalFollower
 from appliance.processes.guard_refusals import GuardRefusals
+from appliance.processes.head_out import HeadOut
 from appliance.processes.housekeeping import Housekeeping
 from appliance.processes.network import network_monitor
 from appliance.processes.notices import Notices
@@ -76,6 +77,7 @@ class Messaging:
     outbound: BusClient
     own: OwnTopics
     events: EventsOut
+    head: HeadOut
     brokers: InboundBrokers
     others: OutgoingBrokers
 
@@ -179,6 +181,7 @@ class Builder:
             ),
             own=OwnTopics(config.home.id, outbound, self._clock, self._calls.hint, VERSION),
             events=EventsOut(self._pool, outbound, config.home.id, self._clock),
+            head=HeadOut(outbound, config.home.id, self._clock),
             brokers=InboundBrokers(self._pool, config, intake.deliver),
         )
 

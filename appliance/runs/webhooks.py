@@ -26,7 +26,7 @@ from appliance.tasks.matching import Armed, Fired, PayloadError, Refused, decide
 from appliance.tasks.models import NotTriggered, Task, TaskTrigger, WebhookSeen
 from appliance.tasks.ports import Admission, NewRun
 from appliance.tasks.services import definition_of
-from appliance.tasks.webhooks import WebhookRefused, verify
+from appliance.tasks.webhooks import NoSuchWebhook, WebhookRefused, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,11 @@ class Answer:
 def deliver(call: Call) -> Answer:
     """Start every task whose webhook this is and whose secret the caller proved, in the caller's transaction.
 
-    Raises WebhookRefused when there is none.
+    Raises WebhookRefused when there is none, NoSuchWebhook when no task listens on its name.
     """
     found = list(_listeners(call.name))
     if not found:
-        raise WebhookRefused(f"no task listens on {call.name}")
+        raise NoSuchWebhook(f"no task listens on {call.name}")
     runs: list[UUID] = []
     notes: list[str] = []
     refusals: list[WebhookRefused] = []

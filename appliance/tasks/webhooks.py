@@ -21,6 +21,12 @@ class WebhookRefused(MillwrightError):
     code = "webhook.refused"
 
 
+class NoSuchWebhook(WebhookRefused):
+    """Nobody listens on the name that the caller chose."""
+
+    code = "webhook.unknown"
+
+
 def verify(spec: WebhookSpec, secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> str:
     """Check one request; gives what makes it unique (empty where nothing does). Raises WebhookRefused.
 

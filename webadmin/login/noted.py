@@ -49,6 +49,7 @@ class Few:
 
 
 _few = Few()
+_one = Few(each=1)
 
 
 def note(kind: str, who: str, address: str, detail: JsonObject) -> None:
@@ -58,6 +59,19 @@ def note(kind: str, who: str, address: str, detail: JsonObject) -> None:
         return
     more: JsonObject = {"left_out": left_out} if left_out else {}
     append_here(kind, who, f"address/{address or 'unknown'}", {**detail, **more})
+
+
+def note_webhook(name: str, address: str, why: str) -> None:
+    """Put a refused call of the webhook ``name`` on record, one a minute; "" stands for all that nobody listens on.
+
+    A record says how many calls, of any webhook, were left out since the last one.
+    """
+    subject = f"webhook/{name or 'unknown'}"
+    left_out = _one.passes(subject)
+    if left_out is None:
+        return
+    more: JsonObject = {"left_out": left_out} if left_out else {}
+    append_here("webhook.refused", "stranger", subject, {"from": address, "case": why, **more})
 
 
 def known_name(typed: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.lib.config import ROOT
-from appliance.lib.doctor import Check, Found, Patient, Severity, absent, either, good, problem
+from appliance.lib.doctor import Check, Found, Patient, Severity, absent, either, good, problem, unknown
 from appliance.processes.privilege import Privilege
 
 
@@ -59,6 +59,21 @@ def _services(patient: Patient) -> Found:
     return good(f"user {os.geteuid() if privilege.uid is None else privilege.uid}")
 
 
+def _engine(patient: Patient) -> Found:
+    path = Path(patient.config.container_engine.removeprefix("unix://"))
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return absent("no Docker engine")
+    except OSError as error:
+        return unknown(str(error.strerror))
+    if os.geteuid() != 0:
+        return either(not os.access(path, os.W_OK), f"user {os.geteuid()} may")
+    # Root's services have neither its powers nor a group but their own.
+    uid = Privilege.of(patient.config.home).uid or 0
+    return either(not status.st_mode & (0o200 if status.st_uid == uid else 0o002), f"user {uid} may")
+
+
 CHECKS = (
     Check(
         "MW-S013", "Nobody else looks into the home", Severity.HIGH, _home,
@@ -79,5 +94,9 @@ CHECKS = (
     Check(
         "MW-S017", "No service runs as user 0", Severity.MEDIUM, _services,
         "put the code under /opt and the home under /srv, or start the box as an ordinary user",
+    ),
+    Check(
+        "MW-S018", "Only guard may use the container engine", Severity.MEDIUM, _engine,
+        "let root start the box, with services of their own user (MW-S017): who may use the engine is as good as root",
     ),
 )  # fmt: skip

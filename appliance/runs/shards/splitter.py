@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from appliance.actions.contract import EffectClass, Services, StepResult
+from appliance.actions.sql import effect_of_query
 from appliance.lib.clock import Clock
 from appliance.lib.digest import canonical_json
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -142,7 +143,9 @@ class Splitter:
         if isinstance(given := arguments.get("range"), dict):
             return range_source(given["start"], given["to"], given["step"])
         if isinstance(query := arguments.get("query"), dict):
-            await self._recorder.permit(walk, following.spec, "sql", EffectClass.PURE, query)
+            await self._recorder.permit(
+                walk, following.spec, "sql", effect_of_query(str(query["query"])), query
+            )
             return row_source(query)
         if "lines" in arguments:
             return await line_source(arguments["lines"], self._services, self._reading(walk, following))

@@ -16,6 +16,7 @@ def spawner_argv(
     spool: Path | None = None,
     max_jobs: int | None = None,
     cgroups: Path | None = None,
+    engine: Path | None = None,
     python: str = sys.executable,
 ) -> list[str]:
     """The command line of a spawner: see ``spawner.py --help``. It prints one line once it listens.
@@ -31,6 +32,7 @@ def spawner_argv(
         "--spool": spool,
         "--max-jobs": max_jobs,
         "--cgroups": cgroups,
+        "--engine": engine,
     }
     for name, value in options.items():
         if value is not None:

@@ -19,6 +19,8 @@ _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SECCOMP_MODE_FILTER = 2
 _CLONE3, _CLONE_INTO_CGROUP = 435, 0x200000000
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x20000, 0x10000000
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_SLAVE = 1, 2, 4, 8, 0x4000, 0x80000
 
 
 def syscall(number: int, *arguments: "int | ctypes.c_void_p | ctypes.Array[ctypes.c_char] | None") -> int:
@@ -58,11 +60,30 @@ def fork_into(cgroup: int) -> int:
     return pid
 
 
-def _prctl(option: int, first: int = 0, second: "int | ctypes.c_void_p" = 0) -> None:
-    wide = ctypes.c_ulong(second) if isinstance(second, int) else second
-    if _libc.prctl(ctypes.c_int(option), ctypes.c_ulong(first), wide, ctypes.c_ulong(0), ctypes.c_ulong(0)):
+def enter_own_namespaces() -> None:
+    """A user and a mount namespace for this process, which must have one thread; mounts made outside still appear
+    in it. Raises OSError."""
+    _check(_libc.unshare(ctypes.c_int(_CLONE_NEWUSER | _CLONE_NEWNS)))
+    _check(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None))
+
+
+def cover(folder: str) -> None:
+    """Put an empty file system, which nobody writes to, over ``folder``. Raises OSError."""
+    flags = ctypes.c_ulong(_MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    _check(_libc.mount(b"none", os.fsencode(folder), b"tmpfs", flags, b"size=4k,mode=0"))
+
+
+def _check(result: int) -> None:
+    if result:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+
+
+def _prctl(option: int, first: int = 0, second: "int | ctypes.c_void_p" = 0) -> None:
+    wide = ctypes.c_ulong(second) if isinstance(second, int) else second
+    _check(
+        _libc.prctl(ctypes.c_int(option), ctypes.c_ulong(first), wide, ctypes.c_ulong(0), ctypes.c_ulong(0))
+    )
 
 
 def die_with_parent(signal: int, parent: int) -> bool:

@@ -11,7 +11,7 @@ import struct
 
 from appliance.sandbox.process import kernel
 
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
 _RULE_PATH_BENEATH = 1
 
@@ -36,7 +36,7 @@ TRUNCATE_SINCE, SCOPES_SINCE = 3, 6
 def abi() -> int:
     """The newest Landlock version that this kernel speaks; 0 when it has none."""
     try:
-        return kernel.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
+        return kernel.syscall(CREATE_RULESET, None, 0, _VERSION_FLAG)
     except OSError:
         return 0
 
@@ -63,7 +63,7 @@ class Ruleset:
         if version >= SCOPES_SINCE:
             attributes += struct.pack("=QQ", 0, _SCOPE_ABSTRACT_SOCKETS | _SCOPE_SIGNALS)
         buffer = ctypes.create_string_buffer(attributes, len(attributes))
-        self.fd = kernel.syscall(_CREATE_RULESET, buffer, len(attributes), 0)
+        self.fd = kernel.syscall(CREATE_RULESET, buffer, len(attributes), 0)
         os.set_inheritable(self.fd, False)
 
     def allow(self, path_fd: int, rights: int) -> None:

@@ -10,6 +10,7 @@ import time
 from appliance.sandbox.process import (
     checkpoint,
     confine,
+    daemons,
     kernel,
     landlock,
     peer,
@@ -53,7 +54,7 @@ class Unavailable(Exception):
 class Post:
     """What a supervisor has for all its jobs; ``wakeup`` can be read when it is told to stop."""
 
-    __slots__ = ("filters", "name", "options", "places", "spawner", "wakeup")
+    __slots__ = ("daemons", "filters", "name", "options", "places", "spawner", "wakeup")
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Post:
         wakeup: int,
     ) -> None:
         self.options, self.places, self.filters = options, allowed, filters
+        self.daemons = daemons.Daemons(options.engine, options.uid, options.gid)
         self.name, self.spawner, self.wakeup = name, spawner, wakeup
 
     def told_to_stop(self) -> bool:
@@ -96,14 +98,8 @@ class OneJob:
 
     def _converse(self) -> bool:
         connection, post = self._connection, self._post
-        shared = post.options.uid is None
-        peer.check(
-            connection,
-            post.spawner,
-            peer_uid=post.options.peer_uid,
-            jobs_share_user=shared,
-            jobs_have_numbers=True,
-        )
+        if post.options.uid is None:
+            peer.check_descent(connection, post.spawner, jobs_have_numbers=True)
         if not self._is_asked():
             return True  # a connection that was made ahead, and that nobody needed
         kind, payload = read_frame(connection)
@@ -202,6 +198,7 @@ class OneJob:
         if not version:
             raise Unavailable(_NO_LANDLOCK, _LANDLOCK_HINT)
         uid, gid = self._post.options.uid, self._post.options.gid
+        filtered = self._post.filters[self._post.daemons.wanted_by(request)]
         try:
             if request.workdir is None:
                 own = (os.geteuid(), os.getegid()) if uid is None else (uid, gid)
@@ -213,7 +210,6 @@ class OneJob:
             rules = self._post.places.rules(request, workdir_fd, version)
         except OSError as error:
             raise Unavailable(f"The sandbox could not be prepared: {error}.") from error
-        filtered = self._post.filters[places.declares_socket(request)]
         return confine.Plan(request, workdir, workdir_fd, rules, filtered, uid, gid)
 
     def _reply(self, kind: bytes, value: dict[str, object]) -> None:

@@ -8,7 +8,7 @@ import zlib
 
 USAGE = """\
 usage: spawner.py --socket PATH --home HOME [--uid N] [--gid N] [--peer-uid N] [--spool PATH] [--max-jobs N]
-                  [--cgroups PATH]
+                  [--cgroups PATH] [--engine PATH]
 
 Runs one confined command per connection to the unix socket PATH.
   --home HOME     the folder of the appliance, which no job ever reads
@@ -18,6 +18,7 @@ Runs one confined command per connection to the unix socket PATH.
   --spool PATH    where the private folders of jobs are made (default: a folder in /var/tmp)
   --max-jobs N    how many jobs run at once (default 128)
   --cgroups PATH  where guard makes the control groups of jobs; a job names the one it is to begin in
+  --engine PATH   the container engine's socket, which no job ever gets
 """
 
 
@@ -28,7 +29,7 @@ class UsageError(Exception):
 class Options:
     """What the spawner was started with. ``uid`` is None when jobs run as the spawner's own user."""
 
-    __slots__ = ("cgroups", "gid", "home", "max_jobs", "peer_uid", "socket", "spool", "uid")
+    __slots__ = ("cgroups", "engine", "gid", "home", "max_jobs", "peer_uid", "socket", "spool", "uid")
 
     def __init__(self, given: dict[str, str]) -> None:
         for needed in ("--socket", "--home"):
@@ -36,7 +37,7 @@ class Options:
                 raise UsageError(f"{needed} is needed")
         self.socket = os.path.abspath(given["--socket"])
         self.home = os.path.realpath(given["--home"])
-        self.cgroups = given.get("--cgroups", "")
+        self.cgroups, self.engine = given.get("--cgroups", ""), given.get("--engine", "")
         self.uid = _number(given, "--uid")
         self.gid = _number(given, "--gid") or self.uid or os.getegid()
         self.peer_uid = _number(given, "--peer-uid")
@@ -56,7 +57,9 @@ class Options:
 
 def parse(arguments: list[str]) -> Options:
     """Read the command line. Raises UsageError."""
-    known = {"--socket", "--home", "--uid", "--gid", "--peer-uid", "--spool", "--max-jobs", "--cgroups"}
+    known = {
+        "--socket", "--home", "--uid", "--gid", "--peer-uid", "--spool", "--max-jobs", "--cgroups", "--engine",
+    }  # fmt: skip
     given: dict[str, str] = {}
     rest = list(arguments)
     while rest:

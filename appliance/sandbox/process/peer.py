@@ -19,19 +19,37 @@ def check(
     jobs_share_user: bool,
     jobs_have_numbers: bool = False,
 ) -> None:
-    """Raise Refused unless the peer may have jobs run.
+    """``check_user`` and ``check_descent``."""
+    check_user(connection, peer_uid)
+    if jobs_share_user:
+        check_descent(connection, spawner, jobs_have_numbers=jobs_have_numbers)
+
+
+def check_user(connection: socket.socket, peer_uid: int | None) -> None:
+    """Raise Refused unless the peer is root, our own user, or ``peer_uid``."""
+    _, uid = _credentials(connection)
+    if uid not in (0, os.geteuid(), peer_uid):
+        raise Refused(f"User {uid} may not have jobs run here.", "Start the spawner with --peer-uid.")
+
+
+def check_descent(connection: socket.socket, spawner: int, *, jobs_have_numbers: bool = False) -> None:
+    """Raise Refused where the peer is a job of the spawner's.
 
     Where jobs run as the spawner's own user, one of them must not get another with more rights than its own.
     Every process of a job stays below the spawner, which adopts orphans: so its ancestors tell.
     ``jobs_have_numbers``: the spawner shares our pid namespace, so every job has a number in it, also one in a
     namespace of its own below. Who has none is a service in another container.
     """
+    pid, _ = _credentials(connection)
+    if not (jobs_have_numbers and pid == 0):
+        _refuse_descendants(pid, spawner)
+
+
+def _credentials(connection: socket.socket) -> tuple[int, int]:
+    """Process and user of the peer when it connected."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(raw)
-    if uid not in (0, os.geteuid(), peer_uid):
-        raise Refused(f"User {uid} may not have jobs run here.", "Start the spawner with --peer-uid.")
-    if jobs_share_user and not (jobs_have_numbers and pid == 0):
-        _refuse_descendants(pid, spawner)
+    return pid, uid
 
 
 def _refuse_descendants(pid: int, spawner: int) -> None:

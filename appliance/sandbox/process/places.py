@@ -1,7 +1,7 @@
 """Which paths a job sees."""
 
 # pathlib is not loaded in the spawner
-# ruff: noqa: PTH114, PTH115, PTH116, PTH208
+# ruff: noqa: PTH114, PTH115, PTH208
 
 import os
 
@@ -72,6 +72,7 @@ class Places:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
+            self._refuse_own(path, os.path.realpath(path))
             raise Refused(f"The working folder {path} cannot be opened: {error.strerror}.") from error
         return self._check(path, fd), fd
 
@@ -79,6 +80,8 @@ class Places:
         try:
             fd = os.open(path, _OPEN_HANDLE)
         except OSError:
+            if declared:
+                self._refuse_own(path, os.path.realpath(path))  # what is hidden is not there either
             return False
         try:
             if declared:
@@ -91,21 +94,13 @@ class Places:
     def _check(self, path: str, fd: int) -> str:
         """Where an open path really lies: asked of the open file, as links can be swapped meanwhile."""
         real = os.readlink(f"/proc/self/fd/{fd}")
+        self._refuse_own(path, real)
+        return real
+
+    def _refuse_own(self, path: str, real: str) -> None:
         for bad in self._forbidden:
             if real == bad or real.startswith(bad + "/") or bad.startswith(real.rstrip("/") + "/"):
                 raise Refused(
                     f"{path} lies in, or holds, a folder of the appliance itself, which no job may touch.",
                     "Declare the exact folder that the command needs.",
                 )
-        return real
-
-
-def declares_socket(request: Request) -> bool:
-    """Whether the job may talk to a daemon: it declares that it writes to a unix socket."""
-    for path in request.writes:
-        try:
-            if os.stat(path).st_mode & 0o170000 == 0o140000:
-                return True
-        except OSError:
-            continue
-    return False

@@ -13,6 +13,7 @@ from appliance.sandbox.process import landlock
 _LOAD, _JUMP_ALWAYS, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _NUMBER_AT, _ARCHITECTURE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16  # little-endian: the low half of the argument
+_SECOND_ARGUMENT_AT = 24
 _X32_BIT = 0x40000000
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
@@ -44,23 +45,53 @@ _REFUSED_AARCH64 = {
     "settimeofday": 170, "clock_settime": 112, "sethostname": 161, "setdomainname": 162, "vhangup": 58,
     "lookup_dcookie": 18, "shmget": 194, "semget": 190, "msgget": 186, "mq_open": 180,
 }  # fmt: skip
+# What changes modes, owners, times and attributes by a path. Their siblings that take an open file stay: it was
+# opened under Landlock's eyes.
+_METADATA_EVERYWHERE = {"fchmodat2": 452, "setxattrat": 463, "removexattrat": 466, "file_setattr": 469}
+_METADATA_X86_64 = {
+    "chmod": 90, "fchmodat": 268, "chown": 92, "lchown": 94, "fchownat": 260, "utime": 132, "utimes": 235,
+    "futimesat": 261, "setxattr": 188, "lsetxattr": 189, "removexattr": 197, "lremovexattr": 198,
+}  # fmt: skip
+_METADATA_AARCH64 = {
+    "fchmodat": 53, "fchownat": 54, "setxattr": 5, "lsetxattr": 6, "removexattr": 14, "lremovexattr": 15,
+}  # fmt: skip
 
 
 class Architecture:
     """The numbers of one machine type."""
 
-    __slots__ = ("audit", "clone", "refused", "socket", "truncate", "x32")
+    __slots__ = ("audit", "clone", "metadata", "refused", "socket", "truncate", "utimensat", "x32")
 
     def __init__(
-        self, audit: int, refused: dict[str, int], *, socket: int, clone: int, truncate: int, x32: bool
-    ) -> None:
-        self.audit, self.refused = audit, refused
+        self, audit: int, refused: dict[str, int], metadata: dict[str, int], *, socket: int, clone: int, truncate: int,
+        utimensat: int, x32: bool,
+    ) -> None:  # fmt: skip
+        self.audit, self.refused, self.metadata = audit, refused, metadata
         self.socket, self.clone, self.truncate, self.x32 = socket, clone, truncate, x32
+        self.utimensat = utimensat
 
 
 _ARCHITECTURES = {
-    "x86_64": Architecture(0xC000003E, _REFUSED_X86_64, socket=41, clone=56, truncate=76, x32=True),
-    "aarch64": Architecture(0xC00000B7, _REFUSED_AARCH64, socket=198, clone=220, truncate=45, x32=False),
+    "x86_64": Architecture(
+        0xC000003E,
+        _REFUSED_X86_64,
+        _METADATA_X86_64,
+        socket=41,
+        clone=56,
+        truncate=76,
+        utimensat=280,
+        x32=True,
+    ),
+    "aarch64": Architecture(
+        0xC00000B7,
+        _REFUSED_AARCH64,
+        _METADATA_AARCH64,
+        socket=198,
+        clone=220,
+        truncate=45,
+        utimensat=88,
+        x32=False,
+    ),
 }
 _CLONE3 = 435
 
@@ -90,8 +121,24 @@ def _refuse(numbers: list[int]) -> list[bytes]:
     return [_op(_JUMP_AT_LEAST, numbers[middle], len(low), 0), *low, *high]
 
 
-def build(numbers: Architecture, *, unix_sockets: bool, keep_truncate: bool) -> bytes:
-    """The filter as BPF. ``keep_truncate`` is for kernels whose Landlock guards truncate(2) itself.
+def _refuse_times_by_path(number: int) -> list[bytes]:
+    """utimensat with a path; without one it sets the times of an open file."""
+    return [
+        _op(_JUMP_EQUAL, number, 0, 6),
+        _op(_LOAD, _SECOND_ARGUMENT_AT),
+        _op(_JUMP_EQUAL, 0, 0, 2),
+        _op(_LOAD, _SECOND_ARGUMENT_AT + 4),
+        _op(_JUMP_EQUAL, 0, 1, 0),
+        _answer(errno.EPERM),
+        _op(_RETURN, _ALLOW),
+    ]
+
+
+def build(
+    numbers: Architecture, *, unix_sockets: bool, keep_truncate: bool, keep_metadata: bool = True
+) -> bytes:
+    """The filter as BPF. ``keep_truncate`` is for kernels whose Landlock guards truncate(2) itself; without
+    ``keep_metadata`` no mode, owner, time or attribute is changed by a path.
 
     Unix sockets reach daemons that act for the caller outside of any confinement (a container engine, a
     service manager), and Landlock does not see their path: a job gets them only when it declares one.
@@ -100,6 +147,8 @@ def build(numbers: Architecture, *, unix_sockets: bool, keep_truncate: bool) -> 
     refused = {*numbers.refused.values(), *_REFUSED_EVERYWHERE.values()}
     if not keep_truncate:
         refused.add(numbers.truncate)
+    if not keep_metadata:
+        refused |= {*numbers.metadata.values(), *_METADATA_EVERYWHERE.values()}
     program = [
         _op(_LOAD, _ARCHITECTURE_AT),
         _op(_JUMP_EQUAL, numbers.audit, 1, 0),
@@ -109,6 +158,8 @@ def build(numbers: Architecture, *, unix_sockets: bool, keep_truncate: bool) -> 
     if numbers.x32:
         program += [_op(_JUMP_AT_LEAST, _X32_BIT, 0, 1), _answer(errno.ENOSYS)]
     program += _refuse(sorted(refused))
+    if not keep_metadata:
+        program += _refuse_times_by_path(numbers.utimensat)
     # The C library falls back to clone, whose flags a filter can read.
     program += [_op(_JUMP_EQUAL, _CLONE3, 0, 1), _answer(errno.ENOSYS)]
     program += [
@@ -127,13 +178,15 @@ def build(numbers: Architecture, *, unix_sockets: bool, keep_truncate: bool) -> 
     return b"".join(program)
 
 
-def filters() -> dict[bool, bytes | None]:
+def filters(*, keep_metadata: bool = True) -> dict[bool, bytes | None]:
     """Without and with unix sockets; None where this machine's calls are not known. Made once, for all jobs."""
     numbers, version = architecture(), landlock.abi()
     if numbers is None:
         return {False: None, True: None}
     keep_truncate = version >= landlock.TRUNCATE_SINCE
     return {
-        sockets: build(numbers, unix_sockets=sockets, keep_truncate=keep_truncate)
+        sockets: build(
+            numbers, unix_sockets=sockets, keep_truncate=keep_truncate, keep_metadata=keep_metadata
+        )
         for sockets in (False, True)
     }

@@ -14,10 +14,11 @@ import sys
 import time
 
 from appliance.lib import stop_file
-from appliance.sandbox.process import kernel, seccomp, tree, wire, workfolder
+from appliance.sandbox.process import hiding, kernel, peer, seccomp, tree, wire, workfolder
 from appliance.sandbox.process.crew import Crew
 from appliance.sandbox.process.options import Options
 from appliance.sandbox.process.places import Places
+from appliance.sandbox.process.refused import Refused
 from appliance.sandbox.process.supervisor import Supervisor
 
 _HANDOVER_SECONDS = 8.0
@@ -35,8 +36,8 @@ class Server:
     """Listens, hands over, reaps."""
 
     __slots__ = (
-        "_crew", "_filters", "_listener", "_locks", "_options", "_pid", "_places", "_poller", "_stop", "_stop_file",
-        "_stopped_at", "_wakeup",
+        "_crew", "_filters", "_hidden", "_listener", "_locks", "_options", "_pid", "_places", "_poller", "_stop",
+        "_stop_file", "_stopped_at", "_wakeup",
     )  # fmt: skip
 
     def __init__(self, options: Options) -> None:
@@ -54,7 +55,10 @@ class Server:
         except OSError as error:
             raise StartError(f"the spawner cannot start: {error}") from error
         self._places = Places([options.home, os.path.dirname(options.socket), options.spool])
-        self._filters = seccomp.filters()
+        self._hidden = hiding.folders_of(options)
+        if not hiding.is_possible(self._hidden):
+            self._hidden = []
+        self._filters = seccomp.filters(keep_metadata=bool(self._hidden) or not hiding.holds_secrets(options))
         self._poller = select.poll()
         self._crew = Crew(self._become_supervisor, options.max_jobs, self._poller)
         self._stop_file = stop_file.path_in(options.home)
@@ -156,6 +160,8 @@ class Server:
             # A Ctrl-C reaches the spawner, which ends its supervisors.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self._listener.close()
+            if self._hidden and not hiding.try_to_hide(self._hidden):
+                self._filters = seccomp.filters(keep_metadata=False)
             Supervisor(self._options, self._places, self._filters, name, self._pid, line).serve()
             code = 0
         except BaseException:  # the process edge: the child must never go on as a second spawner
@@ -170,18 +176,17 @@ class Server:
         except OSError:
             return  # it left
         with connection:
+            try:
+                # Here, not where the job is: a supervisor may know no user but its own.
+                peer.check_user(connection, self._options.peer_uid)
+            except Refused as refusal:
+                _turn_away(connection, wire.REFUSED, refusal.message, refusal.hint)
+                return
             if self._crew.has_idle:
                 self._crew.give(connection)
             elif self._crew.is_full:
-                self._turn_away(connection)
-
-    def _turn_away(self, connection: socket.socket) -> None:
-        text = f"{self._options.max_jobs} jobs run already, which is the most that may."
-        answer = json.dumps({"message": text, "hint": "Try again when one of them has ended."}).encode()
-        try:
-            connection.send(wire.frame(wire.UNAVAILABLE, answer))
-        except OSError:
-            return  # the client is gone
+                text = f"{self._options.max_jobs} jobs run already, which is the most that may."
+                _turn_away(connection, wire.UNAVAILABLE, text, "Try again when one of them has ended.")
 
     def _reap(self) -> None:
         while True:
@@ -224,6 +229,13 @@ class Server:
             os.rmdir(self._options.spool)
         except OSError:
             pass  # a job that hangs in the kernel keeps its folder; the next start sweeps it
+
+
+def _turn_away(connection: socket.socket, kind: bytes, message: str, hint: str | None) -> None:
+    try:
+        connection.send(wire.frame(kind, json.dumps({"message": message, "hint": hint}).encode()))
+    except OSError:
+        return  # the client is gone
 
 
 def _default_signals() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -94,6 +95,18 @@ def test_a_certificate_that_ends_soon_is_found(tmp_path: Path) -> None:
     assert outcome("MW-S003", config, now)[0] is Outcome.GOOD
     assert outcome("MW-S003", config, now + timedelta(days=3640))[0] is Outcome.PROBLEM
     assert "SHA-256" in outcome("MW-S004", config, now)[1]
+
+
+def test_services_that_could_use_the_engine_themselves_are_found(tmp_path: Path) -> None:
+    engine = tmp_path / "engine.sock"
+    config = changed(container_engine=f"unix://{engine}")
+    assert outcome("MW-S018", config)[0] is Outcome.ABSENT
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(engine))
+    engine.chmod(0o666)
+    assert outcome("MW-S018", config)[0] is Outcome.PROBLEM
+    engine.chmod(0)
+    assert outcome("MW-S018", config)[0] is Outcome.GOOD
 
 
 def test_files_that_others_may_read_are_found(tmp_path: Path) -> None:

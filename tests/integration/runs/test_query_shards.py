@@ -17,10 +17,11 @@ from tests.integration.runs.test_shards import output, shards, split, whole
 MANY = BATCH * 3 + 7
 
 
-def text(query: str, params: str = "{}", more: str = "") -> str:
+def text(query: str, params: str = "{}", more: str = "", principal: str = "engineer") -> str:
     return f"""
 - name: t
   trigger: manual
+  principal: {principal}
   vars: {{least: 5}}
   actions:
     - id: each
@@ -35,6 +36,15 @@ def text(query: str, params: str = "{}", more: str = "") -> str:
 async def done(engine: Engine, *given: str) -> tuple[UUID, dict[str, Any]]:
     run_id = await engine.begin(text(*given))
     return run_id, await whole(engine, run_id)
+
+
+async def test_a_query_that_is_more_than_a_look_passes_the_gate_as_a_change_does(desk: Engine) -> None:
+    query = "SELECT pg_backend_pid() AS id, '' AS name"
+    _, row = await done(desk, query, "{}", "", "operator")
+    assert (row["state"], desk.world.published) == ("failed", [])
+    assert "sql needs engineer" in row["reason"]
+    assert (await done(desk, query))[1]["state"] == "succeeded"
+    assert (await done(desk, "SELECT id, name FROM part", "{}", "", "operator"))[1]["state"] == "succeeded"
 
 
 async def test_each_row_is_a_shard_with_its_columns(desk: Engine) -> None:

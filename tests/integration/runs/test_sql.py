@@ -94,6 +94,24 @@ async def test_without_write_the_server_refuses_every_change(desk: Engine, shop:
     assert shop.execute("SELECT is_called FROM numbers").fetchone() == (False,)
 
 
+async def test_a_query_that_is_more_than_a_look_passes_the_gate_as_a_change_does(
+    desk: Engine, shop: Any
+) -> None:
+    """A read-only transaction ends other sessions all the same."""
+    with psycopg.connect(url(), autocommit=True) as session:
+        query = f"SELECT pg_terminate_backend({session.info.backend_pid})"
+        run_id = await desk.begin(text(query).replace("principal: engineer", "principal: operator"))
+        await desk.perform(run_id)
+        (run,) = await desk.sql("SELECT state, reason FROM runs_run WHERE id = %s", run_id)
+        assert run["state"] == "failed"
+        assert "sql needs engineer" in run["reason"]
+        assert session.execute("SELECT 1").fetchone() == (1,)
+        row = await ask(desk, query)
+        assert (row["state"], row["effect"]) == ("succeeded", "unsafe")
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+
+
 async def test_a_change_says_how_to_declare_it(desk: Engine) -> None:
     assert "write: true" in (await ask(desk, "DELETE FROM part"))["error"]
 

@@ -1,5 +1,6 @@
 """A running spawner whose home any user of the machine may read: only the sandbox keeps a job out."""
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -12,8 +13,14 @@ from tests.spawner import RunningSpawner, start_spawner
 
 
 @pytest.fixture(scope="module")
-def open_folder() -> Iterator[Path]:
-    """A folder that anybody may enter, unlike pytest's own."""
+def shared_user() -> bool:
+    """Whether jobs run as the spawner's own user."""
+    return os.geteuid() != 0
+
+
+@pytest.fixture(scope="module")
+def open_folder(shared_user: bool) -> Iterator[Path]:
+    """A folder that anybody may enter, unlike pytest's own; another one for each kind of spawner."""
     folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="millwright-open-"))
     folder.chmod(0o755)
     yield folder
@@ -21,8 +28,8 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def spawner(open_folder: Path) -> Iterator[RunningSpawner]:
-    running = start_spawner(open_folder)
+def spawner(open_folder: Path, shared_user: bool) -> Iterator[RunningSpawner]:
+    running = start_spawner(open_folder, shared_user=shared_user)
     for path in (running.home, *running.home.rglob("*")):
         path.chmod(0o755)
     yield running

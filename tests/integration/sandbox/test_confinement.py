@@ -13,6 +13,15 @@ from appliance.sandbox.ports import Job, Outcome
 from tests.spawner import JOB_UID, RunningSpawner, processes_with, start_spawner
 from tests.wait import wait_for_async
 
+
+@pytest.fixture(scope="module", params=["user of its own", "user of the box"])
+def shared_user(request: pytest.FixtureRequest) -> bool:
+    """Whether jobs run as the user who owns the home, as on a box that an ordinary user started."""
+    if request.param == "user of its own" and os.geteuid() != 0:
+        pytest.skip("only root can change the user of a job")
+    return str(request.param) == "user of the box"
+
+
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user of a job")
 
 

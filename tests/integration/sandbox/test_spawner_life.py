@@ -15,10 +15,10 @@ import pytest
 from appliance.safety.stop import StopFile
 from appliance.sandbox.errors import JobLost, SandboxUnavailable
 from appliance.sandbox.ports import Job, Outcome
-from appliance.sandbox.process import tree, wire
+from appliance.sandbox.process import landlock, tree, wire
 from appliance.sandbox.process.client import ProcessSandbox
 from appliance.sandbox.process.command import spawner_argv
-from tests.spawner import JOB_UID, RunningSpawner, processes_with
+from tests.spawner import JOB_UID, RunningSpawner, processes_with, without_call
 from tests.wait import wait_for, wait_for_async
 
 Start = Callable[..., RunningSpawner]
@@ -156,7 +156,7 @@ def test_a_wrong_command_line_is_explained(tmp_path: Path) -> None:
 
 
 async def test_without_landlock_every_job_is_refused(start: Start) -> None:
-    wrapper = (sys.executable, str(Path(__file__).with_name("without_landlock.py")))
+    wrapper = without_call(landlock.CREATE_RULESET, "ENOSYS")
     spawner = start(wrapper=wrapper)
     for ask in (spawner.sandbox.run(Job(("touch", "ran"))), spawner.sandbox.probe()):
         with pytest.raises(SandboxUnavailable, match="no Landlock") as refusal:

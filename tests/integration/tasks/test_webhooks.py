@@ -16,6 +16,7 @@ from django.test import RequestFactory
 from appliance.accounts.domain import Role
 from appliance.accounts.grants import Grant
 from appliance.accounts.principal import BOX, NotAllowed, Principal
+from appliance.audit.models import AuditRecord
 from appliance.runs.models import Run
 from appliance.runs.webhooks import Answer, Call, deliver
 from appliance.safety.secrets import set_secret
@@ -24,6 +25,7 @@ from appliance.tasks.models import NotTriggered, Occurrence, TaskTrigger
 from appliance.tasks.services import apply_text
 from appliance.tasks.webhooks import LARGEST_BODY, WebhookRefused
 from webadmin import hooks
+from webadmin.login import noted
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SECRET = "a-secret-of-some-length"
@@ -182,6 +184,37 @@ def test_over_http_a_run_is_202_a_no_is_200_and_a_stranger_401() -> None:
     assert post(signed(), name="nowhere") == 401
     assert post(signed(), b"x" * (LARGEST_BODY + 1)) == 413
     assert hooks.receive(factory.get("/hooks/deploy"), "deploy").status_code == 405
+
+
+def test_forged_calls_are_on_record_once_a_minute_for_each_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(noted, "_one", noted.Few(each=1, now=lambda: clock[0]))
+    load()
+    factory = RequestFactory()
+
+    def forge(name: str, times: int) -> None:
+        for _ in range(times):
+            request = factory.post(
+                f"/hooks/{name}", BODY, content_type="application/json", REMOTE_ADDR="192.0.2.7"
+            )
+            assert hooks.receive(request, name).status_code == 401
+
+    last = AuditRecord.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
+    clock[0] = 100.0
+    forge("deploy", 5)
+    forge("my-secret-in-the-wrong-place", 2)
+    forge("nowhere", 2)
+    clock[0] = 161.0
+    forge("deploy", 1)
+    found = list(AuditRecord.objects.filter(seq__gt=last, kind="webhook.refused").order_by("seq"))
+    assert [one.subject for one in found] == ["webhook/deploy", "webhook/unknown", "webhook/deploy"]
+    assert {one.principal for one in found} == {"stranger"}
+    assert (found[0].detail["from"], found[0].detail["case"]) == (
+        "192.0.2.7",
+        "the signature does not fit the body",
+    )
+    assert [one.detail.get("left_out", 0) for one in found] == [0, 4, 3]
+    assert "wrong-place" not in "".join(one.body for one in found)
 
 
 def test_a_second_task_on_the_same_name_and_secret_is_refused_when_saved() -> None:

@@ -1,10 +1,11 @@
 """Logging in: the password, the second step, and what happens to those who guess."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
+from axes.models import AccessAttempt
 from django.core.cache import cache
 from django.test import Client
 
@@ -13,7 +14,7 @@ from appliance.accounts.models import User
 from appliance.audit.models import AuditRecord
 from tests.authenticator import code, wrong
 from tests.visitor import PASSWORD, is_in, kinds, password, second
-from webadmin.login import noted
+from webadmin.login import guesses, noted
 
 People = Callable[[Role], User]
 
@@ -119,6 +120,27 @@ def test_guessing_passwords_is_slowed_down(person: People, monkeypatch: pytest.M
     told = AuditRecord.objects.filter(kind="login.locked", at__gte=begun).order_by("seq")
     assert list(dict.fromkeys(one.principal for one in told)) == ["user:viewer", "stranger"]
     assert "wrong-field" not in "".join(one.body for one in told)
+
+
+def test_guessing_a_persons_password_is_slowed_down_wherever_it_comes_from(
+    person: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for the person where they are logged in, and not for others."""
+    monkeypatch.setattr(guesses, "MANY", 10)
+    for role in (Role.VIEWER, Role.OPERATOR):
+        person(role)
+    office, name = "192.0.2.200", "viewer"
+    assert password(Client(REMOTE_ADDR=office), name) == "/"
+    for guess in range(10):
+        assert password(Client(REMOTE_ADDR=f"192.0.2.{guess}"), name, f"a-wrong-guess-{guess}") == ""
+    form = {"username": name, "password": PASSWORD}
+    client = Client(REMOTE_ADDR="192.0.2.99")
+    assert client.post("/login/", form).status_code == 429
+    assert not is_in(client)
+    assert password(Client(REMOTE_ADDR=office), name) == "/"
+    assert password(Client(REMOTE_ADDR="192.0.2.99"), "operator") == "/"
+    AccessAttempt.objects.update(attempt_time=datetime.now(UTC) - timedelta(minutes=16))
+    assert password(Client(REMOTE_ADDR="192.0.2.99"), name) == "/"
 
 
 def test_guessing_codes_is_slowed_down_for_the_person_wherever_it_comes_from(

@@ -138,6 +138,40 @@ def test_a_run_page_says_which_rule_of_which_layer_decided(
     assert "/policy/box/versions/3/" not in page(browser(Role.VIEWER), f"/runs/{run_id}/")
 
 
+NEAR = """
+policy: 1
+name: near
+layer: box
+rules:
+  - {id: not-you, kinds: KIND, principal: "user:nobody", decide: deny}
+  - {id: here, kinds: KIND, decide: allow, reason: harmless}
+"""
+
+
+def test_it_leads_to_the_rules_that_nearly_decided(
+    browser: Browsers,
+    ended_run: Callable[..., UUID],
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    run_id, client = ended_run(), browser(Role.ADMIN)
+    step = Step.objects.filter(run_id=run_id).order_by("position")[0]
+    Step.objects.filter(pk=step.pk).update(
+        detail={"gate": "box/here@1"}, kind="shell", input={"args": ["ls"]}
+    )
+    put(NEAR.replace("KIND", "shell"))
+    where = f"/runs/{run_id}/why/?step={step.step}"
+    assert where in page(client, f"/runs/{run_id}/")
+    with django_assert_max_num_queries(14):
+        found = " ".join(page(client, where).split())
+    assert "harmless" in found
+    assert "Nearly not-you: principal is" in found
+    assert "the rule wants user:nobody" in found
+    page(client, f"/runs/{run_id}/why/?step=nothing", 404)
+    page(client, f"/runs/{UUID(int=7)}/why/", 404)
+    page(browser(Role.ENGINEER), where, 403)
+    assert where not in page(browser(Role.ENGINEER), f"/runs/{run_id}/")
+
+
 # --- over the API ------------------------------------------------------------------------------------
 
 

@@ -5,14 +5,14 @@ import struct
 
 import pytest
 
-from appliance.sandbox.process.seccomp import _ARCHITECTURES, Architecture, build
+from appliance.sandbox.process.seccomp import _ARCHITECTURES, _METADATA_EVERYWHERE, Architecture, build
 
 ALLOW = 0x7FFF0000
 
 
-def decide(program: bytes, audit: int, number: int, first_argument: int = 0) -> int:
+def decide(program: bytes, audit: int, number: int, first_argument: int = 0, second_argument: int = 0) -> int:
     """What the kernel would answer: 0 for allowed, else the error number."""
-    data = struct.pack("=IIQQ", number, audit, 0, first_argument)
+    data = struct.pack("=IIQQQ", number, audit, 0, first_argument, second_argument)
     instructions = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
     value, at = 0, 0
     while True:
@@ -91,3 +91,19 @@ def test_truncate_is_refused_where_landlock_does_not_guard_it(machine: Architect
     )
     program = build(machine, unix_sockets=False, keep_truncate=False)
     assert decide(program, machine.audit, machine.truncate) == errno.EPERM
+
+
+def test_metadata_is_changed_of_open_files_only_where_paths_are_not_to_be_trusted(
+    machine: Architecture,
+) -> None:
+    lax = build(machine, unix_sockets=True, keep_truncate=True)
+    strict = build(machine, unix_sockets=True, keep_truncate=True, keep_metadata=False)
+    for name, number in {**machine.metadata, **_METADATA_EVERYWHERE}.items():
+        assert decide(lax, machine.audit, number) == 0, name
+        assert decide(strict, machine.audit, number) == errno.EPERM, name
+    for path in (1, 1 << 32, 0x7FFE_0000_0000):
+        assert decide(lax, machine.audit, machine.utimensat, 3, path) == 0
+        assert decide(strict, machine.audit, machine.utimensat, 3, path) == errno.EPERM
+    assert decide(strict, machine.audit, machine.utimensat, 3, 0) == 0  # without a path: of an open file
+    assert decide(strict, machine.audit, machine.socket, 1) == 0
+    assert decide(strict, machine.audit, machine.clone, 0x1200011) == 0
