@@ -28,7 +28,7 @@ from appliance.runs.lending import lent
 from appliance.runs.plan import Ambiguous, Next, StepRow
 from appliance.runs.plant import PlantAnswers
 from appliance.runs.release import Release
-from appliance.runs.rows import RunRow, StepWrite, as_row
+from appliance.runs.rows import LeaseLost, RunRow, StepWrite, as_row
 from appliance.runs.steps import write_steps
 from appliance.runs.walk import Pause, Walk
 from appliance.runs.without_secrets import without_secrets
@@ -304,6 +304,9 @@ class Recorder:
         """
         if walk.in_line and walk.in_line != target:
             async with self._ledger.transaction() as connection:
+                held = await connection.execute(sql.HELD, walk.lease.parameters)
+                if await held.fetchone() is None:
+                    raise LeaseLost(f"run {walk.row.id} is held by another worker")
                 queued = await away.leave(connection, walk.row.id, walk.in_line)
             walk.in_line = ""
             self._ledger.on_queued(queued)

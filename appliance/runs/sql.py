@@ -118,6 +118,8 @@ HOLDS = """epoch = %(epoch)s AND lease_owner = %(owner)s AND state = 'running'
     AND (%(proof)s::text IS NULL OR EXISTS (SELECT FROM runs_step known WHERE known.run_id = %(run_id)s
         AND known.step = %(proof)s AND known.attempt = %(proof_attempt)s AND known.epoch = %(epoch)s))"""
 
+HELD = f"SELECT id FROM runs_run WHERE id = %(run_id)s AND {HOLDS} FOR NO KEY UPDATE"
+
 # A stale worker's step is refused here: the row goes in only while its epoch still holds the run. The run is
 # locked until the commit: else a recovery and a new claim could come between this look and the commit, and the
 # new owner would not see what the old one is about to have done.

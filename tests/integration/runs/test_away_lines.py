@@ -9,8 +9,15 @@ from asgiref.sync import sync_to_async
 
 from appliance.accounts.principal import BOX
 from appliance.bus.errors import BusAway
+from appliance.lib.clock import Moment
+from appliance.processes.parts import DefinitionCache
 from appliance.runs import services
 from appliance.runs.away import Lines
+from appliance.runs.domain import Lease
+from appliance.runs.plan import Progress
+from appliance.runs.recorder import Recorder
+from appliance.runs.rows import LeaseLost
+from appliance.runs.walk import Walk
 from appliance.tasks.errors import TaskFileError
 from tests.brokers import free_port
 from tests.integration.runs.conftest import Engine, task
@@ -186,6 +193,23 @@ async def test_one_that_goes_on_to_another_target_leaves_its_place(engine: Engin
     assert (await wake(engine, first))["state"] == "succeeded"
     assert stands == []
     assert await engine.state(second) == "succeeded"
+
+
+async def test_a_stale_worker_gives_up_nobodys_place(engine: Engine, broker: Broker) -> None:
+    """P4: the run is another worker's, which stands in line with it."""
+    (run_id,) = await waiting(engine, "open")
+    await engine.sql("UPDATE runs_run SET state = 'queued', waiting_for = '' WHERE id = %s", run_id)
+    ledger = engine.ledger()
+    row = await ledger.claim(run_id)
+    assert row is not None
+    lease = Lease(row.id, ledger.owner, row.epoch, Moment.of(engine.clock))
+    definition = await DefinitionCache().get(row.version_id)
+    stale = Walk(row, lease, definition, Progress(), {}, lease.claimed, in_line="mqtt:plant/a")
+    recorder = Recorder(ledger, engine.gate(), engine.clock, lambda: None, lambda: None)
+    await engine.recover(run_id)
+    with pytest.raises(LeaseLost):
+        await recorder.behind(stale, "mqtt:plant/b")
+    assert await places(engine) == [(run_id, "mqtt:plant/a", False)]
 
 
 async def test_too_late_is_not_done_any_more(engine: Engine, broker: Broker) -> None:
