@@ -5,6 +5,8 @@ Poke after the commit, never before it.
 """
 
 import asyncio
+import atexit
+import contextlib
 import logging
 import threading
 from typing import Any
@@ -83,7 +85,20 @@ class _Background:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.hinter = Hinter()
-        threading.Thread(target=self.loop.run_forever, name="hints", daemon=True).start()
+        self.thread = threading.Thread(target=self.loop.run_forever, name="hints", daemon=True)
+        self.thread.start()
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        """Send what is under way and end the thread.
+
+        One that is still inside a library when the interpreter goes may take the process down (status 134), after a
+        command has done what it was to do.
+        """
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self.hinter.close(), self.loop).result(PATIENCE)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(PATIENCE)
 
 
 _lock = threading.Lock()

@@ -1,6 +1,11 @@
 import asyncio
+import atexit
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from appliance.events import hints
 from appliance.events.hints import GROUP, Hinter
 from tests.wait import wait_for_async
 
@@ -68,3 +73,14 @@ async def test_a_layer_that_hangs_does_not_pile_up_messages() -> None:
     assert started <= 64
     release.set()
     await hinter.close()
+
+
+def test_the_thread_has_ended_before_the_interpreter_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    farewells: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", farewells.append)
+    background = hints._Background()
+    assert background.thread.is_alive()
+    for farewell in farewells:
+        farewell()
+    assert not background.thread.is_alive()
+    background.loop.close()

@@ -186,7 +186,8 @@ def found_at(text: str, key: str) -> int:
     ["kinds: [shell, mqtt], topic: a/b", "kinds: m*, topic: a/b", "kinds: '*', command: {class: read}"],
 )
 def test_a_condition_that_one_of_the_kinds_can_meet_is_taken(rule: str) -> None:
-    load_policy(f"{HEAD}rules: [{{id: a, decide: ask, {rule}}}]\n", "p.yaml", kinds=KINDS)
+    loaded = load_policy(f"{HEAD}rules: [{{id: a, decide: ask, {rule}}}]\n", "p.yaml", kinds=KINDS)
+    assert [one.id for one in loaded.file.rules] == ["a"]
 
 
 def test_a_policy_that_locks_everybody_out_is_refused_with_the_case_that_shows_it() -> None:
@@ -208,12 +209,14 @@ def test_a_policy_that_locks_everybody_out_is_refused_with_the_case_that_shows_i
     ],
 )
 def test_one_door_that_is_left_open_is_enough(rule: str) -> None:
-    load_policy(f"{HEAD}default: deny\nrules: [{rule}]\n", "p.yaml", kinds=KINDS)
+    loaded = load_policy(f"{HEAD}default: deny\nrules: [{rule}]\n", "p.yaml", kinds=KINDS)
+    assert [one.id for one in loaded.file.rules] == ["a"]
 
 
 def test_closed_hours_lock_nobody_out() -> None:
     hours = "{id: night, time: {from: '18:00', to: '07:00'}, decide: deny}"
-    load_policy(f"{HEAD}rules: [{hours}]\n", "p.yaml", kinds=KINDS)
+    loaded = load_policy(f"{HEAD}rules: [{hours}]\n", "p.yaml", kinds=KINDS)
+    assert [one.id for one in loaded.file.rules] == ["night"]
 
 
 def test_layers_are_looked_at_together() -> None:
