@@ -18,7 +18,6 @@ from appliance.expressions import Template, Tree
 from appliance.expressions.shell import ShellTemplate
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.lib.located.fields import Duration
 from appliance.outbox.ports import OutboxItem
 from appliance.safety.understood import Understood
 from appliance.sandbox.docker.client import Where
@@ -134,6 +133,11 @@ class Services(Protocol):
         """Publish over the box's own broker, or over the one connected beside it under that name."""
         ...
 
+    async def reach(self, broker: str, patience: float) -> bool:
+        """Whether that broker had to be waited for. Raises BusAway where it is not there after so many seconds, and
+        what ``publish`` raises."""
+        ...
+
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome: ...
 
     async def run_contained(
@@ -178,6 +182,8 @@ class StepContext:
     """The most that this run may do; what it starts may do no more."""
     unattended: bool = False
     """Nobody is to be asked in this run."""
+    act_within: float | None = None
+    """Seconds after which it must not begin to act any more, though it may end later; None without a limit."""
 
 
 class Params(BaseModel):
@@ -186,14 +192,6 @@ class Params(BaseModel):
     model_config = ConfigDict(
         extra="forbid", arbitrary_types_allowed=True, frozen=True, use_attribute_docstrings=True
     )
-
-
-class TargetParams(Params):
-    """Of a kind that acts on something which may be away."""
-
-    valid_for: Duration | None = None
-    """How long after it was first to act the step may still act, whatever it waited for; then it fails. Without it,
-    as long as the task's ``timeout`` lets the run wait."""
 
 
 def render_fields(params: BaseModel, scope: Mapping[str, JsonValue], state: StateReader | None) -> JsonObject:
@@ -262,6 +260,13 @@ class StepKind(ABC, Generic[P]):
     def target(self, arguments: JsonObject) -> str:
         """What is acted on, as ``mqtt:valves/1``: where runs wait for it, the oldest acts first. Empty: in no order."""
         return ""
+
+    async def reach(self, arguments: JsonObject, services: Services, patience: float) -> bool:
+        """Whether the target had to be waited for, before anything is done. A kind that cannot tell lets it be tried.
+
+        Raise :class:`TargetAway` where it is not there after ``patience`` seconds.
+        """
+        return False
 
     async def pinned(self, arguments: JsonObject, connect: Connect) -> JsonObject:
         """The rendered arguments, with each name that may come to mean something else beside what it means now.

@@ -19,11 +19,11 @@ from appliance.actions.contract import (
     StepContext,
     StepResult,
     TargetAway,
-    TargetParams,
     Written,
 )
 from appliance.actions.http_auth import Auth, authorization
 from appliance.actions.secret_places import opened
+from appliance.actions.targets import TargetParams
 from appliance.expressions import Tree
 from appliance.expressions.fields import TextField, TreeField
 from appliance.lib.errors import MillwrightError
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import httpx
 
 LARGEST = 1024 * 1024
+CONNECTING = 5.0
+"""Seconds for which a step that may wait for its target tries to connect, before others can see that it waits."""
 SHOWN_HEADERS = ("content-type", "location", "retry-after")
 
 
@@ -148,6 +150,13 @@ class HttpAction(ActionKind[HttpParams]):
         return _result(response, body, cut, arguments)
 
 
+def _connecting(arguments: JsonObject, context: StepContext) -> float:
+    """Seconds. Whoever is connected acts, so that nothing begins after it means nothing any more."""
+    if "valid_for" not in arguments:
+        return context.timeout
+    return min(CONNECTING, context.timeout, context.act_within or CONNECTING)
+
+
 def _not_sent(said: str, arguments: JsonObject) -> StepResult:
     """Nothing was done. Raises TargetAway where the step says how long it may wait."""
     if "valid_for" in arguments:
@@ -191,7 +200,7 @@ def _request(
         content=content,
         extensions={
             "sni_hostname": host,
-            "timeout": httpx.Timeout(context.timeout).as_dict(),
+            "timeout": httpx.Timeout(context.timeout, connect=_connecting(arguments, context)).as_dict(),
         },
     )
 

@@ -64,6 +64,10 @@ class Lines:
 
     async def hand_on(self) -> list[UUID]:
         """Queue who has become the first of a line; gives their ids."""
+        async with self._pool.connection() as connection:
+            some = await (await connection.execute(f"SELECT {sql.SOME_AWAY}")).fetchone()
+            if not (some and some[0]):
+                return []
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(sql.FORGET_ENDED, {"limit": AT_ONCE})
             return await _woken(connection, sql.WAKE_FIRSTS, {}, "nobody is before it any more")

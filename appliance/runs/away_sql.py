@@ -20,8 +20,25 @@ DROP = "DROP TABLE runs_away"
 SOME_AWAY = "EXISTS (SELECT FROM runs_away)"
 """What the statements before an effect bring along. The table is empty but while something is away."""
 
-# Who has ended, or waits for something else by now, is in nobody's way.
-_STANDS = "(r.state IN ('queued', 'running') OR (r.state = 'waiting' AND r.waiting_for = 'network'))"
+# From one target to the next by the index: a line may be long.
+_TARGETS = """line AS (
+    (SELECT target FROM runs_away ORDER BY target LIMIT 1)
+    UNION ALL
+    SELECT (SELECT a.target FROM runs_away a WHERE a.target > line.target ORDER BY a.target LIMIT 1)
+    FROM line WHERE line.target IS NOT NULL
+)"""
+
+FEW = 32
+SOME_TARGETS = f"""CASE WHEN {SOME_AWAY} THEN ARRAY(
+    WITH RECURSIVE {_TARGETS}
+    SELECT target FROM line WHERE target IS NOT NULL LIMIT {FEW + 1}) END"""
+"""The targets of all lines, FEW + 1 of them where there are more; null while there are none."""
+
+# Who has ended, or waits for something else by now, is in nobody's way. But for the all-stop: it holds those behind as
+# well, and when it is released they act in their order.
+_STANDS = (
+    "(r.state IN ('queued', 'running') OR (r.state = 'waiting' AND r.waiting_for IN ('network', 'all_stop')))"
+)
 
 IS_BEHIND = f"""
 SELECT EXISTS (
@@ -52,14 +69,9 @@ WAKE_NEXT = _WAKE.format(
     FOR UPDATE SKIP LOCKED"""
 )
 
-# From one target to the next by the index: a line may be long. Who is first was behind somebody, and is not any more.
+# Who is first was behind somebody, and is not any more.
 WAKE_FIRSTS = f"""
-WITH RECURSIVE line AS (
-    (SELECT target FROM runs_away ORDER BY target LIMIT 1)
-    UNION ALL
-    SELECT (SELECT a.target FROM runs_away a WHERE a.target > line.target ORDER BY a.target LIMIT 1)
-    FROM line WHERE line.target IS NOT NULL
-),
+WITH RECURSIVE {_TARGETS},
 first AS MATERIALIZED (
     SELECT one.* FROM line, LATERAL (
         SELECT a.run_id, a.behind FROM runs_away a JOIN runs_run r ON r.id = a.run_id

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from appliance.actions.contract import TargetParams
+from appliance.actions.targets import TargetParams
 from appliance.lib.duration import format_duration
+from appliance.runs.domain import StepState
 from appliance.runs.plan import Progress
 from appliance.runs.walk import Pause
 from appliance.tasks.definition import StepSpec
@@ -32,6 +33,8 @@ def too_late(spec: StepSpec, progress: Progress) -> str:
     since = wanted.astimezone(UTC).isoformat(" ", "seconds")
     last = progress.latest.get(spec.id)
     held_up = f"; {last.error}" if last is not None and last.error else ""
+    if last is not None and last.state is StepState.INTENT:
+        held_up = "; it was under way when its worker stopped, and may have acted"
     return f"too late: it was to act at {since}, and is valid for {format_duration(length)}{held_up}"
 
 

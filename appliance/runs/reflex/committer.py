@@ -13,6 +13,7 @@ from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.group import Group
 from appliance.runs.reflex.horizon import Horizon
 from appliance.runs.reflex.intent import Intent
+from appliance.runs.reflex.line import Known
 from appliance.runs.reflex.lost import LostRun, writing
 from appliance.runs.reflex.purse import Purse, together
 from appliance.runs.reflex.writer import Fenced, GroupWriter, WriteRuns
@@ -76,9 +77,9 @@ class Committer:
         return self._writer.stop
 
     @property
-    def some_away(self) -> bool:
-        """Whether any run waits for a target that is away, as the last commit saw it."""
-        return self._writer.some_away
+    def lines(self) -> Known:
+        """The lines before targets that are away, as the last commit knows them."""
+        return self._writer.lines
 
     @property
     def aloft(self) -> int:

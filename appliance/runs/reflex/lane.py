@@ -9,8 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
-from psycopg import Error as DatabaseError
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from appliance.actions.contract import (
     ActionKind,
@@ -26,12 +25,12 @@ from appliance.lib.cancelling import end
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
-from appliance.runs.away import is_behind
 from appliance.runs.domain import Priority, RunState
 from appliance.runs.reflex.choice import LaneName, lane_of
 from appliance.runs.reflex.committer import Arrival, Committer
 from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.intent import Intent
+from appliance.runs.reflex.line import Known, LaneLine
 from appliance.runs.reflex.recovery import DefinitionOf, recover
 from appliance.runs.reflex.unflushed import Unflushed
 from appliance.runs.reflex.writer import Fenced, GroupWriter
@@ -85,6 +84,7 @@ class ReflexLane:
         self._committer = Committer(self._writer, clock, self._intended, self._landed)
         if self._unflushed is not None:
             self._unflushed.on_lost = self._committer.mend
+        self._line = LaneLine(pool)
         self._lanes: dict[int, LaneName] = {}
         self._acting: set[asyncio.Task[None]] = set()
         self._jobs: list[asyncio.Task[None]] = []
@@ -128,6 +128,11 @@ class ReflexLane:
     @property
     def aloft(self) -> int:
         return self._committer.aloft
+
+    @property
+    def lines(self) -> Known:
+        """The lines before targets that are away, as the last commit knows them."""
+        return self._committer.lines
 
     # --- in -----------------------------------------------------------------------------------------
 
@@ -201,7 +206,7 @@ class ReflexLane:
 
     async def _act(self, flight: Flight, intent: Intent) -> None:
         try:
-            if self._committer.some_away and await self._is_behind(flight, intent):
+            if await self._stands_behind(flight, intent):
                 flight.stand_behind(intent)
                 self._committer.land(flight)
                 return
@@ -209,6 +214,7 @@ class ReflexLane:
             result = await self._perform(flight, intent)
         except TargetAway as away:
             flight.away(intent, str(away))
+            self._line.gives_up(flight.run.id, intent.target)
         except MillwrightError as error:
             failed = StepResult.failed(str(error), retryable=not error.permanent)
             flight.settle(intent, failed, self._clock.now())
@@ -229,16 +235,17 @@ class ReflexLane:
         else:
             self._committer.intend(flight, following)
 
-    async def _is_behind(self, flight: Flight, intent: Intent) -> bool:
-        """Where the database does not say, a worker finds out."""
-        if not intent.target:
+    async def _stands_behind(self, flight: Flight, intent: Intent) -> bool:
+        """Whether an older run has to act first. Raises TargetAway where the target does not come in time."""
+        spec = intent.following.spec
+        kind = registry()[spec.type]
+        patience = spec.timeout.total_seconds() if spec.timeout else kind.default_timeout
+        waited = await kind.reach(intent.arguments, self._services, patience)
+        if waited:
+            return await self._line.is_behind_after_waiting(flight.run.id, intent.target)
+        if not (self._line.anybody_lands or self.lines.may_have(intent)):
             return False
-        try:
-            async with self._pool.connection() as connection:
-                return await is_behind(connection, flight.run.id, intent.target)
-        except (DatabaseError, PoolTimeout, OSError) as error:
-            log.warning("run %s is handed over: %s", flight.run_id, error)
-            return True
+        return await self._line.is_behind(flight.run.id, intent.target)
 
     async def _perform(self, flight: Flight, intent: Intent) -> StepResult:
         spec, run = intent.following.spec, flight.run
@@ -271,6 +278,7 @@ class ReflexLane:
     # --- out ----------------------------------------------------------------------------------------
 
     def _landed(self, flights: Sequence[Flight]) -> None:
+        self._line.landed(flight.run.id for flight in flights)
         queued = [flight.run.id for flight in flights if flight.end and flight.end.state is RunState.QUEUED]
         self.performed += len(flights) - len(queued)
         self.handed_over += len(queued)

@@ -4,7 +4,7 @@ It writes to rows of other areas (occurrences, last values, outbox, journal, aud
 one transaction and one round trip. Every other writer of those tables goes through its area's services.
 """
 
-from appliance.runs.away_sql import SOME_AWAY
+from appliance.runs.away_sql import SOME_TARGETS
 
 CREATE = """
 CREATE TABLE runs_reflex (
@@ -158,7 +158,7 @@ COMMIT_TAKES = {
 
 PREPARE_COMMIT = f"""
 PREPARE millwright_reflex_commit ({", ".join(COMMIT_TAKES.values())}) AS
-SELECT outcome, epoch, level, since, by, reason, charged, {SOME_AWAY}
+SELECT outcome, epoch, level, since, by, reason, charged, {SOME_TARGETS}
 FROM runs_reflex_commit({", ".join(f"${n}" for n in range(1, len(COMMIT_TAKES) + 1))})
 """
 

@@ -14,8 +14,8 @@ from appliance.processes.parts import DefinitionCache
 from appliance.runs import services
 from appliance.runs.away import Lines
 from appliance.runs.domain import Lease
+from appliance.runs.places import Places
 from appliance.runs.plan import Progress
-from appliance.runs.recorder import Recorder
 from appliance.runs.rows import LeaseLost
 from appliance.runs.walk import Walk
 from appliance.tasks.errors import TaskFileError
@@ -137,7 +137,7 @@ END = {
     "cancelled": "UPDATE runs_run SET state = 'cancelled', waiting_for = '' WHERE id = %s",
     "failed": "UPDATE runs_run SET state = 'failed', waiting_for = '' WHERE id = %s",
     "poisoned": "UPDATE runs_run SET state = 'poisoned', waiting_for = '' WHERE id = %s",
-    "waits for another reason": "UPDATE runs_run SET waiting_for = 'all_stop' WHERE id = %s",
+    "waits for another reason": "UPDATE runs_run SET waiting_for = 'plant_state' WHERE id = %s",
     "is deleted": "DELETE FROM runs_run WHERE id = %s",
 }
 
@@ -205,10 +205,10 @@ async def test_a_stale_worker_gives_up_nobodys_place(engine: Engine, broker: Bro
     lease = Lease(row.id, ledger.owner, row.epoch, Moment.of(engine.clock))
     definition = await DefinitionCache().get(row.version_id)
     stale = Walk(row, lease, definition, Progress(), {}, lease.claimed, in_line="mqtt:plant/a")
-    recorder = Recorder(ledger, engine.gate(), engine.clock, lambda: None, lambda: None)
+    places_of = Places(ledger)
     await engine.recover(run_id)
     with pytest.raises(LeaseLost):
-        await recorder.behind(stale, "mqtt:plant/b")
+        await places_of.is_behind(stale, "mqtt:plant/b")
     assert await places(engine) == [(run_id, "mqtt:plant/a", False)]
 
 
