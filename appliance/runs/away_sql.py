@@ -35,15 +35,15 @@ SOME_TARGETS = f"""CASE WHEN {SOME_AWAY} THEN ARRAY(
 """The targets of all lines, FEW + 1 of them where there are more; null while there are none."""
 
 # Who has ended, or waits for something else by now, is in nobody's way. But for the all-stop: it holds those behind as
-# well, and when it is released they act in their order.
-_STANDS = (
-    "(r.state IN ('queued', 'running') OR (r.state = 'waiting' AND r.waiting_for IN ('network', 'all_stop')))"
-)
+# well, and when it is released they act in their order. Asked of each in its turn, by the key: as a join it may be
+# begun from the runs, which are many.
+_STANDS = """(
+    SELECT r.state IN ('queued', 'running') OR (r.state = 'waiting' AND r.waiting_for IN ('network', 'all_stop'))
+    FROM runs_run r WHERE r.id = a.run_id)"""
 
 IS_BEHIND = f"""
 SELECT EXISTS (
-    SELECT FROM runs_away a JOIN runs_run r ON r.id = a.run_id
-    WHERE a.target = %(target)s AND a.run_id < %(run_id)s AND {_STANDS})
+    SELECT FROM runs_away a WHERE a.target = %(target)s AND a.run_id < %(run_id)s AND {_STANDS})
 """
 PLACE = "SELECT target FROM runs_away WHERE run_id = %(run_id)s"
 
@@ -55,18 +55,18 @@ LEAVE = "DELETE FROM runs_away WHERE run_id = %(run_id)s"
 
 _WAKE = """
 UPDATE runs_run SET state = 'queued', waiting_for = '', wake_at = NULL, version = version + 1
-WHERE state = 'waiting' AND waiting_for = 'network' AND id IN ({which})
+WHERE state = 'waiting' AND waiting_for = 'network' AND id = {which}
 RETURNING id, task_id, split_id
 """
 
 # One that is locked is being looked at by somebody: its own time to look comes.
 WAKE_NEXT = _WAKE.format(
-    which=f"""
+    which=f"""(
     SELECT r.id FROM runs_run r WHERE r.id = (
-        SELECT a.run_id FROM runs_away a JOIN runs_run r ON r.id = a.run_id
+        SELECT a.run_id FROM runs_away a
         WHERE a.target = %(target)s AND a.run_id <> %(run_id)s AND {_STANDS}
         ORDER BY a.run_id LIMIT 1)
-    FOR UPDATE SKIP LOCKED"""
+    FOR UPDATE SKIP LOCKED)"""
 )
 
 # Who is first was behind somebody, and is not any more.
@@ -74,18 +74,21 @@ WAKE_FIRSTS = f"""
 WITH RECURSIVE {_TARGETS},
 first AS MATERIALIZED (
     SELECT one.* FROM line, LATERAL (
-        SELECT a.run_id, a.behind FROM runs_away a JOIN runs_run r ON r.id = a.run_id
-        WHERE a.target = line.target AND {_STANDS}
+        SELECT a.run_id, a.behind FROM runs_away a WHERE a.target = line.target AND {_STANDS}
         ORDER BY a.run_id LIMIT 1) AS one
 )
 """ + _WAKE.format(
-    which="""
-    SELECT r.id FROM runs_run r WHERE r.id IN (SELECT run_id FROM first WHERE behind) FOR UPDATE SKIP LOCKED"""
+    which="""ANY(ARRAY(
+    SELECT r.id FROM runs_run r WHERE r.id = ANY(ARRAY(SELECT run_id FROM first WHERE behind))
+    FOR UPDATE SKIP LOCKED))"""
 )
 
+# At the heads of the lines: who has ended further back is passed over, and forgotten when the line has come to it.
 _ENDED = ", ".join(f"'{state.value}'" for state in sorted(FINAL))
 FORGET_ENDED = f"""
-DELETE FROM runs_away WHERE run_id IN (
-    SELECT a.run_id FROM runs_away a LEFT JOIN runs_run r ON r.id = a.run_id
-    WHERE r.id IS NULL OR r.state IN ({_ENDED}) LIMIT %(limit)s)
+WITH RECURSIVE {_TARGETS}
+DELETE FROM runs_away WHERE run_id = ANY(ARRAY(
+    SELECT head.run_id FROM line, LATERAL (
+        SELECT a.run_id FROM runs_away a WHERE a.target = line.target ORDER BY a.run_id LIMIT %(limit)s) AS head
+    WHERE coalesce((SELECT r.state IN ({_ENDED}) FROM runs_run r WHERE r.id = head.run_id), true)))
 """
