@@ -206,8 +206,7 @@ class ReflexLane:
 
     async def _act(self, flight: Flight, intent: Intent) -> None:
         try:
-            if await self._stands_behind(flight, intent):
-                flight.stand_behind(intent)
+            if not await self._may_act(flight, intent):
                 self._committer.land(flight)
                 return
             reach("reflex.before_effect")
@@ -235,17 +234,24 @@ class ReflexLane:
         else:
             self._committer.intend(flight, following)
 
-    async def _stands_behind(self, flight: Flight, intent: Intent) -> bool:
-        """Whether an older run has to act first. Raises TargetAway where the target does not come in time."""
-        spec = intent.following.spec
+    async def _may_act(self, flight: Flight, intent: Intent) -> bool:
+        """Whether nothing came between; else the run is given up. Raises TargetAway where nobody is there in time."""
+        spec, run_id = intent.following.spec, flight.run.id
         kind = registry()[spec.type]
         patience = spec.timeout.total_seconds() if spec.timeout else kind.default_timeout
         waited = await kind.reach(intent.arguments, self._services, patience)
         if waited:
-            return await self._line.is_behind_after_waiting(flight.run.id, intent.target)
-        if not (self._line.anybody_lands or self.lines.may_have(intent)):
-            return False
-        return await self._line.is_behind(flight.run.id, intent.target)
+            behind = await self._line.is_behind_after_waiting(run_id, intent.target)
+        else:
+            some = self._line.anybody_lands or self.lines.may_have(intent)
+            behind = some and await self._line.is_behind(run_id, intent.target)
+        if behind:
+            flight.stand_behind(intent)
+        elif waited and flight.asks_the_plant(intent):
+            flight.hand_over("its broker was away: the plant's state is asked again")
+        elif waited and (verdict := self._judge(intent.action)).outcome is not Decision.ALLOW:
+            flight.hand_over(verdict.reason)
+        return flight.end is None
 
     async def _perform(self, flight: Flight, intent: Intent) -> StepResult:
         spec, run = intent.following.spec, flight.run

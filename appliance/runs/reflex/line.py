@@ -36,7 +36,10 @@ class Known:
 
     def may_have(self, intent: Intent) -> bool:
         """Whether anybody may wait for what this acts on."""
-        return self.targets != frozenset() and (self.targets is None or intent.target in self.targets)
+        if self.targets == frozenset():
+            return False
+        target = intent.target
+        return bool(target) and (self.targets is None or target in self.targets)
 
 
 NO_LINES = Known(frozenset())

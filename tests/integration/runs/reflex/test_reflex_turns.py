@@ -3,9 +3,14 @@
 import asyncio
 import json
 
+from asgiref.sync import sync_to_async
+
+from appliance.accounts.principal import BOX
 from appliance.bus.errors import BusAway
 from appliance.runs.away_sql import FEW
 from appliance.runs.reflex.line import NO_LINES, Known
+from appliance.safety import allstop
+from appliance.safety.allstop import Level
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.reflex.conftest import MakeReactor, letter
 from tests.integration.runs.reflex.test_reflex_away import VALVE, Broker, runs
@@ -36,6 +41,27 @@ async def test_one_that_waits_in_the_air_goes_behind_one_that_gave_up(
     await here.settle()
     assert broker.done == ["other"]
     assert [state for _, state in await runs(engine)] == ["waiting:network", "queued:", "succeeded:"]
+
+
+async def test_a_stop_that_comes_while_it_waits_in_the_air_holds_it(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    broker = Broker(engine)
+    broker.up = True
+    there: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def reach(patience: float) -> bool:
+        return await there
+
+    engine.world.reaching = reach
+    here = await reactor(VALVE)
+    await here.deliver(letter("in/a", "open"))
+    await sync_to_async(allstop.engage)(Level.FREEZE, "smoke", BOX, engine.clock.now())
+    await here.deliver(letter("in/b", "other"))  # whose commit sees the switch
+    there.set_result(True)
+    await here.settle()
+    assert broker.done == []
+    assert [state for _, state in await runs(engine)] == ["queued:", "queued:"]
 
 
 async def test_one_of_the_same_commit_does_not_overtake_one_that_has_just_found_the_broker_away(
