@@ -136,6 +136,11 @@ class Services(Protocol):
         """Publish over the box's own broker, or over the one connected beside it under that name."""
         ...
 
+    async def reach(self, broker: str, patience: float) -> bool:
+        """Whether that broker had to be waited for. Raises BusAway where it is not there after so many seconds, and
+        what ``publish`` raises."""
+        ...
+
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome: ...
 
     async def run_contained(
@@ -184,6 +189,8 @@ class StepContext:
     """Nobody is to be asked in this run."""
     leaving: Leaving | None = None
     """Said when the worker is about to stop: what can be gone on from elsewhere may end with its state kept."""
+    act_within: float | None = None
+    """Seconds after which it must not begin to act any more, though it may end later; None without a limit."""
 
 
 class Params(BaseModel):
@@ -257,6 +264,17 @@ class StepKind(ABC, Generic[P]):
     ) -> JsonObject:
         """The typed action as it will be decided on, shown and performed."""
         return beside(render_fields(params, scope, state), self.secrets(params))
+
+    def target(self, arguments: JsonObject) -> str:
+        """What is acted on, as ``mqtt:valves/1``: where runs wait for it, the oldest acts first. Empty: in no order."""
+        return ""
+
+    async def reach(self, arguments: JsonObject, services: Services, patience: float) -> bool:
+        """Whether the target had to be waited for, before anything is done. A kind that cannot tell lets it be tried.
+
+        Raise :class:`TargetAway` where it is not there after ``patience`` seconds.
+        """
+        return False
 
     async def pinned(self, arguments: JsonObject, connect: Connect) -> JsonObject:
         """The rendered arguments, with each name that may come to mean something else beside what it means now.

@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
@@ -14,24 +14,29 @@ from appliance.actions.addresses import AddressRefused, NameNotFound, resolve, s
 from appliance.actions.contract import (
     ActionKind,
     EffectClass,
-    Params,
+    StateReader,
     Status,
     StepContext,
     StepResult,
+    TargetAway,
     Written,
 )
 from appliance.actions.http_auth import Auth, authorization
 from appliance.actions.secret_places import opened
+from appliance.actions.targets import TargetParams
 from appliance.expressions import Tree
 from appliance.expressions.fields import TextField, TreeField
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.located.fields import Duration
 from appliance.lib.masking import KNOWN
 
 if TYPE_CHECKING:
     import httpx
 
 LARGEST = 1024 * 1024
+CONNECTING = 5.0
+"""Seconds for which a step that may wait for its target tries to connect, before others can see that it waits."""
 SHOWN_HEADERS = ("content-type", "location", "retry-after")
 
 
@@ -44,7 +49,10 @@ class Method(StrEnum):
     DELETE = "DELETE"
 
 
-class HttpParams(Params):
+class HttpParams(TargetParams):
+    valid_for: Duration | None = None
+    """With it a step whose address cannot be reached waits for it, in order with others that do, and acts no later
+    than this after it was first to act; then it fails. Without it, it fails at once where nobody answers."""
     url: TextField
     """Where: http or https. Values of an expression are not escaped: use ``query`` for them."""
     method: Method = Method.GET
@@ -87,6 +95,22 @@ class HttpAction(ActionKind[HttpParams]):
             return EffectClass.IDEMPOTENT
         return EffectClass.KEYED if params.idempotency_key else EffectClass.UNSAFE
 
+    def arguments(
+        self, params: HttpParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
+    ) -> JsonObject:
+        rendered = super().arguments(params, scope, state)
+        return {k: v for k, v in rendered.items() if v or k != "valid_for"}
+
+    def target(self, arguments: JsonObject) -> str:
+        """Of a step that waits for its target at all: without ``valid_for`` it fails where that is away."""
+        if "valid_for" not in arguments:
+            return ""
+        try:
+            scheme, host, port = split(str(arguments["url"]))
+        except AddressRefused:
+            return ""
+        return f"http:{scheme}://{host}:{port}"
+
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         import httpx  # at first use: ten MiB that most processes never need
 
@@ -99,7 +123,7 @@ class HttpAction(ActionKind[HttpParams]):
         except AddressRefused as error:
             return StepResult.failed(str(error), retryable=False)
         except NameNotFound as error:
-            return StepResult.failed(str(error))
+            return _not_sent(str(error), arguments)
         try:
             whole = await opened(arguments, context.connect)
             headers = _headers(whole)
@@ -115,7 +139,7 @@ class HttpAction(ActionKind[HttpParams]):
             ) as client:
                 response, body, cut = await _send(client, request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return StepResult.failed(f"{scheme}://{host}:{port} cannot be reached: {error}")
+            return _not_sent(f"{scheme}://{host}:{port} cannot be reached: {error}", arguments)
         except httpx.LocalProtocolError:
             # Nothing was sent; and what it says quotes the header, which may hold a secret.
             return StepResult.failed(
@@ -125,6 +149,20 @@ class HttpAction(ActionKind[HttpParams]):
             said = f"{type(error).__name__}: {error}".rstrip(": ")
             return StepResult(Status.UNKNOWN, error=f"no complete answer from {host}: {said}")
         return _result(response, body, cut, arguments)
+
+
+def _connecting(arguments: JsonObject, context: StepContext) -> float:
+    """Seconds. Whoever is connected acts, so that nothing begins after it means nothing any more."""
+    if "valid_for" not in arguments:
+        return context.timeout
+    return min(CONNECTING, context.timeout, context.act_within or CONNECTING)
+
+
+def _not_sent(said: str, arguments: JsonObject) -> StepResult:
+    """Nothing was done. Raises TargetAway where the step says how long it may wait."""
+    if "valid_for" in arguments:
+        raise TargetAway(said)
+    return StepResult.failed(said)
 
 
 def _headers(opened: JsonObject) -> dict[str, str]:
@@ -163,7 +201,7 @@ def _request(
         content=content,
         extensions={
             "sni_hostname": host,
-            "timeout": httpx.Timeout(context.timeout).as_dict(),
+            "timeout": httpx.Timeout(context.timeout, connect=_connecting(arguments, context)).as_dict(),
         },
     )
 

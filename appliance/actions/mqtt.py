@@ -9,13 +9,14 @@ from pydantic import StringConstraints
 from appliance.actions.contract import (
     ActionKind,
     EffectClass,
-    Params,
+    Services,
     StateReader,
     StepContext,
     StepResult,
     TargetAway,
     Written,
 )
+from appliance.actions.targets import TargetParams
 from appliance.bus.errors import BusAway, BusError
 from appliance.bus.filters import check_topic
 from appliance.bus.places import NAME as BROKER
@@ -25,7 +26,7 @@ from appliance.expressions.fields import TextField, TreeField
 from appliance.lib.jsontypes import JsonObject, JsonValue
 
 
-class MqttParams(Params):
+class MqttParams(TargetParams):
     topic: TextField
     """Where to publish; no wildcards."""
     payload: TreeField = Tree(None)
@@ -67,7 +68,19 @@ class MqttAction(ActionKind[MqttParams]):
         self, params: MqttParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
     ) -> JsonObject:
         rendered = super().arguments(params, scope, state)
-        return rendered if rendered["broker"] else {k: v for k, v in rendered.items() if k != "broker"}
+        return {k: v for k, v in rendered.items() if v or k not in ("broker", "valid_for")}
+
+    def target(self, arguments: JsonObject) -> str:
+        return f"mqtt:{place_of(str(arguments.get('broker') or ''), str(arguments['topic']))}"
+
+    async def reach(self, arguments: JsonObject, services: Services, patience: float) -> bool:
+        broker = str(arguments.get("broker") or "")
+        try:
+            return await services.reach(broker, patience)
+        except BusAway as error:
+            raise TargetAway(f"the {_named(broker)} is away: {error.message}") from error
+        except BusError:
+            return False  # to try it says what is wrong
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         topic, payload = str(arguments["topic"]), encode(arguments["payload"])
@@ -78,13 +91,16 @@ class MqttAction(ActionKind[MqttParams]):
                 payload,
                 qos=1 if arguments["qos"] else 0,
                 retain=bool(arguments["retain"]),
-                timeout=context.timeout,
+                timeout=min(context.timeout, context.act_within or context.timeout),
                 broker=broker,
             )
         except BusAway as error:
-            which = f"broker {broker}" if broker else "MQTT broker"
-            said = f"the {which} did not confirm: {error.message}"
+            said = f"the {_named(broker)} did not confirm: {error.message}"
             raise TargetAway(said, maybe_done=True) from error
         except BusError as error:
             return StepResult.failed(str(error), retryable=False)
         return StepResult.ok(None, topic=place_of(broker, topic), bytes=len(payload), confirmed_by="broker")
+
+
+def _named(broker: str) -> str:
+    return f"broker {broker}" if broker else "MQTT broker"

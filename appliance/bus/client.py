@@ -27,6 +27,7 @@ from appliance.lib.clock import Clock, SystemClock
 
 log = logging.getLogger(__name__)
 
+_FIRST = 1.0
 _SETTLED_AFTER = 5.0
 """Seconds a connection must last before the next attempt is quick again."""
 
@@ -109,6 +110,20 @@ class BusClient:
         except TimeoutError as error:
             reason = f": {self._last_error}" if self._last_error else ""
             raise BusAway(f"no connection to the broker within {timeout:g} s{reason}") from error
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connected.is_set()
+
+    async def reach(self, patience: float) -> bool:
+        """Whether it took waiting until there is a connection. Raises BusAway after ``patience`` seconds without one.
+
+        The first one was opened a moment ago: it is given ``_FIRST`` seconds in any case.
+        """
+        if self.is_connected:
+            return False
+        await self.wait_connected(patience if self._connections else max(patience, _FIRST))
+        return True
 
     async def stop(self, grace: float = 5.0) -> None:
         """Read no more, let what is in hand be handled and acknowledged within ``grace`` seconds, say goodbye."""

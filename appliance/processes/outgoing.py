@@ -45,16 +45,31 @@ class OutgoingBrokers:
 
         Raises also BrokerUnknown, BrokerOff, SecretMissing.
         """
+        wanted = await self._wanted(broker)
+        wire = check_publishable(wanted.spec, topic)
+        client = await self._client(wanted)
+        patience = min(timeout, self._patience)
+        await client.publish(wire, payload, qos=qos, retain=retain, timeout=patience)
+
+    async def reach(self, broker: str, patience: float) -> bool:
+        """As `BusClient.reach`. Raises also TargetAway, BrokerUnknown, BrokerOff, SecretMissing.
+
+        A publish looks at the broker's row by itself; here that is done only where the connection is not there.
+        """
+        known = self._open.get(broker)
+        if known and known[1].is_connected:
+            return False
+        client = await self._client(await self._wanted(broker))
+        return await client.reach(min(patience, self._patience))
+
+    async def _wanted(self, broker: str) -> WantedBroker:
         async with self._pool.connection() as connection:
             wanted = await read_one(connection, broker)
             cut = (await current_async(connection)).cuts
         if cut:
             await self.stop()
             raise TargetAway("the all-stop: nothing leaves the box")
-        wire = check_publishable(wanted.spec, topic)
-        client = await self._client(wanted)
-        patience = min(timeout, self._patience)
-        await client.publish(wire, payload, qos=qos, retain=retain, timeout=patience)
+        return wanted
 
     async def _client(self, wanted: WantedBroker) -> BusClient:
         name, relevant = wanted.spec.name, _relevant(wanted)

@@ -120,6 +120,11 @@ class BoxServices:
             check_not_own(topic, self._box)
             await self._bus.publish(topic, payload, qos=qos, retain=retain, timeout=timeout)
 
+    async def reach(self, broker: str, patience: float) -> bool:
+        if broker:
+            return await self._brokers.reach(broker, patience)
+        return await self._bus.reach(patience)
+
     async def run_confined(self, job: Job, on_output: Callable[[str, bytes], None] | None) -> Outcome:
         return await (self._watched or self._sandbox).run(job, on_output=on_output)
 

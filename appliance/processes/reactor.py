@@ -191,7 +191,9 @@ class Reactor:
 
     async def _wake(self) -> None:
         await self._engine.clock_steps.look()
-        woken = [*await self._engine.reconciler.wake_due(), *await self._engine.shards.look()]
+        engine = self._engine
+        due, shards = await engine.reconciler.wake_due(), await engine.shards.look()
+        woken = [*due, *shards, *await engine.away.hand_on()]
         if woken:
             self.hint(woken)
 

@@ -36,6 +36,7 @@ from appliance.processes.own_topics import OwnTopics
 from appliance.processes.part_watch import PartWatch, checks_of
 from appliance.processes.parts import BoxServices, DefinitionCache
 from appliance.processes.sharing import Sharing
+from appliance.runs.away import Lines
 from appliance.runs.clock_steps import ClockSteps
 from appliance.runs.intake import Intake
 from appliance.runs.receipts import Receipts
@@ -91,6 +92,7 @@ class Engine:
     follower: JournalFollower
     reconciler: Reconciler
     turns: Turns
+    away: Lines
     shards: ShardKeeper
     backlog: Backlog
     clock_steps: ClockSteps
@@ -146,6 +148,7 @@ class Builder:
             follower=JournalFollower(pool, intake, hint, self._hinter),
             reconciler=Reconciler(pool, clock, patience=LEASE_PATIENCE),
             turns=Turns(pool),
+            away=Lines(pool),
             shards=ShardKeeper(pool),
             backlog=Backlog(clock.monotonic()),
             clock_steps=ClockSteps(pool, clock),

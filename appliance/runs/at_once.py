@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from appliance.audit.chain import AuditEntry
 from appliance.audit.chain import columns as audit_columns
@@ -40,6 +40,16 @@ class Payment:
 NOTHING = Payment((), datetime.min)
 
 
+class Written(NamedTuple):
+    """Whether it was written, what the gate would look at now, which budgets had no room, and whether any run waits
+    for a target that is away."""
+
+    done: bool
+    look: Look
+    over: list[Over]
+    some_away: bool
+
+
 async def write(
     together: Together,
     lease: Lease,
@@ -50,11 +60,11 @@ async def write(
     payment: Payment = NOTHING,
     *,
     relaxed: bool = False,
-) -> tuple[bool, Look, list[Over]]:
+) -> Written:
     """Write steps under the lease, provided that what the gate ``decided`` on is still so (None: in any case), and
     that there is room in every budget. ``relaxed``: without waiting for the disk.
 
-    Gives whether it was written, what the gate would look at now, and which budgets had no room. Raises LeaseLost.
+    Raises LeaseLost.
     """
     look = decided or Look()
     values = {
@@ -70,12 +80,12 @@ async def write(
     }
     row = await together.run(lease.run_id, sql.WRITE, values, apart=bool(payment.charges))
     assert row is not None
-    now = Look.of_row(row)
+    now, some_away = Look.of_row(row), bool(row[9])
     if row[8]:
-        return False, now, over_of(payment.charges, _rows(row[8]))
+        return Written(False, now, over_of(payment.charges, _rows(row[8])), some_away)
     if not row[6] and (decided is None or (now.stop.epoch, now.role) == (look.stop.epoch, look.role)):
         raise LeaseLost(f"run {lease.run_id} is held by another worker")
-    return bool(row[6]), now, []
+    return Written(bool(row[6]), now, [], some_away)
 
 
 def _rows(charged: list[dict[str, Any]]) -> list[tuple[Any, ...]]:

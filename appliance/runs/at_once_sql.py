@@ -4,6 +4,7 @@ It writes to the journal and the audit record too, because they have to be one t
 texts go in binary (``b``): as text, each quotation mark in them is escaped by a regular expression.
 """
 
+from appliance.runs.away_sql import SOME_AWAY
 from appliance.runs.sql import HOLDS
 from appliance.safety.gate import LOOK
 
@@ -58,7 +59,7 @@ audit AS MATERIALIZED (
 )
 SELECT look.*, (SELECT count(*) FROM written), (SELECT count(*) FROM audit),
     (SELECT json_agg(charged) FROM charged WHERE free_at IS NOT NULL),
-    CASE WHEN %(relaxed)s THEN set_config('synchronous_commit', 'off', true) END FROM look
+    {SOME_AWAY}, CASE WHEN %(relaxed)s THEN set_config('synchronous_commit', 'off', true) END FROM look
 """
 
 # Nobody waits for this run, and none of its messages is under way: else the general way is taken.

@@ -78,4 +78,4 @@ class Claims:
 
 def _read(row: dict[str, Any]) -> RunRow:
     stop = of_row([row[f"stop_{name}"] for name in ("epoch", "level", "since", "by", "reason")])
-    return RunRow(**{name: row[name] for name in CLAIMED}, stop=stop)
+    return RunRow(**{name: row[name] for name in CLAIMED}, stop=stop, some_away=row["some_away"])

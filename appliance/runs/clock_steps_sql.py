@@ -47,7 +47,7 @@ UPDATE runs_step s SET started_at = s.started_at + %(step)s, checkpoint = CASE W
     THEN s.checkpoint || jsonb_build_object('due', (s.checkpoint ->> 'due')::timestamptz + %(step)s)
     ELSE s.checkpoint END
 FROM runs_run r
-WHERE r.state = 'waiting' AND r.waiting_for IN ('timer', 'approval', 'shards') AND s.run_id = r.id
+WHERE r.state = 'waiting' AND r.waiting_for NOT IN ('retry', 'ambiguous', 'delivery', 'turn') AND s.run_id = r.id
     AND s.state = 'waiting' AND s.started_at {_OF_BEFORE}
 """
 _RETRIES = f"""

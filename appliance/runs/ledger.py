@@ -21,7 +21,6 @@ from appliance.runs.plan import Phase, StepRow
 from appliance.runs.release import Release, Released, release
 from appliance.runs.rows import LEASE, RunRow, StepWrite
 from appliance.runs.together import Together
-from appliance.safety.budgets.domain import Over
 from appliance.safety.gate import Action, Look
 
 
@@ -74,6 +73,7 @@ class Ledger:
                     checkpoint=row["checkpoint"],
                     due_at=row["due_at"],
                     shared_from=row["shared_from"],
+                    started_at=row["started_at"],
                 )
                 for row in await cursor.fetchall()
             ]
@@ -88,7 +88,7 @@ class Ledger:
         payment: at_once.Payment = at_once.NOTHING,
         *,
         relaxed: bool = False,
-    ) -> tuple[bool, Look, list[Over]]:
+    ) -> at_once.Written:
         """See ``at_once.write``. Raises LeaseLost."""
         return await at_once.write(
             self._together, lease, action, decided, writes, audit, payment, relaxed=relaxed

@@ -94,6 +94,23 @@ class Step(models.Model):
         return f"{self.run_id}/{self.step}#{self.attempt} {self.state}"
 
 
+class Away(models.Model):
+    """The place of an unfinished run before a target that is away; the order is that of the identifiers."""
+
+    run_id = models.UUIDField(primary_key=True)
+    target = models.TextField()
+    behind = models.BooleanField()
+    since = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "runs_away"
+        ordering = ["run_id"]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} before {self.target}"
+
+
 class Turn(models.Model):
     """The place of an unfinished run among those of its task with the same ``overlap`` key; ``id`` is the order."""
 

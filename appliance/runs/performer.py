@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -12,7 +11,6 @@ from appliance.actions.contract import (
     Services,
     SplitKind,
     Status,
-    StepContext,
     StepResult,
     TargetAway,
 )
@@ -24,11 +22,12 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.leaving import Leaving
 from appliance.runs.approving import RULE
-from appliance.runs.ceiling import ceiling_of
 from appliance.runs.checkpoints import CheckpointStore, with_checkpoints
 from appliance.runs.domain import Lease, StepState, Waiting
+from appliance.runs.holding import held_by_gate
 from appliance.runs.ledger import Ledger
-from appliance.runs.origins import handed_on
+from appliance.runs.passage import Passage
+from appliance.runs.places import Places
 from appliance.runs.plan import (
     Ambiguous,
     Next,
@@ -43,16 +42,14 @@ from appliance.runs.settling import AT_ONCE, Settler
 from appliance.runs.shards.body import bring, own_definition
 from appliance.runs.shards.joining import kept_input
 from appliance.runs.shards.splitter import Splitter
+from appliance.runs.step_context import context_of, limit_of
+from appliance.runs.validity import is_too_late, not_beyond, too_late, valid_until, waits_at_most
 from appliance.runs.walk import Pause, Walk
-from appliance.safety.gate import Decision, Gate, Verdict
+from appliance.safety.gate import Decision, Gate
 from appliance.safety.understood import Understood
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.matching import event_scope
 
-PLANT_STATE_EVERY = 2.0
-HELD_EVERY = 5.0
-BUDGET_EVERY = timedelta(minutes=5)
-"""A run that waits for room in a budget looks again at least this often: the budget may be another by then."""
 PROOF_HOLDS = 1.0
 """Seconds for which a worker acts on what the database last said of its lease; after that it asks again."""
 
@@ -81,9 +78,11 @@ class Performer:
         self._on_ended = on_ended
         self._renderer = Renderer(ledger, clock)
         self._checkpoints = CheckpointStore(ledger)
-        self._recorder = Recorder(ledger, gate, clock, after_outbox, after_commit)
+        self._passage = Passage(ledger, gate, clock)
+        self._places = Places(ledger)
+        self._recorder = Recorder(ledger, clock, after_outbox, after_commit)
         self._settler = Settler(self._recorder, clock)
-        self._splitter = Splitter(ledger, self._recorder, self._renderer, services, clock)
+        self._splitter = Splitter(ledger, self._recorder, self._passage, self._renderer, services, clock)
 
     async def perform(self, row: RunRow, lease: Lease, kept: list[StepWrite] | None = None) -> None:
         """``kept`` has the results that are not written yet, for whoever ends this from outside."""
@@ -104,6 +103,8 @@ class Performer:
             walk.checkpointed = await self._checkpoints.steps_with(row.id)
         walk.progress.undo_requested = row.undo_requested
         walk.base["run"] = {"id": str(row.id), "origin": row.origin, "trigger": row.trigger}
+        walk.some_away = row.some_away
+        walk.in_line = await self._places.of_claimed(row)
         bring(row, walk.base, walk.progress)
         if row.cancel_requested:
             await self.cancelled(row, lease)
@@ -121,7 +122,9 @@ class Performer:
                 return
             pause = await self._step(walk, following)
             if pause is not None:
-                await self._recorder.pause(walk, pause)
+                await self._recorder.pause(
+                    walk, not_beyond(pause, valid_until(following.spec, walk.progress))
+                )
                 return
 
     async def cancelled(self, row: RunRow, lease: Lease, kept: Sequence[StepWrite] = ()) -> None:
@@ -144,6 +147,9 @@ class Performer:
         if walk.row.deadline is not None and now >= walk.row.deadline and following.phase is Phase.ACTIONS:
             await self._settler.refuse(walk, following, now, None, "the run's own time limit has passed")
             return None
+        if is_too_late(spec, walk.progress, now):
+            await self._settler.refuse(walk, following, now, None, too_late(spec, walk.progress))
+            return None
         pause = following.not_before - now if following.not_before and spec.retry else timedelta()
         # Longer than it can be: the clock was set back, and nobody waits until it is there again.
         if spec.retry and AT_ONCE < pause <= spec.retry.delay_before(following.attempt) + AT_ONCE:
@@ -165,15 +171,22 @@ class Performer:
             return None
         effect = EffectClass(spec.effect) if spec.effect else kind.effect(spec.params)
         walk.closed = await self._renderer.plant_state(walk, spec, scope)
+        target = kind.target(arguments)
+        if await self._places.is_behind(walk, target):
+            return await self._settler.behind(walk, following, now, effect, arguments, target)
         reach("worker.before_intent")
-        verdict = await self._recorder.intend(walk, following, now, effect, arguments)
+        known = walk.progress.first_wanted.setdefault(spec.id, now) is not now
+        verdict = await self._passage.intend(walk, following, now, effect, arguments)
         if verdict.outcome is Decision.ASK:
             states = await self._renderer.states(walk, spec, partial(kind.arguments, spec.params), scope)
-            verdict = await self._recorder.ask(walk, following, now, effect, arguments, states)
+            verdict = await self._passage.ask(walk, following, now, effect, arguments, states)
         if verdict.outcome is Decision.ASK:
             return Pause(Waiting.APPROVAL, verdict.reason, walk.asked_until)
         if verdict.outcome is Decision.HOLD:
-            return _held(verdict, now)
+            if waits_at_most(spec) and not known:
+                # Since when it waits is to be known when the run goes on.
+                await self._settler.held(walk, following, now, effect, arguments, verdict.reason)
+            return held_by_gate(verdict, now)
         if verdict.outcome is Decision.DENY:
             said = verdict.reason if verdict.rule.startswith(RULE) else f"refused: {verdict.reason}"
             await self._settler.refuse(walk, following, now, arguments, said, effect)
@@ -190,19 +203,32 @@ class Performer:
         arguments: JsonObject,
         command: Understood | None,
     ) -> Pause | None:
-        spec, row = following.spec, walk.row
-        kind = registry()[spec.type]
-        timeout = spec.timeout.total_seconds() if spec.timeout else kind.default_timeout
-        if row.deadline is not None and following.phase is Phase.ACTIONS:
-            timeout = max(0.05, min(timeout, (row.deadline - now).total_seconds()))
-        context = self._context(walk, following, now, timeout, kind.default_ok_exit(spec.params))
-        context = replace(context, command=command)
+        spec, kind = following.spec, registry()[following.spec.type]
+        target = kind.target(arguments)
+        try:
+            await kind.reach(arguments, self._services, patience=0)
+        except TargetAway as away:
+            return await self._settler.away(walk, following, now, effect, arguments, away, target)
+        # Again, with what the intent's commit says: somebody may have joined the line meanwhile.
+        if await self._places.is_behind(walk, target):
+            return await self._settler.behind(walk, following, now, effect, arguments, target)
+        timeout, until = limit_of(walk, following, kind, now), valid_until(spec, walk.progress)
+        left = until - self._clock.now() if until else None
+        context = context_of(
+            walk, following, kind, self._services, self._ledger.transaction, self._on_output,
+            command, now, timeout, left, self.leaving,
+        )  # fmt: skip
         context, saved = await with_checkpoints(self._checkpoints, walk, following, context)
         await self._still_ours(walk)
-        stopped = self._recorder.stopped(walk, spec, effect, arguments)
+        stopped = self._passage.stopped(walk, spec, effect, arguments)
         if stopped is not None:
             await self._settler.held(walk, following, now, effect, arguments, stopped.reason)
-            return _held(stopped, self._clock.now())
+            return held_by_gate(stopped, self._clock.now())
+        # Again, for what went before may have taken its time.
+        if is_too_late(spec, walk.progress, self._clock.now()):
+            said = too_late(spec, walk.progress)
+            await self._settler.refuse(walk, following, now, arguments, said, effect)
+            return None
         try:
             async with asyncio.timeout(timeout + 10):
                 if isinstance(kind, SplitKind):
@@ -211,14 +237,14 @@ class Performer:
                     result = await kind.perform(arguments, context)
         except TargetAway as away:
             if not (away.maybe_done and effect is EffectClass.UNSAFE):
-                return await self._settler.away(walk, following, now, effect, arguments, away)
+                return await self._settler.away(walk, following, now, effect, arguments, away, target)
             result = StepResult(Status.UNKNOWN, error=str(away))
         except TimeoutError:
             result = StepResult(Status.UNKNOWN, error=f"no answer after {timeout:g} s")
         except MillwrightError as error:
             result = StepResult.failed(str(error), retryable=not error.permanent)
         finally:
-            self._on_ended(str(row.id), spec.id)
+            self._on_ended(str(walk.row.id), spec.id)
         reach("worker.after_effect")
         # Outside of what is judged above: a version that cannot be kept makes no failure of what was done.
         await saved.flush()
@@ -238,55 +264,3 @@ class Performer:
         if not await self._ledger.renew([walk.lease]):
             raise LeaseLost(f"run {walk.row.id} is held by another worker")
         walk.proven = asked
-
-    def _context(
-        self, walk: Walk, following: Next, now: datetime, timeout: float, ok_exit: tuple[int, ...]
-    ) -> StepContext:
-        spec, row = following.spec, walk.row
-        emit, run_id, step = self._on_output, str(row.id), spec.id
-        return StepContext(
-            run_id=row.id,
-            step_id=spec.id,
-            task_id=row.task_id,
-            task_name=walk.definition.name,
-            attempt=following.attempt,
-            key=f"{row.id}/{spec.id}",
-            principal=row.acts_for,
-            priority=row.priority,
-            now=now,
-            timeout=timeout,
-            ok_exit=spec.ok_exit if spec.ok_exit is not None else ok_exit,
-            services=self._services,
-            connect=self._ledger.transaction,
-            on_output=(lambda stream, data: emit(run_id, step, stream, data)) if emit else None,
-            resumed_from=following.resumed_from,
-            confirm=spec.confirm,
-            run_started_at=row.created_at,
-            chain=_count(row.inputs, "chain"),
-            depth=_count(row.inputs, "depth"),
-            ceiling=ceiling_of(walk.definition, row.inputs).value,
-            origins=handed_on(row.origin, row.also),
-            unattended=walk.definition.is_unattended(row.trigger),
-            leaving=self.leaving,
-        )
-
-
-def _count(inputs: JsonObject, name: str) -> int:
-    found = inputs.get(name)
-    return found if isinstance(found, int) else 0
-
-
-def _held(verdict: Verdict, now: datetime) -> Pause:
-    """What the run waits for, and when it asks again."""
-    every = HELD_EVERY
-    if verdict.waits_for_plant:
-        held_by, every = Waiting.PLANT_STATE, PLANT_STATE_EVERY
-    elif verdict.waits_for_budget:
-        held_by = Waiting.BUDGET
-    else:
-        held_by = Waiting.POLICY if verdict.waits_for_policy else Waiting.ALL_STOP
-    again = now + timedelta(seconds=every)
-    until = verdict.until if held_by is Waiting.BUDGET else None
-    if until is not None:
-        again = min(max(until, now + timedelta(seconds=1)), now + BUDGET_EVERY)
-    return Pause(held_by, verdict.reason, again)

@@ -39,6 +39,7 @@ class StepRow:
     due_at: datetime | None
     shared_from: UUID | None = None
     """The earlier run that performed it, where this run was resumed from that one."""
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class Progress:
     latest: dict[str, StepRow] = field(default_factory=dict)
     undo_requested: bool = False
     undo_failures: list[str] = field(default_factory=list)
+    first_wanted: dict[str, datetime] = field(default_factory=dict)
+    """When the first attempt of each step was to act."""
 
     @property
     def handed_over(self) -> list[str]:
@@ -90,6 +93,8 @@ class Progress:
     def take(self, row: StepRow) -> None:
         """Account for one row; rows come in order of position and attempt."""
         self.latest[row.step] = row
+        if row.started_at is not None:
+            self.first_wanted.setdefault(row.step, row.started_at)
         if row.state is StepState.SKIPPED:
             self.done.add(row.step)
         elif row.state in (StepState.SUCCEEDED, StepState.HANDED_OVER):

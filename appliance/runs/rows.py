@@ -53,6 +53,8 @@ class RunRow:
     """Who asked for it to be undone: whatever is done for that is theirs."""
     stop: AllStop = field(default_factory=AllStop)
     """The all-stop as it stood when the run was claimed."""
+    some_away: bool = False
+    """Whether any run waited for a target that is away when this one was claimed."""
 
     @property
     def acts_for(self) -> str:
@@ -71,7 +73,7 @@ class RunRow:
         return ShardOf(self.split_id, self.parent_run_id)
 
 
-CLAIMED = tuple(one.name for one in fields(RunRow) if one.name != "stop")
+CLAIMED = tuple(one.name for one in fields(RunRow) if one.name not in ("stop", "some_away"))
 """The columns of a claimed run."""
 
 
@@ -124,6 +126,7 @@ def as_row(write: StepWrite) -> StepRow:
         error=write.error,
         checkpoint=write.checkpoint,
         due_at=write.due_at,
+        started_at=write.started_at,
     )
 
 

@@ -9,6 +9,7 @@ from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.jsontypes import JsonObject
+from appliance.runs.away import LOOK_AGAIN, Place
 from appliance.runs.domain import StepState, Waiting
 from appliance.runs.plan import Next, attempts_allowed, settle_failure
 from appliance.runs.recorder import Recorder
@@ -114,14 +115,53 @@ class Settler:
         effect: EffectClass,
         arguments: JsonObject,
         away: TargetAway,
+        target: str,
     ) -> Pause | None:
-        """The target is away and nothing was done: wait for it, as long as the step's author allows."""
+        """The target is away and nothing was done: wait for it, as long as the step's author allows.
+
+        Where ``target`` names it, those that come later wait for their turn.
+        """
         spent = int((following.resumed_from or {}).get("away", 0)) + 1  # type: ignore[arg-type]
         result = StepResult(
             Status.WAITING, error=str(away), checkpoint={**(following.resumed_from or {}), "away": spent}
         )
+        place = Place(target, behind=False) if target else None
         await self._recorder.record(
-            walk, following, StepState.WAITING, started, effect, arguments=arguments, result=result
+            walk,
+            following,
+            StepState.WAITING,
+            started,
+            effect,
+            arguments=arguments,
+            result=result,
+            place=place,
         )
         wake = self._clock.now() + timedelta(seconds=delay(spent, base=0.5, cap=AWAY_RETRY_CAP))
         return Pause(Waiting.NETWORK, str(away), wake)
+
+    async def behind(
+        self,
+        walk: Walk,
+        following: Next,
+        started: datetime,
+        effect: EffectClass,
+        arguments: JsonObject,
+        target: str,
+    ) -> Pause:
+        """Older runs wait for the same target: nothing was done, and the one before this wakes it."""
+        said = f"earlier runs wait for {target}"
+        # Not begun: its condition is asked again when its turn comes, as for one that has tried.
+        checkpoint: JsonObject = {"away": 0, **(following.resumed_from or {})}
+        result = StepResult(Status.WAITING, error=said, checkpoint=checkpoint)
+        await self._recorder.record(
+            walk,
+            following,
+            StepState.WAITING,
+            started,
+            effect,
+            arguments=arguments,
+            result=result,
+            place=Place(target, behind=True),
+        )
+        again = delay(1, base=LOOK_AGAIN, cap=LOOK_AGAIN)
+        return Pause(Waiting.NETWORK, said, self._clock.now() + timedelta(seconds=again))

@@ -1,5 +1,7 @@
 """Named SQL of the ledger. Every write to a run is conditional on its epoch (P4) or its state."""
 
+from appliance.runs.away_sql import SOME_AWAY
+
 CREATE = """
 CREATE TABLE runs_run (
     id uuid PRIMARY KEY,
@@ -90,7 +92,7 @@ _CLAIM = f"""
     RETURNING {RUN_COLUMNS}
 )
 SELECT claimed.*, s.epoch AS stop_epoch, s.level AS stop_level, s.since AS stop_since, s.by AS stop_by,
-    s.reason AS stop_reason, set_config('synchronous_commit', 'off', true)
+    s.reason AS stop_reason, {SOME_AWAY} AS some_away, set_config('synchronous_commit', 'off', true)
 FROM claimed LEFT JOIN safety_allstop s ON s.id = 1
 """
 CLAIM = f"WITH claimed AS ({_CLAIM.format(which='id = %(id)s')}"
@@ -116,6 +118,8 @@ HOLDS = """epoch = %(epoch)s AND lease_owner = %(owner)s AND state = 'running'
     AND (%(proof)s::text IS NULL OR EXISTS (SELECT FROM runs_step known WHERE known.run_id = %(run_id)s
         AND known.step = %(proof)s AND known.attempt = %(proof_attempt)s AND known.epoch = %(epoch)s))"""
 
+HELD = f"SELECT id FROM runs_run WHERE id = %(run_id)s AND {HOLDS} FOR NO KEY UPDATE"
+
 # A stale worker's step is refused here: the row goes in only while its epoch still holds the run. The run is
 # locked until the commit: else a recovery and a new claim could come between this look and the commit, and the
 # new owner would not see what the old one is about to have done.
@@ -136,7 +140,7 @@ RETURNING step
 
 STEPS_OF = """
 SELECT step, attempt, position, phase, kind, effect, state, output, stderr, error, checkpoint, due_at,
-    shared_from
+    shared_from, started_at
 FROM runs_step WHERE run_id = %(run_id)s ORDER BY position, attempt
 """
 

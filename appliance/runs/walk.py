@@ -42,6 +42,10 @@ class Walk:
     """What each step under way is charged for when it is done: time, tokens."""
     look: Look | None = None
     """What the gate saw last; a decision on it holds only where it is still so when the intent is written."""
+    some_away: bool = True
+    """Whether any run waited for a target that is away, as far as this one was told last."""
+    in_line: str = ""
+    """The target in whose line the run stands."""
     asked_until: datetime | None = None
     """When the approval expires that its step waits for."""
 

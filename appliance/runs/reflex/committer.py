@@ -11,6 +11,7 @@ from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.group import Group
 from appliance.runs.reflex.horizon import Horizon
 from appliance.runs.reflex.intent import Intent
+from appliance.runs.reflex.line import Known
 from appliance.runs.reflex.lost import LostRun, writing
 from appliance.runs.reflex.owed import Owed
 from appliance.runs.reflex.purse import Purse, together
@@ -56,6 +57,11 @@ class Committer:
     def stop(self) -> AllStop:
         """The switch as the last commit saw it."""
         return self._writer.stop
+
+    @property
+    def lines(self) -> Known:
+        """The lines before targets that are away, as the last commit knows them."""
+        return self._writer.lines
 
     @property
     def aloft(self) -> int:

@@ -194,14 +194,20 @@ class Flight:
     def away(self, intent: Intent, reason: str) -> None:
         """The target is away: the worker lane does this step again when its time comes."""
         self._write(
-            intent.following, StepState.INTENT, intent.effect, intent.arguments,
-            StepResult(Status.WAITING, error=reason), intent.at, intent.at,
+            intent.following, StepState.WAITING, intent.effect, intent.arguments,
+            StepResult(Status.WAITING, error=reason, checkpoint={"away": 1}), intent.at, intent.at,
         )  # fmt: skip
-        self.end = End(RunState.WAITING, reason, Waiting.NETWORK, intent.at + timedelta(seconds=0.5))
+        again = intent.at + timedelta(seconds=0.5)
+        self.end = End(RunState.WAITING, reason, Waiting.NETWORK, again, intent.target)
 
     def hand_over(self, reason: str) -> None:
         """A worker takes the run as it stands; it meets the same gate and waits there if it must."""
         self.end = End(RunState.QUEUED, reason)
+
+    def stand_behind(self, intent: Intent) -> None:
+        """Older runs wait for its target: a worker takes the run, and nobody younger goes before it until then."""
+        target = intent.target
+        self.end = End(RunState.QUEUED, f"earlier runs wait for {target}", target=target)
 
     def _finished(self) -> End:
         if self.progress.failure:

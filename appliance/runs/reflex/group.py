@@ -51,6 +51,13 @@ class Group:
                 [*(_run(flight, now) for flight in self.landed), *(queued_row(run) for run in self.queued)]
             ),
             "steps": _text([_step(flight, write) for flight in self.landed for write in flight.writes]),
+            "lines": _text(
+                [
+                    {"run_id": flight.run_id, "target": flight.end.target}
+                    for flight in self.landed
+                    if flight.end and flight.end.target
+                ]
+            ),
             "outbox": _text([_item(item) for flight in self.landed for item in flight.outbox]),
             "events": _text([_event(event) for event in self._told()]),
             "counters": _text(self.counters),

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from appliance.actions.contract import EffectClass, StepResult
+from appliance.actions.registry import registry
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.domain import RunState, Waiting
 from appliance.runs.plan import Next
@@ -34,6 +35,11 @@ class Intent:
     """The switch as it stood when the step was allowed."""
     charges: tuple[Charge, ...] = ()
 
+    @property
+    def target(self) -> str:
+        """What is acted on, where runs that wait for it do so in order."""
+        return registry()[self.following.spec.type].target(self.arguments)
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -43,6 +49,8 @@ class End:
     reason: str = ""
     waiting_for: Waiting | None = None
     wake_at: datetime | None = None
+    target: str = ""
+    """In whose line the run waits."""
 
 
 def at_once(work: Coroutine[Any, Any, StepResult]) -> StepResult:

@@ -31,10 +31,12 @@ from appliance.runs.reflex.choice import LaneName, lane_of
 from appliance.runs.reflex.committer import Committer
 from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.intent import Intent
+from appliance.runs.reflex.line import Known, LaneLine
 from appliance.runs.reflex.owed import Owed
 from appliance.runs.reflex.recovery import DefinitionOf, recover
 from appliance.runs.reflex.unflushed import Unflushed
 from appliance.runs.reflex.writer import Fenced, GroupWriter
+from appliance.runs.validity import is_too_late, too_late
 from appliance.safety.gate import Action, Decision, Gate, Verdict
 from appliance.safety.plant_state.domain import Closed, stricter, unfulfilled
 from appliance.tasks.matching import Armed
@@ -85,6 +87,7 @@ class ReflexLane:
         self._committer = Committer(self._writer, clock, self._intended, self._landed, owed)
         if self._unflushed is not None:
             self._unflushed.on_lost = self._committer.mend
+        self._line = LaneLine(pool)
         self._lanes: dict[int, LaneName] = {}
         self._acting: set[asyncio.Task[None]] = set()
         self._jobs: list[asyncio.Task[None]] = []
@@ -128,6 +131,11 @@ class ReflexLane:
     @property
     def aloft(self) -> int:
         return self._committer.aloft
+
+    @property
+    def lines(self) -> Known:
+        """The lines before targets that are away, as the last commit knows them."""
+        return self._committer.lines
 
     # --- in -----------------------------------------------------------------------------------------
 
@@ -200,11 +208,15 @@ class ReflexLane:
         task.add_done_callback(self._acting.discard)
 
     async def _act(self, flight: Flight, intent: Intent) -> None:
-        reach("reflex.before_effect")
         try:
+            if not await self._may_act(flight, intent):
+                self._committer.land(flight)
+                return
+            reach("reflex.before_effect")
             result = await self._perform(flight, intent)
         except TargetAway as away:
             flight.away(intent, str(away))
+            self._line.gives_up(flight.run.id, intent.target)
         except MillwrightError as error:
             failed = StepResult.failed(str(error), retryable=not error.permanent)
             flight.settle(intent, failed, self._clock.now())
@@ -225,8 +237,30 @@ class ReflexLane:
         else:
             self._committer.intend(flight, following)
 
+    async def _may_act(self, flight: Flight, intent: Intent) -> bool:
+        """Whether nothing came between; else the run is given up. Raises TargetAway where nobody is there in time."""
+        spec, run_id = intent.following.spec, flight.run.id
+        kind = registry()[spec.type]
+        patience = spec.timeout.total_seconds() if spec.timeout else kind.default_timeout
+        waited = await kind.reach(intent.arguments, self._services, patience)
+        if waited:
+            behind = await self._line.is_behind_after_waiting(run_id, intent.target)
+        else:
+            some = self._line.anybody_lands or self.lines.may_have(intent)
+            behind = some and await self._line.is_behind(run_id, intent.target)
+        if behind:
+            flight.stand_behind(intent)
+        elif waited and flight.asks_the_plant(intent):
+            flight.hand_over("its broker was away: the plant's state is asked again")
+        elif waited and (verdict := self._judge(intent.action)).outcome is not Decision.ALLOW:
+            flight.hand_over(verdict.reason)
+        return flight.end is None
+
     async def _perform(self, flight: Flight, intent: Intent) -> StepResult:
         spec, run = intent.following.spec, flight.run
+        flight.progress.first_wanted.setdefault(spec.id, intent.at)
+        if is_too_late(spec, flight.progress, self._clock.now()):
+            return StepResult.failed(too_late(spec, flight.progress), retryable=False)
         kind = registry()[spec.type]
         assert isinstance(kind, ActionKind), "what is made of steps is not instant"
         chain = run.inputs.get("chain")
@@ -253,6 +287,7 @@ class ReflexLane:
     # --- out ----------------------------------------------------------------------------------------
 
     def _landed(self, flights: Sequence[Flight]) -> None:
+        self._line.landed(flight.run.id for flight in flights)
         queued = [flight.run.id for flight in flights if flight.end and flight.end.state is RunState.QUEUED]
         self.performed += len(flights) - len(queued)
         self.handed_over += len(queued)

@@ -4,6 +4,8 @@ It writes to rows of other areas (occurrences, last values, outbox, journal, aud
 one transaction and one round trip. Every other writer of those tables goes through its area's services.
 """
 
+from appliance.runs.away_sql import SOME_TARGETS
+
 CREATE = """
 CREATE TABLE runs_reflex (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
@@ -21,7 +23,7 @@ CREATE_COMMIT = """
 CREATE OR REPLACE FUNCTION runs_reflex_commit(
     my_generation integer, my_commit bigint, my_settled uuid, topic_values json, occurrences json, runs json,
     steps json, outbox json, events json, counters json,
-    audit json, charges json, charged_at timestamptz
+    audit json, charges json, charged_at timestamptz, lines json
 ) RETURNS TABLE (outcome text, epoch bigint, level text, since timestamptz, by text, reason text, charged json)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -63,6 +65,11 @@ BEGIN
             trigger text, priority smallint, wake_at timestamptz, deadline timestamptz,
             created_at timestamptz, finished_at timestamptz)
         JOIN tasks_occurrence o ON o.id = r.occurrence_id;
+    END IF;
+    -- In the same commit in which it waits: nobody who comes later may overtake it.
+    IF lines IS NOT NULL THEN
+        INSERT INTO runs_away (run_id, target, behind)
+        SELECT l.run_id, l.target, false FROM json_to_recordset(lines) AS l(run_id uuid, target text);
     END IF;
     IF steps IS NOT NULL THEN
         INSERT INTO runs_step (run_id, step, attempt, position, phase, kind, effect, state, epoch, input,
@@ -114,7 +121,13 @@ END $$;
 """
 
 DROP_COMMIT = """
-DROP FUNCTION runs_reflex_commit(integer, bigint, uuid, json, json, json, json, json, json, json,
+DROP FUNCTION IF EXISTS runs_reflex_commit(integer, bigint, uuid, json, json, json, json, json, json, json,
+    json, json, timestamptz, json);
+"""
+
+# As boxes had it that were set up before runs stood in line before a target that is away.
+DROP_WITHOUT_LINES = """
+DROP FUNCTION IF EXISTS runs_reflex_commit(integer, bigint, uuid, json, json, json, json, json, json, json,
     json, json, timestamptz);
 """
 
@@ -139,12 +152,13 @@ COMMIT_TAKES = {
     "audit": "json",
     "charges": "json",
     "charged_at": "timestamptz",
+    "lines": "json",
 }
 """The function's arguments in their order."""
 
 PREPARE_COMMIT = f"""
 PREPARE millwright_reflex_commit ({", ".join(COMMIT_TAKES.values())}) AS
-SELECT outcome, epoch, level, since, by, reason, charged
+SELECT outcome, epoch, level, since, by, reason, charged, {SOME_TARGETS}
 FROM runs_reflex_commit({", ".join(f"${n}" for n in range(1, len(COMMIT_TAKES) + 1))})
 """
 

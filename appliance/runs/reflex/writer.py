@@ -17,6 +17,7 @@ from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 from appliance.runs.reflex import sql
 from appliance.runs.reflex.call import GroupCall
+from appliance.runs.reflex.line import Known
 from appliance.runs.reflex.unflushed import Unflushed
 from appliance.safety.allstop import AllStop, of_row
 
@@ -64,6 +65,8 @@ class GroupWriter:
         """The switch as the last commit saw it."""
         self.charged: list[dict[str, Any]] | None = None
         """What the last commit says of its charges."""
+        self.lines = Known()
+        """The lines before targets that are away: when the last commit began, and by what it wrote."""
 
     async def take_over(self) -> UUID:
         """Fence earlier reactors off; gives the identifier below which every occurrence has its run."""
@@ -152,6 +155,7 @@ class GroupWriter:
         if row[0] == "fenced":
             await self._why_refused(connection, parameters["commit"])
         self.stop, self.charged = of_row(row[1:6]), row[6]
+        self.lines = Known.of(row[7], parameters["lines"])
         return bool(row[0] == "done")
 
     async def _why_refused(self, connection: AsyncConnection[Any], number: int) -> None:

@@ -23,6 +23,7 @@ from appliance.runs.actions.foreach import ForeachParams
 from appliance.runs.actions.parallel import ParallelParams
 from appliance.runs.domain import StepState
 from appliance.runs.ledger import Ledger
+from appliance.runs.passage import Passage
 from appliance.runs.plan import Next, Phase
 from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
@@ -53,10 +54,17 @@ class Splitter:
     """Stateless: everything is in the split's row and in those of its shards."""
 
     def __init__(
-        self, ledger: Ledger, recorder: Recorder, renderer: Renderer, services: Services, clock: Clock
+        self,
+        ledger: Ledger,
+        recorder: Recorder,
+        passage: Passage,
+        renderer: Renderer,
+        services: Services,
+        clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._recorder = recorder
+        self._passage = passage
         self._renderer = renderer
         self._services = services
         self._clock = clock
@@ -164,7 +172,7 @@ class Splitter:
         if isinstance(given := arguments.get("range"), dict):
             return range_source(given["start"], given["to"], given["step"])
         if isinstance(query := arguments.get("query"), dict):
-            await self._recorder.permit(
+            await self._passage.permit(
                 walk, following.spec, "sql", effect_of_query(str(query["query"])), query
             )
             return row_source(query)
@@ -173,7 +181,7 @@ class Splitter:
         return list_source(await self._items(params, scope))
 
     def _reading(self, walk: Walk, following: Next) -> Permit:
-        return partial(self._recorder.permit, walk, following.spec, "shell", EffectClass.PURE)
+        return partial(self._passage.permit, walk, following.spec, "shell", EffectClass.PURE)
 
     async def _items(self, params: ForeachParams, scope: dict[str, Any]) -> JsonValue:
         items: JsonValue = plain(await self._renderer.render(params.items.render, scope))

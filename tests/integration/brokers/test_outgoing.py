@@ -191,3 +191,29 @@ async def test_under_cut_the_connection_is_left_and_opened_anew_after_the_releas
     finally:
         await sync_to_async(allstop.release)("over", ana, now)
     await publish(outgoing, "bell/1", b"three")
+
+
+async def test_whether_a_broker_is_there_is_known_at_once_but_for_the_first_time(
+    reception: Reception, outgoing: OutgoingBrokers, plant: Broker
+) -> None:
+    """Who is about to publish asks that first: what waits is to stand in line, and not in the publish."""
+    await connect(reception, spec_of(plant))
+    assert await outgoing.reach(PLANT, 0)  # just opened
+    assert not await outgoing.reach(PLANT, 0)
+    plant.kill()
+    await wait_for_async(lambda: not outgoing._open[PLANT][1].is_connected)
+    with pytest.raises(BusAway):
+        await outgoing.reach(PLANT, 0)
+    plant.start()
+    assert await outgoing.reach(PLANT, 30)
+
+
+async def test_a_broker_that_moves_while_it_is_away_is_found(
+    reception: Reception, outgoing: OutgoingBrokers, plant: Broker
+) -> None:
+    await connect(reception, replace(spec_of(plant), url=f"mqtt://127.0.0.1:{free_port()}"))
+    with pytest.raises(BusAway):
+        await outgoing.reach(PLANT, 0)
+    now = reception.engine.clock.now()
+    await sync_to_async(save_broker)(spec_of(plant), BOX, now)
+    assert await outgoing.reach(PLANT, 0)

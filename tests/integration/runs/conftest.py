@@ -38,7 +38,7 @@ from tests.wait import wait_for_async
 Work = Callable[[Job], Awaitable[Outcome]]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 EMPTIED = emptied(
-    *("runs_run", "runs_step", "runs_checkpoint", "runs_split", "runs_turn", "runs_rate"),
+    *("runs_run", "runs_step", "runs_checkpoint", "runs_split", "runs_turn", "runs_rate", "runs_away"),
     *("tasks_occurrence", "tasks_nottriggered", "tasks_webhookseen", "tasks_hold"),
     *("outbox_item", "events_event", "cache_cacheentry", "bus_topicvalue", "sandbox_finding"),
 )
@@ -53,6 +53,7 @@ class World:
     given: list[Job] = field(default_factory=list)
     places: list[Where] = field(default_factory=list)
     publishing: Callable[[str, bytes], Awaitable[None]] | None = None
+    reaching: Callable[[float], Awaitable[bool]] | None = None
     working: Work | None = None
 
     async def publish(
@@ -61,6 +62,9 @@ class World:
         self.published.append((place_of(broker, topic), payload))
         if self.publishing:
             await self.publishing(topic, payload)
+
+    async def reach(self, broker: str, patience: float) -> bool:
+        return await self.reaching(patience) if self.reaching else False
 
     async def run_contained(
         self, job: Job, where: Where, on_output: Callable[[str, bytes], None] | None

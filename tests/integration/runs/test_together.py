@@ -62,8 +62,7 @@ def step(name: str = "act", state: StepState = StepState.INTENT) -> StepWrite:
 
 async def write(ledger: Ledger, lease: Lease, one: StepWrite, *, relaxed: bool = False) -> bool:
     action = Action("shell", one.effect.value, {}, "box", run_id=lease.run_id, task="t")
-    written, _, _ = await ledger.write(lease, action, None, [one], relaxed=relaxed)
-    return written
+    return (await ledger.write(lease, action, None, [one], relaxed=relaxed)).done
 
 
 async def commits(engine: Engine, table: str, column: str, runs: Sequence[UUID]) -> int:

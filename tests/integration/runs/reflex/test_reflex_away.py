@@ -1,0 +1,161 @@
+"""Runs of the reflex lane stand in the same lines before a target that is away as those of the worker lane (P7)."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+from appliance.bus.errors import BusAway
+from appliance.runs.away import Lines
+from tests.integration.runs.conftest import Engine
+from tests.integration.runs.reflex.conftest import MakeReactor, letter
+from tests.wait import wait_for_async
+
+VALVE = """
+- name: valve
+  triggers: [{id: m, mqtt: {topic: "in/{valve}", payload: json}}]
+  actions: [{id: say, type: mqtt, topic: "plant/{{ valve }}", payload: "{{ payload }}"}]
+"""
+
+
+class Broker:
+    """Publishes only where ``up`` says so; ``done`` is what got through."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.up = False
+        self.done: list[str] = []
+        engine.world.publishing = self.publish
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        if not self.up:
+            raise BusAway("not connected")
+        self.done.append(payload.decode())
+
+
+async def runs(engine: Engine) -> list[tuple[UUID, str]]:
+    rows = await engine.sql("SELECT id, state, waiting_for FROM runs_run ORDER BY id")
+    return [(row["id"], f"{row['state']}:{row['waiting_for']}") for row in rows]
+
+
+async def test_a_reflex_does_not_overtake_one_that_waits(engine: Engine, reactor: MakeReactor) -> None:
+    broker = Broker(engine)
+    here = await reactor(VALVE)
+    await here.deliver(letter("in/a", "open"))
+    await here.settle()
+    ((first, state),) = await runs(engine)
+    assert state == "waiting:network"
+    # It waits in line from the very commit in which it waits.
+    assert await engine.sql("SELECT run_id, target, behind FROM runs_away") == [
+        {"run_id": first, "target": "mqtt:plant/a", "behind": False}
+    ]
+    broker.up = True
+    await here.deliver(letter("in/a", "close"))
+    await here.settle()
+    (_, (second, state)) = await runs(engine)
+    assert (state, broker.done) == ("queued:", [])
+    assert here.hinted == [second]
+    # One more, and a worker that takes the last one up before the others.
+    await here.deliver(letter("in/a", "open again"))
+    await here.settle()
+    third = (await runs(engine))[2][0]
+    await engine.perform(third)
+    await engine.perform(second)
+    assert broker.done == []
+    await engine.sql("UPDATE runs_run SET state = 'queued', waiting_for = '' WHERE id = %s", first)
+    await engine.perform(first)
+    assert broker.done == ["open", "close", "open again"]
+    assert await engine.count("runs_away") == 0
+
+
+async def test_one_that_was_handed_over_is_not_overtaken_before_a_worker_has_it(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    broker = Broker(engine)
+    here = await reactor(VALVE)
+    await here.deliver(letter("in/a", "open"))
+    await here.settle()
+    broker.up = True
+    await here.deliver(letter("in/a", "close"))
+    await here.settle()
+    (first, _), (second, _) = await runs(engine)
+    await engine.sql("UPDATE runs_run SET state = 'queued', waiting_for = '' WHERE id = %s", first)
+    await engine.perform(first)
+    await here.deliver(letter("in/a", "open again"))
+    await here.settle()
+    assert broker.done == ["open"]
+    await engine.perform(second)
+    await engine.perform((await runs(engine))[2][0])
+    assert broker.done == ["open", "close", "open again"]
+
+
+async def test_it_acts_at_once_on_what_nobody_waits_for(engine: Engine, reactor: MakeReactor) -> None:
+    broker = Broker(engine)
+    here = await reactor(VALVE)
+    await here.deliver(letter("in/a", "open"))
+    await here.settle()
+    broker.up = True
+    await here.deliver(letter("in/b", "close"))
+    await here.settle()
+    assert broker.done == ["close"]
+    assert here.lane.performed == 2
+    assert here.lane.handed_over == 0
+
+
+async def test_nothing_more_is_asked_while_nobody_waits(engine: Engine, reactor: MakeReactor) -> None:
+    broker = Broker(engine)
+    broker.up = True
+    here = await reactor(VALVE)
+    await here.deliver(
+        letter("in/a", "first")
+    )  # the connection of the group commit is made with the first one
+    await here.settle()
+    before = engine.pool.get_stats().get("requests_num", 0)
+    await here.deliver(letter("in/a", "open"))
+    await here.settle()
+    assert engine.pool.get_stats().get("requests_num", 0) == before
+    assert broker.done == ["first", "open"]
+
+
+async def test_the_line_is_free_again_when_the_first_has_ended(engine: Engine, reactor: MakeReactor) -> None:
+    broker = Broker(engine)
+    here = await reactor(VALVE)
+    await here.deliver(letter("in/a", "open"))
+    await here.settle()
+    await engine.sql("UPDATE runs_run SET state = 'cancelled', waiting_for = ''")
+    broker.up = True
+    await here.deliver(letter("in/a", "close"))
+    await here.settle()
+    assert (broker.done, here.lane.handed_over) == (["close"], 0)
+    await Lines(engine.pool).hand_on()
+    assert await engine.count("runs_away") == 0
+
+
+async def test_too_late_is_not_done_any_more(engine: Engine, reactor: MakeReactor) -> None:
+    broker = Broker(engine)
+    here = await reactor(VALVE.replace("id: say,", "id: say, valid_for: 30s,"))
+    await here.deliver(letter("in/a", "open"))
+    await here.settle()
+    broker.up = True
+    ((run_id, _),) = await runs(engine)
+    engine.clock.advance(timedelta(seconds=31))
+    await engine.sql("UPDATE runs_run SET state = 'queued', waiting_for = ''")
+    row = await engine.perform(run_id)
+    assert (row["state"], broker.done) == ("failed", [])
+    assert "too late" in row["reason"]
+
+
+async def test_an_intent_that_is_committed_too_late_is_not_acted_on(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    """A commit can wait for a database that is away."""
+    broker = Broker(engine)
+    broker.up = True
+    here = await reactor(VALVE.replace("id: say,", "id: say, valid_for: 30s,"))
+    async with engine.pool.connection() as other, other.transaction():
+        await other.execute("SELECT FROM runs_reflex FOR UPDATE")
+        delivering = asyncio.create_task(here.deliver(letter("in/a", "open")))
+        await wait_for_async(lambda: here.lane.aloft == 1, 5, "the run is in the air")
+        engine.clock.advance(timedelta(seconds=31))
+    await delivering
+    await here.settle()
+    assert broker.done == []
+    assert "too late" in (await here.only_run())["reason"]
