@@ -12,8 +12,10 @@ from .family import Member, Remote
 from .members.tables import OfTable
 from .members.telegram import Telegram
 from .members.webhook import Webhook
+from .members.wecom import Wecom
+from .members.wecom_robot import WecomRobot
 
-REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook)}
+REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook, Wecom, WecomRobot)}
 OF_TABLE = ("loopback", "webchat")
 
 
