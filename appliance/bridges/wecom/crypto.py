@@ -61,8 +61,7 @@ class Seal:
         plain = _without_padding(decryptor.update(hidden) + decryptor.finalize())
         start = _RANDOM + _LENGTH
         length = int.from_bytes(plain[_RANDOM:start], "big")
-        if len(plain) < start + length:
-            raise Unreadable
+        # A length beyond the end leaves no receiver, and is refused with the others'.
         message, receiver = plain[start : start + length], plain[start + length :]
         if not same(receiver.decode("latin-1"), self.corp_id):
             raise Unreadable

@@ -21,6 +21,7 @@ from appliance.bridges.registry import bridges
 from appliance.bridges.wecom.bridge import PART_PAUSE, WecomBridge
 from appliance.bridges.wecom.markup import read_xml
 from appliance.bridges.wecom.refusals import refusal
+from appliance.bridges.wecom.sending import MOST_PRESSES, Presses
 from appliance.bridges.wecom_robot.bridge import PAUSE
 from appliance.lib.clock import ManualClock, SystemClock
 from appliance.lib.identity import uuid7
@@ -244,6 +245,13 @@ async def test_a_text_is_not_changed_nor_a_card_that_would_not_hold_it(
     assert not wecom.asked(UPDATE)
 
 
+def test_presses_of_long_ago_are_forgotten() -> None:
+    presses = Presses()
+    for number in range(MOST_PRESSES + 1):
+        presses.note(f"t{number}", "code")
+    assert (presses.take("t0"), presses.take("t1"), presses.take("t1")) == ("", "code", "")
+
+
 # --- the token ----------------------------------------------------------------------------------------
 
 
@@ -287,6 +295,12 @@ async def test_a_secret_that_is_taken_back_while_the_box_runs_waits_for_a_person
         await bridge.send_message(said())
     probe = await bridge.probe()
     assert (probe.state, "secret" in probe.message) == (ProbeState.WAITING, True)
+
+
+async def test_no_message_is_to_blame_for_an_app_that_gets_no_token(wecom: WecomStandin, make: Make) -> None:
+    wecom.fail(GETTOKEN, 200, {"errcode": 48005, "errmsg": "api closed"})
+    with pytest.raises(NotReady, match="api closed"):
+        await make().send_message(said())
 
 
 async def test_who_cannot_give_a_token_was_given_no_message(wecom: WecomStandin, make: Make) -> None:

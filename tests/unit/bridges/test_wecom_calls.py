@@ -186,6 +186,7 @@ def test_padding_is_looked_at_to_its_last_byte() -> None:
         good[:-1] + b"\x00",
         good[:-1] + bytes([count - 1]),
         good[:-1] + bytes([33]),
+        padded(whole(b"m" * 25), 33),
         good[:-count] + b"\x01" + good[1 - count :],
     ):
         with pytest.raises(Unreadable):
@@ -198,6 +199,13 @@ def test_blocks_have_thirty_two_bytes() -> None:
     assert len(short) % 32 == 16
     with pytest.raises(Unreadable):
         SEAL.open(WecomCaller().hidden(short))
+
+
+def test_not_a_character_is_passed_over() -> None:
+    sealed = WecomCaller().sealed(b"mmm")
+    for wrong in (f"{sealed[:8]}!{sealed[8:]}", f"{sealed}\n", f" {sealed}"):
+        with pytest.raises(Unreadable):
+            SEAL.open(wrong)
 
 
 def test_a_length_beyond_the_end_is_refused() -> None:
