@@ -1,18 +1,36 @@
 """The keys of a WeCom app in a platform configuration."""
 
+import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from appliance.bridges.addresses import own_address, service_address
 from appliance.bridges.ports import PlatformConfig
 from appliance.bridges.secrets import Proxy, Secret
 
+_COMPANY = re.compile(r"[A-Za-z0-9_-]{6,64}")
+_RECEIVERS = re.compile(r"@all|party:[0-9]+(\|[0-9]+)*|tag:[0-9]+(\|[0-9]+)*|[\w.@-]+(\|[\w.@-]+)*", re.ASCII)
+
+
+def company(text: str) -> str:
+    """Raises ValueError."""
+    if not _COMPANY.fullmatch(text):
+        raise ValueError("expected the Company ID, such as ww5823bf96d3bd56c7; it stands under My Company")
+    return text
+
+
+def receivers_named(text: str) -> str:
+    """Raises ValueError."""
+    if not _RECEIVERS.fullmatch(text) or len(text) > 200:
+        raise ValueError("expected members (ann or ann|bob), @all, party:2 or tag:3")
+    return text
+
 
 class WecomConfig(PlatformConfig):
     """An app that the company made for itself. People can write to the box only where there is a ``webhook``."""
 
-    corp_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{6,64}$")]
+    corp_id: Annotated[str, AfterValidator(company)]
     agent_id: Annotated[int, Field(ge=1)]
     auth: Secret
     """The app's secret."""
@@ -22,7 +40,7 @@ class WecomConfig(PlatformConfig):
     """Proves who calls."""
     encoding_aes_key: Secret | None = None
     """Hides what is said: 43 letters and digits."""
-    conversation: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    conversation: Annotated[str, AfterValidator(receivers_named)] | None = None
     """Where messages without a recipient go: members (``ann|bob``, ``@all``), ``party:2`` or ``tag:3``."""
     proxy: Proxy | None = None
     api_root: Annotated[str, AfterValidator(service_address)] | None = None

@@ -158,6 +158,16 @@ def test_a_webhook_needs_both_its_secrets() -> None:
     assert config(token=None, encoding_aes_key=None, webhook=None).webhook is None
 
 
+@pytest.mark.parametrize("wrong", ["", "ann bob", "party:ops", "tag:", "ann|", "x" * 201])
+def test_receivers_and_companies_look_like_some(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"expected members"):
+        config(conversation=wrong)
+    for good in ("ann", "ann|b.o-b@x_1", "@all", "party:2", "party:2|3", "tag:3"):
+        assert config(conversation=good).conversation == good
+    with pytest.raises(ValueError, match="expected the Company ID"):
+        config(corp_id="my company")
+
+
 # --- what is hidden ----------------------------------------------------------------------------------
 
 SEAL = Seal.of(config(), SECRETS)
