@@ -1,5 +1,6 @@
 """HTTP to a platform: through its own proxy or none, never a redirect, and no secret in an error or a log."""
 
+import asyncio
 import json
 import logging
 import re
@@ -16,6 +17,8 @@ from appliance.lib.masking import KNOWN, MASK, redact
 from appliance.outbox.errors import PlatformAway
 
 TIMEOUT = 15.0
+SLACK = 5.0
+"""Seconds that an answer as a whole may take beyond the limit for its next piece."""
 LARGEST_ANSWER = 5_000_000
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
 _SHORT_LIVED = re.compile(r"(access_token=)[^&\s\"']+")
@@ -108,25 +111,44 @@ class PlatformApi:
         """
         address = path if path.startswith(("http://", "https://")) else f"{self._root}{path}"
         try:
-            response = await self._client.request(
+            request = self._client.build_request(
                 method,
                 address,
                 json=json,
                 params=query,
-                headers=headers,
+                headers={**(headers or {}), "accept-encoding": "identity"},
                 content=content,
                 files=files,
                 data=data,
                 timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
             )
-        except (httpx.HTTPError, httpx.InvalidURL, ProtocolError, ValueError) as error:
+            # As a whole too: the client's own limit is for each piece, and a platform may send one at a time.
+            async with asyncio.timeout(timeout + SLACK):
+                response = await self._client.send(request, stream=True)
+                try:
+                    body = await self._body(response)
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, httpx.InvalidURL, ProtocolError, ValueError, TimeoutError) as error:
             # The cause is not chained: its request carries the token, and tracebacks go into logs.
             raise self._away(error) from None
         if response.status_code >= 500:
             raise PlatformAway(
                 f"{self.title} is out of order (status {response.status_code})", maybe_sent=True
             )
-        return Answer(response.status_code, dict(response.headers), _json(response), response.text)
+        text = body.decode("utf-8", "replace")
+        return Answer(response.status_code, dict(response.headers), _json(body), text)
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        """As it came: what is packed may be a thousand times as large. Raises PlatformAway."""
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise PlatformAway(f"{self.title} answers in a coding that was not asked for", maybe_sent=True)
+        body = bytearray()
+        async for piece in response.aiter_raw():
+            body += piece
+            if len(body) > LARGEST_ANSWER:
+                raise PlatformAway(f"{self.title} answers with more than 5 MB", maybe_sent=True)
+        return bytes(body)
 
     async def round_trip(self, method: str, path: str, **more: Any) -> tuple[Answer, float]:
         """As ``request``, with the milliseconds that it took."""
@@ -136,18 +158,16 @@ class PlatformApi:
 
     def _away(self, error: Exception) -> PlatformAway:
         what = self.redact(str(error)) or type(error).__name__
-        if isinstance(error, httpx.TimeoutException):
+        if isinstance(error, (httpx.TimeoutException, TimeoutError)):
             what = "no answer in time"
         return PlatformAway(
             f"{self.title} cannot be reached: {what}", maybe_sent=not isinstance(error, _UNSENT)
         )
 
 
-def _json(response: httpx.Response) -> JsonValue:
-    if len(response.content) > LARGEST_ANSWER:
-        return None
+def _json(body: bytes) -> JsonValue:
     try:
-        found: JsonValue = json.loads(response.content)
+        found: JsonValue = json.loads(body)
     except (ValueError, RecursionError):
         return None
     return found

@@ -39,7 +39,7 @@ def link_identity(identity_id: int, person: Person, by: Principal, *, make_defau
     refuse_changes(by)
     with transaction.atomic():
         identity = ChatIdentity.objects.select_for_update().get(pk=identity_id)
-        ChatIdentity.objects.filter(pk=identity_id).update(person_id=person.pk)
+        ChatIdentity.objects.filter(pk=identity_id).update(person_id=person.pk, linked_by=by.name)
         if make_default and identity.last_conversation:
             adopted = Platform.objects.filter(name=identity.platform, default_conversation="").update(
                 default_conversation=identity.last_conversation
@@ -55,5 +55,5 @@ def unlink_identity(identity_id: int, by: Principal) -> None:
     refuse_changes(by)
     with transaction.atomic():
         identity = ChatIdentity.objects.select_for_update().get(pk=identity_id)
-        ChatIdentity.objects.filter(pk=identity_id).update(person=None)
+        ChatIdentity.objects.filter(pk=identity_id).update(person=None, linked_by="")
         append_here("chat_identity.unlinked", by.name, str(identity), {})

@@ -212,13 +212,15 @@ class InboundWorker:
             return None
         known = await self._sender(event.bridge, message)
         async with self._pool.connection() as connection, connection.transaction():
-            name = await pair(connection, event.bridge, message, command.argument, self._clock.now())
+            paired = await pair(connection, event.bridge, message, command.argument, self._clock.now())
+        name = paired.username if paired else None
         if name is None and known is not None:
             # The same event, handled a second time, or somebody who is known already.
             name = known[0].username
         if name is None:
             return _Answer(message.conversation, not_paired_text(command.language))
-        await self._adopt(event.bridge, message.conversation)
+        if paired and paired.may_receive:
+            await self._adopt(event.bridge, message.conversation)
         return _Answer(message.conversation, paired_text(command.language, name))
 
     async def _meaning(self, event: _Event, message: InboundMessage) -> Pressed | None:
@@ -261,10 +263,11 @@ class InboundWorker:
         if row is None:
             log.info("an unknown identity wrote on %s; it waits to be linked to a person", bridge)
             return None
-        return ChatSender(row[0], row[1], bridge, message.user_id, message.conversation), row[2]
+        sender = ChatSender(row[0], row[1], bridge, message.user_id, message.conversation, row[3])
+        return sender, row[2]
 
     async def _adopt(self, bridge: str, conversation: str) -> None:
-        """The first linked person who says /start in private becomes the platform's default recipient."""
+        """The first who says so in private becomes the platform's default recipient."""
         async with self._pool.connection() as connection, connection.transaction():
             found = await connection.execute(
                 sql.ADOPT_CONVERSATION, {"name": bridge, "conversation": conversation}

@@ -67,7 +67,7 @@ class LongConnection:
             except NotReady as error:
                 self.trouble, pause = error.message, TOKEN_PAUSE
             except DeliveryDeferred as error:
-                self.trouble, pause = error.message, error.retry_after
+                self.trouble, pause = error.message, min(error.retry_after, TOKEN_PAUSE)
             except DeliveryError as error:
                 self.trouble = error.message
             except (

@@ -43,6 +43,7 @@ class ChatIdentity(models.Model):
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="chat_identities"
     )
+    linked_by = models.CharField(max_length=200, blank=True, default="", db_default="")
     last_conversation = models.CharField(max_length=200, blank=True)
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()

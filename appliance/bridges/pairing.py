@@ -1,11 +1,13 @@
 """A code from the web admin, said in a chat, makes a chat identity act as the person it was shown to."""
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
 
+from appliance.accounts.domain import Ability, Role, allowed
 from appliance.accounts.principal import NotAllowed, Principal
 from appliance.audit.chain import AuditEntry
 from appliance.audit.services import append_async, append_here
@@ -14,6 +16,7 @@ from appliance.bridges.identities import Person
 from appliance.bridges.messages import InboundMessage
 from appliance.bridges.models import PairingCode
 from appliance.bridges.secrets import mark
+from appliance.safety.allstop import Level, current_async
 from appliance.safety.read_only import refuse_changes
 
 VALID_FOR = timedelta(minutes=10)
@@ -22,6 +25,14 @@ LENGTH = 8
 LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 MOST_TRIES = 5
 TRIES_PER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Who an identity acts as from now on. ``may_receive``: what has no recipient may go to them."""
+
+    username: str
+    may_receive: bool
 
 
 def new_code(person: Person, by: Principal, now: datetime) -> str:
@@ -42,16 +53,19 @@ def new_code(person: Person, by: Principal, now: datetime) -> str:
 
 async def pair(
     connection: AsyncConnection[Any], platform: str, message: InboundMessage, code: str, now: datetime
-) -> str | None:
-    """The name of the person whose code it is, in the caller's transaction; None for any other, or after too many.
+) -> Paired | None:
+    """The person whose code it is, in the caller's transaction; None for any other, after too many, and while
+    nothing may be changed.
 
     The identity is there already: whoever writes is written down.
     """
+    if (await current_async(connection)).at_least(Level.READ_ONLY):
+        return None
     who = {"platform": platform, "user_id": message.user_id}
-    allowed = await connection.execute(
+    tried = await connection.execute(
         sql.TRY_PAIRING, {**who, "now": now, "since": now - TRIES_PER, "most": MOST_TRIES}
     )
-    if await allowed.fetchone() is None:
+    if await tried.fetchone() is None:
         return None
     typed = "".join(character for character in code.upper() if character in LETTERS)[:LENGTH]
     found = await connection.execute(sql.PAIR, {**who, "digest": _digest(typed), "now": now})
@@ -62,7 +76,7 @@ async def pair(
     await append_async(
         connection, [AuditEntry("chat_identity.linked", f"user:{row[0]}", subject, {"person": row[0]})]
     )
-    return str(row[0])
+    return Paired(row[0], allowed(Role(row[1]), Ability.MANAGE_BRIDGES))
 
 
 def _digest(code: str) -> str:

@@ -215,6 +215,8 @@ class ChatSender:
     platform: str
     user_id: str
     conversation: str
+    linked_by: str = ""
+    """The principal that linked this identity to the person; empty where nobody had to."""
 
     @property
     def principal(self) -> str:

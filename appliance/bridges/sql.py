@@ -50,12 +50,12 @@ WHERE id = %(id)s AND state = 'received'
 """
 
 PERSON_OF = """
-SELECT u.id, u.username, u.language FROM bridges_chatidentity i
+SELECT u.id, u.username, u.language, i.linked_by FROM bridges_chatidentity i
 JOIN accounts_user u ON u.id = i.person_id AND u.is_active
 WHERE i.platform = %(platform)s AND i.user_id = %(user_id)s
 """
 
-PERSON_BY_ID = "SELECT id, username, language FROM accounts_user WHERE id = %(id)s AND is_active"
+PERSON_BY_ID = "SELECT id, username, language, '' FROM accounts_user WHERE id = %(id)s AND is_active"
 
 IS_PERSON = "SELECT 1 FROM accounts_user WHERE username = %(username)s AND is_active"
 
@@ -132,9 +132,9 @@ PAIR = """
 WITH used AS (
     DELETE FROM bridges_pairing WHERE digest = %(digest)s AND expires_at > %(now)s RETURNING person_id
 ), linked AS (
-    UPDATE bridges_chatidentity i SET person_id = used.person_id, tries = 0
+    UPDATE bridges_chatidentity i SET person_id = used.person_id, tries = 0, linked_by = 'user:' || u.username
     FROM used JOIN accounts_user u ON u.id = used.person_id AND u.is_active
     WHERE i.platform = %(platform)s AND i.user_id = %(user_id)s RETURNING i.person_id
 )
-SELECT u.username, u.language FROM linked JOIN accounts_user u ON u.id = linked.person_id
+SELECT u.username, u.role FROM linked JOIN accounts_user u ON u.id = linked.person_id
 """

@@ -1,6 +1,11 @@
 """What a bridge says to the sender when a message did not get through."""
 
+import math
+
 from appliance.lib.errors import MillwrightError
+
+LONGEST_PAUSE = 3600.0
+"""Seconds for which a platform that asked for patience is left alone at most."""
 
 
 class OutboxRefused(MillwrightError):
@@ -44,13 +49,14 @@ class PlatformAway(DeliveryError):
 
 
 class DeliveryDeferred(DeliveryError):
-    """The platform asked for patience: ``retry_after`` seconds."""
+    """The platform asked for patience: ``retry_after`` seconds, at most an hour."""
 
     code = "outbox.deferred"
 
     def __init__(self, message: str, *, retry_after: float, parts_done: int = 0) -> None:
         super().__init__(message, parts_done=parts_done)
-        self.retry_after = retry_after
+        # It is the platform's word, and may be nonsense.
+        self.retry_after = min(max(retry_after, 0.0), LONGEST_PAUSE) if math.isfinite(retry_after) else 5.0
 
 
 class NotReady(DeliveryError):

@@ -33,40 +33,54 @@ _CHOICES = {
 _WORDS = {Verb.APPROVE: Choice.APPROVE, Verb.DENY: Choice.DENY}
 
 
+class NotDone(MillwrightError):
+    code = "chat.not_done"
+
+
 class ChatCommands:
     """Answers one command of a known person, in the language it was given in."""
 
     async def handle(self, command: ChatCommand, sender: ChatSender) -> str:
-        return await in_django(self._answer, command, sender)
+        """Raises MillwrightError where it was not done, with the sentence for whoever asked."""
+        return await in_django(self._done, command, sender)
 
     def _answer(self, command: ChatCommand, sender: ChatSender) -> str:
+        """What people read, whether it was done or not."""
+        try:
+            return self._done(command, sender)
+        except MillwrightError as error:
+            return str(error)
+
+    def _done(self, command: ChatCommand, sender: ChatSender) -> str:
         with override(command.language):
             try:
-                person = User.objects.get(pk=sender.account_id, is_active=True)
-                if command.verb is Verb.STOP:
-                    return self._stop(command, person)
-                if command.verb is Verb.RUN:
-                    return self._run(command, person)
-                if command.verb is Verb.ANSWER:
-                    return self._decide(command, person)
-                if command.verb in _WORDS:
-                    return self._approval(command, person)
-                if command.verb is Verb.STATUS:
-                    return self._status()
-                if command.verb is Verb.TASKS:
-                    return chat_runs.tasks(person)
-                if command.verb is Verb.RUNS:
-                    return chat_runs.runs(command.argument, person)
-                if command.verb is Verb.CANCEL:
-                    return chat_runs.cancel_one(command.argument, person)
-            except User.DoesNotExist:
-                return gettext("This account is switched off.")
-            except ApprovalRefused:
-                return gettext("This cannot be decided by you now.")
-            except MillwrightError as error:
-                return str(error)
-            known = command.verb in (Verb.HELP, Verb.START)
-            return help_text(command.language) if known else unknown_text(command.language)
+                return self._do(command, sender, User.objects.get(pk=sender.account_id, is_active=True))
+            except User.DoesNotExist as error:
+                raise NotDone(gettext("This account is switched off.")) from error
+            except ApprovalRefused as error:
+                raise NotDone(gettext("This cannot be decided by you now.")) from error
+
+    def _do(self, command: ChatCommand, sender: ChatSender, person: User) -> str:
+        match command.verb:
+            case Verb.STOP:
+                return self._stop(command, person)
+            case Verb.RUN:
+                return self._run(command, person)
+            case Verb.ANSWER:
+                return self._decide(command, person)
+            case Verb.APPROVE | Verb.DENY:
+                return self._approval(command, person, sender)
+            case Verb.STATUS:
+                return self._status()
+            case Verb.TASKS:
+                return chat_runs.tasks(person)
+            case Verb.RUNS:
+                return chat_runs.runs(command.argument, person)
+            case Verb.CANCEL:
+                return chat_runs.cancel_one(command.argument, person)
+            case Verb.HELP | Verb.START:
+                return help_text(command.language)
+        return unknown_text(command.language)
 
     def _stop(self, command: ChatCommand, person: User) -> str:
         person.principal.require(Ability.STOP_ALL)
@@ -109,7 +123,7 @@ class ChatCommands:
         said = started % {"task": done.task, "count": count}
         return f"{said} {done.refused}".rstrip()
 
-    def _approval(self, command: ChatCommand, person: User) -> str:
+    def _approval(self, command: ChatCommand, person: User, sender: ChatSender) -> str:
         """``approve K7Q2MX``, ``deny K7Q2MX too hot``, or what a button carries."""
         first, _, reason = command.argument.strip().partition(" ")
         ref = first.strip(",:;，：；")
@@ -123,6 +137,8 @@ class ChatCommands:
             command.received_at,
             reason=reason.strip(" ,:;，：；"),
             key=command.key,
+            # Who linked this chat to the person can have written this.
+            minted_by=sender.linked_by,
         )
         done = approvals.decide(ref, word)
         said = gettext("Approved: %(what)s") if choice is Choice.APPROVE else gettext("Denied: %(what)s")

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.core.management import CommandError, call_command, get_commands
 from django.test import Client
 from pytest_django import Settings
@@ -203,7 +202,7 @@ def test_chat_answers_and_starts_nothing(text: str, says: str, stopped: User) ->
     before = Run.objects.count()
     command = parse_command(text, key="k", received_at=datetime.now(UTC))
     sender = ChatSender(stopped.pk, "ada", "webchat", "1", "web/ada")
-    answer = async_to_sync(ChatCommands().handle)(command, sender)
+    answer = ChatCommands()._answer(command, sender)
     assert says in answer
     assert Run.objects.count() == before
 

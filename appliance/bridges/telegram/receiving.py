@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from math import isfinite
 
 from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
@@ -76,7 +77,10 @@ class Receiver:
             self.trouble = error.description
         log.warning("receiving on %s: %s", self._name, self.trouble)
         if error.retry_after is not None:
-            return error.retry_after
+            # Nobody is heard meanwhile, whatever the platform says.
+            return (
+                min(max(error.retry_after, 1.0), TOKEN_PAUSE) if isfinite(error.retry_after) else TOKEN_PAUSE
+            )
         return TOKEN_PAUSE if error.is_token else CONFLICT_PAUSE
 
     # --- long poll --------------------------------------------------------------------------------

@@ -43,6 +43,11 @@ async def test_no_usable_answer_may_mean_that_it_was_sent(remote: Remote, status
     await send(remote, repeat_possible=True)
 
 
+@pytest.mark.parametrize("said", [float("inf"), float("nan"), 1e12, -5.0])
+def test_a_pause_that_is_nonsense_is_no_pause_for_ever(said: float) -> None:
+    assert 0 <= DeliveryDeferred("later", retry_after=said).retry_after <= 3600
+
+
 async def test_who_cannot_be_reached_was_sent_nothing(remote: Remote) -> None:
     bridge = remote.build(root="http://127.0.0.1:1")
     with pytest.raises(PlatformAway) as away:

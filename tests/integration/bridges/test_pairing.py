@@ -11,6 +11,7 @@ from appliance.bridges import services
 from appliance.bridges.models import ChatIdentity, PairingCode
 from appliance.bridges.pairing import MOST_TRIES, VALID_FOR, new_code
 from appliance.lib.clock import SystemClock
+from appliance.safety import allstop
 from tests.standins.telegram import TOKEN
 from tests.wait import wait_for_async
 
@@ -46,7 +47,7 @@ async def test_a_code_makes_a_stranger_the_person_it_was_shown_to(open_house: Ho
     linked = "SELECT principal, subject FROM audit_record WHERE kind = 'chat_identity.linked' ORDER BY seq"
     assert (await open_house.rows(linked))[-1] == ("user:ann", "telegram/77")
     [row] = await open_house.rows("SELECT default_conversation FROM bridges_platform")
-    assert row == ("77",)
+    assert row == ("",), "what has no recipient goes where somebody who may manage platforms says"
 
 
 async def test_a_code_works_once(open_house: House, ann: User) -> None:
@@ -105,3 +106,25 @@ async def test_nobody_else_gets_a_persons_code(open_house: House, ann: User, by:
     with pytest.raises(NotAllowed):
         await in_thread(new_code, ann, by, NOW())
     assert not await in_thread(lambda: PairingCode.objects.exists())
+
+
+async def test_an_administrator_who_pairs_first_gets_what_has_no_recipient(
+    open_house: House, ann: User
+) -> None:
+    await in_thread(lambda: User.objects.filter(pk=ann.pk).update(role=Role.ADMIN))
+    code = await code_for(ann)
+    async with open_house.living():
+        open_house.telegram.say(f"pair {code}", user_id=77)
+        assert "ann" in await answered(open_house, 1)
+    assert await open_house.rows("SELECT default_conversation FROM bridges_platform") == [("77",)]
+
+
+async def test_nobody_is_paired_while_nothing_may_be_changed(open_house: House, ann: User) -> None:
+    code = await code_for(ann)
+    await in_thread(allstop.engage, allstop.Level.READ_ONLY, "look", CONSOLE, NOW())
+    try:
+        async with open_house.living():
+            open_house.telegram.say(f"pair {code}", user_id=77)
+            assert await answered(open_house, 1) == INVALID
+    finally:
+        await in_thread(allstop.release, "over", Principal("user:ana", Role.ADMIN), NOW())
