@@ -9,13 +9,14 @@ import pytest
 from tests.chat_desk import open_pool
 
 from .family import Member, Remote
+from .members.slack import Slack
 from .members.tables import OfTable
 from .members.telegram import Telegram
 from .members.webhook import Webhook
 from .members.wecom import Wecom
 from .members.wecom_robot import WecomRobot
 
-REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook, Wecom, WecomRobot)}
+REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook, Slack, Wecom, WecomRobot)}
 OF_TABLE = ("loopback", "webchat")
 
 
