@@ -42,9 +42,10 @@ OUTBOX = (
 )
 INTAKE = ("intake.before_commit", "intake.after_commit", "intake.before_ack", "intake.after_ack")
 REFLEX = ("reflex.before_effect", "reflex.after_effect", "reflex.before_commit", "reflex.after_commit")
-BEFORE_ACK = (*INTAKE, *REFLEX)
+BEFORE_ACK = (*INTAKE, *REFLEX, *OUTBOX)
 """Places at which an event may be committed and not acknowledged: it comes again, and its second run says so.
-The reflex lane acts at its commit, while acknowledgements are still on their way."""
+The reflex lane acts at its commit, while acknowledgements are still on their way; the outbox's sender dies with the
+same process, in the middle of whatever has just come in."""
 SCHEDULE = ("schedule.after_occurrence", "schedule.before_commit", "schedule.after_commit")
 WEBHOOK = ("webhook.before_commit", "webhook.before_answer")
 

@@ -11,7 +11,6 @@ from appliance.bridges import services
 from appliance.bridges.models import ChatIdentity, PairingCode
 from appliance.bridges.pairing import MOST_TRIES, VALID_FOR, new_code
 from appliance.lib.clock import SystemClock
-from appliance.safety import allstop
 from tests.standins.telegram import TOKEN
 from tests.wait import wait_for_async
 
@@ -117,14 +116,3 @@ async def test_an_administrator_who_pairs_first_gets_what_has_no_recipient(
         open_house.telegram.say(f"pair {code}", user_id=77)
         assert "ann" in await answered(open_house, 1)
     assert await open_house.rows("SELECT default_conversation FROM bridges_platform") == [("77",)]
-
-
-async def test_nobody_is_paired_while_nothing_may_be_changed(open_house: House, ann: User) -> None:
-    code = await code_for(ann)
-    await in_thread(allstop.engage, allstop.Level.READ_ONLY, "look", CONSOLE, NOW())
-    try:
-        async with open_house.living():
-            open_house.telegram.say(f"pair {code}", user_id=77)
-            assert await answered(open_house, 1) == INVALID
-    finally:
-        await in_thread(allstop.release, "over", Principal("user:ana", Role.ADMIN), NOW())
