@@ -9,11 +9,12 @@ import pytest
 from tests.chat_desk import open_pool
 
 from .family import Member, Remote
+from .members.enterprise_im import EnterpriseIm
 from .members.tables import OfTable
 from .members.telegram import Telegram
 from .members.webhook import Webhook
 
-REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook)}
+REMOTE: dict[str, type[Any]] = {made.kind: made for made in (EnterpriseIm, Telegram, Webhook)}
 OF_TABLE = ("loopback", "webchat")
 
 
