@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
+from appliance.accounts.models import User
+from appliance.accounts.principal import CONSOLE
+from appliance.bridges import services
 from appliance.bridges.enterprise_im.bridge import SWITCHED_OFF, FeishuBridge
 from appliance.bridges.enterprise_im.callbacks import from_webhook
 from appliance.bridges.messages import Attachment, Button, RawEvent
+from appliance.bridges.models import ChatIdentity, Inbound
 from appliance.bridges.ports import ProbeState, WebhookRefused, WebhookRequest
-from appliance.lib.clock import ManualClock
+from appliance.bridges.webhooks import receive_webhook
+from appliance.lib.clock import ManualClock, SystemClock
 from appliance.outbox.errors import DeliveryRefused, NotReady, PlatformAway
 from tests.chat_desk import WEBHOOK_SECRET, MemoryInbox, chat_message, context, idle_pool
 from tests.standins.enterprise_im import BOT, SECRET, TICKET, FeishuStandin
@@ -32,6 +37,9 @@ from tests.standins.enterprise_im_shapes import (
 from tests.standins.socks import SocksProxy
 from tests.wait import wait_for_async
 
+from .conftest import House, in_thread
+
+NOW = SystemClock().now
 Make = Callable[..., FeishuBridge]
 SECRETS = {
     "APP_ID": APP_ID,
@@ -204,6 +212,60 @@ async def test_both_ways_go_through_the_proxy(
         await bridge.stop()
     assert TICKET not in caplog.text
     assert "hush-hush" not in caplog.text
+
+
+# --- the whole way ---------------------------------------------------------------------------------------
+
+
+async def test_a_linked_person_is_answered_where_they_wrote(
+    house: House, ann: User, feishu: FeishuStandin
+) -> None:
+    """As the brief's entry has it: two variables, no webhook."""
+    house.variables.update(SECRETS)
+    auth = {"app_id": "APP_ID", "app_secret": "APP_SECRET"}
+    values = {"name": "enterprise_im", "auth": auth, "api_root": feishu.root, "chat_id": "ou_anna"}
+    known = {"platform": "enterprise_im", "user_id": "7", "first_seen": NOW(), "last_seen": NOW()}
+
+    def set_up() -> None:
+        services.save_platform(values, CONSOLE, NOW())
+        ChatIdentity.objects.create(person=ann, **known)
+
+    await in_thread(set_up)
+    async with house.living():
+        item = await house.put("Pump 3 stopped", "enterprise_im")
+        await house.until(item, "delivered")
+        feishu.say("status")
+        await wait_for_async(lambda: len(feishu.sent) == 2)
+    assert house.handler.verbs == ["status"]
+    assert [(one["to"], one["shown"]) for one in feishu.sent] == [
+        ("ou_anna", "Pump 3 stopped"),
+        (CHAT, "status"),
+    ]
+
+
+def test_a_call_is_durable_before_its_answer(clean: None) -> None:
+    services.save_platform(
+        {
+            "name": "enterprise_im",
+            "auth": {"app_id": "APP_ID", "app_secret": "APP_SECRET"},
+            "webhook": "https://box.example.com/api/feishu",
+            "encrypt_key": "ENCRYPT_KEY",
+        },
+        CONSOLE,
+        NOW(),
+    )
+
+    def call(headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        reply = receive_webhook("POST", "/api/feishu", headers, body, NOW(), lookup=SECRETS.get)
+        return reply.status, reply.body
+
+    assert call({}, encrypted(CHECK)) == (200, b'{"challenge": "ajls384kdjxxxx"}')
+    assert call({}, encrypted(message_event("stop")))[0] == 403
+    assert not Inbound.objects.exists()
+    for _ in range(2):
+        headers, body = call_of(message_event("status", message_id="om_1"))
+        assert call(headers, body) == (200, b"{}")
+    assert [row.event_id for row in Inbound.objects.all()] == ["om_1"]
 
 
 # --- what people say and press ---------------------------------------------------------------------------
