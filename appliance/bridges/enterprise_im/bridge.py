@@ -37,6 +37,8 @@ CAPABILITIES = Capabilities(
 )
 PART_PAUSE = 0.25
 IN_USE = 2
+OWN_ID_LIMIT = 3.0
+"""Seconds that a message with a mention waits for who the bot is: it may be an order to stop."""
 SWITCHED_OFF = gettext_noop("the app is not switched on in this company")
 
 
@@ -114,13 +116,13 @@ class FeishuBridge:
         message = content.get("message") if isinstance(content, dict) else None
         if isinstance(message, dict) and message.get("mentions"):
             try:
-                await self._who()
+                await self._who(timeout=OWN_ID_LIMIT)
             except DeliveryError as error:
                 log.info("%s: who the bot is cannot be asked now: %s", self.name, error.message)
         return self._bot
 
-    async def _who(self) -> JsonObject:
-        answer = await self._api.call("GET", "/bot/v3/info", timeout=10)
+    async def _who(self, timeout: float = 10.0) -> JsonObject:
+        answer = await self._api.call("GET", "/bot/v3/info", timeout=timeout)
         bot = answer.get("bot")
         found: JsonObject = bot if isinstance(bot, dict) else {}
         self._bot = str(found.get("open_id") or "") or self._bot

@@ -429,6 +429,16 @@ async def test_one_token_is_fetched_for_all_and_anew_before_its_end(
     assert len(feishu.asked("tenant_access_token")) == 2
 
 
+async def test_without_a_token_nothing_was_sent(feishu: FeishuStandin, make: Make) -> None:
+    feishu.fail("tenant_access_token", 502)
+    bridge = make()
+    with pytest.raises(PlatformAway) as away:
+        await bridge.send_message(chat_message("hi", conversation=CHAT))
+    assert not away.value.maybe_sent
+    await bridge.send_message(chat_message("hi", conversation=CHAT))
+    assert feishu.texts == ["hi"]
+
+
 async def test_a_token_that_was_revoked_is_fetched_anew_once(feishu: FeishuStandin, make: Make) -> None:
     bridge = make()
     await bridge.send_message(chat_message("one", conversation=CHAT))
