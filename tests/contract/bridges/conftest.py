@@ -13,8 +13,11 @@ from .members.enterprise_im import EnterpriseIm
 from .members.tables import OfTable
 from .members.telegram import Telegram
 from .members.webhook import Webhook
+from .members.wecom import Wecom
+from .members.wecom_robot import WecomRobot
 
-REMOTE: dict[str, type[Any]] = {made.kind: made for made in (EnterpriseIm, Telegram, Webhook)}
+MEMBERS = (EnterpriseIm, Telegram, Webhook, Wecom, WecomRobot)
+REMOTE: dict[str, type[Any]] = {made.kind: made for made in MEMBERS}
 OF_TABLE = ("loopback", "webchat")
 
 
