@@ -9,6 +9,7 @@ import pytest
 from tests.chat_desk import open_pool
 
 from .family import Member, Remote
+from .members.enterprise_im import EnterpriseIm
 from .members.slack import Slack
 from .members.tables import OfTable
 from .members.telegram import Telegram
@@ -16,7 +17,8 @@ from .members.webhook import Webhook
 from .members.wecom import Wecom
 from .members.wecom_robot import WecomRobot
 
-REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook, Slack, Wecom, WecomRobot)}
+MEMBERS = (EnterpriseIm, Slack, Telegram, Webhook, Wecom, WecomRobot)
+REMOTE: dict[str, type[Any]] = {made.kind: made for made in MEMBERS}
 OF_TABLE = ("loopback", "webchat")
 
 

@@ -76,9 +76,12 @@ async def test_parts_that_arrived_are_not_sent_again(remote: Remote) -> None:
     assert len(before) > 1
     again = chat_message(text, conversation=remote.conversation, id=message.id, parts_done=len(before) - 1)
     receipt = await remote.bridge.send_message(again)
-    assert list(await remote.seen()) == [*before, before[-1]]
+    # One that drops repeats itself knows that part by its key.
+    sent = [] if limits.keyed else before[-1:]
+    assert list(await remote.seen()) == [*before, *sent]
     assert len(whole.message_ids) == len(before)
     assert len(receipt.message_ids) == 1
+    assert not limits.keyed or receipt.message_ids == whole.message_ids[-1:]
 
 
 async def test_a_title_stands_above_the_text(remote: Remote) -> None:

@@ -8,7 +8,7 @@ from appliance.accounts.domain import Role
 from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE, Principal
 from appliance.bridges import health, identities, services
-from appliance.bridges.models import ChatIdentity
+from appliance.bridges.models import ChatIdentity, Platform
 from appliance.bridges.ports import ProbeState
 from appliance.lib.clock import SystemClock
 from appliance.safety import allstop
@@ -79,14 +79,14 @@ async def test_the_first_start_of_a_linked_person_makes_them_the_recipient(house
 
 
 async def test_a_platform_without_a_bridge_fails_clearly_and_breaks_nothing(house: House) -> None:
-    platforms = """{"platforms": [{"name": "enterprise_im", "auth": {"app_id": "A", "app_secret": "B"}}]}"""
-    await in_thread(services.load_platforms, platforms, CONSOLE, NOW())
+    known = {"name": "pigeon", "kind": "pigeon", "config": {"name": "pigeon"}, "updated_at": NOW()}
+    await in_thread(Platform.objects.create, **known)
     async with house.living():
-        item = await house.put("hello", "enterprise_im")
+        item = await house.put("hello", "pigeon")
         fine = await house.put("hello", "webchat")
-        await house.until(item, "failed", "its bridge comes in a later version")
+        await house.until(item, "failed", "this version has no bridge for pigeon")
         await house.until(fine, "delivered")
-    [view] = [v for v in await in_thread(services.platforms) if v.name == "enterprise_im"]
+    [view] = [v for v in await in_thread(services.platforms) if v.name == "pigeon"]
     assert (view.state, view.available) == (ProbeState.UNAVAILABLE, False)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.bridges.enterprise_im.bridge import EnterpriseImConfig
+from appliance.bridges.enterprise_im.config import EnterpriseImConfig
 from appliance.bridges.errors import PlatformsInvalid, Problem
 from appliance.bridges.platforms import parse_platforms
 from appliance.bridges.telegram.config import TelegramConfig
@@ -32,7 +32,9 @@ def test_the_brief_file_loads_verbatim() -> None:
     assert telegram.config.message_parser == "markdown_v2"
     assert isinstance(enterprise.config, EnterpriseImConfig)
     assert enterprise.config.auth.app_secret.variable == "APP_SECRET"
-    assert enterprise.factory.unavailable
+    assert enterprise.config.root == "https://open.feishu.cn"
+    assert enterprise.config.webhook is None, "the long connection"
+    assert enterprise.factory.build
 
 
 def test_an_unknown_platform_is_located_with_a_suggestion() -> None:
@@ -69,6 +71,20 @@ def test_all_problems_are_told_together() -> None:
         "platforms[3].name",
         "platforms[4]",
     ]
+
+
+def test_who_calls_the_box_has_to_prove_it() -> None:
+    entry = {
+        "name": "enterprise_im",
+        "auth": {"app_id": "A", "app_secret": "B"},
+        "webhook": "https://box.example.com/api/feishu",
+    }
+    [problem] = problems(json.dumps({"platforms": [entry]}))
+    assert problem.path == "platforms[0]"
+    assert "expected encrypt_key beside webhook" in problem.message
+    [known] = parse_platforms(json.dumps({"platforms": [{**entry, "encrypt_key": "KEY", "host": "lark"}]}))
+    assert isinstance(known.config, EnterpriseImConfig)
+    assert known.config.root == "https://open.larksuite.com"
 
 
 def test_two_platforms_of_one_kind_need_two_names() -> None:
