@@ -9,11 +9,13 @@ import pytest
 from tests.chat_desk import open_pool
 
 from .family import Member, Remote
+from .members.dingtalk import DingTalk, DingTalkGroupRobot
 from .members.tables import OfTable
 from .members.telegram import Telegram
 from .members.webhook import Webhook
 
-REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook)}
+REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook, DingTalk)}
+REMOTE["dingtalk, a robot"] = DingTalkGroupRobot
 OF_TABLE = ("loopback", "webchat")
 
 

@@ -65,6 +65,8 @@ async def test_a_keyed_platform_drops_a_repeat(member: Member) -> None:
 
 
 async def test_what_somebody_wrote_is_understood(member: Member) -> None:
+    if not member.bridge.capabilities.receives:
+        pytest.skip("nobody can write there")
     [message] = await member.bridge.handle_event(member.said("status"))
     assert (message.text, message.user_id, message.conversation) == ("status", "7", member.conversation)
 
