@@ -31,6 +31,9 @@ class OpenApi:
     def hide(self, secret: str) -> None:
         self._http.hide(secret)
 
+    def redact(self, text: str) -> str:
+        return self._http.redact(text)
+
     async def call(self, path: str, body: JsonObject) -> JsonObject:
         """The fields of an answer that is not an error. Raises DeliveryError."""
         token = await self._fresh_token()

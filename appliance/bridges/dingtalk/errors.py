@@ -1,5 +1,7 @@
 """What DingTalk's answers mean. The OpenAPI has words for codes, the webhook of a robot has numbers."""
 
+from django.utils.translation import gettext_noop
+
 from appliance.bridges.api import Answer
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.errors import (
@@ -11,6 +13,9 @@ from appliance.outbox.errors import (
 )
 
 TITLE = "DingTalk"
+TOKEN_REFUSED = gettext_noop("DingTalk refuses the token")
+NOT_ITS_OWN = gettext_noop("DingTalk cannot be reached: the answer is not its own")
+SILENT = gettext_noop("DingTalk does not answer on the long connection")
 A_MOMENT, BAN, AN_HOUR = 30.0, 600.0, 3600.0
 """Seconds: the OpenAPI counts by the second or minute, a robot is banned for ten minutes, a quota is for a month."""
 
@@ -52,7 +57,7 @@ def code_of(answer: Answer) -> str:
 
 def not_its_own() -> PlatformAway:
     """A proxy answered, or a hotel's log-in page."""
-    return PlatformAway(f"{TITLE} cannot be reached: the answer is not its own", maybe_sent=True)
+    return PlatformAway(NOT_ITS_OWN, maybe_sent=True)
 
 
 def refuses_token(answer: Answer) -> bool:
@@ -71,7 +76,7 @@ def refusal(answer: Answer, words: str) -> DeliveryError:
         if code.startswith(prefix):
             return NotReady(sentence, hint=hint)
     if refuses_token(answer):
-        return NotReady(f"{TITLE} refuses the token", hint=_PERSON["invalidClientIdOrSecret"])
+        return NotReady(TOKEN_REFUSED, hint=_PERSON["invalidClientIdOrSecret"])
     if answer.status == 403:
         return NotReady(sentence, hint=_PERSON["Forbidden"])
     return DeliveryRefused(sentence)

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from appliance.bridges.dingtalk.api import OpenApi
-from appliance.bridges.dingtalk.errors import TITLE
+from appliance.bridges.dingtalk.errors import SILENT, TITLE
 from appliance.bridges.dingtalk.events import BOT_TOPIC, CARD_TOPIC, Frame, raw_event
 from appliance.bridges.messages import RawEvent
 from appliance.bridges.ports import Inbox
@@ -63,7 +63,7 @@ class StreamLine:
         try:
             seconds = await asyncio.wait_for(await self._socket.ping(), PONG_LIMIT)
         except (ConnectionClosed, TimeoutError):
-            raise PlatformAway(f"{TITLE} does not answer on the long connection") from None
+            raise PlatformAway(SILENT) from None
         return round(seconds * 1000, 1)
 
     async def serve(self, socket: ClientConnection) -> None:

@@ -67,7 +67,7 @@ class Sending:
             **self._space(),
         }
         answer = await self._api.call("/v1.0/card/instances/createAndDeliver", body)
-        _check_delivered(answer)
+        self._check_delivered(answer)
         return track
 
     def _space(self) -> JsonObject:
@@ -83,6 +83,16 @@ class Sending:
             "imRobotOpenDeliverModel": {"spaceType": "IM_ROBOT", "robotCode": self._robot},
         }
 
+    def _check_delivered(self, answer: JsonObject) -> None:
+        result = answer.get("result")
+        delivered = result.get("deliverResults") if isinstance(result, dict) else None
+        if not isinstance(delivered, list) or not delivered:
+            raise PlatformAway(f"{TITLE} does not say whether the card arrived", maybe_sent=True)
+        for one in delivered:
+            if not isinstance(one, dict) or one.get("success") is not True:
+                words = str(one.get("errorMsg") or "no") if isinstance(one, dict) else "no"
+                raise DeliveryRefused(f"{TITLE} says of the card: {self._api.redact(words)[:300]}")
+
 
 def _check_receivers(answer: JsonObject) -> None:
     """One that was not reached stands in a list of an answer that is no error."""
@@ -92,17 +102,6 @@ def _check_receivers(answer: JsonObject) -> None:
         raise DeliveryRefused(f"{TITLE} knows no such person in this organisation")
     if answer.get("filteredStaffIdList"):
         raise DeliveryRefused(f"{TITLE} does not let the robot write to this person")
-
-
-def _check_delivered(answer: JsonObject) -> None:
-    result = answer.get("result")
-    delivered = result.get("deliverResults") if isinstance(result, dict) else None
-    if not isinstance(delivered, list) or not delivered:
-        raise PlatformAway(f"{TITLE} does not say whether the card arrived", maybe_sent=True)
-    for one in delivered:
-        if not isinstance(one, dict) or one.get("success") is not True:
-            words = str(one.get("errorMsg") or "no") if isinstance(one, dict) else "no"
-            raise DeliveryRefused(f"{TITLE} says of the card: {words[:300]}")
 
 
 def _identifier(given: object) -> str:
