@@ -13,8 +13,10 @@ from .members.dingtalk import DingTalk, DingTalkGroupRobot
 from .members.tables import OfTable
 from .members.telegram import Telegram
 from .members.webhook import Webhook
+from .members.wecom import Wecom
+from .members.wecom_robot import WecomRobot
 
-REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook, DingTalk)}
+REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook, Wecom, WecomRobot, DingTalk)}
 REMOTE["dingtalk, a robot"] = DingTalkGroupRobot
 OF_TABLE = ("loopback", "webchat")
 
