@@ -9,6 +9,7 @@ import pytest
 from tests.chat_desk import open_pool
 
 from .family import Member, Remote
+from .members.dingtalk import DingTalk, DingTalkGroupRobot
 from .members.enterprise_im import EnterpriseIm
 from .members.slack import Slack
 from .members.tables import OfTable
@@ -17,8 +18,9 @@ from .members.webhook import Webhook
 from .members.wecom import Wecom
 from .members.wecom_robot import WecomRobot
 
-MEMBERS = (EnterpriseIm, Slack, Telegram, Webhook, Wecom, WecomRobot)
+MEMBERS = (DingTalk, EnterpriseIm, Slack, Telegram, Webhook, Wecom, WecomRobot)
 REMOTE: dict[str, type[Any]] = {made.kind: made for made in MEMBERS}
+REMOTE["dingtalk, a robot"] = DingTalkGroupRobot
 OF_TABLE = ("loopback", "webchat")
 
 
