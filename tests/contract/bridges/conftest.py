@@ -9,11 +9,13 @@ import pytest
 from tests.chat_desk import open_pool
 
 from .family import Member, Remote
+from .members import apprise
 from .members.tables import OfTable
 from .members.telegram import Telegram
 from .members.webhook import Webhook
 
 REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook)}
+REMOTE |= {made.label: made for made in apprise.SERVICES}
 OF_TABLE = ("loopback", "webchat")
 
 
