@@ -8,7 +8,7 @@ from appliance.lib.located.positions import locate
 from appliance.lib.located.problems import MOST_PROBLEMS, Path, Problem, path_text
 from appliance.lib.located.yaml_reader import Document
 
-_LONGEST_MESSAGE = 300
+_LONGEST_MESSAGE = 600
 
 
 class Report:

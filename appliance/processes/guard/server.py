@@ -290,14 +290,17 @@ def _lock(options: Options) -> Iterator[None]:
 
 
 def _listen(options: Options) -> socket.socket:
-    options.socket.unlink(missing_ok=True)
+    """Under its name only once it listens: who finds it is not refused."""
+    fresh = options.socket.with_name(f"{options.socket.name}.new")
+    fresh.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     before = os.umask(0o177)
     try:
-        listener.bind(str(options.socket))
+        listener.bind(str(fresh))
     finally:
         os.umask(before)
     if os.geteuid() == 0:
-        os.chown(options.socket, options.peer_uid, -1, follow_symlinks=False)
+        os.chown(fresh, options.peer_uid, -1, follow_symlinks=False)
     listener.listen(256)
+    fresh.replace(options.socket)
     return listener

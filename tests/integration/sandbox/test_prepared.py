@@ -86,6 +86,8 @@ async def test_it_ends_with_its_supervisor(spawner: RunningSpawner, sandbox: Pro
     assert found
     os.kill(found[0], signal.SIGKILL)
     wait_for(lambda: not waiting(spawner))
+    assert sandbox._spare
+    wait_for(lambda: not sandbox._spare or sandbox._spare.has_been_answered)
     assert (await sandbox.run(WHO)).exit_status == 0
 
 
