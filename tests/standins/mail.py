@@ -5,8 +5,10 @@ import base64
 import email
 import email.policy
 import socketserver
+import ssl
 import threading
 from email.message import EmailMessage
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -17,8 +19,13 @@ class MailStandin:
     """``mails`` has every mail that was taken. ``plan`` maps a word of the talk (``RCPT``, ``DATA`` its beginning,
     ``END`` its end) to the answers of the next times; an empty one ends the connection, ``as usual`` is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: tuple[Path, Path] | None = None, *, from_the_start: bool = False) -> None:
+        """``tls``: a certificate and its key, for who says STARTTLS, or ``from_the_start``."""
         self.password = PASSWORD
+        self.from_the_start = from_the_start
+        self.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if tls else None
+        if self.tls and tls:
+            self.tls.load_cert_chain(*tls)
         self.mails: list[tuple[list[str], EmailMessage]] = []
         self.plan: dict[str, list[str]] = {}
         self.log_ins = 0
@@ -75,6 +82,23 @@ class _Talk(socketserver.StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:
+        try:
+            if self.server.standin.from_the_start:
+                self._secure()
+            self._talk()
+        except (OSError, ValueError):
+            return  # whoever called does not trust the certificate
+        finally:
+            self.request.close()
+
+    def _secure(self) -> None:
+        assert self.server.standin.tls
+        self.rfile.close()
+        self.request = self.server.standin.tls.wrap_socket(self.request, server_side=True)
+        self.connection = self.request
+        self.setup()
+
+    def _talk(self) -> None:
         self._proven, self._to = False, list[str]()
         self._say("220 mail.plant.example ESMTP")
         while line := self.rfile.readline(4096).decode().strip():
@@ -86,6 +110,8 @@ class _Talk(socketserver.StreamRequestHandler):
             if not said:
                 return
             self._say(said)
+            if word.upper() == "STARTTLS" and said.startswith("220"):
+                self._secure()
 
     def _planned(self, word: str) -> str | None:
         answers = self.server.standin.plan.get(word)
@@ -97,7 +123,10 @@ class _Talk(socketserver.StreamRequestHandler):
     def _answer(self, word: str, rest: str) -> str:
         match word:
             case "EHLO":
-                return "250-mail.plant.example\r\n250-AUTH PLAIN\r\n250 SIZE 20000000"
+                offered = "250-STARTTLS\r\n" if self.server.standin.tls else ""
+                return f"250-mail.plant.example\r\n{offered}250-AUTH PLAIN\r\n250 SIZE 20000000"
+            case "STARTTLS" if self.server.standin.tls:
+                return "220 2.0.0 Ready to start TLS"
             case "AUTH":
                 return self._log_in(rest)
             case "MAIL" if not self._proven:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from appliance.bridges.ports import ProbeState
 from appliance.lib.clock import SystemClock
 from appliance.lib.masking import KNOWN
 from appliance.outbox.errors import DeliveryDeferred, DeliveryRefused, NotReady, PlatformAway
+from appliance.processes.certificate import make_certificate
 from tests.chat_desk import chat_message, context, idle_pool
 from tests.standins.discord import TOKEN, WEBHOOK_ID, DiscordStandin
 from tests.standins.mail import PASSWORD, USER, MailStandin
@@ -335,6 +337,28 @@ async def test_what_a_mail_server_says(
     if kind is PlatformAway:
         assert told.value.maybe_sent == (word != "EHLO")  # type: ignore[attr-defined]
     assert mail.mails == []
+
+
+@pytest.mark.parametrize("mode", ["starttls", "ssl"])
+async def test_a_letter_goes_over_tls_to_who_proves_to_be_the_server(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    certificate = tmp_path / "mail.crt", tmp_path / "mail.key"
+    make_certificate(*certificate, ["127.0.0.1"])
+    with MailStandin(certificate, from_the_start=mode == "ssl") as mail:
+        bridge = make(mailto(mail, f"to=ann@plant.example&mode={mode}").replace("mailto:", "mailtos:"))
+        with pytest.raises(NotReady, match="certificate"):
+            await bridge.send_message(hello())
+        assert (mail.log_ins, mail.mails) == (0, [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        await bridge.send_message(hello())
+        assert mail.texts == ["hi"]
+
+
+async def test_a_server_without_tls_gets_no_password(mail: MailStandin, make: Make) -> None:
+    with pytest.raises(NotReady, match="no TLS"):
+        await make(mailto(mail).replace("mailto:", "mailtos:")).send_message(hello())
+    assert mail.log_ins == 0
 
 
 async def test_one_refused_recipient_beside_others_is_a_note(mail: MailStandin, make: Make) -> None:
