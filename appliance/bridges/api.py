@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,21 +12,25 @@ import httpx
 from socksio import ProtocolError
 
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.lib.masking import KNOWN, redact
+from appliance.lib.masking import KNOWN, MASK, redact
 from appliance.outbox.errors import PlatformAway
 
 TIMEOUT = 15.0
 LARGEST_ANSWER = 5_000_000
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
+_SHORT_LIVED = re.compile(r"(access_token=)[^&\s\"']+")
 # Errors before the request was on its way: the platform cannot have seen it.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
 class _Blotter(logging.Filter):
-    """httpx logs every request's address, and some platforms want a token in it."""
+    """httpx logs every request's address, and some platforms want a token in it.
+
+    One that is good for an hour or two is known by where it stands: learning each would never end.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = KNOWN.text(record.getMessage()), None
+        record.msg, record.args = _SHORT_LIVED.sub(rf"\1{MASK}", KNOWN.text(record.getMessage())), None
         return True
 
 

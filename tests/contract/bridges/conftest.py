@@ -13,8 +13,10 @@ from .members import apprise
 from .members.tables import OfTable
 from .members.telegram import Telegram
 from .members.webhook import Webhook
+from .members.wecom import Wecom
+from .members.wecom_robot import WecomRobot
 
-REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook)}
+REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook, Wecom, WecomRobot)}
 REMOTE |= {made.label: made for made in apprise.SERVICES}
 OF_TABLE = ("loopback", "webchat")
 

@@ -44,6 +44,9 @@ class Remote(Member):
     patience_exact: bool = True
     """Whether the platform says how long to wait."""
 
+    editable: Mapping[str, Any] = {}
+    """What a message must have so that the platform can edit it: some change only what has buttons."""
+
     @abstractmethod
     def build(self, *, inbox: MemoryInbox | None = None, **config: Any) -> Bridge:
         """Another bridge to the same platform, with these keys beside its own: ``proxy``, ``root`` (its address)."""

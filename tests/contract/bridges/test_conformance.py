@@ -33,8 +33,8 @@ async def test_a_text_arrives_as_it_was_written(member: Member, text: str) -> No
 
 async def test_a_long_text_arrives_whole_in_parts_that_the_platform_takes(member: Member) -> None:
     limits = member.bridge.capabilities
-    many = 2000 if limits.text_limit >= 4000 else limits.text_limit // 3  # five parts hold no more
-    words = [f"w{number}😀" for number in range(1, many)]
+    # As many as five parts of the smallest limit hold.
+    words = [f"w{number}😀" for number in range(1, min(2000, limits.text_limit // 2))]
     await member.bridge.send_message(chat_message(" ".join(words), conversation=member.conversation))
     seen = await member.seen()
     assert " ".join(seen).split() == words
@@ -67,8 +67,7 @@ async def test_a_keyed_platform_drops_a_repeat(member: Member) -> None:
 
 async def test_what_somebody_wrote_is_understood(member: Member) -> None:
     if not member.bridge.capabilities.receives:
-        assert await member.bridge.handle_event(member.said("status")) == []
-        return
+        pytest.skip("nobody can write there")
     [message] = await member.bridge.handle_event(member.said("status"))
     assert (message.text, message.user_id, message.conversation) == ("status", "7", member.conversation)
 

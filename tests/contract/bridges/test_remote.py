@@ -110,7 +110,7 @@ async def test_files_arrive_as_they_are(remote: Remote) -> None:
 async def test_a_message_takes_anothers_place(remote: Remote) -> None:
     if not remote.bridge.capabilities.edits:
         pytest.skip("the platform cannot edit")
-    receipt = await send(remote, "3 alarms")
+    receipt = await send(remote, "3 alarms", **remote.editable)
     await send(remote, "4 alarms", replaces=receipt.message_ids)
     assert await remote.seen() == ["4 alarms"]
 
