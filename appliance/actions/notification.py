@@ -31,6 +31,9 @@ class NotificationParams(Params):
     """Which bridge: ``telegram``, ``webchat``, ``loopback``, … as named in the platform configuration."""
     message: MessageField
     """The text. ``{% if %}`` and ``{% for %}`` are allowed here."""
+    attach: MessageField | None = None
+    """A long text, such as a command's output: under the message where both fit into one of the platform's messages,
+    otherwise as the file `log.txt`. A platform without files gets as much of it as fits."""
     to: TextField | None = None
     """The conversation, where the platform's default one is not meant."""
     valid_for: Duration | None = None
@@ -59,15 +62,18 @@ class NotificationAction(ActionKind[NotificationParams]):
         self, params: NotificationParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
     ) -> JsonObject:
         rendered = super().arguments(params, scope, state)
-        return {k: v for k, v in rendered.items() if v or k not in ("valid_for", "priority")}
+        return {k: v for k, v in rendered.items() if v or k not in ("attach", "valid_for", "priority")}
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         to, priority, length = arguments.get("to"), arguments.get("priority"), arguments.get("valid_for")
+        message: JsonObject = {"text": str(arguments["message"]), "task": context.task_name}
+        if arguments.get("attach"):
+            message["attach"] = str(arguments["attach"])
         item = OutboxItem(
             key=context.key,
             platform=str(arguments["platform"]),
             conversation=str(to) if to else None,
-            message={"text": str(arguments["message"]), "task": context.task_name},
+            message=message,
             run_id=context.run_id,
             step_id=context.step_id,
             expires_at=context.now + (parse_duration(length) if length else KEPT_FOR),

@@ -40,6 +40,12 @@ class _Blotter(logging.Filter):
 _FILTER = _Blotter()
 
 
+def blot_out(*loggers: str) -> None:
+    """What these log is without secrets from now on."""
+    for name in loggers:
+        logging.getLogger(name).addFilter(_FILTER)  # adding it twice changes nothing
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the platform said, below 500. ``body`` is None for what is not JSON; then there is ``text``."""
@@ -72,8 +78,7 @@ class PlatformApi:
     def __init__(
         self, title: str, root: str = "", *, proxy: str | None = None, secrets: Collection[str] = ()
     ) -> None:
-        for name in _LOGGERS:
-            logging.getLogger(name).addFilter(_FILTER)  # adding it twice changes nothing
+        blot_out(*_LOGGERS)
         for secret in secrets:
             KNOWN.learn(secret)
         self.title = title

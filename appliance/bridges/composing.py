@@ -9,6 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.bridges import sql
 from appliance.bridges.buttons import keep_buttons
 from appliance.bridges.files import files_of
+from appliance.bridges.long_text import placed
 from appliance.bridges.messages import Button, ChatMessage
 from appliance.bridges.ports import Bridge
 from appliance.lib.clock import Clock
@@ -18,8 +19,8 @@ from appliance.outbox.ports import Parcel
 
 
 class Composer:
-    """An item's ``message`` has ``text``, and where it wants them ``title``, ``buttons`` (a list of ``label`` and
-    ``data``), ``files`` (identifiers of kept files) and ``edits`` (the item whose place it takes)."""
+    """An item's ``message`` has ``text``, and where it wants them ``title``, ``attach`` (a long text), ``buttons`` (a
+    list of ``label`` and ``data``), ``files`` (identifiers of kept files) and ``edits`` (whose place it takes)."""
 
     def __init__(
         self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock, key: str | None = None
@@ -31,8 +32,11 @@ class Composer:
     async def compose(self, parcel: Parcel, bridge: Bridge, *, opaque: bool) -> ChatMessage:
         """``opaque``: the platform is not to know what its buttons mean. Raises DeliveryRefused, NotReady."""
         given = parcel.message
-        text, files = str(given.get("text") or ""), _names(given.get("files"))
-        if not text.strip() and not files:
+        title, files = str(given.get("title") or "")[:200], _names(given.get("files"))
+        text, logs = placed(
+            str(given.get("text") or ""), title, str(given.get("attach") or ""), bridge.capabilities
+        )
+        if not text.strip() and not files and not logs:
             raise DeliveryRefused("the message is empty")
         buttons = _buttons(given.get("buttons")) if bridge.capabilities.buttons else ()
         conversation = parcel.conversation or bridge.default_conversation()
@@ -51,9 +55,9 @@ class Composer:
             key=parcel.key,
             conversation=conversation,
             text=text,
-            title=str(given.get("title") or "")[:200],
+            title=title,
             buttons=buttons,
-            attachments=attachments,
+            attachments=attachments + logs,
             replaces=replaces,
             run_id=parcel.run_id,
             parts_done=parcel.parts_done,

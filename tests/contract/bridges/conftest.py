@@ -9,6 +9,7 @@ import pytest
 from tests.chat_desk import open_pool
 
 from .family import Member, Remote
+from .members import apprise
 from .members.dingtalk import DingTalk, DingTalkGroupRobot
 from .members.enterprise_im import EnterpriseIm
 from .members.slack import Slack
@@ -21,6 +22,7 @@ from .members.wecom_robot import WecomRobot
 MEMBERS = (DingTalk, EnterpriseIm, Slack, Telegram, Webhook, Wecom, WecomRobot)
 REMOTE: dict[str, type[Any]] = {made.kind: made for made in MEMBERS}
 REMOTE["dingtalk, a robot"] = DingTalkGroupRobot
+REMOTE |= {made.label: made for made in apprise.SERVICES}
 OF_TABLE = ("loopback", "webchat")
 
 

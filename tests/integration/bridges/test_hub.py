@@ -11,6 +11,8 @@ from appliance.bridges import health, identities, services
 from appliance.bridges.models import ChatIdentity, Platform
 from appliance.bridges.ports import ProbeState
 from appliance.lib.clock import SystemClock
+from appliance.outbox.ports import OutboxItem
+from appliance.outbox.services import enqueue
 from appliance.safety import allstop
 from tests.standins.telegram import TOKEN
 from tests.wait import wait_for_async
@@ -164,3 +166,19 @@ async def test_a_platform_that_goes_deaf_is_told_once_and_so_is_its_return(
         await wait_for_async(lambda: told(events, ["platform.deaf", "platform.back"]), 20)
     rows = [row[0] for row in await house.rows(kinds)]
     assert rows[-2:] == ["platform.deaf", "platform.back"]
+
+
+async def test_a_long_text_goes_as_a_file_and_a_short_one_under_the_message(house: House) -> None:
+    values = {"name": "telegram", "auth": TOKEN, "chat_id": 42}
+    await in_thread(services.save_platform, values, CONSOLE, NOW())
+    log = "\n".join(f"ERROR 错误 {number}" for number in range(2000))
+    async with house.living():
+        for attached in ("one line", log):
+            given = OutboxItem(
+                f"k/{len(attached)}", "telegram", {"text": "it failed", "attach": attached}, at=NOW()
+            )
+            async with house.pool.connection() as connection, connection.transaction():
+                item = await enqueue(connection, given)
+            await house.until(item, "delivered")
+    assert house.telegram.texts == ["it failed\n\none line", "it failed"]
+    assert house.telegram.files == [("log.txt", log.encode())]

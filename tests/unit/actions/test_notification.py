@@ -41,6 +41,14 @@ async def test_its_step_says_otherwise() -> None:
     assert (found.expires_at, found.priority) == (NOW + timedelta(seconds=90), Priority.CRITICAL.rank)
 
 
+async def test_a_long_text_goes_with_it() -> None:
+    action = NotificationAction()
+    given = params(attach="{% if outputs.check %}{{ outputs.check }}{% endif %}")
+    said = action.arguments(given, {"outputs": {"check": "line\n" * 3}})
+    [found] = (await action.perform(said, replace(CONTEXT))).outbox
+    assert found.message == {"text": "hot", "task": "t", "attach": "line\n" * 3}
+
+
 def test_what_is_not_said_does_not_change_what_was_approved_before() -> None:
     assert NotificationAction().arguments(params(), {}).keys() == {"platform", "message", "to"}
 
