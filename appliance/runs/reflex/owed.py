@@ -10,6 +10,7 @@ from uuid import UUID
 
 from appliance.bus.batches import is_transient
 from appliance.bus.services import TopicValue
+from appliance.runs.domain import RunState
 from appliance.runs.reflex.group import Group
 from appliance.runs.reflex.writer import Fenced, GroupWriter
 
@@ -69,6 +70,7 @@ class Owed:
             self._allowed
             and bool(group.intents)
             and not (looks or group.queued)
+            and not any(flight.end and flight.end.state is RunState.QUEUED for flight in group.landed)
             and all(intent.following.spec.type == _MAY_COME_FIRST for _, intent in group.intents)
         )
 

@@ -14,6 +14,13 @@ from tests.integration.runs.reflex.test_queued import UNSAFE
 from tests.integration.runs.reflex.test_reflex_lane import ECHO
 from tests.wait import wait_for_async
 
+GATED = """
+- name: gated
+  triggers: [{id: g, mqtt: {topic: "in/{dev}", payload: json}}]
+  gate: {plant_state: "{{ state('guard') == 'shut' }}"}
+  actions: [{id: say, type: mqtt, topic: "gated/{{ dev }}", payload: 1}]
+"""
+
 
 @pytest.fixture
 def never(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,6 +82,16 @@ async def test_who_acts_on_other_rows_finds_the_value_there(
     """A worker that is given a run by the same event reads its value in the database."""
     life = await reactor(ECHO + UNSAFE, acts_after_disk=False)
     await life.deliver(letter("in/a", {"value": 80, "n": 1}))
+    assert "in/a" in await topics(engine)
+
+
+async def test_a_worker_that_a_run_is_handed_to_finds_the_value_there(
+    engine: Engine, reactor: MakeReactor, never: None
+) -> None:
+    """The very commit that carries another run's intent queues this one: its gate asks for what the event says."""
+    life = await reactor(ECHO + GATED, acts_after_disk=False)
+    await life.deliver(letter("in/a", {"value": 80, "n": 1}))
+    assert await engine.count("runs_run WHERE state = 'queued'") == 1
     assert "in/a" in await topics(engine)
 
 
