@@ -18,6 +18,7 @@ from appliance.runs.places import Places
 from appliance.runs.plan import Progress
 from appliance.runs.rows import LeaseLost
 from appliance.runs.walk import Walk
+from appliance.safety.errors import SecretMissing
 from appliance.tasks.errors import TaskFileError
 from tests.brokers import free_port
 from tests.integration.runs.conftest import Engine, task
@@ -250,6 +251,21 @@ async def test_a_validity_that_means_nothing_is_refused_at_save(
 ) -> None:
     with pytest.raises(TaskFileError, match="valid_for"):
         await engine.load(task(f"    - {{id: say, type: {kind}, valid_for: {value}}}\n"))
+
+
+async def test_a_secret_that_is_missing_fails_the_step_and_parks_no_run(engine: Engine) -> None:
+    """It is looked for when the connection is made, before anything is published."""
+
+    async def reaching(patience: float) -> bool:
+        raise SecretMissing("there is no secret hall")
+
+    async def publishing(topic: str, payload: bytes) -> None:
+        raise SecretMissing("there is no secret hall")
+
+    engine.world.reaching, engine.world.publishing = reaching, publishing
+    row = await engine.perform(await say(engine, "open"))
+    assert (row["state"], row["epoch"]) == ("failed", 1)
+    assert "there is no secret hall" in row["reason"]
 
 
 async def test_an_http_step_that_may_wait_stands_in_line_for_its_address(engine: Engine) -> None:
