@@ -243,7 +243,7 @@ class ReflexLane:
         kind = registry()[spec.type]
         patience = spec.timeout.total_seconds() if spec.timeout else kind.default_timeout
         waited = await kind.reach(intent.arguments, self._services, patience)
-        if waited:
+        if waited or self._line.is_draining:
             behind = await self._line.is_behind_after_waiting(run_id, intent.target)
         else:
             some = self._line.anybody_lands or self.lines.may_have(intent)

@@ -1,6 +1,8 @@
 """Runs of the reflex lane stand in the same lines before a target that is away as those of the worker lane (P7)."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -159,3 +161,40 @@ async def test_an_intent_that_is_committed_too_late_is_not_acted_on(
     await here.settle()
     assert broker.done == []
     assert "too late" in (await here.only_run())["reason"]
+
+
+@asynccontextmanager
+async def no_connection_left(engine: Engine) -> AsyncIterator[None]:
+    """Nobody gets a connection of the pool meanwhile; the group commit has its own."""
+    async with AsyncExitStack() as held:
+        for _ in range(engine.pool.max_size - 1):
+            await held.enter_async_context(engine.pool.connection())
+        yield
+
+
+async def test_one_that_begins_when_the_connection_is_back_comes_after_those_that_waited(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    """Each of them asks the database first, and so takes longer than one that has waited for nothing."""
+    broker, back, asked = Broker(engine), asyncio.Event(), 0
+    broker.up = True
+
+    async def reaching(patience: float) -> bool:
+        nonlocal asked
+        asked += 1
+        waited = not back.is_set()
+        await back.wait()
+        return waited
+
+    engine.world.reaching = reaching
+    here = await reactor(VALVE)
+    for word in ("open", "close"):
+        await here.deliver(letter("in/a", word))
+    await wait_for_async(lambda: asked == 2, 5, "both wait for the connection")
+    async with no_connection_left(engine):
+        back.set()
+        await here.deliver(letter("in/a", "open again"))
+        await wait_for_async(lambda: asked == 3, 5, "one more begins")
+        assert broker.done == []
+    await here.settle()
+    assert broker.done == ["open", "close", "open again"]
