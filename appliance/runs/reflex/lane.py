@@ -250,6 +250,7 @@ class ReflexLane:
             behind = some and await self._line.is_behind(run_id, intent.target)
         if behind:
             flight.stand_behind(intent)
+            self._line.gives_up(run_id, intent.target)
         elif waited and flight.asks_the_plant(intent):
             flight.hand_over("its broker was away: the plant's state is asked again")
         elif waited and (verdict := self._judge(intent.action)).outcome is not Decision.ALLOW:

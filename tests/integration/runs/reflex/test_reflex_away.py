@@ -6,8 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
+
 from appliance.bus.errors import BusAway
 from appliance.runs.away import Lines
+from appliance.runs.reflex import committer
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.reflex.conftest import MakeReactor, letter
 from tests.wait import wait_for_async
@@ -198,3 +201,32 @@ async def test_one_that_begins_when_the_connection_is_back_comes_after_those_tha
         assert broker.done == []
     await here.settle()
     assert broker.done == ["open", "close", "open again"]
+
+
+async def test_one_that_gives_up_stands_before_a_younger_one_that_asks_before_that_is_committed(
+    engine: Engine, reactor: MakeReactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, back = Broker(engine), asyncio.Event()
+    here = await reactor(VALVE)
+    await here.deliver(letter("in/a", "open"))
+    await here.settle()
+    broker.up = True
+    monkeypatch.setattr(committer, "COMPANY", 3600)
+    turn = iter((False, True))
+
+    async def reaching(patience: float) -> bool:
+        waits = next(turn, False)
+        if waits:
+            await back.wait()
+        return waits
+
+    engine.world.reaching = reaching
+    await here.deliver(letter("in/a", "close"), letter("in/a", "open again"))
+    await wait_for_async(lambda: bool(here.lane._committer._landed), 5, "the second gives up")
+    await engine.sql("UPDATE runs_run SET state = 'cancelled', waiting_for = ''")
+    back.set()
+    await wait_for_async(lambda: len(here.lane._committer._landed) == 2, 5, "the third has come as far")
+    assert broker.done == []
+    await here.deliver(letter("in/b", "other"))
+    await wait_for_async(lambda: broker.done == ["other"], 5, "what has landed is committed")
+    assert [state for _, state in await runs(engine)][1:3] == ["queued:", "queued:"]
