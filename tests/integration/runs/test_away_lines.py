@@ -6,12 +6,13 @@ from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
+from psycopg import AsyncConnection
 
 from appliance.accounts.principal import BOX
 from appliance.bus.errors import BusAway
 from appliance.lib.clock import Moment
 from appliance.processes.parts import DefinitionCache
-from appliance.runs import services
+from appliance.runs import away, services
 from appliance.runs.away import Lines
 from appliance.runs.domain import Lease
 from appliance.runs.places import Places
@@ -141,6 +142,23 @@ END = {
     "waits for another reason": "UPDATE runs_run SET waiting_for = 'plant_state' WHERE id = %s",
     "is deleted": "DELETE FROM runs_run WHERE id = %s",
 }
+
+
+async def test_who_takes_its_place_when_nobody_is_before_it_any_more_goes_on(
+    engine: Engine, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = await waiting(engine, "open")
+    broker.up = True
+    join = away.join
+
+    async def late(connection: AsyncConnection[Any], run_id: UUID, place: away.Place) -> None:
+        """The first one ends between the look and the place."""
+        await engine.sql(END["cancelled"], first)
+        await join(connection, run_id, place)
+
+    monkeypatch.setattr(away, "join", late)
+    row = await engine.perform(await say(engine, "close"))
+    assert (row["state"], broker.done) == ("succeeded", ["close"])
 
 
 @pytest.mark.parametrize("how", END)
