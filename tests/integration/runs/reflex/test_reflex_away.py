@@ -230,3 +230,21 @@ async def test_one_that_gives_up_stands_before_a_younger_one_that_asks_before_th
     await here.deliver(letter("in/b", "other"))
     await wait_for_async(lambda: broker.done == ["other"], 5, "what has landed is committed")
     assert [state for _, state in await runs(engine)][1:3] == ["queued:", "queued:"]
+
+
+async def test_it_is_valid_from_when_it_was_to_act_though_others_were_before_it(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    broker = Broker(engine)
+    here = await reactor(VALVE.replace("id: say,", "id: say, valid_for: 30s,"))
+    for word in ("open", "close"):
+        await here.deliver(letter("in/a", word))
+        await here.settle()
+        broker.up = True
+    (first, _), (second, state) = await runs(engine)
+    assert (state, await engine.steps(second)) == ("queued:", [("say", 1, "waiting")])
+    await engine.sql("UPDATE runs_run SET state = 'cancelled', waiting_for = '' WHERE id = %s", first)
+    engine.clock.advance(timedelta(seconds=31))
+    row = await engine.perform(second)
+    assert (row["state"], broker.done) == ("failed", [])
+    assert "too late" in row["reason"]
