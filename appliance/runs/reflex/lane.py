@@ -36,9 +36,10 @@ from appliance.runs.reflex.owed import Owed
 from appliance.runs.reflex.recovery import DefinitionOf, recover
 from appliance.runs.reflex.unflushed import Unflushed
 from appliance.runs.reflex.writer import Fenced, GroupWriter
-from appliance.runs.validity import is_too_late, too_late
+from appliance.runs.validity import too_late, valid_until
 from appliance.safety.gate import Action, Decision, Gate, Verdict
 from appliance.safety.plant_state.domain import Closed, stricter, unfulfilled
+from appliance.tasks.definition import StepSpec
 from appliance.tasks.matching import Armed
 from appliance.tasks.ports import NewRun
 
@@ -241,7 +242,10 @@ class ReflexLane:
         """Whether nothing came between; else the run is given up. Raises TargetAway where nobody is there in time."""
         spec, run_id = intent.following.spec, flight.run.id
         kind = registry()[spec.type]
-        patience = spec.timeout.total_seconds() if spec.timeout else kind.default_timeout
+        patience = _limit_of(spec)
+        left = self._left(flight, intent)
+        if left is not None:
+            patience = min(patience, max(left, 0.0))
         waited = await kind.reach(intent.arguments, self._services, patience)
         if waited or self._line.is_draining:
             behind = await self._line.is_behind_after_waiting(run_id, intent.target)
@@ -259,8 +263,8 @@ class ReflexLane:
 
     async def _perform(self, flight: Flight, intent: Intent) -> StepResult:
         spec, run = intent.following.spec, flight.run
-        flight.progress.first_wanted.setdefault(spec.id, intent.at)
-        if is_too_late(spec, flight.progress, self._clock.now()):
+        left = self._left(flight, intent)
+        if left is not None and left <= 0:
             return StepResult.failed(too_late(spec, flight.progress), retryable=False)
         kind = registry()[spec.type]
         assert isinstance(kind, ActionKind), "what is made of steps is not instant"
@@ -275,15 +279,23 @@ class ReflexLane:
             principal=run.principal,
             priority=flight.definition.priority.rank,
             now=intent.at,
-            timeout=spec.timeout.total_seconds() if spec.timeout else kind.default_timeout,
+            timeout=_limit_of(spec),
             ok_exit=(0,),
             services=self._services,
             connect=self._pool.connection,
             confirm=spec.confirm,
             run_started_at=flight.created_at,
             chain=chain if isinstance(chain, int) else 0,
+            act_within=left,
         )
         return await kind.perform(intent.arguments, context)
+
+    def _left(self, flight: Flight, intent: Intent) -> float | None:
+        """Seconds in which the step may still act; None without a limit."""
+        spec, progress = intent.following.spec, flight.progress
+        progress.first_wanted.setdefault(spec.id, intent.at)
+        until = valid_until(spec, progress)
+        return (until - self._clock.now()).total_seconds() if until else None
 
     # --- out ----------------------------------------------------------------------------------------
 
@@ -293,3 +305,8 @@ class ReflexLane:
         self.performed += len(flights) - len(queued)
         self.handed_over += len(queued)
         self._hint(queued)
+
+
+def _limit_of(spec: StepSpec) -> float:
+    """Seconds that one attempt may take."""
+    return spec.timeout.total_seconds() if spec.timeout else registry()[spec.type].default_timeout

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -248,3 +249,27 @@ async def test_it_is_valid_from_when_it_was_to_act_though_others_were_before_it(
     row = await engine.perform(second)
     assert (row["state"], broker.done) == ("failed", [])
     assert "too late" in row["reason"]
+
+
+async def test_neither_a_connection_nor_an_answer_is_waited_for_beyond_what_is_valid(
+    engine: Engine, reactor: MakeReactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    publish = engine.world.publish
+
+    async def reaching(patience: float) -> bool:
+        asked.append(patience)
+        engine.clock.advance(timedelta(seconds=1))
+        return False
+
+    async def publishing(topic: str, payload: bytes, *, timeout: float, **more: Any) -> None:
+        asked.append(timeout)
+        await publish(topic, payload, timeout=timeout, **more)
+
+    engine.world.reaching = reaching
+    monkeypatch.setattr(engine.world, "publish", publishing)
+    here = await reactor(VALVE.replace("id: say,", "id: say, valid_for: 3s,"))
+    await here.deliver(letter("in/a", "open"))
+    await here.settle()
+    assert asked == [3.0, 2.0]
+    assert (await here.only_run())["state"] == "succeeded"
