@@ -193,7 +193,7 @@ class ReflexLane:
     def _intended(self, flight: Flight, intent: Intent) -> None:
         """The intent is on record: look at the switch as that commit saw it, and at the time, then act."""
         paid = not intent.charges or self._committer.purse.take(intent.charges)
-        fresh = timedelta() <= self._clock.now() - intent.at < STANDS_FOR
+        fresh = self._stands(intent)
         if not fresh and flight.asks_the_plant(intent):
             flight.hand_over("its intent was committed late: the plant's state is asked again")
             self._committer.land(flight)
@@ -207,6 +207,10 @@ class ReflexLane:
         task = asyncio.create_task(self._act(flight, intent))
         self._acting.add(task)
         task.add_done_callback(self._acting.discard)
+
+    def _stands(self, intent: Intent) -> bool:
+        """Whether what was decided of it is recent enough to act on."""
+        return timedelta() <= self._clock.now() - intent.at < STANDS_FOR
 
     async def _act(self, flight: Flight, intent: Intent) -> None:
         try:
@@ -247,17 +251,18 @@ class ReflexLane:
         if left is not None:
             patience = min(patience, max(left, 0.0))
         waited = await kind.reach(intent.arguments, self._services, patience)
-        if waited or self._line.is_draining:
+        asked = waited or self._line.is_draining
+        if asked:
             behind = await self._line.is_behind_after_waiting(run_id, intent.target)
         else:
-            some = self._line.anybody_lands or self.lines.may_have(intent)
-            behind = some and await self._line.is_behind(run_id, intent.target)
+            asked = self._line.anybody_lands or self.lines.may_have(intent)
+            behind = asked and await self._line.is_behind(run_id, intent.target)
         if behind:
             flight.stand_behind(intent)
             self._line.gives_up(run_id, intent.target)
-        elif waited and flight.asks_the_plant(intent):
-            flight.hand_over("its broker was away: the plant's state is asked again")
-        elif waited and (verdict := self._judge(intent.action)).outcome is not Decision.ALLOW:
+        elif (waited or (asked and not self._stands(intent))) and flight.asks_the_plant(intent):
+            flight.hand_over("its turn came late: the plant's state is asked again")
+        elif asked and (verdict := self._judge(intent.action)).outcome is not Decision.ALLOW:
             flight.hand_over(verdict.reason)
         return flight.end is None
 

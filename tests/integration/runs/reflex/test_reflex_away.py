@@ -273,3 +273,24 @@ async def test_neither_a_connection_nor_an_answer_is_waited_for_beyond_what_is_v
     await here.settle()
     assert asked == [3.0, 2.0]
     assert (await here.only_run())["state"] == "succeeded"
+
+
+async def test_one_whose_look_at_the_line_took_long_asks_the_plant_again(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    broker = Broker(engine)
+    gated = VALVE + """  gate: {plant_state: "{{ state('guard') == 'shut' }}"}\n"""
+    here = await reactor(gated)
+    await here.deliver(letter("guard", "shut"))
+    await here.deliver(letter("in/a", "open"))
+    await here.settle()
+    await engine.sql("UPDATE runs_run SET state = 'cancelled', waiting_for = ''")
+    broker.up = True
+    async with no_connection_left(engine):
+        await here.deliver(letter("in/a", "close"))
+        await wait_for_async(lambda: engine.pool.get_stats()["requests_waiting"] == 1, 5, "it looks")
+        engine.clock.advance(timedelta(seconds=2))
+        await here.deliver(letter("guard", "open"))
+    await here.settle()
+    assert broker.done == []
+    assert [state for _, state in await runs(engine)] == ["cancelled:", "queued:"]
