@@ -17,8 +17,9 @@ from appliance.runs import away_sql as sql
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import RunState
 
-LOOK_AGAIN = 120.0
-"""Seconds after which a run behind others looks by itself, though nobody has woken it."""
+LOOK_AGAIN = 3600.0
+"""Seconds after which a run behind others looks by itself, though nobody has woken it. The one before it does, and
+`Lines.hand_on` within a second: a line may be long, and each look is a claim."""
 AT_ONCE = 1000
 _NAMES = "SELECT id, name FROM tasks_task WHERE id = ANY(%s)"
 

@@ -78,6 +78,10 @@ async def test_what_waited_comes_out_in_order_whoever_looks_first(engine: Engine
     first, second, third = await waiting(engine, "open", "close", "open again")
     target = "mqtt:plant/a"
     assert await places(engine) == [(first, target, False), (second, target, True), (third, target, True)]
+    # The first tries again soon; those behind are woken, and a long line costs no claims meanwhile.
+    looks = [(await engine.run(one))["wake_at"] - engine.clock.now() for one in (first, second, third)]
+    assert looks[0] < timedelta(seconds=15)
+    assert min(looks[1:]) > timedelta(minutes=30)
     broker.up = True
     row = await wake(engine, third)
     assert (row["state"], row["waiting_for"]) == ("waiting", "network")
