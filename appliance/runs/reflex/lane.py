@@ -85,10 +85,17 @@ class ReflexLane:
         self._unflushed = None if acts_after_disk else Unflushed(pool)
         self._writer = GroupWriter(pool, self._unflushed)
         owed = Owed(self._writer, allowed=not acts_after_disk)
-        self._committer = Committer(self._writer, clock, self._intended, self._landed, owed)
+        self._line = LaneLine(pool)
+        self._committer = Committer(
+            self._writer,
+            clock,
+            self._intended,
+            self._landed,
+            owed,
+            lambda run_id: self._line.landed([run_id]),
+        )
         if self._unflushed is not None:
             self._unflushed.on_lost = self._committer.mend
-        self._line = LaneLine(pool)
         self._lanes: dict[int, LaneName] = {}
         self._acting: set[asyncio.Task[None]] = set()
         self._jobs: list[asyncio.Task[None]] = []
