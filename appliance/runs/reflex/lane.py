@@ -84,7 +84,7 @@ class ReflexLane:
         self._on_fenced = on_fenced
         self._unflushed = None if acts_after_disk else Unflushed(pool)
         self._writer = GroupWriter(pool, self._unflushed)
-        owed = Owed(self._writer, allowed=not acts_after_disk)
+        owed = Owed(allowed=not acts_after_disk)
         self._line = LaneLine(pool)
         self._committer = Committer(
             self._writer,
@@ -165,10 +165,11 @@ class ReflexLane:
 
     def once_durable(self, call: Callable[[], None]) -> None:
         """Call when what is committed now is on the disk, and what is owed too: at once, unless commits do not wait."""
-        if self._unflushed is None:
+        unflushed = self._unflushed
+        if unflushed is None:
             call()
         else:
-            self._unflushed.once_durable(call, self._committer.owed.paid_with)
+            self._committer.owed.once_paid(lambda: unflushed.once_durable(call))
 
     # --- acting -------------------------------------------------------------------------------------
 
