@@ -64,11 +64,17 @@ class Lines:
         self._pool = pool
 
     async def hand_on(self) -> list[UUID]:
-        """Queue who has become the first of a line; gives their ids."""
+        """Queue who has become the first of a line; gives their ids.
+
+        A first one that waits for a worker becomes as urgent as the most urgent one behind it.
+        """
         async with self._pool.connection() as connection:
             some = await (await connection.execute(f"SELECT {sql.SOME_AWAY}")).fetchone()
             if not (some and some[0]):
                 return []
+            urgent = await (await connection.execute(sql.MORE_URGENT_BEHIND)).fetchall()
+            for run_id, priority in urgent:
+                await connection.execute(sql.LIFT, {"run_id": run_id, "priority": priority})
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(sql.FORGET_ENDED, {"limit": AT_ONCE})
             return await _woken(connection, sql.WAKE_FIRSTS, {}, "nobody is before it any more")

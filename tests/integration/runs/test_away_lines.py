@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from appliance.accounts.principal import BOX
 from appliance.bus.errors import BusAway
 from appliance.lib.clock import Moment
+from appliance.lib.priority import Priority
 from appliance.processes.parts import DefinitionCache
 from appliance.runs import away, services
 from appliance.runs.away import Lines
@@ -175,6 +176,27 @@ async def test_who_waits_no_more_is_in_nobodys_way(engine: Engine, broker: Broke
     broker.up = True
     assert (await engine.perform(second))["state"] == "succeeded"
     assert broker.done == ["close"]
+
+
+async def test_the_first_is_as_urgent_as_the_most_urgent_one_behind_it(
+    engine: Engine, broker: Broker
+) -> None:
+    """Workers that never come to what is less urgent would keep what is urgent waiting behind it."""
+    low, high = (VALVE.replace("  actions:", f"  priority: {one}\n  actions:") for one in ("low", "high"))
+    (first,) = await waiting(engine, "open", text=low)
+    await waiting(engine, "close", text=high)
+    (last,) = await waiting(engine, "open again", text=low)
+    elsewhere = low.replace("VALVE", "b")
+    (other,) = await waiting(engine, "open", text=elsewhere)
+    await engine.sql("UPDATE runs_run SET state = 'queued', waiting_for = ''")
+
+    async def urgency() -> list[int]:
+        return [(await engine.run(one))["priority"] for one in (first, last, other)]
+
+    was = await urgency()
+    await Lines(engine.pool).hand_on()
+    assert await urgency() == [Priority.HIGH.rank, was[1], was[2]]
+    assert was == [Priority.LOW.rank] * 3
 
 
 async def test_a_person_who_cancels_the_first_lets_the_second_go(engine: Engine, broker: Broker) -> None:
