@@ -15,7 +15,6 @@ from appliance.actions.contract import (
     ActionKind,
     Services,
     StateReader,
-    StepContext,
     StepResult,
     TargetAway,
 )
@@ -34,12 +33,12 @@ from appliance.runs.reflex.intent import Intent
 from appliance.runs.reflex.line import Known, LaneLine
 from appliance.runs.reflex.owed import Owed
 from appliance.runs.reflex.recovery import DefinitionOf, recover
+from appliance.runs.reflex.step_context import context_of, limit_of
 from appliance.runs.reflex.unflushed import Unflushed
 from appliance.runs.reflex.writer import Fenced, GroupWriter
 from appliance.runs.validity import too_late, valid_until
 from appliance.safety.gate import Action, Decision, Gate, Verdict
 from appliance.safety.plant_state.domain import Closed, stricter, unfulfilled
-from appliance.tasks.definition import StepSpec
 from appliance.tasks.matching import Armed
 from appliance.tasks.ports import NewRun
 
@@ -254,7 +253,7 @@ class ReflexLane:
         """Whether nothing came between; else the run is given up. Raises TargetAway where nobody is there in time."""
         spec, run_id = intent.following.spec, flight.run.id
         kind = registry()[spec.type]
-        patience = _limit_of(spec)
+        patience = limit_of(spec)
         left = self._left(flight, intent)
         if left is not None:
             patience = min(patience, max(left, 0.0))
@@ -275,32 +274,13 @@ class ReflexLane:
         return flight.end is None
 
     async def _perform(self, flight: Flight, intent: Intent) -> StepResult:
-        spec, run = intent.following.spec, flight.run
+        spec = intent.following.spec
         left = self._left(flight, intent)
         if left is not None and left <= 0:
             return StepResult.failed(too_late(spec, flight.progress), retryable=False)
         kind = registry()[spec.type]
         assert isinstance(kind, ActionKind), "what is made of steps is not instant"
-        chain = run.inputs.get("chain")
-        context = StepContext(
-            run_id=run.id,
-            step_id=spec.id,
-            task_id=run.task_id,
-            task_name=flight.definition.name,
-            attempt=intent.following.attempt,
-            key=f"{flight.run_id}/{spec.id}",
-            principal=run.principal,
-            priority=flight.definition.priority.rank,
-            now=intent.at,
-            timeout=_limit_of(spec),
-            ok_exit=(0,),
-            services=self._services,
-            connect=self._pool.connection,
-            confirm=spec.confirm,
-            run_started_at=flight.created_at,
-            chain=chain if isinstance(chain, int) else 0,
-            act_within=left,
-        )
+        context = context_of(flight, intent, self._services, self._pool.connection, left)
         return await kind.perform(intent.arguments, context)
 
     def _left(self, flight: Flight, intent: Intent) -> float | None:
@@ -318,8 +298,3 @@ class ReflexLane:
         self.performed += len(flights) - len(queued)
         self.handed_over += len(queued)
         self._hint(queued)
-
-
-def _limit_of(spec: StepSpec) -> float:
-    """Seconds that one attempt may take."""
-    return spec.timeout.total_seconds() if spec.timeout else registry()[spec.type].default_timeout
