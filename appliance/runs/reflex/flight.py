@@ -197,8 +197,13 @@ class Flight:
         again = intent.at + timedelta(seconds=0.5)
         self.end = End(RunState.WAITING, reason, Waiting.NETWORK, again, intent.target)
 
-    def hand_over(self, reason: str) -> None:
-        """A worker takes the run as it stands; it meets the same gate and waits there if it must."""
+    def hand_over(self, reason: str, intent: Intent | None = None) -> None:
+        """A worker takes the run as it stands; it meets the same gate and waits there if it must.
+
+        ``intent`` is what was to act and did not.
+        """
+        if intent is not None:
+            self._not_done(intent, reason, tried=0)
         self.end = End(RunState.QUEUED, reason)
 
     def stand_behind(self, intent: Intent) -> None:

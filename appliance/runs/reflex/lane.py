@@ -202,13 +202,13 @@ class ReflexLane:
         paid = not intent.charges or self._committer.purse.take(intent.charges)
         fresh = self._stands(intent)
         if not fresh and flight.asks_the_plant(intent):
-            flight.hand_over("its intent was committed late: the plant's state is asked again")
+            flight.hand_over("its intent was committed late: the plant's state is asked again", intent)
             self._committer.land(flight)
             return
         still = fresh and self._gate.holds_still(intent.stop, self._committer.stop)
         verdict = None if still else self._judge(intent.action)
         if not paid or (verdict is not None and verdict.outcome is not Decision.ALLOW):
-            flight.hand_over("a budget is used up" if verdict is None or not paid else verdict.reason)
+            flight.hand_over("a budget is used up" if verdict is None or not paid else verdict.reason, intent)
             self._committer.land(flight)
             return
         task = asyncio.create_task(self._act(flight, intent))
@@ -268,9 +268,9 @@ class ReflexLane:
             flight.stand_behind(intent)
             self._line.gives_up(run_id, intent.target)
         elif (waited or (asked and not self._stands(intent))) and flight.asks_the_plant(intent):
-            flight.hand_over("its turn came late: the plant's state is asked again")
+            flight.hand_over("its turn came late: the plant's state is asked again", intent)
         elif asked and (verdict := self._judge(intent.action)).outcome is not Decision.ALLOW:
-            flight.hand_over(verdict.reason)
+            flight.hand_over(verdict.reason, intent)
         return flight.end is None
 
     async def _perform(self, flight: Flight, intent: Intent) -> StepResult:

@@ -167,6 +167,28 @@ async def test_an_intent_that_is_committed_too_late_is_not_acted_on(
     assert "too late" in (await here.only_run())["reason"]
 
 
+async def test_one_that_is_handed_over_for_a_late_intent_is_valid_from_when_it_was_to_act(
+    engine: Engine, reactor: MakeReactor
+) -> None:
+    broker = Broker(engine)
+    broker.up = True
+    text = VALVE.replace("id: say,", "id: say, valid_for: 30s,")
+    here = await reactor(text + """  gate: {plant_state: "{{ state('guard') == 'shut' }}"}\n""")
+    await here.deliver(letter("guard", "shut"))
+    async with engine.pool.connection() as other, other.transaction():
+        await other.execute("SELECT FROM runs_reflex FOR UPDATE")
+        delivering = asyncio.create_task(here.deliver(letter("in/a", "open")))
+        await wait_for_async(lambda: here.lane.aloft == 1, 5, "the run is in the air")
+        engine.clock.advance(timedelta(seconds=31))
+    await delivering
+    await here.settle()
+    row = await here.only_run()
+    assert row["state"] == "queued"
+    row = await engine.perform(row["id"])
+    assert (row["state"], broker.done) == ("failed", [])
+    assert "too late" in row["reason"]
+
+
 @asynccontextmanager
 async def no_connection_left(engine: Engine) -> AsyncIterator[None]:
     """Nobody gets a connection of the pool meanwhile; the group commit has its own."""
