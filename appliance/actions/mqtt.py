@@ -23,6 +23,7 @@ from appliance.bus.places import NAME as BROKER
 from appliance.bus.places import place_of
 from appliance.expressions import Tree
 from appliance.expressions.fields import TextField, TreeField
+from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
 
 
@@ -79,7 +80,9 @@ class MqttAction(ActionKind[MqttParams]):
             return await services.reach(broker, patience)
         except BusAway as error:
             raise TargetAway(f"the {_named(broker)} is away: {error.message}") from error
-        except BusError:
+        except TargetAway:
+            raise
+        except MillwrightError:  # also a secret that is missing, which is no error of the bus
             return False  # to try it says what is wrong
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:

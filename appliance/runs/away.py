@@ -17,8 +17,9 @@ from appliance.runs import away_sql as sql
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import RunState
 
-LOOK_AGAIN = 120.0
-"""Seconds after which a run behind others looks by itself, though nobody has woken it."""
+LOOK_AGAIN = 3600.0
+"""Seconds after which a run behind others looks by itself, though nobody has woken it. The one before it does, and
+`Lines.hand_on` within a second: a line may be long, and each look is a claim."""
 AT_ONCE = 1000
 _NAMES = "SELECT id, name FROM tasks_task WHERE id = ANY(%s)"
 
@@ -63,11 +64,17 @@ class Lines:
         self._pool = pool
 
     async def hand_on(self) -> list[UUID]:
-        """Queue who has become the first of a line; gives their ids."""
+        """Queue who has become the first of a line; gives their ids.
+
+        A first one that waits for a worker becomes as urgent as the most urgent one behind it.
+        """
         async with self._pool.connection() as connection:
             some = await (await connection.execute(f"SELECT {sql.SOME_AWAY}")).fetchone()
             if not (some and some[0]):
                 return []
+            urgent = await (await connection.execute(sql.MORE_URGENT_BEHIND)).fetchall()
+            for run_id, priority in urgent:
+                await connection.execute(sql.LIFT, {"run_id": run_id, "priority": priority})
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(sql.FORGET_ENDED, {"limit": AT_ONCE})
             return await _woken(connection, sql.WAKE_FIRSTS, {}, "nobody is before it any more")

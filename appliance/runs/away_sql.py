@@ -37,9 +37,10 @@ SOME_TARGETS = f"""CASE WHEN {SOME_AWAY} THEN ARRAY(
 # Who has ended, or waits for something else by now, is in nobody's way. But for the all-stop: it holds those behind as
 # well, and when it is released they act in their order. Asked of each in its turn, by the key: as a join it may be
 # begun from the runs, which are many.
-_STANDS = """(
-    SELECT r.state IN ('queued', 'running') OR (r.state = 'waiting' AND r.waiting_for IN ('network', 'all_stop'))
-    FROM runs_run r WHERE r.id = a.run_id)"""
+_IS_THERE = (
+    "(r.state IN ('queued', 'running') OR (r.state = 'waiting' AND r.waiting_for IN ('network', 'all_stop')))"
+)
+_STANDS = f"(SELECT {_IS_THERE} FROM runs_run r WHERE r.id = a.run_id)"
 
 IS_BEHIND = f"""
 SELECT EXISTS (
@@ -82,6 +83,31 @@ first AS MATERIALIZED (
     SELECT r.id FROM runs_run r WHERE r.id = ANY(ARRAY(SELECT run_id FROM first WHERE behind))
     FOR UPDATE SKIP LOCKED))"""
 )
+
+# A worker takes what is more urgent first. The first of a line is as urgent as the most urgent one behind it, or that
+# one would wait for all that is more urgent than the first. Read only where it waits for a worker just now.
+MORE_URGENT_BEHIND = f"""
+WITH RECURSIVE {_TARGETS},
+first AS MATERIALIZED (
+    SELECT one.* FROM line, LATERAL (
+        SELECT a.run_id, a.target, (
+            SELECT CASE WHEN r.state = 'queued' THEN r.priority END
+            FROM runs_run r WHERE r.id = a.run_id) AS priority
+        FROM runs_away a WHERE a.target = line.target AND {_STANDS}
+        ORDER BY a.run_id LIMIT 1) AS one
+    WHERE one.priority IS NOT NULL
+), behind AS MATERIALIZED (
+    SELECT first.run_id, first.priority, (
+        SELECT max((SELECT CASE WHEN {_IS_THERE} THEN r.priority END FROM runs_run r WHERE r.id = a.run_id))
+        FROM runs_away a WHERE a.target = first.target) AS highest
+    FROM first
+)
+SELECT run_id, highest FROM behind WHERE highest > priority
+"""
+LIFT = """
+UPDATE runs_run SET priority = %(priority)s
+WHERE id = %(run_id)s AND state = 'queued' AND priority < %(priority)s
+"""
 
 # At the heads of the lines: who has ended further back is passed over, and forgotten when the line has come to it.
 _ENDED = ", ".join(f"'{state.value}'" for state in sorted(FINAL))

@@ -173,7 +173,7 @@ class Performer:
         walk.closed = await self._renderer.plant_state(walk, spec, scope)
         target = kind.target(arguments)
         if await self._places.is_behind(walk, target):
-            return await self._settler.behind(walk, following, now, effect, arguments, target)
+            return await self._stand_behind(walk, following, now, effect, arguments, target)
         reach("worker.before_intent")
         known = walk.progress.first_wanted.setdefault(spec.id, now) is not now
         verdict = await self._passage.intend(walk, following, now, effect, arguments)
@@ -211,7 +211,7 @@ class Performer:
             return await self._settler.away(walk, following, now, effect, arguments, away, target)
         # Again, with what the intent's commit says: somebody may have joined the line meanwhile.
         if await self._places.is_behind(walk, target):
-            return await self._settler.behind(walk, following, now, effect, arguments, target)
+            return await self._stand_behind(walk, following, now, effect, arguments, target)
         timeout, until = limit_of(walk, following, kind, now), valid_until(spec, walk.progress)
         left = until - self._clock.now() if until else None
         context = context_of(
@@ -251,6 +251,19 @@ class Performer:
         if result.interrupted and effect is not EffectClass.UNSAFE:
             return None  # its intent stands: it is the next step of whoever has the run then
         return await self._settler.settle(walk, following, now, effect, arguments, result)
+
+    async def _stand_behind(
+        self,
+        walk: Walk,
+        following: Next,
+        now: datetime,
+        effect: EffectClass,
+        arguments: JsonObject,
+        target: str,
+    ) -> Pause | None:
+        """Take a place and look once more: who was before it may have gone meanwhile, and would wake nobody."""
+        pause = await self._settler.behind(walk, following, now, effect, arguments, target)
+        return pause if await self._places.is_behind(walk, target) else None
 
     async def _still_ours(self, walk: Walk) -> None:
         """Stop before the effect where this process stood still and another took the run (P4). Raises LeaseLost.

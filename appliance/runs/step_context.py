@@ -46,7 +46,7 @@ def context_of(
         attempt=following.attempt,
         key=f"{row.id}/{spec.id}",
         principal=row.acts_for,
-        priority=row.priority,
+        priority=walk.definition.priority.rank,  # not the row's, which a line may have lifted
         now=now,
         timeout=timeout,
         ok_exit=spec.ok_exit if spec.ok_exit is not None else kind.default_ok_exit(spec.params),

@@ -25,7 +25,10 @@ COMPANY = 0.004
 
 
 class Committer:
-    """``on_intent`` is called for each intent that is committed now; ``on_commit`` with landed runs."""
+    """``on_intent`` is called for each intent that is committed now; ``on_commit`` with landed runs.
+
+    ``on_lost`` is called with one that will have no row.
+    """
 
     def __init__(
         self,
@@ -34,11 +37,13 @@ class Committer:
         on_intent: Callable[[Flight, Intent], None],
         on_commit: Callable[[Sequence[Flight]], None],
         owed: Owed,
+        on_lost: Callable[[UUID], None] = lambda run_id: None,
     ) -> None:
         self._writer = writer
         self._clock = clock
         self._on_intent = on_intent
         self._on_commit = on_commit
+        self._on_lost = on_lost
         self._arrivals: list[Arrival] = []
         self._intents: list[tuple[Flight, Intent]] = []
         self._landed: list[Flight] = []
@@ -233,6 +238,7 @@ class Committer:
             run = flight.run
             lost = LostRun(run.id, flight.occurrence_id, run.definition.name, run.trigger, f"{error}")
             self._aloft.pop(flight.occurrence_id, None)
+            self._on_lost(run.id)
             await self._commit(Group(), [writing(lost)])
             return
         log.error("run %s is handed over: its rows cannot be written", flight.run_id, exc_info=error)

@@ -193,21 +193,32 @@ class Flight:
 
     def away(self, intent: Intent, reason: str) -> None:
         """The target is away: the worker lane does this step again when its time comes."""
-        self._write(
-            intent.following, StepState.WAITING, intent.effect, intent.arguments,
-            StepResult(Status.WAITING, error=reason, checkpoint={"away": 1}), intent.at, intent.at,
-        )  # fmt: skip
+        self._not_done(intent, reason, tried=1)
         again = intent.at + timedelta(seconds=0.5)
         self.end = End(RunState.WAITING, reason, Waiting.NETWORK, again, intent.target)
 
-    def hand_over(self, reason: str) -> None:
-        """A worker takes the run as it stands; it meets the same gate and waits there if it must."""
+    def hand_over(self, reason: str, intent: Intent | None = None) -> None:
+        """A worker takes the run as it stands; it meets the same gate and waits there if it must.
+
+        ``intent`` is what was to act and did not.
+        """
+        if intent is not None:
+            self._not_done(intent, reason, tried=0)
         self.end = End(RunState.QUEUED, reason)
 
     def stand_behind(self, intent: Intent) -> None:
         """Older runs wait for its target: a worker takes the run, and nobody younger goes before it until then."""
         target = intent.target
-        self.end = End(RunState.QUEUED, f"earlier runs wait for {target}", target=target)
+        reason = f"earlier runs wait for {target}"
+        self._not_done(intent, reason, tried=0)
+        self.end = End(RunState.QUEUED, reason, target=target)
+
+    def _not_done(self, intent: Intent, reason: str, tried: int) -> None:
+        """On record as waiting, and since when it was to act: ``valid_for`` counts from then."""
+        self._write(
+            intent.following, StepState.WAITING, intent.effect, intent.arguments,
+            StepResult(Status.WAITING, error=reason, checkpoint={"away": tried}), intent.at, intent.at,
+        )  # fmt: skip
 
     def _finished(self) -> End:
         if self.progress.failure:

@@ -15,7 +15,6 @@ from appliance.actions.contract import (
     ActionKind,
     Services,
     StateReader,
-    StepContext,
     StepResult,
     TargetAway,
 )
@@ -34,9 +33,10 @@ from appliance.runs.reflex.intent import Intent
 from appliance.runs.reflex.line import Known, LaneLine
 from appliance.runs.reflex.owed import Owed
 from appliance.runs.reflex.recovery import DefinitionOf, recover
+from appliance.runs.reflex.step_context import context_of, limit_of
 from appliance.runs.reflex.unflushed import Unflushed
 from appliance.runs.reflex.writer import Fenced, GroupWriter
-from appliance.runs.validity import is_too_late, too_late
+from appliance.runs.validity import too_late, valid_until
 from appliance.safety.gate import Action, Decision, Gate, Verdict
 from appliance.safety.plant_state.domain import Closed, stricter, unfulfilled
 from appliance.tasks.matching import Armed
@@ -83,11 +83,18 @@ class ReflexLane:
         self._on_fenced = on_fenced
         self._unflushed = None if acts_after_disk else Unflushed(pool)
         self._writer = GroupWriter(pool, self._unflushed)
-        owed = Owed(self._writer, allowed=not acts_after_disk)
-        self._committer = Committer(self._writer, clock, self._intended, self._landed, owed)
+        owed = Owed(allowed=not acts_after_disk)
+        self._line = LaneLine(pool)
+        self._committer = Committer(
+            self._writer,
+            clock,
+            self._intended,
+            self._landed,
+            owed,
+            lambda run_id: self._line.landed([run_id]),
+        )
         if self._unflushed is not None:
             self._unflushed.on_lost = self._committer.mend
-        self._line = LaneLine(pool)
         self._lanes: dict[int, LaneName] = {}
         self._acting: set[asyncio.Task[None]] = set()
         self._jobs: list[asyncio.Task[None]] = []
@@ -157,10 +164,11 @@ class ReflexLane:
 
     def once_durable(self, call: Callable[[], None]) -> None:
         """Call when what is committed now is on the disk, and what is owed too: at once, unless commits do not wait."""
-        if self._unflushed is None:
+        unflushed = self._unflushed
+        if unflushed is None:
             call()
         else:
-            self._unflushed.once_durable(call, self._committer.owed.paid_with)
+            self._committer.owed.once_paid(lambda: unflushed.once_durable(call))
 
     # --- acting -------------------------------------------------------------------------------------
 
@@ -192,20 +200,24 @@ class ReflexLane:
     def _intended(self, flight: Flight, intent: Intent) -> None:
         """The intent is on record: look at the switch as that commit saw it, and at the time, then act."""
         paid = not intent.charges or self._committer.purse.take(intent.charges)
-        fresh = timedelta() <= self._clock.now() - intent.at < STANDS_FOR
+        fresh = self._stands(intent)
         if not fresh and flight.asks_the_plant(intent):
-            flight.hand_over("its intent was committed late: the plant's state is asked again")
+            flight.hand_over("its intent was committed late: the plant's state is asked again", intent)
             self._committer.land(flight)
             return
         still = fresh and self._gate.holds_still(intent.stop, self._committer.stop)
         verdict = None if still else self._judge(intent.action)
         if not paid or (verdict is not None and verdict.outcome is not Decision.ALLOW):
-            flight.hand_over("a budget is used up" if verdict is None or not paid else verdict.reason)
+            flight.hand_over("a budget is used up" if verdict is None or not paid else verdict.reason, intent)
             self._committer.land(flight)
             return
         task = asyncio.create_task(self._act(flight, intent))
         self._acting.add(task)
         task.add_done_callback(self._acting.discard)
+
+    def _stands(self, intent: Intent) -> bool:
+        """Whether what was decided of it is recent enough to act on."""
+        return timedelta() <= self._clock.now() - intent.at < STANDS_FOR
 
     async def _act(self, flight: Flight, intent: Intent) -> None:
         try:
@@ -241,48 +253,42 @@ class ReflexLane:
         """Whether nothing came between; else the run is given up. Raises TargetAway where nobody is there in time."""
         spec, run_id = intent.following.spec, flight.run.id
         kind = registry()[spec.type]
-        patience = spec.timeout.total_seconds() if spec.timeout else kind.default_timeout
+        patience = limit_of(spec)
+        left = self._left(flight, intent)
+        if left is not None:
+            patience = min(patience, max(left, 0.0))
         waited = await kind.reach(intent.arguments, self._services, patience)
-        if waited:
+        asked = waited or self._line.is_draining
+        if asked:
             behind = await self._line.is_behind_after_waiting(run_id, intent.target)
         else:
-            some = self._line.anybody_lands or self.lines.may_have(intent)
-            behind = some and await self._line.is_behind(run_id, intent.target)
+            asked = self._line.anybody_lands or self.lines.may_have(intent)
+            behind = asked and await self._line.is_behind(run_id, intent.target)
         if behind:
             flight.stand_behind(intent)
-        elif waited and flight.asks_the_plant(intent):
-            flight.hand_over("its broker was away: the plant's state is asked again")
-        elif waited and (verdict := self._judge(intent.action)).outcome is not Decision.ALLOW:
-            flight.hand_over(verdict.reason)
+            self._line.gives_up(run_id, intent.target)
+        elif (waited or (asked and not self._stands(intent))) and flight.asks_the_plant(intent):
+            flight.hand_over("its turn came late: the plant's state is asked again", intent)
+        elif asked and (verdict := self._judge(intent.action)).outcome is not Decision.ALLOW:
+            flight.hand_over(verdict.reason, intent)
         return flight.end is None
 
     async def _perform(self, flight: Flight, intent: Intent) -> StepResult:
-        spec, run = intent.following.spec, flight.run
-        flight.progress.first_wanted.setdefault(spec.id, intent.at)
-        if is_too_late(spec, flight.progress, self._clock.now()):
+        spec = intent.following.spec
+        left = self._left(flight, intent)
+        if left is not None and left <= 0:
             return StepResult.failed(too_late(spec, flight.progress), retryable=False)
         kind = registry()[spec.type]
         assert isinstance(kind, ActionKind), "what is made of steps is not instant"
-        chain = run.inputs.get("chain")
-        context = StepContext(
-            run_id=run.id,
-            step_id=spec.id,
-            task_id=run.task_id,
-            task_name=flight.definition.name,
-            attempt=intent.following.attempt,
-            key=f"{flight.run_id}/{spec.id}",
-            principal=run.principal,
-            priority=flight.definition.priority.rank,
-            now=intent.at,
-            timeout=spec.timeout.total_seconds() if spec.timeout else kind.default_timeout,
-            ok_exit=(0,),
-            services=self._services,
-            connect=self._pool.connection,
-            confirm=spec.confirm,
-            run_started_at=flight.created_at,
-            chain=chain if isinstance(chain, int) else 0,
-        )
+        context = context_of(flight, intent, self._services, self._pool.connection, left)
         return await kind.perform(intent.arguments, context)
+
+    def _left(self, flight: Flight, intent: Intent) -> float | None:
+        """Seconds in which the step may still act; None without a limit."""
+        spec, progress = intent.following.spec, flight.progress
+        progress.first_wanted.setdefault(spec.id, intent.at)
+        until = valid_until(spec, progress)
+        return (until - self._clock.now()).total_seconds() if until else None
 
     # --- out ----------------------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ class LaneLine:
         self._pool = pool
         self._landing: dict[UUID, str] = {}
         self._one_by_one = asyncio.Lock()
+        self._drain = 0
 
     def gives_up(self, run_id: UUID, target: str) -> None:
         """It stands in line from now on, though its commit is still to come."""
@@ -79,7 +80,16 @@ class LaneLine:
             log.warning("run %s is handed over: %s", run_id, error)
             return True
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether runs that have waited for a connection go on now: who begins meanwhile comes after them."""
+        return self._drain > 0
+
     async def is_behind_after_waiting(self, run_id: UUID, target: str) -> bool:
         """Many have waited for the same connection: they go on in the order in which they came."""
-        async with self._one_by_one:
-            return await self.is_behind(run_id, target)
+        self._drain += 1
+        try:
+            async with self._one_by_one:
+                return await self.is_behind(run_id, target)
+        finally:
+            self._drain -= 1

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from appliance.bus.batches import is_transient
 from appliance.bus.services import TopicValue
+from appliance.runs.domain import RunState
 from appliance.runs.reflex.group import Group
-from appliance.runs.reflex.writer import Fenced, GroupWriter
+from appliance.runs.reflex.writer import Fenced
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +26,21 @@ _MAY_COME_FIRST = "mqtt"
 class Owed:
     """``allowed`` is False where a commit waits for the disk: then every commit has all values of its events."""
 
-    def __init__(self, writer: GroupWriter, *, allowed: bool) -> None:
-        self._writer = writer
+    def __init__(self, *, allowed: bool) -> None:
         self._allowed = allowed
         self._values: list[TopicValue] = []
-        self.paid_with = 0
-        """The commit that has, or will have, all that was owed so far."""
+        self._is_paying = False
+        self._receipts: list[Callable[[], None]] = []
 
     def __bool__(self) -> bool:
         return bool(self._values)
+
+    def once_paid(self, call: Callable[[], None]) -> None:
+        """Call when what is owed is committed, which may take more than one commit: at once, if nothing is."""
+        if self._values or self._is_paying:
+            self._receipts.append(call)
+        else:
+            call()
 
     async def commit(self, group: Group, write: Write, looks: bool) -> list[UUID]:
         """``write`` the group with what is owed; its own values stay owed where an effect waits for it.
@@ -44,6 +51,7 @@ class Owed:
         own = () if self._may_wait(group, looks) else group.values
         left = () if own else group.values
         group.values = [*owed, *own]
+        self._is_paying = bool(owed)
         try:
             run_ids = await write(group)
         except Fenced:
@@ -56,12 +64,23 @@ class Owed:
             if not owed:
                 raise
             await self._alone(owed, write)
+            self._paid()
             group.values = own
             run_ids = await write(group)
-        if left:
-            self._values += left
-            self.paid_with = self._writer.number + 1
+        else:
+            self._paid()
+        finally:
+            self._is_paying = False
+        self._values += left
         return run_ids
+
+    def _paid(self) -> None:
+        receipts, self._receipts = self._receipts, []
+        for call in receipts:
+            try:
+                call()
+            except Exception:
+                log.exception("what waited for last values failed; the others go on")
 
     def _may_wait(self, group: Group, looks: bool) -> bool:
         """It is committed for the sake of messages to be sent, and nobody else begins with it."""
@@ -69,6 +88,7 @@ class Owed:
             self._allowed
             and bool(group.intents)
             and not (looks or group.queued)
+            and not any(flight.end and flight.end.state is RunState.QUEUED for flight in group.landed)
             and all(intent.following.spec.type == _MAY_COME_FIRST for _, intent in group.intents)
         )
 

@@ -59,13 +59,12 @@ class Unflushed:
             if hurry:
                 self._hurry.set()
 
-    def once_durable(self, call: Callable[[], None], upto: int = 0) -> None:
-        """Call when everything that is committed now is on the disk, and commit ``upto`` too, which may be to come."""
-        upto = max(upto, self._latest)
-        if self._durable >= upto:
+    def once_durable(self, call: Callable[[], None]) -> None:
+        """Call when everything that is committed now is on the disk."""
+        if self._durable >= self._latest:
             call()
         else:
-            self._waiting.append((upto, call))
+            self._waiting.append((self._latest, call))
 
     def holds_after(self, number: int) -> bool:
         """Whether every commit after ``number`` is kept here."""

@@ -6,18 +6,21 @@ from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
+from psycopg import AsyncConnection
 
 from appliance.accounts.principal import BOX
 from appliance.bus.errors import BusAway
 from appliance.lib.clock import Moment
+from appliance.lib.priority import Priority
 from appliance.processes.parts import DefinitionCache
-from appliance.runs import services
+from appliance.runs import away, services
 from appliance.runs.away import Lines
 from appliance.runs.domain import Lease
 from appliance.runs.places import Places
 from appliance.runs.plan import Progress
 from appliance.runs.rows import LeaseLost
 from appliance.runs.walk import Walk
+from appliance.safety.errors import SecretMissing
 from appliance.tasks.errors import TaskFileError
 from tests.brokers import free_port
 from tests.integration.runs.conftest import Engine, task
@@ -76,6 +79,10 @@ async def test_what_waited_comes_out_in_order_whoever_looks_first(engine: Engine
     first, second, third = await waiting(engine, "open", "close", "open again")
     target = "mqtt:plant/a"
     assert await places(engine) == [(first, target, False), (second, target, True), (third, target, True)]
+    # The first tries again soon; those behind are woken, and a long line costs no claims meanwhile.
+    looks = [(await engine.run(one))["wake_at"] - engine.clock.now() for one in (first, second, third)]
+    assert looks[0] < timedelta(seconds=15)
+    assert min(looks[1:]) > timedelta(minutes=30)
     broker.up = True
     row = await wake(engine, third)
     assert (row["state"], row["waiting_for"]) == ("waiting", "network")
@@ -142,6 +149,23 @@ END = {
 }
 
 
+async def test_who_takes_its_place_when_nobody_is_before_it_any_more_goes_on(
+    engine: Engine, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = await waiting(engine, "open")
+    broker.up = True
+    join = away.join
+
+    async def late(connection: AsyncConnection[Any], run_id: UUID, place: away.Place) -> None:
+        """The first one ends between the look and the place."""
+        await engine.sql(END["cancelled"], first)
+        await join(connection, run_id, place)
+
+    monkeypatch.setattr(away, "join", late)
+    row = await engine.perform(await say(engine, "close"))
+    assert (row["state"], broker.done) == ("succeeded", ["close"])
+
+
 @pytest.mark.parametrize("how", END)
 async def test_who_waits_no_more_is_in_nobodys_way(engine: Engine, broker: Broker, how: str) -> None:
     first, second = await waiting(engine, "open", "close")
@@ -152,6 +176,27 @@ async def test_who_waits_no_more_is_in_nobodys_way(engine: Engine, broker: Broke
     broker.up = True
     assert (await engine.perform(second))["state"] == "succeeded"
     assert broker.done == ["close"]
+
+
+async def test_the_first_is_as_urgent_as_the_most_urgent_one_behind_it(
+    engine: Engine, broker: Broker
+) -> None:
+    """Workers that never come to what is less urgent would keep what is urgent waiting behind it."""
+    low, high = (VALVE.replace("  actions:", f"  priority: {one}\n  actions:") for one in ("low", "high"))
+    (first,) = await waiting(engine, "open", text=low)
+    await waiting(engine, "close", text=high)
+    (last,) = await waiting(engine, "open again", text=low)
+    elsewhere = low.replace("VALVE", "b")
+    (other,) = await waiting(engine, "open", text=elsewhere)
+    await engine.sql("UPDATE runs_run SET state = 'queued', waiting_for = ''")
+
+    async def urgency() -> list[int]:
+        return [(await engine.run(one))["priority"] for one in (first, last, other)]
+
+    was = await urgency()
+    await Lines(engine.pool).hand_on()
+    assert await urgency() == [Priority.HIGH.rank, was[1], was[2]]
+    assert was == [Priority.LOW.rank] * 3
 
 
 async def test_a_person_who_cancels_the_first_lets_the_second_go(engine: Engine, broker: Broker) -> None:
@@ -250,6 +295,21 @@ async def test_a_validity_that_means_nothing_is_refused_at_save(
 ) -> None:
     with pytest.raises(TaskFileError, match="valid_for"):
         await engine.load(task(f"    - {{id: say, type: {kind}, valid_for: {value}}}\n"))
+
+
+async def test_a_secret_that_is_missing_fails_the_step_and_parks_no_run(engine: Engine) -> None:
+    """It is looked for when the connection is made, before anything is published."""
+
+    async def reaching(patience: float) -> bool:
+        raise SecretMissing("there is no secret hall")
+
+    async def publishing(topic: str, payload: bytes) -> None:
+        raise SecretMissing("there is no secret hall")
+
+    engine.world.reaching, engine.world.publishing = reaching, publishing
+    row = await engine.perform(await say(engine, "open"))
+    assert (row["state"], row["epoch"]) == ("failed", 1)
+    assert "there is no secret hall" in row["reason"]
 
 
 async def test_an_http_step_that_may_wait_stands_in_line_for_its_address(engine: Engine) -> None:

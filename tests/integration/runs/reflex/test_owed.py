@@ -1,5 +1,6 @@
 """The crash-safe mode: a last value comes one commit after its event, and its event is acknowledged after both."""
 
+import asyncio
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,13 @@ from tests.integration.runs.reflex.test_queued import UNSAFE
 from tests.integration.runs.reflex.test_reflex_lane import ECHO
 from tests.wait import wait_for_async
 
+GATED = """
+- name: gated
+  triggers: [{id: g, mqtt: {topic: "in/{dev}", payload: json}}]
+  gate: {plant_state: "{{ state('guard') == 'shut' }}"}
+  actions: [{id: say, type: mqtt, topic: "gated/{{ dev }}", payload: 1}]
+"""
+
 
 @pytest.fixture
 def never(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +32,19 @@ def never(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def here(reactor: MakeReactor) -> Reactor:
     return await reactor(ECHO, acts_after_disk=False)
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be written stands for any row that the database refuses."""
+    whole = Group.parameters
+
+    def bad(self: Group, now: object) -> dict[str, object]:
+        made = whole(self, now)  # type: ignore[arg-type]
+        if any(value.topic == "in/bad" for value in self.values):
+            made["values"] = '[{"topic": null, "count": 1}]'
+        return made
+
+    monkeypatch.setattr(Group, "parameters", bad)
 
 
 async def topics(engine: Engine) -> dict[str, object]:
@@ -78,6 +99,16 @@ async def test_who_acts_on_other_rows_finds_the_value_there(
     assert "in/a" in await topics(engine)
 
 
+async def test_a_worker_that_a_run_is_handed_to_finds_the_value_there(
+    engine: Engine, reactor: MakeReactor, never: None
+) -> None:
+    """The very commit that carries another run's intent queues this one: its gate asks for what the event says."""
+    life = await reactor(ECHO + GATED, acts_after_disk=False)
+    await life.deliver(letter("in/a", {"value": 80, "n": 1}))
+    assert await engine.count("runs_run WHERE state = 'queued'") == 1
+    assert "in/a" in await topics(engine)
+
+
 async def test_where_a_commit_waits_for_the_disk_it_has_the_value(
     engine: Engine, reactor: MakeReactor, never: None
 ) -> None:
@@ -91,15 +122,7 @@ async def test_where_a_commit_waits_for_the_disk_it_has_the_value(
 async def test_one_that_cannot_be_written_takes_nobody_with_it(
     here: Reactor, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Group.parameters
-
-    def bad(self: Group, now: object) -> dict[str, object]:
-        made = whole(self, now)  # type: ignore[arg-type]
-        if any(value.topic == "in/bad" for value in self.values):
-            made["values"] = '[{"topic": null, "count": 1}]'
-        return made
-
-    monkeypatch.setattr(Group, "parameters", bad)
+    spoil(monkeypatch)
     events = [letter(f"in/{name}", {"value": 80, "n": n}) for n, name in enumerate(("bad", "good"))]
     await here.deliver(*events)
     await wait_for_async(lambda: all(event.acked for event in events), 5, "the disk has what can be had")
@@ -107,6 +130,33 @@ async def test_one_that_cannot_be_written_takes_nobody_with_it(
     assert set(await topics(engine)) == {"in/good"}
     assert len(engine.world.published) == 2
     assert await engine.count("runs_run WHERE state = 'succeeded'") == 2
+
+
+async def test_each_receipt_waits_for_the_commit_that_has_its_value(
+    here: Reactor, engine: Engine, never: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside one that cannot be written each value has a commit of its own: the last comes later than the first."""
+    spoil(monkeypatch)
+    events = [letter(f"in/{name}", {"value": 80, "n": n}) for n, name in enumerate(("first", "last", "bad"))]
+    await here.deliver(*events)
+    writer, unflushed, go_on = here.lane._committer._writer, here.lane._unflushed, asyncio.Event()
+    assert unflushed is not None
+    write, owed_from = writer.write, writer.number
+
+    async def slowly(*given: Any, **more: Any) -> Any:
+        if writer.number == owed_from + 1:
+            await go_on.wait()
+        return await write(*given, **more)
+
+    monkeypatch.setattr(writer, "write", slowly)
+    delivering = asyncio.create_task(here.deliver(letter("in/next", {"value": 10, "n": 9})))
+    await wait_for_async(lambda: unflushed._durable > owed_from, 5, "the disk has the first value")
+    assert set(await topics(engine)) == {"in/first"}
+    assert not any(event.acked for event in events)
+    go_on.set()
+    await delivering
+    await wait_for_async(lambda: all(event.acked for event in events), 5, "the disk has what can be had")
+    assert set(await topics(engine)) == {"in/first", "in/last", "in/next"}
 
 
 async def test_a_database_that_is_away_for_a_moment_costs_no_value(

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from appliance.bus.errors import BusAway
 from tests.integration.runs.conftest import Engine
 from tests.integration.runs.reflex.conftest import MakeReactor, letter
 from tests.integration.runs.reflex.test_reflex_lane import ECHO
@@ -66,6 +67,29 @@ async def test_a_run_whose_own_row_cannot_be_written_is_lost_once_and_on_record(
     assert "too long" in entry["detail"]["reason"]
     assert "too long" in bad["reason"]
     assert len(engine.world.published) == 2
+
+
+async def test_one_that_is_lost_stands_in_nobodys_way(engine: Engine, reactor: MakeReactor) -> None:
+    here = await reactor(ECHO)
+
+    async def spoil(topic: str, payload: bytes) -> None:
+        for flight in here.lane._committer._aloft.values():
+            flight.run = replace(flight.run, origin="longer than its column")
+        raise BusAway("not connected")
+
+    engine.world.publishing = spoil
+    await here.deliver(letter("in/a", {"value": 80, "n": 1}))
+    await here.settle()
+
+    async def is_told() -> bool:
+        return await engine.count("tasks_occurrence WHERE run_id IS NULL AND reason <> ''") == 1
+
+    await wait_for_async(is_told, 10, "the loss is on record")
+    assert not here.lane._line.anybody_lands
+    engine.world.publishing = None
+    await here.deliver(letter("in/a", {"value": 80, "n": 2}))
+    await here.settle()
+    assert (await here.only_run())["state"] == "succeeded"
 
 
 @pytest.mark.parametrize(
