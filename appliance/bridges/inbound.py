@@ -261,7 +261,8 @@ class InboundWorker:
         if row is None:
             log.info("an unknown identity wrote on %s; it waits to be linked to a person", bridge)
             return None
-        return ChatSender(row[0], row[1], bridge, message.user_id, message.conversation), row[2]
+        sender = ChatSender(row[0], row[1], bridge, message.user_id, message.conversation, message.token_id)
+        return sender, row[2]
 
     async def _adopt(self, bridge: str, conversation: str) -> None:
         """The first linked person who says /start in private becomes the platform's default recipient."""

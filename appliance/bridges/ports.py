@@ -208,13 +208,17 @@ class ChatCommand:
 
 @dataclass(frozen=True, slots=True)
 class ChatSender:
-    """Who wrote, as a known person of this box: ``account_id`` is the primary key of accounts.User."""
+    """Who wrote, as a known person of this box: ``account_id`` is the primary key of accounts.User.
+
+    ``token_id``: a program did, with this API token of theirs, and may do no more than that.
+    """
 
     account_id: int
     username: str
     platform: str
     user_id: str
     conversation: str
+    token_id: int | None = None
 
     @property
     def principal(self) -> str:

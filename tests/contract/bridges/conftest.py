@@ -1,20 +1,26 @@
 """The members of the family: those of the box, and each platform against its stand-in."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.chat_desk import open_pool
+from tests.chat_desk import Pool, open_pool
 
 from .family import Member, Remote
+from .members.gateway import Gateway
 from .members.tables import OfTable
 from .members.telegram import Telegram
 from .members.webhook import Webhook
 
 REMOTE: dict[str, type[Any]] = {made.kind: made for made in (Telegram, Webhook)}
-OF_TABLE = ("loopback", "webchat")
+OF_TABLE: dict[str, Callable[[Pool], Any]] = {
+    "loopback": partial(OfTable, "loopback"),
+    "webchat": partial(OfTable, "webchat"),
+    "gateway": Gateway,
+}
 
 
 @pytest.fixture(params=[*OF_TABLE, *REMOTE])
@@ -27,7 +33,7 @@ async def member(request: pytest.FixtureRequest, transactional_db: None) -> Asyn
             await made.bridge.stop()
         return
     async with open_pool() as pool:
-        of_table = OfTable(request.param, pool)
+        of_table = OF_TABLE[request.param](pool)
         yield of_table
         await of_table.bridge.stop()
 
