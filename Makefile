@@ -68,6 +68,7 @@ bench: setup ## measure, and write bench-latest.json
 
 docs: setup ## write the generated reference pages
 	$(BIN)/python manage.py reference --write
+	$(BIN)/python -m webadmin.gateway.schema
 	$(BIN)/python manage.py doctor --write
 
 clean: ## remove the virtual environment and caches (never var/)

@@ -13,11 +13,11 @@ from django.conf import settings  # noqa: E402
 
 from webadmin.origin import OwnPagesOnly  # noqa: E402
 from webadmin.proxies import TrustedProxies  # noqa: E402
-from webadmin.routing import websocket_urlpatterns  # noqa: E402
+from webadmin.routing import GATEWAY, websocket_urlpatterns  # noqa: E402
+
+sockets = OwnPagesOnly(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), {f"/{GATEWAY}"})
 
 application = TrustedProxies(
-    ProtocolTypeRouter(
-        {"http": http, "websocket": OwnPagesOnly(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))}
-    ),
+    ProtocolTypeRouter({"http": http, "websocket": sockets}),
     settings.CONFIG.trusted_proxies,
 )

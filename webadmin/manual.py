@@ -25,6 +25,8 @@ FILES = {
     ".svg": "image/svg+xml",
     ".jpg": "image/jpeg",
     ".yaml": "text/plain; charset=utf-8",
+    ".json": "application/json",
+    ".py": "text/plain; charset=utf-8",
 }
 """What pages show or lead to, beside other pages, and how each is served."""
 _SNIPPET = 90

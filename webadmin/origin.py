@@ -1,6 +1,6 @@
 """Who may open a WebSocket: pages of the box itself. A browser sends its cookies along for every page there is."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,17 +22,19 @@ _PORTS = {"http": 80, "https": 443}
 class OwnPagesOnly:
     """Refuses every socket whose ``Origin`` is not exactly this box's: scheme, host and port.
 
-    Another port of the same host is another program. Without the header it is refused, too: all browsers send it,
-    and programs have the API.
+    Another port of the same host is another program. Without the header it is refused, too: all browsers send it. Only
+    on the paths ``for_programs``, where no cookie counts, none is needed.
     """
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, for_programs: Collection[str] = ()) -> None:
         self._application = application
+        self._for_programs = for_programs
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
         headers = {bytes(name).lower(): bytes(value).decode("latin-1") for name, value in scope["headers"]}
         origin, host = headers.get(b"origin", ""), headers.get(b"host", "")
-        if is_own(origin, host, str(scope.get("scheme", "ws"))):
+        free = b"origin" not in headers and scope["path"] in self._for_programs
+        if free or is_own(origin, host, str(scope.get("scheme", "ws"))):
             return await self._application(scope, receive, send)
         client = scope.get("client")
         detail = {"origin": plain_text(origin)[:200] or None, "path": plain_text(str(scope["path"]))[:200]}

@@ -85,6 +85,12 @@ def authenticate(text: str, now: datetime) -> ApiToken | None:
     return token
 
 
+def still_good(token_id: int, now: datetime) -> ApiToken | None:
+    """The token of a connection that stays open, looked up anew; None once it has ended."""
+    token = ApiToken.objects.select_related("user").filter(pk=token_id).first()
+    return None if token is None or _ended(token, now) else token
+
+
 def _ended(token: ApiToken, now: datetime) -> str:
     """Why it is good no more; empty while it is."""
     if token.revoked_at is not None:

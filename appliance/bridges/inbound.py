@@ -263,7 +263,15 @@ class InboundWorker:
         if row is None:
             log.info("an unknown identity wrote on %s; it waits to be linked to a person", bridge)
             return None
-        sender = ChatSender(row[0], row[1], bridge, message.user_id, message.conversation, row[3])
+        sender = ChatSender(
+            row[0],
+            row[1],
+            bridge,
+            message.user_id,
+            message.conversation,
+            linked_by=row[3],
+            token_id=message.token_id,
+        )
         return sender, row[2]
 
     async def _adopt(self, bridge: str, conversation: str) -> None:

@@ -63,6 +63,8 @@ class InboundMessage:
     account_id: int | None = None
     """The person of this box, where the platform itself knows: the web admin's chat."""
     pressed: bool = False
+    token_id: int | None = None
+    """The API token that a program said it with, beside ``account_id``: it may do no more than that."""
 
 
 @dataclass(frozen=True, slots=True)

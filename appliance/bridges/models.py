@@ -117,6 +117,9 @@ class ChatRecord(models.Model):
     buttons = models.JSONField(default=list)
     run_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
+    acked_at = models.DateTimeField(null=True)
+    """When a program said that it has it; only of the gateway's."""
+    acked_by = models.CharField(max_length=300, blank=True, db_default="")
 
     class Meta:
         db_table = "bridges_message"

@@ -208,7 +208,10 @@ class ChatCommand:
 
 @dataclass(frozen=True, slots=True)
 class ChatSender:
-    """Who wrote, as a known person of this box: ``account_id`` is the primary key of accounts.User."""
+    """Who wrote, as a known person of this box: ``account_id`` is the primary key of accounts.User.
+
+    ``token_id``: a program did, with this API token of theirs, and may do no more than that.
+    """
 
     account_id: int
     username: str
@@ -217,6 +220,7 @@ class ChatSender:
     conversation: str
     linked_by: str = ""
     """The principal that linked this identity to the person; empty where nobody had to."""
+    token_id: int | None = None
 
     @property
     def principal(self) -> str:

@@ -80,6 +80,15 @@ async def read_types_after_async(
     return page, await news.fetchone() is not None
 
 
+def has_gap(cursor: Cursor) -> bool:
+    """Whether something that came after ``cursor`` may not be kept any more. Never False where something is lost."""
+    with django_connection.cursor() as db:
+        db.execute(sql.OLDEST, (str(cursor.xact), cursor.seq))
+        row = db.fetchone()
+    # Nothing up to the position is kept: then the next number that was drawn is, or was lost.
+    return row is not None and row[0] is not None and int(row[0]) > cursor.seq + 1
+
+
 def latest(types: Sequence[str], *, within: timedelta = timedelta(days=7), limit: int = 50) -> list[Entry]:
     """The last events of some types, newest first: what a feed shows before its first live event."""
     with django_connection.cursor() as db:

@@ -48,3 +48,10 @@ ORDER BY e.at DESC, e.seq DESC LIMIT %s
 """
 
 HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
+
+# Of an empty journal only the sequence knows whether there has ever been something.
+OLDEST = """
+SELECT coalesce((SELECT e.seq FROM events_event e ORDER BY e.xact, e.seq LIMIT 1),
+    pg_sequence_last_value(pg_get_serial_sequence('events_event', 'seq')) + 1)
+WHERE NOT EXISTS (SELECT 1 FROM events_event e WHERE (e.xact, e.seq) <= (%s::xid8, %s))
+"""

@@ -22,6 +22,7 @@ from appliance.audit.services import append_here
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain_text
+from appliance.processes import answered
 from appliance.runs import services as runs
 from appliance.runs.models import Run
 from appliance.safety.allstop import current
@@ -30,10 +31,6 @@ from appliance.tasks.services import set_enabled
 LONGEST = 64 * 1024
 _NAME = re.compile(r"[a-z][a-z_]{0,39}")
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_CLAIM = "INSERT INTO processes_commandanswered (key, at, reply) VALUES (%s, %s, '{}') ON CONFLICT DO NOTHING"
-_KNOWN = "SELECT reply FROM processes_commandanswered WHERE key = %s"
-_KEEP = "UPDATE processes_commandanswered SET reply = %s::jsonb WHERE key = %s"
-_LET_GO = "DELETE FROM processes_commandanswered WHERE key = %s"
 
 
 class CommandRefused(MillwrightError):
@@ -104,11 +101,9 @@ def answer(command: Command, now: datetime, version: str, *, audit_refusal: bool
     key = plain_text(f"{command.account}/{command.name}/{command.id}") if command.id else ""
     with transaction.atomic(), connection.cursor() as cursor:
         if key:
-            cursor.execute(_CLAIM, [key, now])
-            if not cursor.rowcount:
-                cursor.execute(_KNOWN, [key])
-                kept = cursor.fetchone()[0]
-                return Answer(json.loads(kept) if isinstance(kept, str) else kept)
+            kept = answered.claim(cursor, key, now)
+            if kept is not None:
+                return Answer(kept)
         by = principal_of(command.account)
         given = _attempt(command, by, now, version)
         if not given.right and audit_refusal:
@@ -116,9 +111,9 @@ def answer(command: Command, now: datetime, version: str, *, audit_refusal: bool
             who = by.name if by else f"mqtt:{command.account}"
             append_here("command.refused", who, f"command/{command.name}", why)
         if key and given.reply["ok"]:
-            cursor.execute(_KEEP, [json.dumps(given.reply), key])
+            answered.keep(cursor, key, given.reply)
         elif key:
-            cursor.execute(_LET_GO, [key])  # what failed may be asked again under its name
+            answered.let_go(cursor, key)
     return given
 
 

@@ -1,14 +1,17 @@
 """What chat commands do: the bridges' CommandHandler, over the same services as the web admin."""
 
+from django.utils import timezone
 from django.utils.translation import gettext, ngettext, override
 
 from appliance.accounts.domain import Ability
-from appliance.accounts.models import User
+from appliance.accounts.models import ApiToken, User
+from appliance.accounts.tokens import still_good
 from appliance.bridges.commands import help_text, stop_level, unknown_text
 from appliance.bridges.ports import ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
 from appliance.lib.in_django import in_django
 from appliance.processes import chat_runs
+from appliance.processes.chat_runs import Speaker
 from appliance.runs import approvals
 from appliance.runs.models import Run
 from appliance.runs.services import start_task
@@ -37,6 +40,21 @@ class NotDone(MillwrightError):
     code = "chat.not_done"
 
 
+def _speaker(sender: ChatSender) -> User | ApiToken:
+    """Raises DoesNotExist for a person who is locked out, and for a token that has ended."""
+    if sender.token_id is None:
+        return User.objects.get(pk=sender.account_id, is_active=True)
+    token = still_good(sender.token_id, timezone.now())
+    if token is None:
+        raise ApiToken.DoesNotExist
+    return token
+
+
+def _origin(person: Speaker) -> str:
+    """What a program says through the gateway is said by its token: it comes by the API, as all that it does."""
+    return "chat" if isinstance(person, User) else ""
+
+
 class ChatCommands:
     """Answers one command of a known person, in the language it was given in."""
 
@@ -54,13 +72,13 @@ class ChatCommands:
     def _done(self, command: ChatCommand, sender: ChatSender) -> str:
         with override(command.language):
             try:
-                return self._do(command, sender, User.objects.get(pk=sender.account_id, is_active=True))
-            except User.DoesNotExist as error:
+                return self._do(command, sender, _speaker(sender))
+            except (User.DoesNotExist, ApiToken.DoesNotExist) as error:
                 raise NotDone(gettext("This account is switched off.")) from error
             except ApprovalRefused as error:
                 raise NotDone(gettext("This cannot be decided by you now.")) from error
 
-    def _do(self, command: ChatCommand, sender: ChatSender, person: User) -> str:
+    def _do(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> str:
         match command.verb:
             case Verb.STOP:
                 return self._stop(command, person)
@@ -71,7 +89,7 @@ class ChatCommands:
             case Verb.APPROVE | Verb.DENY:
                 return self._approval(command, person, sender)
             case Verb.STATUS:
-                return self._status()
+                return self._status(person)
             case Verb.TASKS:
                 return chat_runs.tasks(person)
             case Verb.RUNS:
@@ -82,7 +100,7 @@ class ChatCommands:
                 return help_text(command.language)
         return unknown_text(command.language)
 
-    def _stop(self, command: ChatCommand, person: User) -> str:
+    def _stop(self, command: ChatCommand, person: Speaker) -> str:
         person.principal.require(Ability.STOP_ALL)
         level, said = stop_level(command.argument)
         reason = said or gettext("by chat")
@@ -91,7 +109,7 @@ class ChatCommands:
             "level": state.level.value
         }
 
-    def _run(self, command: ChatCommand, person: User) -> str:
+    def _run(self, command: ChatCommand, person: Speaker) -> str:
         if not person.can_somewhere(Ability.RUN_TASKS):
             person.principal.require(Ability.RUN_TASKS)
         name = command.argument.strip()
@@ -101,20 +119,20 @@ class ChatCommands:
             name,
             person.principal,
             command.received_at,
-            origin="chat",
-            reason=f"{person.username}: {command.text[:200]}",
+            origin=_origin(person),
+            reason=f"{person.principal.name.partition(':')[2]}: {command.text[:200]}",
             key=command.key,
         )
         return gettext("Started %(task)s, run %(run)s.") % {"task": name, "run": str(run_id)[-8:]}
 
-    def _decide(self, command: ChatCommand, person: User) -> str:
+    def _decide(self, command: ChatCommand, person: Speaker) -> str:
         """``answer K7Q2M run``: what is to become of missed times."""
         code, _, word = command.argument.strip().partition(" ")
         choice = _CHOICES.get(word.strip().lower())
         if choice is None:
             return gettext("Write answer, the code, and one of run, all or skip.")
         done = answer_question(
-            code, choice, person.principal, command.received_at, key=command.key, origin="chat"
+            code, choice, person.principal, command.received_at, key=command.key, origin=_origin(person)
         )
         if choice is questions.Choice.SKIP:
             return gettext("%(task)s: the missed times stay missed.") % {"task": done.task}
@@ -123,7 +141,7 @@ class ChatCommands:
         said = started % {"task": done.task, "count": count}
         return f"{said} {done.refused}".rstrip()
 
-    def _approval(self, command: ChatCommand, person: User, sender: ChatSender) -> str:
+    def _approval(self, command: ChatCommand, person: Speaker, sender: ChatSender) -> str:
         """``approve K7Q2MX``, ``deny K7Q2MX too hot``, or what a button carries."""
         first, _, reason = command.argument.strip().partition(" ")
         ref = first.strip(",:;，：；")
@@ -133,7 +151,7 @@ class ChatCommands:
         word = Word(
             choice,
             person.principal,
-            Way.CHAT,
+            Way.CHAT if isinstance(person, User) else Way.API,
             command.received_at,
             reason=reason.strip(" ,:;，：；"),
             key=command.key,
@@ -144,7 +162,8 @@ class ChatCommands:
         said = gettext("Approved: %(what)s") if choice is Choice.APPROVE else gettext("Denied: %(what)s")
         return said % {"what": f"{done.task}, {done.step}"}
 
-    def _status(self) -> str:
+    def _status(self, person: Speaker) -> str:
+        person.principal.require(Ability.VIEW)
         counts = {state: Run.whole.filter(state=state).count() for state in ("running", "queued", "waiting")}
         stop = allstop.current()
         lines = [

@@ -1,11 +1,12 @@
 """Tasks and runs in a chat: what there is, how the last ones went, and ending one."""
 
+from typing import Protocol
 from uuid import UUID
 
 from django.utils.translation import gettext
 
 from appliance.accounts.domain import Ability
-from appliance.accounts.models import User
+from appliance.accounts.principal import Principal
 from appliance.lib.errors import MillwrightError
 from appliance.runs.domain import FINAL
 from appliance.runs.models import Run
@@ -17,11 +18,20 @@ SHORT = 8
 """The last characters of a run's number: enough to tell those of one day apart."""
 
 
+class Speaker(Protocol):
+    """Who gives a command in a chat: a person, or a program with a token of theirs."""
+
+    @property
+    def principal(self) -> Principal: ...
+
+    def can_somewhere(self, ability: Ability) -> bool: ...
+
+
 class RunUnclear(MillwrightError):
     code = "chat.run_unclear"
 
 
-def tasks(person: User) -> str:
+def tasks(person: Speaker) -> str:
     """Those that the person may see, switched-off ones said so."""
     rows = Task.objects.order_by("name").values_list("name", "enabled")[:200]
     seen = [(name, on) for name, on in rows if person.principal.can(Ability.VIEW, task=name)]
@@ -32,7 +42,7 @@ def tasks(person: User) -> str:
     return "\n".join(lines + ([gettext("and %(count)d more") % {"count": more}] if more > 0 else []))
 
 
-def runs(argument: str, person: User) -> str:
+def runs(argument: str, person: Speaker) -> str:
     """The last runs, newest first; of one task where it is named."""
     wanted = argument.strip()
     rows = Run.whole.order_by("-id")
@@ -47,7 +57,7 @@ def runs(argument: str, person: User) -> str:
     return "\n".join(lines) or gettext("There are no such runs.")
 
 
-def cancel_one(argument: str, person: User) -> str:
+def cancel_one(argument: str, person: Speaker) -> str:
     """``cancel 1f2e3d4c``: the end of a run's number, or all of it."""
     run = _found(argument.strip())
     cancel(run.pk, person.principal)

@@ -50,11 +50,21 @@ class Few:
 
 _few = Few()
 _one = Few(each=1)
+_known = Few(together=10 * ALL)
+"""Of who is known: they leave no stranger's refusal out, however often they come."""
 
 
 def note(kind: str, who: str, address: str, detail: JsonObject) -> None:
     """Append a refusal to the audit record. Never raises because there were too many."""
-    left_out = _few.passes(f"{kind} {address}")
+    _append(_few.passes(f"{kind} {address}"), kind, who, address, detail)
+
+
+def note_program(kind: str, who: str, address: str, detail: JsonObject) -> None:
+    """As ``note``, of a program with a token: a few a minute of each kind of each token."""
+    _append(_known.passes(f"{kind} {who}"), kind, who, address, detail)
+
+
+def _append(left_out: int | None, kind: str, who: str, address: str, detail: JsonObject) -> None:
     if left_out is None:
         return
     more: JsonObject = {"left_out": left_out} if left_out else {}

@@ -93,7 +93,8 @@ async def test_starting_and_stopping_is_quick_and_may_be_repeated(member: Member
 
 def test_every_folder_keeps_the_contract() -> None:
     found = bridges()
-    assert {"loopback", "webchat", "telegram", "enterprise_im", "webhook", "apprise"} <= found.keys()
+    known = {"loopback", "webchat", "gateway", "telegram", "enterprise_im", "webhook", "apprise"}
+    assert known | {"slack", "dingtalk", "wecom", "wecom_robot"} <= found.keys()
     for kind, factory in found.items():
         assert factory.kind == kind
         assert factory.title

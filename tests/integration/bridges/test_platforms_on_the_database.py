@@ -48,7 +48,7 @@ def test_the_brief_file_loads_and_loading_it_again_changes_nothing(clean: None) 
     ]
     assert [one.note for one in first] == ["", ""]
     assert {one.change for one in services.load_platforms(BRIEF, CONSOLE, NOW())} == {"unchanged"}
-    assert {view.name for view in services.platforms()} == {"telegram", "enterprise_im", "webchat"}
+    assert {view.name for view in services.platforms()} == {"telegram", "enterprise_im", "webchat", "gateway"}
     assert Platform.objects.get(name="telegram").revision == 1
     assert AuditRecord.objects.filter(kind="platform.created", subject="platform/telegram").exists()
 
@@ -145,6 +145,7 @@ def test_the_command_line_loads_lists_and_tests(clean: None, tmp_path: Path) -> 
     assert "telegram: created" in run("load", str(BRIEF))
     assert [row["name"] for row in json.loads(run("list", "--json"))] == [
         "enterprise_im",
+        "gateway",
         "telegram",
         "webchat",
     ]

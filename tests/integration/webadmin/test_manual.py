@@ -43,10 +43,10 @@ def test_every_link_of_every_page_leads_somewhere(browser: Browsers) -> None:
                 assert picture.status_code == 200
                 assert b"".join(picture).startswith(b"\x89PNG")
                 continue
-            if target.path.endswith(".yaml"):
+            if target.path.endswith((".yaml", ".json", ".py")):
                 example = client.get(target.path)
-                assert example["Content-Type"] == "text/plain; charset=utf-8"
-                assert b"".join(example).startswith(b"#")
+                assert example["Content-Type"] in ("text/plain; charset=utf-8", "application/json")
+                assert b"".join(example).startswith((b"#", b"{", b'"""'))
                 continue
             if target.fragment:
                 assert f'id="{target.fragment}"' in article(client, target.path), (address, link)

@@ -24,7 +24,7 @@ def free_port() -> int:
 @contextmanager
 def web_process(config: Config, folder: Path, **settings: str) -> Iterator[str]:
     """Its host and port, once it answers. ``settings`` are MILLWRIGHT_…"""
-    place = f"127.0.0.1:{free_port()}"
+    place = settings.get("MILLWRIGHT_LISTEN") or f"127.0.0.1:{free_port()}"
     known = connection.settings_dict
     database = config.database_url.replace("/millwright?", f"/{known['NAME']}?")
     environment = {
