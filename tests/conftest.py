@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 from django.test import TransactionTestCase
+from django.utils import translation
 
 from appliance.lib.config import Config, get_config
 from appliance.lib.masking import KNOWN
@@ -18,6 +19,13 @@ def _secrets_of_other_tests_are_forgotten() -> Iterator[None]:
     """What one test kept secret is an ordinary text in the next one."""
     yield
     KNOWN.forget()
+
+
+@pytest.fixture(autouse=True)
+def _language_of_other_tests_is_forgotten() -> Iterator[None]:
+    """A page that was asked for in Chinese leaves its thread speaking it."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

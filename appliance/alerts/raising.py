@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
@@ -94,4 +95,16 @@ async def _say(
     )
     await tell(connection, notice, file.receivers(rule))
     said = f"{notice.reason or notice.rule}: {notice.kind} by {notice.principal} {notice.subject}".strip()
-    await record_async(connection, AuditAlert(rule=notice.rule, message=said[:1000], seq=notice.seq))
+    await record_async(
+        connection,
+        AuditAlert(rule=notice.rule, message=said[:1000], seq=notice.seq, run_id=_run_of(notice.subject)),
+    )
+
+
+def _run_of(subject: str) -> str:
+    """The run in a record's subject, which is it or begins with it (``run/step``); empty for another subject."""
+    first = subject.partition("/")[0]
+    try:
+        return str(UUID(first))
+    except ValueError:
+        return ""

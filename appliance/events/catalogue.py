@@ -213,6 +213,8 @@ class AuditAlert(Event):
     rule: str
     message: str
     seq: int = 0
+    run_id: str = ""
+    """The run that the record is about, where it is about one: what the alert starts is judged by its origins too."""
 
 
 @dataclass(frozen=True, slots=True)

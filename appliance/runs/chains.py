@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 from appliance.bus.ports import Message
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.origins import KEY, handed, handed_on, of_undo
+from appliance.safety.policy.vocabulary import Origin
 from appliance.tasks.matching import Fired, Refused
 
 log = logging.getLogger(__name__)
@@ -62,12 +63,12 @@ class Led:
 
 async def led_to(connection: AsyncConnection[Any], run_id: JsonValue) -> Led:
     """What the run that an event tells of hands down to what the event starts."""
-    if not isinstance(run_id, str):
+    if not isinstance(run_id, str) or not run_id:
         return Led()
     cursor = await connection.execute(_LED, (run_id,))
     row = await cursor.fetchone()
     if row is None:
-        return Led()
+        return Led(0, tuple(Origin))  # whatever it was
     before = handed({KEY: row[2]} if row[2] is not None else {})
     origins = (*handed_on(row[1], before), *of_undo(row[3]))
     return Led(row[0] if isinstance(row[0], int) else 0, origins)

@@ -56,7 +56,9 @@ async def note(connection: AsyncConnection[Any], found: Undeclared) -> None:
     }
     await connection.execute(_NOTE, values)
     message = f"{found.task}, step {found.step}: {words[0]}"
-    await record_async(connection, AuditAlert(rule="run.undeclared", message=message[:500]))
+    await record_async(
+        connection, AuditAlert(rule="run.undeclared", message=message[:500], run_id=str(found.run_id))
+    )
 
 
 def audit_entry(found: Undeclared, principal: str) -> AuditEntry:

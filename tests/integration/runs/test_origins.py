@@ -12,6 +12,8 @@ from appliance.accounts.domain import Role
 from appliance.accounts.mqtt import grant
 from appliance.accounts.principal import CONSOLE, Principal
 from appliance.accounts.services import create_user
+from appliance.events import AuditAlert
+from appliance.events.services import record_async
 from appliance.processes.box_commands import Command, answer
 from appliance.runs import ended, services
 from appliance.runs.ended import Resume
@@ -89,6 +91,16 @@ async def followed(engine: Engine, run_id: UUID) -> dict[str, Any]:
     return await last(engine)
 
 
+async def alerted(engine: Engine, run_id: UUID) -> dict[str, Any]:
+    """Perform the run, and what an alert about it starts."""
+    following = await follower(engine, Screens())
+    await engine.perform(run_id)
+    async with engine.pool.connection() as connection:
+        await record_async(connection, AuditAlert("run.undeclared", "it did more", run_id=str(run_id)))
+    await following.follow()
+    return await last(engine)
+
+
 async def followed_late(engine: Engine, run_id: UUID) -> dict[str, Any]:
     """As above, by a trigger that first waits for quiet."""
     following = await follower(engine, Screens())
@@ -130,6 +142,7 @@ WAYS: dict[str, tuple[str, Led]] = {
     "its end": (heard(SET, other("work", WORK, "task heard")), followed),
     "its end, later": (heard(SET, other("work", WORK, QUIET)), followed_late),
     "an event of it": (heard(SET, other("work", WORK, "event run.succeeded")), followed),
+    "an alert about it": (heard(SET, other("work", WORK, "event audit.alert")), alerted),
     "the same run again": (heard(WORK), again),
     "going on with it": (heard(WORK), gone_on),
 }

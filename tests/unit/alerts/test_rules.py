@@ -9,6 +9,7 @@ from appliance.alerts.errors import RulesRefused
 from appliance.alerts.evaluating import Entry, Evaluator, origins_of, outcome_of
 from appliance.alerts.loading import load_rules, shipped
 from appliance.alerts.model import Outcome
+from appliance.alerts.raising import _run_of
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -157,3 +158,16 @@ def test_a_bad_file_is_refused_with_the_place(text: str, place: str, said: str) 
     assert any(str(one).startswith(place) and said in str(one) for one in refused.value.problems), (
         refused.value
     )
+
+
+@pytest.mark.parametrize(
+    ("subject", "run"),
+    [
+        ("0194a000-0000-7000-8000-000000000001", "0194a000-0000-7000-8000-000000000001"),
+        ("0194a000-0000-7000-8000-000000000001/press", "0194a000-0000-7000-8000-000000000001"),
+        ("task/press", ""),
+        ("", ""),
+    ],
+)
+def test_an_alert_knows_the_run_that_it_is_about(subject: str, run: str) -> None:
+    assert _run_of(subject) == run
