@@ -48,7 +48,7 @@ def engine_program(engine: Engine, config: Config, privilege: Privilege) -> Prog
     return Program(
         engine.name,
         engine.command,
-        {**_base(config), **engine.environment},
+        _base(config),
         stop_signal=engine.stop_signal,
         stop_seconds=engine.stop_seconds,
         death_signal=engine.stop_signal,

@@ -2,8 +2,7 @@
 
 import importlib.util
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.lib.atomic import write_atomically
@@ -32,8 +31,6 @@ class Engine:
     keep: tuple[int, ...] = ()
     """Capabilities that it keeps when root starts it."""
     in_namespace: bool = False
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """What it is told that way, beside what every program gets."""
 
 
 def package_folder(package: str) -> Path:

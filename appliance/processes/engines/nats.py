@@ -1,6 +1,5 @@
 """NATS with JetStream and its MQTT listener: the broker of the embedded stack."""
 
-import os
 import socket
 import sys
 from pathlib import Path
@@ -74,21 +73,7 @@ authorization {{
     write_atomically(folder / "nats.conf", text.encode())
     privilege.hand_over(folder)
     keep = (CAP_NET_BIND_SERVICE,) if port < 1024 else ()
-    return Engine(
-        "nats",
-        (program(), "-c", str(folder / "nats.conf")),
-        stop_signal="TERM",
-        keep=keep,
-        environment={"GOMAXPROCS": str(_processors())},
-    )
-
-
-def _processors() -> int:
-    """How many processors the broker uses at once: half of them, it shares the machine with all that it serves.
-
-    With more, each message wakes threads that look for work and find none, on the processor of whom it is for.
-    """
-    return max(1, len(os.sched_getaffinity(0)) // 2)
+    return Engine("nats", (program(), "-c", str(folder / "nats.conf")), stop_signal="TERM", keep=keep)
 
 
 def started_as(config: Config) -> Durability:

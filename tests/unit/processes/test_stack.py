@@ -2,7 +2,6 @@
 
 import configparser
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from appliance.processes.engines import nats
 from appliance.processes.forkserver import NAME as FORKSERVER
 from appliance.processes.layout import lay_out
 from appliance.processes.privilege import Privilege
-from appliance.processes.programs import SERVICES, engine_program, service_programs
+from appliance.processes.programs import SERVICES, service_programs
 from appliance.processes.stack import manager_environment, write_supervisor
 
 SYS_ADMIN = 21
@@ -50,16 +49,6 @@ def test_the_broker_syncs_as_the_operator_chose(
     written = (config.home.path / "nats/nats.conf").read_text()
     assert ('sync_interval: "always"' in written) is (mode is Durability.POWER_SAFE)
     assert nats.started_as(config) is mode
-
-
-@pytest.mark.parametrize(("processors", "used"), [(1, "1"), (2, "1"), (4, "2")])
-def test_the_broker_leaves_half_of_the_processors_to_whom_it_serves(
-    config: Config, monkeypatch: pytest.MonkeyPatch, processors: int, used: str
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
-    privilege = Privilege(root=False)
-    engine = nats.prepare(config, privilege, (Path(), Path()))
-    assert engine_program(engine, config, privilege).environment["GOMAXPROCS"] == used
 
 
 def test_no_command_line_and_no_file_holds_a_secret(config: Config) -> None:
