@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import re
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -154,12 +153,6 @@ class PlatformApi:
             if len(body) > LARGEST_ANSWER:
                 raise PlatformAway(f"{self.title} answers with more than 5 MB", maybe_sent=True)
         return bytes(body)
-
-    async def round_trip(self, method: str, path: str, **more: Any) -> tuple[Answer, float]:
-        """As ``request``, with the milliseconds that it took."""
-        started = time.monotonic()
-        answer = await self.request(method, path, **more)
-        return answer, round((time.monotonic() - started) * 1000, 1)
 
     def _away(self, error: Exception) -> PlatformAway:
         what = self.redact(str(error)) or type(error).__name__
