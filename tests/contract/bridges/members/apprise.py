@@ -1,5 +1,6 @@
 """apprise against three of its services: each is a member of its own, as each is a way out of its own."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -31,9 +32,9 @@ class Apprise(Remote):
         )
         return AppriseBridge(made)
 
+    @abstractmethod
     def address(self, root: str) -> tuple[str, dict[str, str]]:
         """apprise's address of the service at ``root``, and keys beside it."""
-        raise NotImplementedError
 
     async def seen(self) -> Sequence[str]:
         return self.standin.texts  # type: ignore[no-any-return]
