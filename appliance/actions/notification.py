@@ -77,6 +77,7 @@ class NotificationAction(ActionKind[NotificationParams]):
             run_id=context.run_id,
             step_id=context.step_id,
             expires_at=context.now + (parse_duration(length) if length else KEPT_FOR),
+            about=f"task/{context.task_name}/{context.step_id}",
             priority=Priority(str(priority)).rank if priority else context.priority,
         )
         status = Status.SUCCEEDED if context.confirm == "handed_over" else Status.HANDED_OVER

@@ -53,6 +53,7 @@ async def tell(connection: AsyncConnection[Any], notice: Notice, receivers: Sequ
                 message=message(notice, language),
                 at=notice.opened_at,
                 priority=PRIORITIES[notice.severity],
+                about=f"alert/{notice.rule}",
             ),
         )
 

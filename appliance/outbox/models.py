@@ -17,6 +17,7 @@ class OutboxRow(models.Model):
     run_id = models.UUIDField(null=True)
     step_id = models.CharField(max_length=100, blank=True)
     priority = models.SmallIntegerField(default=0)
+    about = models.CharField(max_length=200, blank=True)
     state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in OutboxState])
     reason = models.CharField(max_length=1000, blank=True)
     attempts = models.IntegerField(default=0)

@@ -15,7 +15,8 @@ class OutboxItem:
     """An effect to be delivered. ``key`` names it for ever: a second one with the same key is the same item.
 
     ``conversation`` None means the platform's default one. ``at`` fixes the time that its identifier carries;
-    an item of a run takes the run's. ``expires_at`` None means 24 hours from now.
+    an item of a run takes the run's. ``expires_at`` None means 24 hours from now. ``about`` names its kind, as
+    ``task/overheat/tell``: what is about the same may be told together, or be muted; empty: it always stands alone.
     """
 
     key: str
@@ -27,6 +28,7 @@ class OutboxItem:
     expires_at: datetime | None = None
     priority: int = 0
     at: datetime | None = None
+    about: str = ""
 
     @property
     def id(self) -> UUID:
@@ -51,6 +53,7 @@ class Parcel:
     repeat_possible: bool
     run_id: UUID | None
     step_id: str
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ def _parameters(item: OutboxItem) -> dict[str, Any]:
         "run_id": item.run_id,
         "step_id": plain_text(item.step_id or "")[:100],
         "priority": item.priority,
+        "about": plain_text(item.about)[:200],
         "expires_at": item.expires_at,
     }
 

@@ -39,6 +39,9 @@ CREATE INDEX outbox_item_state ON outbox_item (state, id DESC);
 
 CREATE_PLATFORM = "CREATE INDEX outbox_item_platform ON outbox_item (platform, id DESC)"
 
+# What a message is about, where several of one kind may be told together: `task/overheat/tell`, `alert/locked-out`.
+ADD_ABOUT = "ALTER TABLE outbox_item ADD COLUMN about varchar(200) NOT NULL DEFAULT ''"
+
 DROP = "DROP TABLE outbox_item; DROP SEQUENCE outbox_item_order"
 
 # The two lookups of a target's head, each from the end of an index.
@@ -55,9 +58,10 @@ DROP_QUEUE_INDEXES = "DROP INDEX outbox_item_queue; DROP INDEX outbox_item_sendi
 # of a delivered one only the listener is told again.
 ENQUEUE = """
 WITH put AS (
-    INSERT INTO outbox_item (id, key, platform, conversation, message, run_id, step_id, priority, expires_at)
+    INSERT INTO outbox_item (id, key, platform, conversation, message, run_id, step_id, priority, about,
+        expires_at)
     VALUES (%(id)s, %(key)s, %(platform)s, %(conversation)s, %(message)s, %(run_id)s, %(step_id)s,
-        %(priority)s, coalesce(%(expires_at)s, now() + interval '24 hours'))
+        %(priority)s, %(about)s, coalesce(%(expires_at)s, now() + interval '24 hours'))
     ON CONFLICT (id) DO UPDATE SET
         state = CASE outbox_item.state WHEN 'delivered' THEN 'delivered' ELSE 'pending' END,
         reason = '', next_at = NULL, told = false, expires_at = excluded.expires_at,
@@ -117,7 +121,7 @@ SET state = 'sending', epoch = o.epoch + 1, attempts = o.attempts + 1, lease_own
     lease_until = %(now)s + %(lease)s, repeat_possible = o.repeat_possible OR o.state = 'sending'
 FROM due WHERE o.id = due.id
 RETURNING o.id, o.key, o.platform, o.conversation, o.message, o.attempts AS attempt, o.parts_done,
-    o.repeat_possible, o.run_id, o.step_id, o.epoch, o.reason
+    o.repeat_possible, o.run_id, o.step_id, o.about, o.epoch, o.reason
 """
 
 RENEW = """
