@@ -96,6 +96,21 @@ def _words(text: str) -> tuple[Verb, str]:
     return Verb.UNKNOWN, text
 
 
+def word_at(beginning: str, goes_on: bool) -> str:
+    """The word of the box for which a sentence with this beginning may be taken; empty where there is none.
+
+    ``goes_on``: anything may stand right after it. A sentence that may begin with anything may be ``stop``.
+    """
+    if not beginning:
+        return "stop"
+    said, (verb, _) = beginning.strip(" /").lower(), _words(beginning)
+    if verb is not Verb.UNKNOWN:
+        return max((word for word in _WORDS if said.startswith(word)), key=len, default=verb.value)
+    if not goes_on or " " in beginning:
+        return ""
+    return next((word for word in _WORDS if word.startswith(said)), "")
+
+
 def help_text(language: str) -> str:
     """What chat understands."""
     with override(language):

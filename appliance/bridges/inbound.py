@@ -20,7 +20,6 @@ from appliance.bridges import sql
 from appliance.bridges.buttons import Pressed, meaning_of, use_up
 from appliance.bridges.commands import (
     failed_text,
-    help_text,
     is_stop,
     not_paired_text,
     paired_text,
@@ -29,9 +28,9 @@ from appliance.bridges.commands import (
     unknown_text,
 )
 from appliance.bridges.domain import InboundState
-from appliance.bridges.messages import InboundMessage
+from appliance.bridges.messages import Button, InboundMessage
 from appliance.bridges.pairing import pair
-from appliance.bridges.ports import Bridge, ChatCommand, ChatSender, CommandHandler, Verb
+from appliance.bridges.ports import Answer, Bridge, ChatCommand, ChatSender, CommandHandler, Verb
 from appliance.lib.away import DATABASE_AWAY
 from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
@@ -64,6 +63,7 @@ class _Event:
 class _Answer:
     conversation: str
     text: str
+    buttons: tuple[Button, ...] = ()
     used: UUID | None = None
     """Of the item whose buttons have done their work."""
     by: str = ""
@@ -190,21 +190,16 @@ class InboundWorker:
             received_at=event.received_at,
             language=language,
         )
-        match command.verb:
-            case Verb.HELP:
-                text = help_text(command.language)
-            case Verb.START:
-                if message.private:
-                    await self._adopt(event.bridge, message.conversation)
-                text = help_text(command.language)
-            case Verb.UNKNOWN:
-                # In a group, people mostly talk to each other.
-                text = unknown_text(command.language) if message.private else ""
-            case _:
-                text, done = await self._carry_out(command, person)
-                if pressed and done:
-                    return _Answer(message.conversation, text, pressed.item_id, person.principal)
-        return _Answer(message.conversation, text) if text else None
+        if command.verb is Verb.START and message.private:
+            await self._adopt(event.bridge, message.conversation)
+        answer, done = await self._carry_out(command, person)
+        if answer is None:
+            # In a group, people mostly talk to each other.
+            answer = Answer(unknown_text(command.language) if message.private else "")
+        if not answer.text:
+            return None
+        used = (pressed.item_id, person.principal) if pressed and done else (None, "")
+        return _Answer(message.conversation, answer.text, answer.buttons, *used)
 
     async def _pair(self, event: _Event, message: InboundMessage, command: ChatCommand) -> _Answer | None:
         """Only in private: what is said in a group is read by others first."""
@@ -227,18 +222,18 @@ class InboundWorker:
         async with self._pool.connection() as connection:
             return await meaning_of(connection, event.bridge, message.text, self._clock.now())
 
-    async def _carry_out(self, command: ChatCommand, person: ChatSender) -> tuple[str, bool]:
+    async def _carry_out(self, command: ChatCommand, person: ChatSender) -> tuple[Answer | None, bool]:
         """The answer, and whether it was done. Who may not press uses no button up for those who may."""
         try:
             async with asyncio.timeout(self._patience):
                 return await self._handler.handle(command, person), True
         except MillwrightError as error:
-            return str(error), False
+            return Answer(str(error)), False
         except (*DATABASE_AWAY, PoolTimeout):
             raise
         except Exception:
             log.exception("the chat command %s of %s failed", command.verb.value, person.principal)
-            return failed_text(command.language), False
+            return Answer(failed_text(command.language)), False
 
     async def _sender(self, bridge: str, message: InboundMessage) -> tuple[ChatSender, str] | None:
         """The person behind a chat identity, with their language; a stranger is only written down."""
@@ -308,7 +303,7 @@ class InboundWorker:
                         key=f"reply/{event.bridge}/{event.event_id}/{index}",
                         platform=event.bridge,
                         conversation=answer.conversation,
-                        message={"text": answer.text},
+                        message=_message(answer),
                         at=event.received_at,
                         expires_at=self._clock.now() + timedelta(hours=1),
                         priority=REPLY_PRIORITY,
@@ -326,3 +321,12 @@ class InboundWorker:
                 await connection.execute(
                     sql.PUT_OFF, {"id": event.id, "error": error[:500], "next_at": later}
                 )
+
+
+def _message(answer: _Answer) -> JsonObject:
+    if not answer.buttons:
+        return {"text": answer.text}
+    return {
+        "text": answer.text,
+        "buttons": [{"label": one.label, "data": one.data} for one in answer.buttons],
+    }

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from appliance.bridges.capabilities import Capabilities
 from appliance.bridges.limits import MessageLimit
-from appliance.bridges.messages import ChatMessage, InboundMessage, RawEvent
+from appliance.bridges.messages import Button, ChatMessage, InboundMessage, RawEvent
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import Pace, Receipt
@@ -227,13 +227,21 @@ class ChatSender:
         return f"user:{self.username}"
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the box says to a command. ``text`` says in words what the buttons do, for platforms without any."""
+
+    text: str
+    buttons: tuple[Button, ...] = ()
+
+
 class CommandHandler(Protocol):
     """Carries out commands; wired by the composition root."""
 
-    async def handle(self, command: ChatCommand, sender: ChatSender) -> str:
+    async def handle(self, command: ChatCommand, sender: ChatSender) -> Answer | None:
         """Do it (at most once per ``command.key``) and give the answer for the chat.
 
-        Raise MillwrightError to answer with its sentence. ``help``, ``start`` and unknown words never get
-        here. The roles of the sender are the handler's to check.
+        None for a word that is unknown to it too. Raise MillwrightError to answer with its sentence. The roles of the
+        sender are the handler's to check.
         """
         ...

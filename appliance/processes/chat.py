@@ -6,12 +6,13 @@ from django.utils.translation import gettext, ngettext, override
 from appliance.accounts.domain import Ability
 from appliance.accounts.models import ApiToken, User
 from appliance.accounts.tokens import still_good
-from appliance.bridges.commands import help_text, stop_level, unknown_text
-from appliance.bridges.ports import ChatCommand, ChatSender, Verb
+from appliance.bridges.commands import help_text, stop_level
+from appliance.bridges.ports import Answer, ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
 from appliance.lib.in_django import in_django
-from appliance.processes import chat_runs
-from appliance.processes.chat_runs import Speaker
+from appliance.processes import chat_buttons, chat_results, chat_runs
+from appliance.processes.chat_buttons import Speaker
+from appliance.processes.chat_phrases import ChatPhrases
 from appliance.runs import approvals
 from appliance.runs.models import Run
 from appliance.runs.services import start_task
@@ -58,18 +59,22 @@ def _origin(person: Speaker) -> str:
 class ChatCommands:
     """Answers one command of a known person, in the language it was given in."""
 
-    async def handle(self, command: ChatCommand, sender: ChatSender) -> str:
+    def __init__(self) -> None:
+        self._phrases = ChatPhrases()
+
+    async def handle(self, command: ChatCommand, sender: ChatSender) -> Answer | None:
         """Raises MillwrightError where it was not done, with the sentence for whoever asked."""
         return await in_django(self._done, command, sender)
 
     def _answer(self, command: ChatCommand, sender: ChatSender) -> str:
         """What people read, whether it was done or not."""
         try:
-            return self._done(command, sender)
+            answer = self._done(command, sender)
         except MillwrightError as error:
             return str(error)
+        return answer.text if answer else ""
 
-    def _done(self, command: ChatCommand, sender: ChatSender) -> str:
+    def _done(self, command: ChatCommand, sender: ChatSender) -> Answer | None:
         with override(command.language):
             try:
                 return self._do(command, sender, _speaker(sender))
@@ -78,27 +83,28 @@ class ChatCommands:
             except ApprovalRefused as error:
                 raise NotDone(gettext("This cannot be decided by you now.")) from error
 
-    def _do(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> str:
+    def _do(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> Answer | None:
         match command.verb:
             case Verb.STOP:
-                return self._stop(command, person)
+                return Answer(self._stop(command, person))
             case Verb.RUN:
-                return self._run(command, person)
+                return self._run(command, person, sender)
             case Verb.ANSWER:
-                return self._decide(command, person)
+                return Answer(self._decide(command, person))
             case Verb.APPROVE | Verb.DENY:
-                return self._approval(command, person, sender)
+                return Answer(self._approval(command, person, sender))
             case Verb.STATUS:
-                return self._status(person)
+                return Answer(self._status(person), chat_buttons.looks())
             case Verb.TASKS:
                 return chat_runs.tasks(person)
             case Verb.RUNS:
                 return chat_runs.runs(command.argument, person)
             case Verb.CANCEL:
-                return chat_runs.cancel_one(command.argument, person)
+                return Answer(chat_runs.cancel_one(command.argument, person))
             case Verb.HELP | Verb.START:
-                return help_text(command.language)
-        return unknown_text(command.language)
+                lines = [help_text(command.language), *self._phrases.help(sender, person)]
+                return Answer("\n".join(lines), chat_buttons.looks())
+        return self._phrases.answer(command, sender, person, _origin(person))
 
     def _stop(self, command: ChatCommand, person: Speaker) -> str:
         person.principal.require(Ability.STOP_ALL)
@@ -109,12 +115,12 @@ class ChatCommands:
             "level": state.level.value
         }
 
-    def _run(self, command: ChatCommand, person: Speaker) -> str:
+    def _run(self, command: ChatCommand, person: Speaker, sender: ChatSender) -> Answer:
         if not person.can_somewhere(Ability.RUN_TASKS):
             person.principal.require(Ability.RUN_TASKS)
         name = command.argument.strip()
         if not name:
-            return gettext("Which task? Tasks here: %(names)s") % {"names": self._names()}
+            return Answer(gettext("Which task? Tasks here: %(names)s") % {"names": self._names()})
         run_id = start_task(
             name,
             person.principal,
@@ -123,7 +129,9 @@ class ChatCommands:
             reason=f"{person.principal.name.partition(':')[2]}: {command.text[:200]}",
             key=command.key,
         )
-        return gettext("Started %(task)s, run %(run)s.") % {"task": name, "run": str(run_id)[-8:]}
+        chat_results.expect(run_id, sender, command.language, command.received_at)
+        said = gettext("Started %(task)s, run %(run)s.") % {"task": name, "run": str(run_id)[-8:]}
+        return Answer(said, chat_buttons.cancel_for(str(run_id), name, person))
 
     def _decide(self, command: ChatCommand, person: Speaker) -> str:
         """``answer K7Q2M run``: what is to become of missed times."""

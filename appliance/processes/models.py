@@ -36,6 +36,19 @@ class CommandAnswered(models.Model):
         return self.key
 
 
+class ChatStart(models.Model):
+    """A run that somebody started in a chat, and where its end is to be told."""
+
+    run_id = models.UUIDField(primary_key=True)
+    platform = models.CharField(max_length=64)
+    conversation = models.CharField(max_length=200)
+    language = models.CharField(max_length=10, default="en")
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.run_id} on {self.platform}"
+
+
 class PartEdge(models.Model):
     """The last change of a part's health that was told."""
 

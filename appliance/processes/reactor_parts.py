@@ -24,6 +24,7 @@ from appliance.processes.backlog import Backlog
 from appliance.processes.box_topics import BoxTopics
 from appliance.processes.brokers import InboundBrokers
 from appliance.processes.chat import ChatCommands
+from appliance.processes.chat_results import ChatResults
 from appliance.processes.events_out import EventsOut
 from appliance.processes.follow import JournalFollower
 from appliance.processes.guard_refusals import GuardRefusals
@@ -111,6 +112,7 @@ class Surroundings:
     alerts: AlertFollower
     sharing: Sharing
     notices: Notices
+    results: ChatResults
     refusals: GuardRefusals
 
 
@@ -202,6 +204,7 @@ class Builder:
             alerts=alerts,
             sharing=Sharing(pool, clock),
             notices=Notices(pool),
+            results=ChatResults(pool, clock),
             refusals=GuardRefusals(pool, GuardClient(config.home.guard_socket)),
         )
 

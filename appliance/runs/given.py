@@ -1,6 +1,5 @@
 """What whoever starts a run may bring: what a trigger would have brought, and nothing that the engine keeps there."""
 
-from appliance.bus.topics import parse_pattern
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonMapping, JsonObject
 from appliance.tasks.definition import TaskDefinition
@@ -29,9 +28,8 @@ def taken(definition: TaskDefinition, inputs: JsonMapping) -> JsonObject:
 
 
 def captured(definition: TaskDefinition) -> tuple[str, ...]:
-    """The names in braces in the topics that start the task."""
-    topics = [trigger.mqtt.topic for trigger in definition.triggers if trigger.mqtt is not None]
-    return tuple(sorted({name for topic in topics for name in parse_pattern(topic).names}))
+    """The names in braces in the topics and the sentences that start the task."""
+    return tuple(sorted({name for trigger in definition.triggers for name in trigger.captures}))
 
 
 def _only(found: JsonMapping, allowed: tuple[str, ...], what: str, which: str) -> None:

@@ -16,6 +16,12 @@ from appliance.runs.scope import step_scope
 from appliance.tasks.definition import OnError, StepSpec, TaskDefinition
 from appliance.tasks.definition.names import brought_by
 from appliance.tasks.matching import event_scope
+from appliance.tasks.phrases import Sentence, normalised
+
+
+class NotItsSentence(MillwrightError):
+    code = "runs.not_its_sentence"
+
 
 UNKNOWN = "<output of the step before>"
 _ALWAYS_KNOWN = {"vars", "task", "now"}
@@ -100,3 +106,15 @@ def captures_of(definition: TaskDefinition, topic: str | None) -> JsonObject:
             for names, captured in table.match(topic):
                 return dict(zip(names, captured, strict=True))
     return {}
+
+
+def said_to(definition: TaskDefinition, text: str) -> JsonObject:
+    """What a sentence brings to the task's chat triggers, as the box itself says it. Raises NotItsSentence."""
+    said = normalised(text)
+    for trigger in definition.triggers:
+        for phrase in trigger.chat.phrases if trigger.chat and said else ():
+            captures = phrase.match(Sentence(said))
+            if captures is not None:
+                payload: JsonObject = {"text": said, "platform": "", "conversation": "", "person": ""}
+                return {"payload": payload, "captures": dict(captures), "event": {"type": "chat"}}
+    raise NotItsSentence(f"no chat trigger of {definition.name!r} has the sentence {text[:80]!r}")

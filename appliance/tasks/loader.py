@@ -23,6 +23,7 @@ from appliance.tasks.chains import Links, links_of, starts
 from appliance.tasks.definition import TaskDefinition, define
 from appliance.tasks.definition.places import placed_steps
 from appliance.tasks.errors import TaskFileError
+from appliance.tasks.phrase_words import phrase_issues
 from appliance.tasks.pieces import piece_of
 from appliance.tasks.platform_names import platform_warnings
 from appliance.tasks.secret_names import secret_issues
@@ -76,6 +77,7 @@ def load_text(
         if known_brokers is not None:
             reading.check_brokers(known_brokers)
         reading.check_secrets(known_secrets)
+        reading.check_phrases()
         reading.check_rounds(known_calls, known_links or {})
         for path, issue in shared(reading.found, reading.document, known_addresses or {}):
             reading.report.add(path, issue)
@@ -197,6 +199,12 @@ class _Reading:
         """Secrets that are not there, and those where no step takes one."""
         for path, definition in self.found:
             for issue in secret_issues(definition, part_at(self.document.value, path), known):
+                self.report.add(path, issue)
+
+    def check_phrases(self) -> None:
+        """Sentences for the chat that the box would take for its own words."""
+        for path, definition in self.found:
+            for issue in phrase_issues(definition, part_at(self.document.value, path)):
                 self.report.add(path, issue)
 
     def check_rounds(

@@ -15,6 +15,7 @@ from appliance.expressions.filters import FILTERS, TESTS
 from appliance.lib.duration import format_duration
 from appliance.tasks.definition import vocabulary as words
 from appliance.tasks.definition.bodies import BODY_NAMES
+from appliance.tasks.definition.chat import ChatSpec
 from appliance.tasks.definition.events import TRIGGER_EVENTS
 from appliance.tasks.definition.header import Checkpoints, Gate, Limit, Overlap, TaskHeader
 from appliance.tasks.definition.names import ALWAYS, IN_STEPS
@@ -32,7 +33,7 @@ file without a running box; `manage.py tasks apply FILE` stores what is new in i
 
 _SHORT_FORMS = (
     "`cron * * * * *`, `every 5m`, `at 2026-05-01 08:00`, `mqtt plant/+/temp`, `webhook deploy`, "
-    "`event network.recovered`, `task NAME` or `manual`"
+    "`chat restart pump {pump}`, `event network.recovered`, `task NAME` or `manual`"
 )
 _NO_TRIGGER = "Without any, the task is started by hand or by another task."
 _ON_FAILURE = "What it does when a step failed; `error` says why. `undo` takes back what its actions did."
@@ -44,9 +45,9 @@ _TASK_LISTS = [
 ]
 
 _NAMES = {
-    "payload": "the message (`mqtt`) or the body (`webhook`)",
+    "payload": "the message (`mqtt`), the body (`webhook`), or `text`, `platform`, `conversation`, `person` (`chat`)",
     "topic": "the topic of the message (`mqtt`)",
-    "a capture": "what stood at `{name}` in the topic (`mqtt`)",
+    "a capture": "what stood at `{name}` in the topic (`mqtt`), or in the sentence (`chat`)",
     "event": "what started the run: `event.type`, and what belongs to that type",
     "vars": "the task's `vars`",
     "task": "`task.name`",
@@ -90,7 +91,7 @@ def _parts() -> Iterator[str]:
         + "; the other keys narrow it.\n"
     )
     yield from _table(Trigger, later=words.LATER_TRIGGER_KEYS | words.LATER_TRIGGERS)
-    for name, model in (("mqtt", MqttSpec), ("webhook", WebhookSpec), ("task", TaskSpec)):
+    for name, model in (("mqtt", MqttSpec), ("webhook", WebhookSpec), ("chat", ChatSpec), ("task", TaskSpec)):
         yield f"### {name}\n"
         yield from _table(model)
     yield "### event\n"

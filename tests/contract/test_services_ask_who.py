@@ -24,6 +24,10 @@ from appliance.bus.brokers.domain import BrokerSpec
 from appliance.runs.services import start_task
 from appliance.safety.allstop import Level
 from appliance.safety.approvals.errors import ApprovalRefused
+from appliance.tasks.loader import load_text
+from appliance.tasks.matching import Armed
+from appliance.tasks.phrase_table import Meant
+from appliance.tasks.phrases import parse_phrase
 from appliance.tasks.services import apply_text
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -94,9 +98,17 @@ KNOWN: dict[str, Callable[[], Any]] = {
     "level": lambda: Level.FREEZE,
     "scopes": lambda: [Ability.VIEW],
     "messages": list,
+    "meant": lambda: _meant(),
     "payload": lambda: b"1",
     "spec": lambda: BrokerSpec("hall", "mqtt://192.0.2.1"),
 }
+
+
+def _meant() -> Meant:
+    """A sentence of the task that everybody knows."""
+    definition = load_text(TASK, "greet.yaml")[0].definition
+    armed = Armed(1, 1, definition, definition.triggers[0])
+    return Meant(armed, parse_phrase("greet them"), {}, "greet them")
 
 
 def _something(name: str, kind: str) -> Any:

@@ -1,6 +1,7 @@
 """The definition of a task: models of the YAML, validated, canonical, immutable."""
 
 from appliance.lib.located.issues import Issue
+from appliance.tasks.definition.chat import ChatSpec
 from appliance.tasks.definition.header import Gate, Limit, Overlap
 from appliance.tasks.definition.steps import Retry, StepSpec
 from appliance.tasks.definition.task import DefinitionError, TaskDefinition, define
@@ -18,6 +19,7 @@ from appliance.tasks.definition.vocabulary import (
 
 __all__ = [
     "Backoff",
+    "ChatSpec",
     "Confirm",
     "DefinitionError",
     "Gate",

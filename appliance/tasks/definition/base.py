@@ -1,21 +1,23 @@
 """What every definition model and field has in common."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import StringConstraints
+from pydantic import BeforeValidator, StringConstraints
 
 from appliance.bus.places import NAME as BROKER
+from appliance.lib.errors import MillwrightError
 from appliance.lib.located.fields import Duration, Model, Pause, refusal, refuse
 from appliance.lib.said import say
 from appliance.safety.references import NAME as SECRET
 from appliance.safety.references import REFERENCE
 from appliance.sandbox.ports import FILE_NAME
 
-__all__ = ["Duration", "Model", "Pause", "refusal", "refuse"]
+__all__ = ["Duration", "Model", "Pause", "checked", "refusal", "refuse"]
 
 NAME = r"^\w[\w.-]*$"
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+PLATFORM = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 HEADER = r"^[A-Za-z0-9-]+$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 CACHE_KEY = r"^[^\s{}][^{}\n]*$"
@@ -25,6 +27,7 @@ PATTERNS = {
     NAME: say("letters, digits and _ . - without blanks"),
     IDENTIFIER: say("a letter or _, then letters, digits, _ and -"),
     SLUG: say("letters, digits, _ and -"),
+    PLATFORM: say("the name of a platform, as on the page Platforms"),
     HEADER: say("the name of a header, as X-Hub-Signature-256"),
     VARIABLE: say("a letter or _, then letters, digits and _"),
     CACHE_KEY: say("a fixed name, without expressions"),
@@ -46,6 +49,23 @@ Slug = Annotated[str, StringConstraints(pattern=SLUG, max_length=64)]
 BrokerName = Annotated[str, StringConstraints(pattern=BROKER)]
 """Of a broker that is connected beside the box's own."""
 
+PlatformName = Annotated[str, StringConstraints(pattern=PLATFORM, max_length=64)]
+"""Of a platform on which people write."""
+
 HeaderName = Annotated[str, StringConstraints(pattern=HEADER, max_length=64)]
 VariableName = Annotated[str, StringConstraints(pattern=VARIABLE, max_length=60)]
 CacheKey = Annotated[str, StringConstraints(pattern=CACHE_KEY, max_length=200)]
+
+
+def checked(check: Any) -> BeforeValidator:
+    """A validator of text that keeps the sentence and the hint of our own errors."""
+
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise refuse(say("this must be text"), say("put it in quotes"))
+        try:
+            return check(value)
+        except MillwrightError as error:
+            raise refusal(error) from error
+
+    return BeforeValidator(validate)

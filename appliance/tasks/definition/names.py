@@ -25,6 +25,7 @@ IN_STEPS = frozenset({"output", "outputs", "cache", "previous", "run", "error"})
 _BROUGHT = {
     TriggerKind.MQTT: frozenset({"payload", "topic"}),
     TriggerKind.WEBHOOK: frozenset({"payload"}),
+    TriggerKind.CHAT: frozenset({"payload"}),
 }
 _ELSEWHERE = {
     "item": say("only inside foreach"),
@@ -178,6 +179,9 @@ def name_issues(draft: Draft) -> list[Issue]:
     for path, trigger in draft.triggers:
         if trigger.when is not None:
             issues += _issues(draft, (*path, "when"), trigger.when, _Place((trigger,), variables))
+        if trigger.chat is not None and trigger.chat.answer is not None:
+            at = (*path, "chat", "answer")
+            issues += _issues(draft, at, trigger.chat.answer, _Place((trigger,), variables))
     if draft.header is not None:
         issues += _issues(draft, ("overlap",), draft.header.overlap, rules)
         issues += _issues(draft, ("gate",), draft.header.gate, rules)

@@ -6,14 +6,13 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PlainSerializer, ValidationInfo, field_validator, model_validator
 
 from appliance.bus.places import place_of
 from appliance.bus.topics import parse_pattern
 from appliance.expressions.fields import ConditionField
 from appliance.lib.digest import sha256_hex
 from appliance.lib.duration import format_duration
-from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.located.fields import check_zone
 from appliance.lib.said import say
@@ -26,51 +25,18 @@ from appliance.tasks.definition.base import (
     Model,
     Name,
     Slug,
-    refusal,
+    checked,
     refuse,
 )
+from appliance.tasks.definition.chat import ChatSpec
 from appliance.tasks.definition.events import check_event_type
+from appliance.tasks.definition.reserved import RESERVED
 from appliance.tasks.definition.vocabulary import PayloadFormat, TriggerKind, WebhookAuth
 
 SHORTEST_PERIOD = timedelta(seconds=1)
 LONGEST_PERIOD = timedelta(days=3660)
 LONGEST_HOLD = timedelta(days=30)
 NO_TIME = timedelta(0)
-RESERVED = frozenset(
-    {
-        "cache",
-        "device",
-        "error",
-        "event",
-        "index",
-        "item",
-        "now",
-        "output",
-        "outputs",
-        "payload",
-        "previous",
-        "run",
-        "state",
-        "task",
-        "topic",
-        "vars",
-    }
-)
-"""Names that a topic's captures must not hide."""
-
-
-def _checked(check: Any) -> BeforeValidator:
-    """A validator of text that keeps the sentence and the hint of our own errors."""
-
-    def validate(value: Any) -> Any:
-        if not isinstance(value, str):
-            raise refuse(say("this must be text"), say("put it in quotes"))
-        try:
-            return check(value)
-        except MillwrightError as error:
-            raise refusal(error) from error
-
-    return BeforeValidator(validate)
 
 
 def _check_pattern(text: str) -> str:
@@ -84,7 +50,7 @@ def _check_pattern(text: str) -> str:
 
 
 class MqttSpec(Model):
-    topic: Annotated[str, _checked(_check_pattern)]
+    topic: Annotated[str, checked(_check_pattern)]
     """Topic pattern. `+` and `#` as in MQTT; `{name}` is one level that expressions see by that name."""
     payload: PayloadFormat = PayloadFormat.JSON
     """How the message is read; one that does not fit is counted, and does not trigger."""
@@ -132,14 +98,15 @@ class TaskSpec(Model):
 
 
 class Trigger(Model):
-    """One of the kinds `cron`, `every`, `at`, `mqtt`, `webhook`, `event`, `task`, `manual`, and what narrows it."""
+    """One of the kinds `cron`, `every`, `at`, `mqtt`, `webhook`, `chat`, `event`, `task`, `manual`, and what narrows
+    it."""
 
     id: Identifier = ""
     """Its name in runs and traces. Without one it is named after what it says, so that its place in the list
     does not matter."""
-    timezone: Annotated[str, _checked(check_zone)] | None = None
+    timezone: Annotated[str, checked(check_zone)] | None = None
     """Of `cron` and `at`; UTC where none is given."""
-    cron: Annotated[str, _checked(normalise_cron)] | None = None
+    cron: Annotated[str, checked(normalise_cron)] | None = None
     """Five fields (minute, hour, day of month, month, day of week), or `@daily` and its like."""
     every: Duration | None = None
     """A period, counted from 1970-01-01 00:00 UTC: `every: 1h` is due at each full hour."""
@@ -149,7 +116,9 @@ class Trigger(Model):
     """A message on a topic."""
     webhook: WebhookSpec | None = None
     """An HTTP request."""
-    event: Annotated[str, _checked(check_event_type)] | None = None
+    chat: ChatSpec | None = None
+    """A sentence that a known person says in a chat."""
+    event: Annotated[str, checked(check_event_type)] | None = None
     """Something that happened on the box, as `network.recovered`."""
     task: TaskSpec | None = None
     """The end of a run of another task; `event.run_id` names it. At most eight runs start each other in a row."""
@@ -214,7 +183,7 @@ class Trigger(Model):
         return self
 
     def _check_waiting(self, kind: str) -> None:
-        if self.debounce is not None and kind not in _EVENTS:
+        if self.debounce is not None and kind not in _BURSTS:
             raise refuse(
                 say("`debounce` waits for the end of a burst of events, %(kind)s has none", kind=kind)
             )
@@ -250,7 +219,9 @@ class Trigger(Model):
 
     @cached_property
     def captures(self) -> tuple[str, ...]:
-        """The names that the topic gives to its levels."""
+        """The names that the topic gives to its levels, or the sentence to its words."""
+        if self.chat is not None:
+            return self.chat.phrases[0].names
         return parse_pattern(self.mqtt.topic).names if self.mqtt else ()
 
     def canonical(self) -> JsonObject:
@@ -271,14 +242,16 @@ class Trigger(Model):
             TriggerKind.AT: self.at and f"{self.at:%F %R}",
             TriggerKind.MQTT: self.mqtt and place_of(self.mqtt.broker or "", self.mqtt.topic),
             TriggerKind.WEBHOOK: self.webhook and self.webhook.name,
+            TriggerKind.CHAT: self.chat and self.chat.sentences[0],
             TriggerKind.EVENT: self.event,
             TriggerKind.TASK: self.task and f"{self.task.name} {self.task.state}",
         }.get(self.kind)
         return f"{self.kind.value} {said}" if said else str(self.kind.value)
 
 
-_SHORT = (("mqtt", "topic"), ("webhook", "name"), ("task", "name"))
-_EVENTS = (TriggerKind.MQTT, TriggerKind.WEBHOOK, TriggerKind.EVENT, TriggerKind.TASK)
+_SHORT = (("mqtt", "topic"), ("webhook", "name"), ("chat", "pattern"), ("task", "name"))
+_BURSTS = (TriggerKind.MQTT, TriggerKind.WEBHOOK, TriggerKind.EVENT, TriggerKind.TASK)
+_EVENTS = (*_BURSTS, TriggerKind.CHAT)
 
 
 def long_form(text: str) -> JsonObject:

@@ -60,6 +60,7 @@ class TriggerKind(StrEnum):
     AT = "at"
     MQTT = "mqtt"
     WEBHOOK = "webhook"
+    CHAT = "chat"
     EVENT = "event"
     TASK = "task"
     MANUAL = "manual"
@@ -81,7 +82,7 @@ LATER_KINDS = frozenset(
         "sync",
     }
 )
-LATER_TRIGGERS = frozenset({"chat"})
+LATER_TRIGGERS: frozenset[str] = frozenset()
 LATER_TRIGGER_KEYS: frozenset[str] = frozenset()
 LATER_TASK_KEYS: frozenset[str] = frozenset()
 LATER_STEP_KEYS: frozenset[str] = frozenset()

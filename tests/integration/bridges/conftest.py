@@ -11,8 +11,10 @@ import pytest
 from django.db import connection as django_connection
 
 from appliance.accounts.models import User
+from appliance.bridges.commands import help_text
 from appliance.bridges.hub import BridgeHub
-from appliance.bridges.ports import ChatCommand, ChatSender
+from appliance.bridges.messages import Button
+from appliance.bridges.ports import Answer, ChatCommand, ChatSender, Verb
 from appliance.lib.clock import SystemClock
 from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject
@@ -45,10 +47,17 @@ class Handler:
 
     heard: list[tuple[ChatCommand, ChatSender]] = field(default_factory=list)
     act: Callable[[ChatCommand], Awaitable[str]] | None = None
+    buttons: tuple[Button, ...] = ()
 
-    async def handle(self, command: ChatCommand, sender: ChatSender) -> str:
+    async def handle(self, command: ChatCommand, sender: ChatSender) -> Answer | None:
         self.heard.append((command, sender))
-        return await self.act(command) if self.act else f"{command.verb.value} {command.argument}".strip()
+        if self.act:
+            return Answer(await self.act(command))
+        if command.verb is Verb.UNKNOWN:
+            return None
+        if command.verb in (Verb.HELP, Verb.START):
+            return Answer(help_text(command.language))
+        return Answer(f"{command.verb.value} {command.argument}".strip(), self.buttons)
 
     @property
     def verbs(self) -> list[str]:

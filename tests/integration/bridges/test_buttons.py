@@ -8,6 +8,7 @@ import pytest
 from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE
 from appliance.bridges import services
+from appliance.bridges.messages import Button
 from appliance.bridges.models import ChatIdentity
 from appliance.bridges.ports import ChatCommand
 from appliance.lib.clock import SystemClock
@@ -106,7 +107,21 @@ async def test_a_word_of_a_button_cannot_be_typed(asked: House) -> None:
         yes, _ = buttons_of(asked)
         asked.telegram.say(yes, user_id=77)
         await wait_for_async(lambda: len(asked.telegram.texts) == 2)
-    assert asked.handler.heard == []
+    assert asked.handler.verbs == ["unknown"]
+
+
+async def test_an_answer_has_buttons_that_do_what_its_words_say(asked: House) -> None:
+    asked.handler.buttons = (Button("Run fill", "run fill"), Button("Runs", "runs"))
+    async with asked.living():
+        asked.telegram.say("tasks", user_id=77)
+        await wait_for_async(lambda: asked.telegram.texts == ["tasks"])
+        [first, _] = buttons_of(asked)
+        assert re.fullmatch(r"[A-Za-z0-9_-]{22}", first)
+        asked.telegram.press(first, user_id=77)
+        await wait_for_async(lambda: "run fill" in asked.telegram.texts)
+        asked.telegram.press(first, user_id=77)
+        await wait_for_async(lambda: SPENT in asked.telegram.texts)
+    assert asked.handler.verbs == ["tasks", "run"]
 
 
 async def test_a_message_takes_the_place_of_an_earlier_one(asked: House) -> None:

@@ -215,7 +215,6 @@ def test_a_task_without_a_trigger_is_started_by_hand() -> None:
         (task(trigger="crn * * * * *"), "unknown trigger `crn`"),
         (task(trigger="cron"), "'cron' is not a trigger"),
         (task(trigger="manual x"), "'manual x' is not a trigger"),
-        (task(trigger="chat hello"), "`chat` is known, but not in this version"),
         (task(trigger="task a b"), "cannot be used here"),
         (task(trigger={"task": {"name": "a", "state": "done"}}), "`done` is not known here"),
         (task(trigger={"mqtt": "a", "for": "30s"}), "`for` needs an mqtt trigger with `when`"),

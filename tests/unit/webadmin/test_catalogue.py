@@ -37,7 +37,7 @@ def _block(text: str) -> str:
 
 def in_code() -> set[str]:
     files = [*(ROOT / "webadmin").rglob("*.py"), *(ROOT / "appliance/bridges").rglob("*.py")]
-    files += [ROOT / "appliance/processes/chat.py", ROOT / "appliance/processes/notices.py"]
+    files += [*(ROOT / "appliance/processes").glob("chat*.py"), ROOT / "appliance/processes/notices.py"]
     files += [ROOT / "appliance/tasks/notices.py"]
     files += [ROOT / "appliance/runs/approval_notices.py"]
     files += [ROOT / "appliance/alerts/notices.py"]

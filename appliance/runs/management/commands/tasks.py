@@ -16,7 +16,7 @@ from appliance.accounts.principal import BOX, CONSOLE
 from appliance.lib.errors import MillwrightError
 from appliance.lib.located.yaml_reader import MAX_CHARACTERS
 from appliance.runs.domain import FINAL, RunState, Waiting
-from appliance.runs.preview import captures_of, lacking, preview
+from appliance.runs.preview import captures_of, lacking, preview, said_to
 from appliance.runs.services import get, start_task
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.loader import LoadedTask, Problem, TaskFileError, load_text
@@ -54,12 +54,14 @@ class Command(BaseCommand):
         )
         run.add_argument("--payload", default=None, metavar="JSON", help="what the trigger would bring")
         run.add_argument("--topic", default=None, help="the topic of an mqtt trigger")
+        run.add_argument("--say", default=None, metavar="SENTENCE", help="the sentence of a chat trigger")
         run.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="wait for its end")
         dry = verbs.add_parser("dry-run", help="show what each step would do; nothing is done")
         dry.add_argument("name")
         dry.add_argument("--var", action="append", default=[], metavar="NAME=VALUE")
         dry.add_argument("--payload", default=None, metavar="JSON", help="what the trigger would bring")
         dry.add_argument("--topic", default=None, help="the topic of an mqtt trigger")
+        dry.add_argument("--say", default=None, metavar="SENTENCE", help="the sentence of a chat trigger")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -209,10 +211,12 @@ def current_definition(name: str) -> TaskDefinition:
 
 
 def inputs_of(options: dict[str, Any], definition: TaskDefinition) -> dict[str, Any]:
-    """What a run is to start with, as ``--var``, ``--payload`` and ``--topic`` say."""
+    """What a run is to start with, as ``--var``, ``--payload``, ``--topic`` and ``--say`` say."""
     inputs: dict[str, Any] = {"vars": variables(options["var"])}
     if options["payload"] is not None:
         inputs["payload"] = value_of(options["payload"])
+    if options["say"] is not None:
+        inputs |= said_to(definition, options["say"])
     if options["topic"] is not None:
         inputs |= {"topic": options["topic"], "captures": captures_of(definition, options["topic"])}
     return inputs

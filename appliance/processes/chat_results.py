@@ -1,0 +1,96 @@
+"""How a run that somebody started in a chat ended, told in the same conversation, once."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext, override
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.bridges.ports import ChatSender
+from appliance.lib.clock import Clock
+from appliance.lib.identity import time_of
+from appliance.outbox.ports import OutboxItem
+from appliance.outbox.services import enqueue
+from appliance.processes.chat_buttons import SHORT
+from appliance.processes.models import ChatStart
+from appliance.runs.domain import FINAL, RunState
+from appliance.runs.lending import lent
+
+KEPT = timedelta(days=30)
+"""A run that has not ended by then is not waited for in a chat any more."""
+MOST = 200
+PRIORITY = 5
+_ANY = "SELECT EXISTS (SELECT 1 FROM processes_chatstart)"
+_ENDED = """
+DELETE FROM processes_chatstart WHERE run_id IN (
+    SELECT c.run_id FROM processes_chatstart c JOIN runs_run r ON r.id = c.run_id
+    WHERE r.state = ANY(%(final)s) ORDER BY c.at LIMIT %(most)s FOR UPDATE OF c SKIP LOCKED)
+RETURNING run_id, platform, conversation, language, (
+    SELECT jsonb_build_object('state', r.state, 'reason', r.reason, 'at', r.finished_at, 'task',
+        (SELECT t.name FROM tasks_task t WHERE t.id = r.task_id))
+    FROM runs_run r WHERE r.id = processes_chatstart.run_id) AS run
+"""
+_OLD = "DELETE FROM processes_chatstart WHERE at < %(before)s"
+
+
+def expect(run_id: UUID, sender: ChatSender, language: str, now: datetime) -> None:
+    """Its end is to be told where it was asked for. The same run a second time changes nothing."""
+    ChatStart.objects.get_or_create(
+        run_id=run_id,
+        defaults={
+            "platform": sender.platform,
+            "conversation": sender.conversation,
+            "language": language,
+            "at": now,
+        },
+    )
+
+
+class ChatResults:
+    """The row goes in the transaction that writes the message; its key names the run, so that it is one message."""
+
+    EVERY = 1.0
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+
+    async def tick(self) -> None:
+        async with lent(self._pool) as connection:
+            row = await (await connection.execute(_ANY)).fetchone()
+            if row is None or not row[0]:
+                return
+            async with connection.transaction():
+                cursor = connection.cursor(row_factory=dict_row)
+                await cursor.execute(_ENDED, {"final": [one.value for one in FINAL], "most": MOST})
+                for told in await cursor.fetchall():
+                    await enqueue(connection, _item(told))
+                await connection.execute(_OLD, {"before": self._clock.now() - KEPT})
+
+
+def _item(told: dict[str, Any]) -> OutboxItem:
+    return OutboxItem(
+        key=f"chat-result/{told['run_id']}",
+        platform=told["platform"],
+        conversation=told["conversation"],
+        message={"text": text_of(told["run_id"], told["run"], told["language"])},
+        at=time_of(told["run_id"]),
+        priority=PRIORITY,
+    )
+
+
+def text_of(run_id: UUID, run: dict[str, Any], language: str) -> str:
+    """The end in one sentence, with its reason where it was no good one."""
+    with override(language):
+        words = {
+            RunState.SUCCEEDED.value: gettext("%(task)s is done: run %(run)s."),
+            RunState.CANCELLED.value: gettext("%(task)s was ended: run %(run)s."),
+            RunState.UNDONE.value: gettext("%(task)s was undone: run %(run)s."),
+        }
+        said = words.get(str(run["state"]), gettext("%(task)s failed: run %(run)s."))
+        text = said % {"task": run["task"] or "", "run": str(run_id)[-SHORT:]}
+    reason = str(run["reason"] or "") if run["state"] != RunState.SUCCEEDED else ""
+    return f"{text} {reason}".strip()
