@@ -13,6 +13,7 @@ from socksio import ProtocolError
 
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.masking import KNOWN, MASK, redact
+from appliance.lib.said import say
 from appliance.outbox.errors import PlatformAway
 
 TIMEOUT = 15.0
@@ -138,7 +139,12 @@ class PlatformApi:
             raise self._away(error) from None
         if response.status_code >= 500:
             raise PlatformAway(
-                f"{self.title} is out of order (status {response.status_code})", maybe_sent=True
+                say(
+                    "%(title)s is out of order (status %(status)s)",
+                    title=self.title,
+                    status=response.status_code,
+                ),
+                maybe_sent=True,
             )
         text = body.decode("utf-8", "replace")
         return Answer(response.status_code, dict(response.headers), _json(body), text)
@@ -155,11 +161,12 @@ class PlatformApi:
         return bytes(body)
 
     def _away(self, error: Exception) -> PlatformAway:
-        what = self.redact(str(error)) or type(error).__name__
+        what: str = self.redact(str(error)) or type(error).__name__
         if isinstance(error, (httpx.TimeoutException, TimeoutError)):
-            what = "no answer in time"
+            what = say("no answer in time")
         return PlatformAway(
-            f"{self.title} cannot be reached: {what}", maybe_sent=not isinstance(error, _UNSENT)
+            say("%(title)s cannot be reached: %(what)s", title=self.title, what=what),
+            maybe_sent=not isinstance(error, _UNSENT),
         )
 
 

@@ -14,6 +14,7 @@ from appliance.bridges.messages import Button, ChatMessage
 from appliance.bridges.ports import Bridge
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.outbox.errors import DeliveryRefused, NotReady
 from appliance.outbox.ports import Parcel
 
@@ -37,13 +38,15 @@ class Composer:
             str(given.get("text") or ""), title, str(given.get("attach") or ""), bridge.capabilities
         )
         if not text.strip() and not files and not logs:
-            raise DeliveryRefused("the message is empty")
+            raise DeliveryRefused(say("the message is empty"))
         buttons = _buttons(given.get("buttons")) if bridge.capabilities.buttons else ()
         conversation = parcel.conversation or bridge.default_conversation()
         async with self._pool.connection() as connection, connection.transaction():
             conversation = conversation or await _default(connection, parcel.platform)
             if not conversation:
-                raise NotReady("no recipient yet", hint="open the platform page, or write to the bot")
+                raise NotReady(
+                    say("no recipient yet"), hint=say("open the platform page, or write to the bot")
+                )
             if buttons and opaque:
                 buttons = await keep_buttons(
                     connection, parcel.platform, parcel.id, buttons, self._clock.now(), self._key

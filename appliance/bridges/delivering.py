@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from appliance.bridges.messages import ChatMessage
 from appliance.bridges.presenting import Part
 from appliance.lib.clock import Clock
+from appliance.lib.said import say
 from appliance.outbox.errors import DeliveryError, DeliveryRefused
 from appliance.outbox.ports import Receipt
 
@@ -29,7 +30,7 @@ class Delivery:
         ``pause`` is seconds between two parts: people read them in the order in which the platform took them.
         """
         if not parts:
-            raise DeliveryRefused("the message is empty")
+            raise DeliveryRefused(say("the message is empty"))
         if self.message.repeat_possible:
             self.notes.append("a possible repeat")
         for index, part in enumerate(parts):

@@ -19,6 +19,7 @@ from appliance.bridges.ports import Bridge, Probe, ProbeState
 from appliance.events.catalogue import Event, PlatformBack, PlatformDeaf
 from appliance.events.services import record_async
 from appliance.lib.clock import Clock
+from appliance.lib.said import say
 
 log = logging.getLogger(__name__)
 
@@ -100,10 +101,10 @@ class HealthKeeper:
             async with asyncio.timeout(PROBE_LIMIT):
                 probe = await bridge.probe()
         except TimeoutError:
-            probe = Probe(ProbeState.AWAY, "no answer in time")
+            probe = Probe(ProbeState.AWAY, say("no answer in time"))
         except Exception:
             log.exception("the probe of %s broke", name)
-            probe = Probe(ProbeState.AWAY, "the probe broke; see the log")
+            probe = Probe(ProbeState.AWAY, say("the probe broke; see the log"))
         if self._live().get(name) is bridge:
             if probe.state is ProbeState.OK:
                 self._troubles.pop(name, None)

@@ -24,6 +24,7 @@ from appliance.bridges.wanted import WantedBridge, Workshop, is_cut_off, wanted_
 from appliance.lib.clock import Clock
 from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
+from appliance.lib.said import say
 from appliance.outbox.errors import DeliveryRefused, NotReady
 from appliance.outbox.hints import listen
 from appliance.outbox.ports import Pace, Parcel, Receipt
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 RELOAD_EVERY = 5.0
 STOP_LIMIT = 5.0
 LOAD_LIMIT = 10.0
-CUT = Probe(ProbeState.WAITING, "all-stop: nothing leaves the box")
+CUT = Probe(ProbeState.WAITING, say("all-stop: nothing leaves the box"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class BridgeHub:
             raise
         except Exception:
             log.exception("the bridge of %s does not start", row.name)
-            broken = Probe(ProbeState.AWAY, "the bridge does not start; see the log")
+            broken = Probe(ProbeState.AWAY, say("the bridge does not start; see the log"))
             await self._health.trouble(row.name, broken)
         else:
             self._live[row.name] = _Live(bridge, row.version, row.is_local, row.limit)
@@ -214,7 +215,8 @@ class BridgeHub:
         trouble = self._health.troubles.get(platform)
         if trouble is None:
             raise NotReady(
-                f"the platform {platform!r} is not configured", hint="add it on the platforms page"
+                say("the platform %(platform)r is not configured", platform=platform),
+                hint=say("add it on the platforms page"),
             )
         if trouble.state is ProbeState.UNAVAILABLE:
             raise DeliveryRefused(trouble.message)

@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidURI
 
 from appliance.lib.backoff import delay
+from appliance.lib.said import say
 from appliance.outbox.errors import DeliveryDeferred, DeliveryError, NotReady
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class LongConnection:
         self._first_pause = first_pause
         self._failures = 0
         self._socket: ClientConnection | None = None
-        self.trouble = "not connected yet"
+        self.trouble: str = say("not connected yet")
 
     @property
     def is_open(self) -> bool:
@@ -63,7 +64,7 @@ class LongConnection:
             pause = 0.0
             try:
                 await self._once()
-                self.trouble = "the platform closed the connection"
+                self.trouble = say("the platform closed the connection")
             except NotReady as error:
                 self.trouble, pause = error.message, TOKEN_PAUSE
             except DeliveryDeferred as error:
@@ -79,13 +80,13 @@ class LongConnection:
                 OSError,
             ) as error:
                 # Not the error's own words: an address may carry a ticket.
-                self.trouble = f"the connection failed ({type(error).__name__})"
+                self.trouble = say("the connection failed (%(kind)s)", kind=type(error).__name__)
             except (DatabaseError, PoolTimeout):
                 # Nothing is lost: what was not acknowledged comes again.
-                self.trouble = "the database is away"
+                self.trouble = say("the database is away")
             except Exception:
                 log.exception("the connection of %s broke", self._name)
-                self.trouble = "the connection broke; see the log"
+                self.trouble = say("the connection broke; see the log")
             lived = self._socket is not None and time.monotonic() - began >= LONG_ENOUGH
             self._socket = None
             self._failures = 0 if lived else self._failures + 1

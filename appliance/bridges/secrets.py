@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, RootModel
 from appliance.accounts.principal import Principal
 from appliance.lib.config import ROOT, get_config
 from appliance.lib.environment import ConfigInvalid, Settings, read_env_file
+from appliance.lib.said import say
 from appliance.outbox.errors import NotReady
 from appliance.safety.errors import SecretMissing, SecretUnreadable
 from appliance.safety.secrets import is_reference, keep_secret, resolve, resolve_async
@@ -169,8 +170,8 @@ def _translated(secret: Secret) -> Iterator[None]:
     except SecretMissing as error:
         name = secret.named.removeprefix("secret:")
         raise NotReady(
-            f"the secret {name} is not set",
-            hint=f"enter it on the platform page, or: manage.py secrets set {name}",
+            say("the secret %(name)s is not set", name=name),
+            hint=say("enter it on the platform page, or: manage.py secrets set %(name)s", name=name),
         ) from error
     except SecretUnreadable as error:
-        raise NotReady(error.message, hint="enter it again on the platform page") from error
+        raise NotReady(error.message, hint=say("enter it again on the platform page")) from error

@@ -22,6 +22,7 @@ from appliance.bridges.ports import ProbeState
 from appliance.bridges.registry import bridges
 from appliance.bridges.secrets import Lookup, Secret, adopt_variables, keep_literals, mark, variable
 from appliance.lib.identity import uuid7
+from appliance.lib.said import say
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import counts, enqueue_now
 from appliance.safety.read_only import refuse_changes
@@ -198,10 +199,10 @@ def _view(row: Platform, waiting: Mapping[str, int]) -> PlatformView:
     available = factory is not None and factory.build is not None
     if not available:
         state = ProbeState.UNAVAILABLE
-        message = factory.unavailable if factory else "this version has no such bridge"
+        message = factory.unavailable if factory else say("this version has no such bridge")
     else:
         state = ProbeState(row.health.get("state", ProbeState.WAITING))
-        message = row.health.get("message", "not asked yet")
+        message = row.health.get("message", say("not asked yet"))
     return PlatformView(
         name=row.name,
         kind=row.kind,

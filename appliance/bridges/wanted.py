@@ -17,6 +17,7 @@ from appliance.bridges.registry import bridges
 from appliance.bridges.secrets import Lookup, mark, resolved
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.outbox.errors import DeliveryRefused, NotReady
 from appliance.safety import allstop
 
@@ -78,13 +79,18 @@ class Workshop:
         """Raises DeliveryRefused for a platform that has no bridge, NotReady for one that lacks something."""
         factory = bridges().get(row.kind)
         if factory is None or factory.build is None:
-            reason = factory.unavailable if factory else f"this version has no bridge for {row.kind}"
+            reason = (
+                factory.unavailable
+                if factory
+                else say("this version has no bridge for %(kind)s", kind=row.kind)
+            )
             raise DeliveryRefused(reason)
         try:
             config = factory.config.model_validate(row.config)
         except ValidationError as error:
             raise NotReady(
-                "the stored configuration is of another version", hint="save the platform page again"
+                say("the stored configuration is of another version"),
+                hint=say("save the platform page again"),
             ) from error
         async with self.pool.connection() as connection:
             secrets = await resolved(connection, config, self.lookup)

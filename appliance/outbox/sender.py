@@ -20,6 +20,7 @@ from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.plain import plain_object
+from appliance.lib.said import say
 from appliance.outbox.domain import Breaker, BreakerState, Bucket, OutboxState
 from appliance.outbox.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, NotReady, PlatformAway
 from appliance.outbox.hints import listen
@@ -207,13 +208,18 @@ class Sender:
         except DeliveryError as error:
             await self._failed_for_now(claim, breaker, error)
         except TimeoutError:
-            slow = PlatformAway(f"{parcel.platform} did not answer in time", maybe_sent=True)
+            slow = PlatformAway(
+                say("%(platform)s did not answer in time", platform=parcel.platform), maybe_sent=True
+            )
             await self._failed_for_now(claim, breaker, slow)
         except (*DATABASE_AWAY, PoolTimeout):
             raise  # our own database, not the platform
         except Exception:
             log.exception("the bridge of %s broke", parcel.platform)
-            broken = PlatformAway(f"the bridge of {parcel.platform} broke; see the log", maybe_sent=True)
+            broken = PlatformAway(
+                say("the bridge of %(platform)s broke; see the log", platform=parcel.platform),
+                maybe_sent=True,
+            )
             await self._failed_for_now(claim, breaker, broken)
         else:
             breaker.succeeded()

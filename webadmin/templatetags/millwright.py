@@ -235,6 +235,12 @@ def in_language(text: str) -> str:
 
 
 @register.filter
+def kept(text: str | None) -> str:
+    """A sentence that was kept as text, such as why a message waits, in the reader's language."""
+    return sentences.kept(text or "")
+
+
+@register.filter
 def ticked(value: Any) -> SafeString:
     """A sentence of ours in which words between backticks are code."""
     # Escaped before anything is added to it.

@@ -5,6 +5,7 @@ from typing import Any
 from appliance.bridges.api import TIMEOUT, PlatformApi
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.said import say
 from appliance.outbox.errors import PlatformAway
 
 
@@ -46,7 +47,9 @@ class TelegramApi:
         told: dict[str, Any] = {"json": given} if files is None else {"data": given, "files": files}
         answer = await self._http.request("POST", f"/bot{self._token}/{method}", timeout=timeout, **told)
         if "ok" not in answer.fields:
-            raise PlatformAway("Telegram cannot be reached: the answer is not the Bot API's", maybe_sent=True)
+            raise PlatformAway(
+                say("Telegram cannot be reached: the answer is not the Bot API's"), maybe_sent=True
+            )
         if answer.fields["ok"] is True:
             return answer.fields.get("result")
         raise self._refused(answer.status, answer.fields)

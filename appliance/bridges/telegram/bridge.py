@@ -12,6 +12,7 @@ from appliance.bridges.telegram.receiving import Receiver
 from appliance.bridges.telegram.sending import Sending
 from appliance.bridges.telegram.updates import from_webhook, read_update, said
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.outbox.errors import PlatformAway
 from appliance.outbox.ports import Pace, Receipt
 
@@ -71,7 +72,7 @@ class TelegramBridge:
         try:
             me = await self._api.call("getMe", timeout=10)
         except TelegramRefused as error:
-            words = "Telegram refuses the token" if error.is_token else error.description
+            words = say("Telegram refuses the token") if error.is_token else error.description
             return Probe(ProbeState.WAITING if error.is_token else ProbeState.AWAY, words)
         except PlatformAway as error:
             return Probe(ProbeState.AWAY, error.message)

@@ -12,6 +12,7 @@ from appliance.bridges.telegram.api import TelegramApi, TelegramRefused
 from appliance.bridges.telegram.updates import ALLOWED, raw_events
 from appliance.lib.backoff import delay
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.outbox.errors import PlatformAway
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Receiver:
         self._secret = secret
         self._long_poll = long_poll
         self._failures = 0
-        self.trouble = ""
+        self.trouble: str = ""
         self.note = ""
 
     async def run(self) -> None:
@@ -58,10 +59,10 @@ class Receiver:
                 await self._wait_out(error.message)
             except (DatabaseError, PoolTimeout, OSError):
                 # Nothing is lost: the position was not moved, so Telegram gives the same updates again.
-                await self._wait_out("the database is away")
+                await self._wait_out(say("the database is away"))
             except Exception:
                 log.exception("receiving on %s goes on after an error", self._name)
-                await self._wait_out("an error; see the log")
+                await self._wait_out(say("an error; see the log"))
 
     async def _wait_out(self, trouble: str) -> None:
         self._failures += 1
@@ -70,9 +71,9 @@ class Receiver:
 
     def _pause_after(self, error: TelegramRefused) -> float:
         if error.status == 409:
-            self.trouble = "another program receives this bot's messages"
+            self.trouble = say("another program receives this bot's messages")
         elif error.is_token:
-            self.trouble = "Telegram refuses the token"
+            self.trouble = say("Telegram refuses the token")
         else:
             self.trouble = error.description
         log.warning("receiving on %s: %s", self._name, self.trouble)

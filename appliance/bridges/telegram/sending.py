@@ -10,6 +10,7 @@ from appliance.bridges.telegram.api import TelegramApi, TelegramRefused
 from appliance.bridges.telegram.text import bold, escape
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.said import say
 from appliance.outbox.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, NotReady
 from appliance.outbox.ports import Receipt
 
@@ -116,5 +117,5 @@ def translated(error: TelegramRefused) -> DeliveryError:
     if error.status == 429:
         return DeliveryDeferred(error.description, retry_after=error.retry_after or 5)
     if error.is_token:
-        return NotReady("Telegram refuses the token", hint="enter it again on the platform page")
-    return DeliveryRefused(f"Telegram says: {error.description}")
+        return NotReady(say("Telegram refuses the token"), hint=say("enter it again on the platform page"))
+    return DeliveryRefused(say("Telegram says: %(said)s", said=error.description))
