@@ -21,7 +21,7 @@ from appliance.safety.policy.origins import started_by
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.firing import insert_occurrence, occurrence_refused
 from appliance.tasks.matching import Fired, Refused, decide, event_scope
-from appliance.tasks.models import Occurrence, OccurrenceState
+from appliance.tasks.models import Occurrence, OccurrenceState, Task
 from appliance.tasks.phrase_table import Heard, Meant
 from appliance.tasks.ports import Admission, NewRun
 
@@ -61,7 +61,9 @@ def begin(meant: Meant, message: Message, by: Principal) -> Begun:
     by.require(Ability.RUN_TASKS, task=name)
     before = Occurrence.objects.filter(pk=_identity("occurrence", message)).first()
     if before is not None:
-        return Begun(name, before.run_id, before.reason if before.run_id is None else "")
+        # That of the task which it started then: another one may have the sentence by now.
+        began = Task.objects.filter(pk=before.task_id).values_list("name", flat=True).first() or name
+        return Begun(began, before.run_id, before.reason if before.run_id is None else "")
     decision = _decision(meant, message)
     with transaction.atomic():
         if isinstance(decision, Refused):

@@ -82,7 +82,7 @@ def test_the_same_message_handled_again_starts_no_second_run(ann: User, desk: Ch
     # Another task has the sentence by then.
     set_enabled("pump", False, CONSOLE, NOW)
     write(PUMP.replace("name: pump", "name: other"))
-    say(desk, ann, "restart pump 3", key="k")
+    assert say(desk, ann, "restart pump 3", key="k") == first
     assert Run.objects.count() == Occurrence.objects.count() == 1
     assert say(desk, ann, "restart pump 3", key="k2").startswith("other has started")
 
