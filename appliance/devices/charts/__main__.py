@@ -1,4 +1,4 @@
-"""Draws one chart: an order (`studio`) on standard input, the PNG on standard output."""
+"""Draws one chart: an order (`order`) on standard input, the PNG on standard output."""
 
 import os
 import sys
@@ -14,4 +14,5 @@ def main() -> None:
     sys.stdout.buffer.write(Drawing(spec, lines, box_zone()).png())
 
 
-main()
+if __name__ == "__main__":
+    main()

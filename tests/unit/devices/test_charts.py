@@ -134,7 +134,7 @@ def test_an_order_arrives_as_it_was_written() -> None:
 def test_every_chart_is_a_picture(lines: tuple[Series, ...]) -> None:
     picture = Drawing(chart(*lines, limit=80), lines, UTC).png()
     assert picture[:8] == b"\x89PNG\r\n\x1a\n"
-    assert int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24]) == (WIDTH, HEIGHT)
+    assert (int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])) == (WIDTH, HEIGHT)
 
 
 def test_letters_that_no_font_has_are_escaped_and_never_boxes() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from appliance.actions.charts import spec_of
 from appliance.devices.readings.domain import Wanted
+from appliance.lib.jsontypes import JsonObject
 from appliance.tasks.charted import charted
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.errors import TaskFileError
@@ -75,8 +76,14 @@ def test_a_chart_that_cannot_be_meant_is_refused(chart: str, said: str) -> None:
 
 
 def test_the_window_ends_with_the_second_of_the_event() -> None:
-    chart = {"topic": ["plant/t", "plant/t"], "path": "", "last": 3600.0, "limit": "80", "broker": "hall"}
-    spec = spec_of({**chart, "topic": list(chart["topic"])}, NOW)  # type: ignore[arg-type]
+    chart: JsonObject = {
+        "topic": ["plant/t", "plant/t"],
+        "path": "",
+        "last": 3600.0,
+        "limit": "80",
+        "broker": "hall",
+    }
+    spec = spec_of(chart, NOW)
     assert spec.until == datetime(2026, 3, 1, 12, 0, 1, tzinfo=UTC)
     assert spec.since == spec.until - timedelta(hours=1)
     assert (spec.topics, spec.limit) == (("hall#plant/t",), 80.0)
