@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -52,7 +53,9 @@ def test_a_question_that_makes_no_sense_is_refused(query: str, browser: Browsers
     assert browser(Role.VIEWER).get(f"{ADDRESS}{query}").status_code == 422
 
 
-def kept(identifier: object = None, name: str = "chart.png", media_type: str = "image/png") -> dict[str, str]:
+def kept(
+    identifier: UUID | None = None, name: str = "chart.png", media_type: str = "image/png"
+) -> dict[str, str]:
     row = ChatFile.objects.create(
         id=identifier or uuid7(), name=name, media_type=media_type, content=PICTURE, created_at=NOW
     )
