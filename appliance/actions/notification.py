@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from pydantic import field_validator
 
+from appliance.actions.charts import ChartParams, spec_of
 from appliance.actions.contract import (
     ActionKind,
     EffectClass,
@@ -34,6 +35,9 @@ class NotificationParams(Params):
     attach: MessageField | None = None
     """A long text, such as a command's output: under the message where both fit into one of the platform's messages,
     otherwise as the file `log.txt`. A platform without files gets as much of it as fits."""
+    chart: ChartParams | None = None
+    """Readings that go with the message as a picture, up to the moment of the event. A platform that takes no pictures
+    gets in words what it would show; so does everybody while there are no readings."""
     to: TextField | None = None
     """The conversation, where the platform's default one is not meant."""
     valid_for: Duration | None = None
@@ -62,13 +66,17 @@ class NotificationAction(ActionKind[NotificationParams]):
         self, params: NotificationParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
     ) -> JsonObject:
         rendered = super().arguments(params, scope, state)
-        return {k: v for k, v in rendered.items() if v or k not in ("attach", "valid_for", "priority")}
+        return {
+            k: v for k, v in rendered.items() if v or k not in ("attach", "chart", "valid_for", "priority")
+        }
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         to, priority, length = arguments.get("to"), arguments.get("priority"), arguments.get("valid_for")
         message: JsonObject = {"text": str(arguments["message"]), "task": context.task_name}
         if arguments.get("attach"):
             message["attach"] = str(arguments["attach"])
+        if isinstance(chart := arguments.get("chart"), dict):
+            message["chart"] = spec_of(chart, context.now).to_json()
         item = OutboxItem(
             key=context.key,
             platform=str(arguments["platform"]),

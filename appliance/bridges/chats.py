@@ -26,6 +26,12 @@ class MessageRefused(MillwrightError):
     code = "chat.message_refused"
 
 
+class FileNotThere(MillwrightError):
+    """A file that this message does not have, or that has gone with its time."""
+
+    code = "chat.file_not_found"
+
+
 def post_message(person: Person, text: str, now: datetime) -> ChatRecord:
     """What a logged-in person wrote to the box: kept, shown, and put into the durable inbox in one commit.
 
@@ -90,6 +96,17 @@ def conversation(person: Person, *, before: int | None = None, limit: int = 50) 
 def _page(conversations: Sequence[str], before: int | None, limit: int) -> list[ChatRecord]:
     rows = ChatRecord.objects.filter(platform=WEBCHAT, conversation__in=conversations).order_by("-id")
     return list((rows.filter(pk__lt=before) if before else rows)[:limit])
+
+
+def file_of(person: Person, message: int, number: int) -> ChatFile:
+    """The file of a message that this person may read, by its place under it. Raises FileNotThere."""
+    readable = (FEED, own_conversation(person.username))
+    row = ChatRecord.objects.filter(pk=message, platform=WEBCHAT, conversation__in=readable).first()
+    named = row.files[number] if row is not None and number < len(row.files) else None
+    found = ChatFile.objects.filter(pk=named["id"]).first() if named else None
+    if found is None:
+        raise FileNotThere("there is no such file, or not any more")
+    return found
 
 
 def prune(before: datetime) -> int:

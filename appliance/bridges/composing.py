@@ -9,9 +9,10 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.bridges import sql
 from appliance.bridges.buttons import keep_buttons
 from appliance.bridges.files import files_of
+from appliance.bridges.illustrating import Charts
 from appliance.bridges.long_text import placed
 from appliance.bridges.messages import Button, ChatMessage
-from appliance.bridges.ports import Bridge
+from appliance.bridges.ports import Bridge, Illustrator
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.said import say
@@ -21,23 +22,29 @@ from appliance.outbox.ports import Parcel
 
 class Composer:
     """An item's ``message`` has ``text``, and where it wants them ``title``, ``attach`` (a long text), ``buttons`` (a
-    list of ``label`` and ``data``), ``files`` (identifiers of kept files) and ``edits`` (whose place it takes)."""
+    list of ``label`` and ``data``), ``files`` (identifiers of kept files), ``chart`` (what `Illustrator` makes) and
+    ``edits`` (whose place it takes)."""
 
     def __init__(
-        self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock, key: str | None = None
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        clock: Clock,
+        key: str | None = None,
+        illustrator: Illustrator | None = None,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._key = key
+        self._charts = Charts(pool, illustrator)
 
     async def compose(self, parcel: Parcel, bridge: Bridge, *, opaque: bool) -> ChatMessage:
         """``opaque``: the platform is not to know what its buttons mean. Raises DeliveryRefused, NotReady."""
         given = parcel.message
         title, files = str(given.get("title") or "")[:200], _names(given.get("files"))
-        text, logs = placed(
-            str(given.get("text") or ""), title, str(given.get("attach") or ""), bridge.capabilities
-        )
-        if not text.strip() and not files and not logs:
+        words, charts = await self._charts.of(parcel, bridge.capabilities)
+        text = "\n".join(filter(None, (str(given.get("text") or ""), words)))
+        text, logs = placed(text, title, str(given.get("attach") or ""), bridge.capabilities)
+        if not text.strip() and not (files or logs or charts):
             raise DeliveryRefused(say("the message is empty"))
         buttons = _buttons(given.get("buttons")) if bridge.capabilities.buttons else ()
         conversation = parcel.conversation or bridge.default_conversation()
@@ -60,7 +67,7 @@ class Composer:
             text=text,
             title=title,
             buttons=buttons,
-            attachments=attachments + logs,
+            attachments=charts + attachments + logs,
             replaces=replaces,
             run_id=parcel.run_id,
             parts_done=parcel.parts_done,

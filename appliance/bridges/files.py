@@ -41,5 +41,5 @@ async def files_of(connection: AsyncConnection[Any], identifiers: Sequence[str])
     if not identifiers:
         return ()
     found = await connection.execute(sql.FILES, {"ids": [UUID(one) for one in identifiers]})
-    kept = {str(row[0]): Attachment(row[1], row[2], bytes(row[3])) for row in await found.fetchall()}
+    kept = {str(row[0]): Attachment(row[1], row[2], bytes(row[3]), row[0]) for row in await found.fetchall()}
     return tuple(kept[one] for one in identifiers if one in kept)

@@ -18,7 +18,7 @@ from appliance.bridges.hints import INBOUND
 from appliance.bridges.inbound import InboundWorker
 from appliance.bridges.inbox import BridgeInbox
 from appliance.bridges.limits import MessageLimit
-from appliance.bridges.ports import Bridge, CommandHandler, Probe, ProbeState
+from appliance.bridges.ports import Bridge, CommandHandler, Illustrator, Probe, ProbeState
 from appliance.bridges.secrets import Lookup, variable
 from appliance.bridges.wanted import WantedBridge, Workshop, is_cut_off, wanted_bridges
 from appliance.lib.clock import Clock
@@ -51,6 +51,7 @@ class BridgeHub:
     """Lives in the reactor. It is the outbox's Courier, and owns the worker of the inbox.
 
     ``settings`` are values of the box's own configuration for bridges; ``key`` makes the webhooks' secrets.
+    ``illustrator`` makes the charts that messages ask for.
     """
 
     def __init__(
@@ -62,12 +63,13 @@ class BridgeHub:
         lookup: Lookup = variable,
         settings: Mapping[str, str] | None = None,
         key: str | None = None,
+        illustrator: Illustrator | None = None,
     ) -> None:
         self._pool = pool
         self._clock = clock
         known = settings if settings is not None else {"telegram_api": get_config().telegram_api}
         self._workshop = Workshop(pool, clock, lookup, dict(known), key)
-        self._composer = Composer(pool, clock, key)
+        self._composer = Composer(pool, clock, key, illustrator)
         self._live: dict[str, _Live] = {}
         self._health = HealthKeeper(pool, clock, self.live)
         self._inbound = InboundWorker(pool, clock, handler, self.live)

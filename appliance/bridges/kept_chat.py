@@ -7,6 +7,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from appliance.bridges import sql
+from appliance.bridges.files import keep_file
 from appliance.bridges.messages import ChatMessage
 from appliance.bridges.ports import BridgeContext
 from appliance.lib.plain import plain_text
@@ -28,6 +29,7 @@ async def say(
             "title": plain_text(message.title)[:300],
             "text": plain_text(message.text),
             "buttons": Jsonb([asdict(button) for button in message.buttons]),
+            "files": Jsonb(await _kept(connection, context, message)),
             "run_id": message.run_id,
             "now": context.clock.now(),
         },
@@ -38,3 +40,16 @@ async def say(
     found = await connection.execute(sql.SAID, {"item_id": message.id})
     row = await found.fetchone()
     return str(row[0]) if row else "", False
+
+
+async def _kept(
+    connection: AsyncConnection[Any], context: BridgeContext, message: ChatMessage
+) -> list[dict[str, str]]:
+    """The message's files, each kept in the box, as the row names them. One that is too large is left out."""
+    found = []
+    for number, one in enumerate(message.attachments):
+        key = f"{message.key}/{number}"
+        identifier = one.id or await keep_file(connection, one, key, context.clock.now())
+        if identifier is not None:
+            found.append({"id": str(identifier), "name": one.name, "media_type": one.media_type})
+    return found

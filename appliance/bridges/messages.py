@@ -21,6 +21,8 @@ class Attachment:
     name: str
     media_type: str
     content: bytes
+    id: UUID | None = None
+    """Under which it is kept in the box, where it is."""
 
     @property
     def is_picture(self) -> bool:

@@ -115,6 +115,8 @@ class ChatRecord(models.Model):
     title = models.CharField(max_length=300, blank=True)
     text = models.TextField()
     buttons = models.JSONField(default=list)
+    files = models.JSONField(default=list, db_default=[])
+    """The kept files that go with it: ``id``, ``name`` and ``media_type`` of each."""
     run_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
     acked_at = models.DateTimeField(null=True)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from appliance.bridges.capabilities import Capabilities
 from appliance.bridges.limits import MessageLimit
-from appliance.bridges.messages import Button, ChatMessage, InboundMessage, RawEvent
+from appliance.bridges.messages import Attachment, Button, ChatMessage, InboundMessage, RawEvent
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import Pace, Receipt
@@ -244,4 +244,20 @@ class CommandHandler(Protocol):
         None for a word that is unknown to it too. Raise MillwrightError to answer with its sentence. The roles of the
         sender are the handler's to check.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Illustration:
+    """What a chart shows: in words always, and as a picture where there is something to draw."""
+
+    words: str
+    picture: Attachment | None = None
+
+
+class Illustrator(Protocol):
+    """Makes the charts that messages ask for; of a layer above, which knows readings."""
+
+    async def illustrate(self, chart: JsonObject, *, picture: bool) -> Illustration:
+        """``chart`` is the message's own. ``picture``: whether one is wanted beside the words."""
         ...

@@ -83,8 +83,8 @@ RETURNING name
 
 SAY = """
 INSERT INTO bridges_message
-    (item_id, platform, conversation, inbound, author, title, text, buttons, run_id, created_at)
-VALUES (%(item_id)s, %(platform)s, %(conversation)s, false, %(author)s, %(title)s, %(text)s, %(buttons)s,
+    (item_id, platform, conversation, inbound, author, title, text, buttons, files, run_id, created_at)
+VALUES (%(item_id)s, %(platform)s, %(conversation)s, false, %(author)s, %(title)s, %(text)s, %(buttons)s, %(files)s,
     %(run_id)s, %(now)s)
 ON CONFLICT (item_id) DO NOTHING
 RETURNING id

@@ -89,6 +89,8 @@ class Config(BaseModel):
     """Whether records that are older go into signed files, rather than nowhere."""
     disk_free: int
     watched_filters: frozenset[str]
+    history_filters: frozenset[str]
+    """Topics whose readings are kept though no task charts them."""
     mqtt_events: bool
     network_targets: tuple[tuple[str, str, int], ...]
     """Name, host and port of what the operator wants watched."""
@@ -203,6 +205,7 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         **_containers(settings),
         **_kernel(settings),
         watched_filters=frozenset(settings.items("MILLWRIGHT_WATCH") or ["#"]),
+        history_filters=settings.topic_filters("MILLWRIGHT_HISTORY"),
         mqtt_events=settings.flag("MILLWRIGHT_MQTT_EVENTS", True),
         network_targets=settings.named_addresses("MILLWRIGHT_NETWORK_TARGETS"),
         telegram_api=settings.text("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org").rstrip("/"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from appliance.lib.errors import MillwrightError
+from appliance.lib.topic_filters import filter_fault
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
@@ -73,6 +74,15 @@ class Settings:
 
     def items(self, name: str) -> tuple[str, ...]:
         return tuple(item.strip() for item in self.text(name, "").split(",") if item.strip())
+
+    def topic_filters(self, name: str) -> frozenset[str]:
+        """MQTT topic filters, by comma."""
+        found = self.items(name)
+        for filter_ in found:
+            fault = filter_fault(filter_)
+            if fault is not None:
+                raise ConfigInvalid(f"{name}: {fault[0]}", hint=fault[1])
+        return frozenset(found)
 
     def folders(self, name: str) -> tuple[Path, ...]:
         """Absolute paths, by comma; never the whole file system."""

@@ -80,6 +80,11 @@ VARIABLES = (
     ),
     Variable("MILLWRIGHT_WATCH", "#", "MQTT filters whose last values are kept, by comma"),
     Variable(
+        "MILLWRIGHT_HISTORY",
+        "",
+        "MQTT filters whose numbers are kept over time, by comma, beside those that tasks chart",
+    ),
+    Variable(
         "MILLWRIGHT_MQTT_EVENTS", "yes", "no: the box's events are not published on millwright/<box>/events/"
     ),
     Variable(

@@ -30,12 +30,14 @@ PARTITIONED: dict[str, Key] = {
     "runs_split": Key.UUID,
     "events_event": Key.TIME,
     "outbox_item": Key.UUID,
+    "devices_reading": Key.TIME,
 }
 TOGETHER = (
     ("tasks_occurrence",),
     ("runs_run", "runs_step", "runs_checkpoint", "runs_split"),
     ("events_event",),
     ("outbox_item",),
+    ("devices_reading",),
 )
 """A day of these goes at once: a run without its steps would look as if it had not done anything."""
 

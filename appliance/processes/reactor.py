@@ -12,6 +12,7 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
 from appliance.bus.ports import Delivery
+from appliance.devices.readings.domain import Wanted
 from appliance.events import BoxStarted
 from appliance.events.hints import Hinter
 from appliance.events.services import record_async
@@ -105,6 +106,8 @@ class Reactor:
         every(BROKERS_EVERY, self._follow_brokers)
         every(NETWORK_EVERY, around.network.tick)
         every(DEVICES_EVERY, self._watch_devices)
+        every(around.recorder.EVERY, around.recorder.tick)
+        every(around.recorder.LOOK_EVERY, around.recorder.look)
         every(STOP_FILE_EVERY, self._adopt_stop)
         every(QUARANTINE_EVERY, self._quarantine)
         every(engine.follower.EVERY, engine.follower.follow)
@@ -128,6 +131,8 @@ class Reactor:
         await self._engine.reflex.stop()
         await asyncio.gather(self._bus.outbound.stop(), self._bus.others.stop())
         await self._jobs.stop()
+        with contextlib.suppress(DatabaseError, PoolTimeout, OSError):
+            await self._around.recorder.flush()
         await self._around.hub.stop()
         with contextlib.suppress(DatabaseError, PoolTimeout, OSError):
             async with self._pool.connection(timeout=1) as connection:
@@ -169,8 +174,13 @@ class Reactor:
         table = await in_django(load_table)
         self._engine.intake.table = table
         wanted = (
-            table.filters | self._config.watched_filters | {self._bus.topics.allstop, self._bus.own.filter}
+            table.filters
+            | self._config.watched_filters
+            | self._config.history_filters
+            | {self._bus.topics.allstop, self._bus.own.filter}
         )
+        of_operator = {Wanted(filter_, None) for filter_ in self._config.history_filters}
+        self._around.recorder.want(table.charted | of_operator)
         await self._bus.inbound.set_filters(wanted)
         if not self._listening:
             await self._engine.reflex.start()
@@ -241,6 +251,8 @@ class Reactor:
             "set_aside": health.poisoned,
             "reflex": self._engine.reflex.performed,
             "aloft": self._engine.reflex.aloft,
+            "readings_kept": self._around.recorder.kept,
+            "readings_left_out": self._around.recorder.left_out,
             "events_published": self._bus.events.published,
             "events_left_out": self._bus.events.left_out,
             **self._bus.own.counts(),

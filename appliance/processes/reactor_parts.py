@@ -12,7 +12,10 @@ from appliance.bridges.hub import BridgeHub
 from appliance.bus.aside import Aside
 from appliance.bus.client import BusClient
 from appliance.bus.ports import BatchHandler
+from appliance.devices.charts.illustrating import ChartIllustrator
+from appliance.devices.charts.studio import Studio
 from appliance.devices.connections import BrokerConnections, no_connections
+from appliance.devices.readings.recorder import Recorder
 from appliance.devices.watch import DeviceWatch
 from appliance.events.hints import Hinter
 from appliance.lib.clock import SystemClock
@@ -25,6 +28,7 @@ from appliance.processes.box_topics import BoxTopics
 from appliance.processes.brokers import InboundBrokers
 from appliance.processes.chat import ChatCommands
 from appliance.processes.chat_results import ChatResults
+from appliance.processes.days import PARTITIONED
 from appliance.processes.events_out import EventsOut
 from appliance.processes.follow import JournalFollower
 from appliance.processes.guard_refusals import GuardRefusals
@@ -106,6 +110,7 @@ class Surroundings:
     hub: BridgeHub
     sender: Sender
     network: NetworkMonitor
+    recorder: Recorder
     devices: DeviceWatch
     parts: PartWatch
     housekeeping: Housekeeping
@@ -127,10 +132,12 @@ class Builder:
         self._clock = clock
         self._hinter = hinter
         self._calls = calls
+        self._recorder = Recorder(pool, clock, day_bytes=config.keep_bytes // len(PARTITIONED))
 
     def engine(self, outbound: BusClient, others: OutgoingBrokers) -> Engine:
         config, pool, clock, hint = self._config, self._pool, self._clock, self._calls.hint
         intake = Intake(pool, clock, hint)
+        intake.recorder = self._recorder
         gate = Gate(config.home.path)
         intake.reflex = reflex = ReflexLane(
             pool,
@@ -189,7 +196,13 @@ class Builder:
 
     def surroundings(self) -> Surroundings:
         config, pool, clock = self._config, self._pool, self._clock
-        hub = BridgeHub(pool, ChatCommands(), clock, settings={"telegram_api": config.telegram_api})
+        hub = BridgeHub(
+            pool,
+            ChatCommands(),
+            clock,
+            settings={"telegram_api": config.telegram_api},
+            illustrator=ChartIllustrator(pool, self._recorder.flush, Studio()),
+        )
         network = network_monitor(pool, clock, config, self._calls.network_changed)
         alerts = AlertFollower(pool, clock, self._hinter.poke)
         ours = "nats" in config.embedded
@@ -198,6 +211,7 @@ class Builder:
             hub=hub,
             sender=Sender(pool, hub, Receipts(pool, self._calls.hint), clock, away=network.away),
             network=network,
+            recorder=self._recorder,
             devices=DeviceWatch(pool, clock, connections, self._hinter.poke),
             parts=PartWatch(pool, clock, checks_of(config), self._hinter.poke),
             housekeeping=Housekeeping(pool, clock, config, alerts),

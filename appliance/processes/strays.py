@@ -29,6 +29,7 @@ _OLD: tuple[tuple[LiteralString, LiteralString], ...] = (
     ("runs_split", "run_id < %(floor)s AND " + _WITHOUT_RUN),
     ("events_event", "at < %(at)s"),
     ("outbox_item", "id < %(floor)s AND state NOT IN ('pending', 'sending')"),
+    ("devices_reading", "at < %(at)s"),
 )
 
 

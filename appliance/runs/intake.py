@@ -13,6 +13,7 @@ from appliance.bus.last import LastValues
 from appliance.bus.ports import Delivery
 from appliance.bus.services import TopicValue, remember
 from appliance.bus.values import read_payload
+from appliance.devices.readings.recorder import Recorder
 from appliance.events.services import record_many_async
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
@@ -69,6 +70,8 @@ class Intake:
         """Performs runs of instant steps here; without it every run goes to the workers."""
         self.table: TriggerTable | None = None
         self.last = LastValues()
+        self.recorder: Recorder | None = None
+        """Keeps the history of readings, where there is one."""
         self.received = 0
 
     @property
@@ -96,6 +99,8 @@ class Intake:
                 batch.take([marked(one) for one in found] if message.dup else found)
             values.append(TopicValue.from_message(message, content))
             self.last.take(message, content)
+            if self.recorder is not None:
+                self.recorder.take(message, content)
         reach("intake.before_commit")
         if self.reflex is not None:
             launched = self._launch(self.reflex, batch, now)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from appliance.actions.charts import ChartParams
 from appliance.bus.brokers.domain import wire_filter
 from appliance.bus.topics import parse_pattern
 from appliance.lib.jsontypes import JsonValue
@@ -23,6 +24,9 @@ def named_brokers(definition: TaskDefinition, raw: JsonValue = None) -> Iterator
         broker = getattr(step.params, "broker", None)
         if isinstance(broker, str):
             yield (*path, "broker"), broker
+        chart = getattr(step.params, "chart", None)
+        if isinstance(chart, ChartParams) and chart.broker:
+            yield (*path, "chart", "broker"), chart.broker
 
 
 def broker_issues(

@@ -20,6 +20,7 @@ from appliance.tasks.addresses import Address, shared
 from appliance.tasks.broker_names import broker_issues
 from appliance.tasks.calls import circles
 from appliance.tasks.chains import Links, links_of, starts
+from appliance.tasks.charted import chart_issues
 from appliance.tasks.definition import TaskDefinition, define
 from appliance.tasks.definition.places import placed_steps
 from appliance.tasks.errors import TaskFileError
@@ -76,6 +77,7 @@ def load_text(
         reading.check_calls(known_calls)
         if known_brokers is not None:
             reading.check_brokers(known_brokers)
+        reading.check_charts()
         reading.check_secrets(known_secrets)
         reading.check_phrases()
         reading.check_rounds(known_calls, known_links or {})
@@ -193,6 +195,12 @@ class _Reading:
         for path, definition in self.found:
             raw = part_at(self.document.value, path)
             for issue in broker_issues(definition, raw, known, get_config().home.id):
+                self.report.add(path, issue)
+
+    def check_charts(self) -> None:
+        """Charts of a topic that nothing tells."""
+        for path, definition in self.found:
+            for issue in chart_issues(definition, part_at(self.document.value, path)):
                 self.report.add(path, issue)
 
     def check_secrets(self, known: Mapping[str, bool] | None) -> None:

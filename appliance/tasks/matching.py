@@ -11,6 +11,7 @@ from appliance.bus.topics import TopicTable, parse_pattern
 from appliance.bus.values import Content
 from appliance.expressions import ExpressionError, StateNeeded, StateReader, truth
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.tasks.charted import charted
 from appliance.tasks.definition import TaskDefinition, Trigger
 
 EVENT_KEPT = 4096
@@ -122,16 +123,19 @@ class TriggerTable:
             elif trigger.kind == "task" and trigger.task is not None:
                 end = (f"run.{trigger.task.state}", trigger.task.name)
                 self._ends.setdefault(end, []).append(item)
+        self.charted = frozenset(one for item in self._by_id.values() for one in charted(item.definition))
+        for one in self.charted:
+            filters.setdefault(one.broker, set()).add(one.filter)
         self.kinds = frozenset(self._events) | {kind for kind, _ in self._ends}
         self._filters = {broker: frozenset(found) for broker, found in filters.items()}
 
     @property
     def filters(self) -> frozenset[str]:
-        """What the triggers on the box's own broker look for."""
+        """What the triggers and charts on the box's own broker look for."""
         return self.filters_of(OWN)
 
     def filters_of(self, broker: str) -> frozenset[str]:
-        """What the triggers on one broker look for, as the box writes its topics."""
+        """What the triggers and charts on one broker look for, as the box writes its topics."""
         return self._filters.get(broker, frozenset())
 
     def match_message(

@@ -49,6 +49,7 @@ EXEMPT = {
     "appliance.safety.approvals.codes.mint": "asks by objection(); its door is runs.approvals.mint_code",
     "appliance.safety.approvals.codes.word_of": "the word is the approver's, who is asked about",
     "appliance.tasks.services.load_here": "changes nothing; it suggests only secrets that they may use",
+    "appliance.devices.readings.services.between": "asks for the right to look, which these have",
     "appliance.runs.approvals.by_code": "the word is the approver's, who is asked about",
 }
 """Functions that take a principal and do not ask, each with its reason."""

@@ -27,6 +27,7 @@ from webadmin.api import (
     outbox,
     people,
     policy,
+    readings,
     runs,
     safety,
     sync,
@@ -44,6 +45,7 @@ api = NinjaAPI(
     urls_namespace="api-1",
 )
 api.add_router("/tasks", tasks.router)
+api.add_router("/readings", readings.router)
 api.add_router("/runs", runs.router)
 api.add_router("/approvals", approvals.router)
 api.add_router("/audit", audit.router)

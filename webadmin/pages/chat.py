@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
@@ -13,6 +13,7 @@ from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
 from webadmin.pages.access import needs, person
 from webadmin.pages.feed import said
+from webadmin.pages.files import sent
 from webadmin.pages.paging import PAGE, cut, number_key
 
 
@@ -39,3 +40,12 @@ def write(request: HttpRequest) -> HttpResponse:
     except MillwrightError as error:
         messages.error(request, str(error))
     return redirect("chat")
+
+
+@needs(Ability.VIEW)
+def file(request: HttpRequest, message: int, number: int) -> HttpResponse:
+    """A picture or a log that goes with a message."""
+    try:
+        return sent(chats.file_of(person(request), message, number))
+    except chats.FileNotThere as error:
+        raise Http404(str(error)) from error

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
+from appliance.bridges.pictures import picture_of, pictures_of
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
@@ -28,6 +29,7 @@ from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.approvals import ApprovalView, views_of
 from webadmin.pages.ended import context_of
+from webadmin.pages.files import sent
 from webadmin.pages.paging import PAGE, cut, uuid_key
 from webadmin.pages.shards import split_views
 from webadmin.pages.timeline import bars
@@ -100,6 +102,7 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "kept": _kept(run_id) if any(step.state in UNDER_WAY for step in steps) else {},
         "due": _due(run),
         "parcels": messages_of(run.pk) if run.waiting_for == Waiting.DELIVERY else [],
+        "charts": pictures_of(run.pk) if any(step.kind == "notification" for step in steps) else [],
         "views": split_views(run, request.GET),
         "shard": run.inputs.get("shard") if run.split_id else None,
         "live": f"run/{run.pk} run/{run.parent_run_id}" if run.split_id else f"run/{run.pk}",
@@ -109,6 +112,15 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         **context_of(run, version, request.GET.get("from", "")),
     }
     return render(request, "runs/page.html", context)
+
+
+@needs(Ability.VIEW)
+def chart(request: HttpRequest, run_id: UUID, identifier: UUID) -> HttpResponse:
+    """A picture that went with a message of this run."""
+    kept = picture_of(run_id, identifier)
+    if kept is None:
+        raise Http404("there is no such picture, or not any more")
+    return sent(kept)
 
 
 def _approvals(run: Run, by: Principal) -> list[ApprovalView]:

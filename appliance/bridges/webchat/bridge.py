@@ -5,6 +5,7 @@ from dataclasses import replace
 from appliance.bridges import sql
 from appliance.bridges.capabilities import Capabilities
 from appliance.bridges.domain import FEED, own_conversation
+from appliance.bridges.files import LARGEST
 from appliance.bridges.kept_chat import AUTHOR, say
 from appliance.bridges.messages import ChatMessage, InboundMessage
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, PlatformConfig, Probe, ProbeState
@@ -15,7 +16,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.errors import DeliveryRefused
 from appliance.outbox.ports import Pace, Receipt
 
-CAPABILITIES = Capabilities(text_limit=20_000, buttons=20, keyed=True)
+CAPABILITIES = Capabilities(text_limit=20_000, buttons=20, attachment_limit=LARGEST, keyed=True)
 
 
 class WebchatConfig(PlatformConfig):
@@ -50,9 +51,9 @@ class WebchatBridge:
 
     async def send_message(self, message: ChatMessage) -> Receipt:
         parts = split(message.text, self.capabilities.text_limit, self.capabilities.unit, most=1)
-        if not parts:
+        if not parts and not message.attachments:
             raise DeliveryRefused("the message is empty")
-        message = replace(message, text=parts[0])
+        message = replace(message, text=parts[0] if parts else "")
         conversation = await self._conversation(message.conversation)
         async with self._context.pool.connection() as connection, connection.transaction():
             number, new = await say(connection, self._context, conversation, message)

@@ -14,7 +14,7 @@ from appliance.accounts.models import User
 from appliance.bridges.commands import help_text
 from appliance.bridges.hub import BridgeHub
 from appliance.bridges.messages import Button
-from appliance.bridges.ports import Answer, ChatCommand, ChatSender, Verb
+from appliance.bridges.ports import Answer, ChatCommand, ChatSender, Illustrator, Verb
 from appliance.lib.clock import SystemClock
 from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject
@@ -85,18 +85,19 @@ class House:
     runs: Runs = field(default_factory=Runs)
     variables: dict[str, str] = field(default_factory=dict)
 
-    def hub(self) -> BridgeHub:
+    def hub(self, illustrator: Illustrator | None = None) -> BridgeHub:
         return BridgeHub(
             self.pool,
             self.handler,
             SystemClock(),
             lookup=self.variables.get,
             settings={"telegram_api": self.telegram.root},
+            illustrator=illustrator,
         )
 
     @asynccontextmanager
-    async def living(self) -> AsyncIterator[BridgeHub]:
-        hub = self.hub()
+    async def living(self, illustrator: Illustrator | None = None) -> AsyncIterator[BridgeHub]:
+        hub = self.hub(illustrator)
         sender = Sender(self.pool, hub, self.runs, SystemClock())
         await hub.start()
         sending = asyncio.create_task(sender.run())
