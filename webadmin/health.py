@@ -11,16 +11,16 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
+from appliance.bridges.liveness import liveness
 from appliance.bus.models import Broker, SetAside
 from appliance.lib.config import Config
-from appliance.outbox.domain import BreakerState
 from appliance.outbox.network.domain import Reach
 from appliance.outbox.network.services import network_state
-from appliance.outbox.services import target_statistics
 from appliance.processes.guard.presence import guard_states
 from appliance.processes.models import PartBeat
 from appliance.processes.part_checks import SIGNING, PartState, disk_state, silence, spawner_state
 from appliance.processes.signs import BROKER_PART
+from webadmin.chat_figures import chat_figures
 from webadmin.probes import Prober, Sign, prober
 
 
@@ -35,8 +35,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Every part, as JSON: 200 when all that the box needs are healthy, else 503. A network that is away does
-    not make it unready: the box goes on without."""
+    """Every part, as JSON: 200 when all that the box needs are healthy, else 503. A network that is away, or
+    a platform that is deaf, does not make it unready: the box goes on without."""
     parts = part_states()
     ready = is_ready(parts)
     config: Config = settings.CONFIG
@@ -45,6 +45,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "durability": config.durability,
         "parts": {name: asdict(part) for name, part in parts.items()},
         "network": _network() if parts["postgres"].healthy else None,
+        "platforms": _platforms() if parts["postgres"].healthy else None,
         "messages_set_aside": _set_aside() if parts["postgres"].healthy else None,
     }
     return JsonResponse(body, status=200 if ready else 503)
@@ -104,6 +105,15 @@ def _network() -> dict[str, object] | None:
     return {"condition": state.condition.value, "away": [target.name for target in state.away]}
 
 
+def _platforms() -> dict[str, object] | None:
+    """By name, whether each hears; what it said is for those who may see it."""
+    try:
+        return {one.name: one.to_json() for one in liveness(datetime.now(UTC))}
+    except DatabaseError:
+        connection.close()
+        return None
+
+
 def _set_aside() -> int | None:
     try:
         return SetAside.objects.count()
@@ -140,6 +150,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             _read_figures(runs, received, theirs)
             _read_bus_figures(commands, events)
             _network_figures(registry)
+            chat_figures(registry, datetime.now(UTC))
         except DatabaseError:
             connection.close()
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
@@ -170,21 +181,10 @@ def _read_bus_figures(commands: Gauge, events: Gauge) -> None:
 
 
 def _network_figures(registry: CollectorRegistry) -> None:
-    """What can be reached, and what waits for it."""
+    """What can be reached."""
     up = Gauge(
         "millwright_network_up", "1 when the target can be reached", ["target", "kind"], registry=registry
     )
     for target in network_state().targets:
         if target.state is not Reach.UNKNOWN:
             up.labels(target.name, target.kind.value).set(target.state is Reach.UP)
-    waiting = Gauge("millwright_outbox_waiting", "Messages that wait", ["platform"], registry=registry)
-    breaker = Gauge(
-        "millwright_outbox_breaker", "1 in the present state", ["platform", "state"], registry=registry
-    )
-    ended = Gauge("millwright_outbox_ended", "Messages that ended so", ["platform", "end"], registry=registry)
-    for one in target_statistics():
-        waiting.labels(one.platform).set(one.waiting + one.sending)
-        for state in BreakerState:
-            breaker.labels(one.platform, state.value).set(state is one.breaker)
-        for end, count in (("delivered", one.delivered), ("failed", one.failed), ("expired", one.expired)):
-            ended.labels(one.platform, end).set(count)

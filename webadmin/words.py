@@ -79,6 +79,7 @@ WORDS: dict[str, Word] = {
     "open": Word(_("rests after failures"), "bad"),
     "half_open": Word(_("tries again"), "wait"),
     "ok": Word(_("connected"), "ok"),
+    "deaf": Word(_("deaf"), "bad"),
     "mon": Word(_("Mon"), "off"),
     "tue": Word(_("Tue"), "off"),
     "wed": Word(_("Wed"), "off"),

@@ -4,8 +4,10 @@ import asyncio
 import json
 import logging
 import re
+import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
@@ -69,6 +71,12 @@ class Answer:
             return None
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """One for all: reading the certificates takes tens of milliseconds of the loop, for each client again."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class PlatformApi:
     """A client with its connections. ``title`` is the platform's name in sentences; ``secrets`` are never shown.
 
@@ -85,7 +93,9 @@ class PlatformApi:
         self._root = root.rstrip("/")
         self._hidden = {secret for secret in (*secrets, proxy) if secret}
         # trust_env: a proxy of the environment is meant for other programs, never for a local stand-in.
-        self._client = httpx.AsyncClient(proxy=proxy or None, trust_env=False, follow_redirects=False)
+        self._client = httpx.AsyncClient(
+            proxy=proxy or None, trust_env=False, follow_redirects=False, verify=_trust()
+        )
 
     def hide(self, secret: str) -> None:
         self._hidden.add(secret)

@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -15,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from appliance.audit.chain import AuditEntry
 from appliance.audit.services import append_async
 from appliance.bridges import sql
+from appliance.bridges.liveness import DEAF_AFTER
 from appliance.bridges.ports import Bridge, Probe, ProbeState
 from appliance.events.catalogue import Event, PlatformBack, PlatformDeaf
 from appliance.events.services import record_async
@@ -27,8 +27,6 @@ PROBE_EVERY = 45.0
 IN_TROUBLE_EVERY = 15.0
 """Seconds between two looks at one that did not answer: what is deaf is red, and told, within two minutes."""
 PROBE_LIMIT = 20.0
-DEAF_AFTER = timedelta(seconds=25)
-"""One lost answer is not deafness."""
 
 
 class HealthKeeper:
@@ -61,23 +59,22 @@ class HealthKeeper:
         self._probed.pop(name, None)
         return self._troubles.pop(name, None) is not None
 
-    async def trouble(self, name: str, probe: Probe) -> None:
-        """A bridge cannot live, and why."""
-        if self._troubles.get(name) != probe:
-            self._troubles[name] = probe
+    async def trouble(self, name: str, probe: Probe, *, deliberate: bool = False) -> None:
+        """A bridge cannot live, and why; ``deliberate``: somebody wants it so. May be told again and again."""
+        changed = self._troubles.get(name) != probe
+        if changed:
             log.warning("bridge %s: %s", name, probe.message)
-            await self._save(name, probe)
+        if changed or self._is_due(name):
+            self._troubles[name] = probe
+            self._probed[name] = self._clock.monotonic()
+            await self._save(name, probe, deliberate)
 
     async def run(self) -> None:
         """Probe every living bridge in time, and soon after one came up, until cancelled."""
         try:
             while True:
-                self._new.clear()  # each by itself: one that hangs delays none
-                for name, bridge in self._live().items():
-                    if self._is_due(name):
-                        self._probed[name] = self._clock.monotonic()
-                        self._looking.add(task := asyncio.create_task(self._probe_in_time(name, bridge)))
-                        task.add_done_callback(self._looking.discard)
+                self._new.clear()
+                self.look()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(IN_TROUBLE_EVERY):
                         await self._new.wait()
@@ -85,6 +82,17 @@ class HealthKeeper:
             for task in self._looking:
                 task.cancel()
             await asyncio.gather(*self._looking, return_exceptions=True)
+
+    def look(self) -> Sequence[asyncio.Task[None]]:
+        """Begin to probe those whose time has come, each by itself: one that hangs delays none."""
+        begun = []
+        for name, bridge in self._live().items():
+            if self._is_due(name):
+                self._probed[name] = self._clock.monotonic()
+                begun.append(task := asyncio.create_task(self._probe_in_time(name, bridge)))
+                self._looking.add(task)
+                task.add_done_callback(self._looking.discard)
+        return begun
 
     def _is_due(self, name: str) -> bool:
         last = self._probed.get(name)
@@ -113,17 +121,23 @@ class HealthKeeper:
             await self._save(name, probe)
         return probe
 
-    async def _save(self, name: str, probe: Probe) -> None:
+    async def _save(self, name: str, probe: Probe, deliberate: bool = False) -> None:
         """What is known, on the platform's row; and an event, a record and so an alert where it is or was deaf."""
         now = self._clock.now()
-        deaf = probe.state is ProbeState.AWAY
+        values = {
+            "name": name,
+            "health": Jsonb(probe.to_json()),
+            "state": probe.state.value,
+            "round_trip_ms": probe.round_trip_ms,
+            "deliberate": deliberate,
+            "now": now,
+        }
         async with self._pool.connection() as connection, connection.transaction():
-            values = {"name": name, "health": Jsonb(probe.to_json()), "deaf": deaf, "now": now}
             row = await (await connection.execute(sql.HEALTH, values)).fetchone()
             if row is None:
                 return
             since, told = row
-            if deaf and not told and now - since >= DEAF_AFTER:
+            if since and not told and now - since >= DEAF_AFTER:
                 await self._tell(connection, name, True, PlatformDeaf(name, probe.message[:300]))
             elif told and probe.state is ProbeState.OK:
                 await self._tell(connection, name, False, PlatformBack(name))

@@ -143,7 +143,7 @@ class BridgeHub:
                 if row.name in self._live:
                     continue
                 if cut and not row.is_local:
-                    await self._health.trouble(row.name, CUT)
+                    await self._health.trouble(row.name, CUT, deliberate=True)
                 else:
                     await self._begin(row)
             self._loaded.set()

@@ -5,6 +5,7 @@ import logging
 import time
 from typing import Protocol
 
+from django.utils.translation import gettext_noop
 from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 from python_socks import ProxyError
@@ -13,13 +14,16 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidPro
 
 from appliance.lib.backoff import delay
 from appliance.lib.said import say
-from appliance.outbox.errors import DeliveryDeferred, DeliveryError, NotReady
+from appliance.outbox.errors import DeliveryDeferred, DeliveryError, NotReady, PlatformAway
 
 log = logging.getLogger(__name__)
 
 OPEN_LIMIT = 15.0
 PING_EVERY = 20.0
 PING_LIMIT = 20.0
+PONG_LIMIT = 10.0
+"""Seconds that a probe waits for its own ping."""
+SILENT = gettext_noop("the platform does not answer on the long connection")
 LARGEST_FRAME = 4_000_000
 TOKEN_PAUSE = 60.0
 LONG_ENOUGH = 60.0
@@ -44,11 +48,20 @@ class LongConnection:
     ``proxy``: ``http://``, ``socks5://`` (the name is resolved here) or ``socks5h://`` (by the proxy).
     """
 
-    def __init__(self, name: str, line: Line, proxy: str | None = None, *, first_pause: float = 1.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        line: Line,
+        proxy: str | None = None,
+        *,
+        first_pause: float = 1.0,
+        silent: str = SILENT,
+    ) -> None:
         self._name = name
         self._line = line
         self._proxy = proxy
         self._first_pause = first_pause
+        self._silent = silent
         self._failures = 0
         self._socket: ClientConnection | None = None
         self.trouble: str = say("not connected yet")
@@ -56,6 +69,22 @@ class LongConnection:
     @property
     def is_open(self) -> bool:
         return self._socket is not None
+
+    async def round_trip(self, limit: float = PONG_LIMIT) -> float:
+        """Milliseconds of a ping there and back: that the platform's API answers says nothing of this connection, and
+        an open one may be dead. Such a one is ended, so that the next is tried now. Raises PlatformAway.
+        """
+        socket = self._socket
+        if socket is None or self.trouble:
+            raise PlatformAway(self.trouble or say("not connected yet"))
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(limit):
+                await (await socket.ping())
+        except (ConnectionClosed, TimeoutError):
+            socket.transport.abort()
+            raise PlatformAway(self._silent) from None
+        return round((time.monotonic() - began) * 1000, 1)
 
     async def run(self) -> None:
         """Until cancelled."""

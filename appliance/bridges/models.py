@@ -23,6 +23,9 @@ class Platform(models.Model):
     cursor_at = models.DateTimeField(null=True)
     health = models.JSONField(default=dict)
     health_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    round_trip_ms = models.FloatField(null=True)
+    """Of the last round trip that came back."""
     deaf_since = models.DateTimeField(null=True)
     deaf_told = models.BooleanField(default=False, db_default=False)
     updated_at = models.DateTimeField(auto_now=True)

@@ -130,7 +130,13 @@ def _take(entry: PlatformEntry, by: Principal, now: datetime, lookup: Lookup) ->
         change = "created"
     else:
         Platform.objects.filter(pk=row.pk).update(
-            config=config, revision=F("revision") + 1, health={}, health_at=None, **fresh
+            config=config,
+            revision=F("revision") + 1,
+            health={},
+            health_at=None,
+            answered_at=None,
+            deaf_since=None,
+            **fresh,
         )
         change = "changed"
     append_here(f"platform.{change}", by.name, f"platform/{entry.name}", {"kind": factory.kind})

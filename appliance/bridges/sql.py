@@ -8,10 +8,15 @@ SELECT id, name, kind, config, revision FROM bridges_platform WHERE enabled ORDE
 
 DEFAULT_CONVERSATION = "SELECT default_conversation FROM bridges_platform WHERE name = %(name)s"
 
-# Of NULL nothing is known: a platform that somebody has yet to set up, or the all-stop cut off, is not deaf.
+# Not deaf is a platform that somebody has yet to set up, or that the all-stop cut off. One that answered once and now
+# waits for somebody (its token was revoked) is.
 HEALTH = """
 UPDATE bridges_platform SET health = %(health)s, health_at = %(now)s,
-    deaf_since = CASE WHEN %(deaf)s THEN coalesce(deaf_since, %(now)s) END
+    answered_at = CASE WHEN %(state)s = 'ok' THEN %(now)s::timestamptz ELSE answered_at END,
+    round_trip_ms = CASE WHEN %(state)s = 'ok' THEN %(round_trip_ms)s::float8 ELSE round_trip_ms END,
+    deaf_since = CASE WHEN %(state)s = 'away'
+        OR %(state)s = 'waiting' AND NOT %(deliberate)s AND answered_at IS NOT NULL
+        THEN coalesce(deaf_since, %(now)s::timestamptz) END
 WHERE name = %(name)s RETURNING deaf_since, deaf_told
 """
 

@@ -6,6 +6,7 @@ from django.utils.translation import gettext, ngettext, override
 from appliance.accounts.domain import Ability
 from appliance.accounts.models import ApiToken, User
 from appliance.accounts.tokens import still_good
+from appliance.bridges import liveness
 from appliance.bridges.commands import help_text, stop_level
 from appliance.bridges.ports import Answer, ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
@@ -174,7 +175,17 @@ class ChatCommands:
         person.principal.require(Ability.VIEW)
         counts = {state: Run.whole.filter(state=state).count() for state in ("running", "queued", "waiting")}
         stop = allstop.current()
+        deaf = [
+            gettext("DEAF: %(name)s, since %(since)s UTC: %(message)s")
+            % {
+                "name": one.name,
+                "since": f"{one.deaf_since:%Y-%m-%d %H:%M}",
+                "message": gettext(one.message) if one.message else "",
+            }
+            for one in liveness.deaf(timezone.now())
+        ]
         lines = [
+            *deaf,
             gettext("Running %(running)d, queued %(queued)d, waiting %(waiting)d.") % counts,
             gettext("Tasks: %(names)s") % {"names": self._names()},
         ]

@@ -91,6 +91,7 @@ class TelegramStandin:
         self.chats: set[int] | None = None
         self.webhook: dict[str, Any] = {}
         self.webhook_error = ""
+        self.webhook_error_at = 0.0
         self.confirmed = 0
         self._record = record
         self._updates: deque[dict[str, Any]] = deque()
@@ -153,6 +154,11 @@ class TelegramStandin:
                 "parameters": parameters,
             }
             self._failures.extend(failure for _ in range(times))
+
+    def mend(self) -> None:
+        """Nothing fails any more."""
+        with self._changed:
+            self._failures.clear()
 
     @property
     def texts(self) -> list[str]:
@@ -326,7 +332,10 @@ class TelegramStandin:
 
     def _do_getWebhookInfo(self, body: dict[str, Any]) -> Any:
         info = {"url": self.webhook.get("url", ""), "pending_update_count": len(self._updates)}
-        return {**info, "last_error_message": self.webhook_error} if self.webhook_error else info
+        if not self.webhook_error:
+            return info
+        at = int(self.webhook_error_at or time.time())
+        return {**info, "last_error_message": self.webhook_error, "last_error_date": at}
 
     def _do_answerCallbackQuery(self, body: dict[str, Any]) -> Any:
         if not body.get("callback_query_id"):

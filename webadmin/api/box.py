@@ -9,9 +9,11 @@ from ninja import Router
 from pydantic import Field
 
 from appliance.accounts.domain import Ability
+from appliance.bridges.liveness import liveness
 from appliance.events.services import current_cursor, read_after
 from appliance.lib.config import get_config
 from appliance.outbox.network.services import network_state
+from appliance.outbox.services import counts
 from appliance.processes.cutting import PATIENCE, what_is_cut
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, Level, current, engage, release
@@ -22,6 +24,7 @@ from webadmin.api.box_schemas import (
     EventsOut,
     NetworkOut,
     PartOut,
+    PlatformOut,
     StatusOut,
     StopIn,
     StopOut,
@@ -33,7 +36,9 @@ from webadmin.visible import visible_to
 router = Router(tags=["box"])
 
 
-@router.get("/status", response=StatusOut, summary="Every part, unfinished runs, and the all-stop")
+@router.get(
+    "/status", response=StatusOut, summary="Every part and platform, unfinished runs, and the all-stop"
+)
 def status(request: HttpRequest) -> StatusOut:
     caller(request, Ability.VIEW)
     parts = part_states()
@@ -45,9 +50,28 @@ def status(request: HttpRequest) -> StatusOut:
             name: PartOut(healthy=part.healthy, message=part.message, required=part.required)
             for name, part in parts.items()
         },
+        platforms=_platforms(),
         runs=dict(unfinished.values_list("state").annotate(Count("id"))),
         allstop=_stop(current()),
     )
+
+
+def _platforms() -> list[PlatformOut]:
+    waiting = counts()
+    return [
+        PlatformOut(
+            name=one.name,
+            state=one.state.value,
+            hears=not one.is_deaf,
+            message=one.message,
+            deaf_since=one.deaf_since,
+            checked_at=one.checked_at,
+            answered_at=one.answered_at,
+            round_trip_ms=one.round_trip_ms,
+            messages_waiting=waiting.get(one.name, 0),
+        )
+        for one in liveness(datetime.now(UTC))
+    ]
 
 
 @router.get("/network", response=NetworkOut, summary="What of the network can be reached")

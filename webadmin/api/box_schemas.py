@@ -51,10 +51,26 @@ class StopOut(Schema):
     cut: CutOut | None = None
 
 
+class PlatformOut(Schema):
+    """A chat platform that is switched on. ``hears`` is false for one that is deaf; ``answered_at`` and
+    ``round_trip_ms`` are of its last round trip that came back."""
+
+    name: str
+    state: str
+    hears: bool
+    message: str
+    deaf_since: datetime | None
+    checked_at: datetime | None
+    answered_at: datetime | None
+    round_trip_ms: float | None
+    messages_waiting: int
+
+
 class StatusOut(Schema):
     ready: bool
     durability: Durability
     parts: dict[str, PartOut]
+    platforms: list[PlatformOut]
     runs: dict[str, int]
     allstop: StopOut
 

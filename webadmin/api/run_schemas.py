@@ -35,7 +35,28 @@ class FindingOut(Schema):
     at: datetime
 
 
+class DeliveryOut(Schema):
+    """A message of a step on its way, or what became of it. ``to`` is empty where the platform's own conversation is
+    meant; ``message_ids`` are the platform's; ``repeat_possible``: people may see it twice."""
+
+    id: UUID
+    step: str
+    platform: str
+    to: str
+    state: str
+    reason: str
+    note: str
+    attempts: int
+    repeat_possible: bool
+    message_ids: list[str]
+    created_at: datetime
+    next_at: datetime | None
+    expires_at: datetime
+    delivered_at: datetime | None
+
+
 class RunDetailOut(RunOut):
+    deliveries: list[DeliveryOut]
     findings: list[FindingOut]
     judged_as: list[str] = Field(
         description="the origins that the policy judges it by: its own, and those of what led to it"

@@ -10,6 +10,7 @@ from ninja import Router
 from pydantic import Field
 
 from appliance.accounts.domain import Ability
+from appliance.outbox.deliveries import deliveries_of
 from appliance.runs import ended, services
 from appliance.runs.domain import RunState
 from appliance.runs.evidence.services import export_run
@@ -24,6 +25,7 @@ from appliance.tasks.services import find
 from webadmin.api.auth import caller
 from webadmin.api.run_schemas import (
     CheckpointOut,
+    DeliveryOut,
     FindingOut,
     ResumeIn,
     RunDetailOut,
@@ -71,6 +73,7 @@ def get_run(request: HttpRequest, run_id: UUID) -> RunDetailOut:
         **_values([run])[0],
         judged_as=[*judged_as(run)],
         inputs=run.inputs,
+        deliveries=[DeliveryOut.model_validate(one.to_json()) for one in deliveries_of(run.pk)],
         findings=[FindingOut.from_orm(found) for found in of_run(run.pk)],
         recoveries=run.recoveries,
         forked_from=run.forked_from,

@@ -8,6 +8,7 @@ from django.shortcuts import render
 
 from appliance.accounts.domain import Ability
 from appliance.bridges import chats
+from appliance.bridges.liveness import liveness
 from appliance.events.services import current_cursor
 from appliance.lib.config import get_config
 from appliance.outbox.network.services import network_state
@@ -42,6 +43,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "parts": part_states(),
         "durability": get_config().durability,
         "network": network_state(),
+        "platforms": liveness(now),
         "runs": runs,
         "tasks": Task.objects.count(),
         "feed": said(chats.feed(limit=LAST_MESSAGES)),

@@ -16,6 +16,7 @@ from appliance.accounts.domain import Ability
 from appliance.accounts.models import User
 from appliance.bridges import identities, services
 from appliance.bridges.errors import PlatformsInvalid
+from appliance.bridges.liveness import deaf
 from appliance.bridges.models import ChatIdentity
 from appliance.bridges.pairing import VALID_FOR, new_code
 from appliance.bridges.ports import ProbeState
@@ -149,7 +150,7 @@ def pair(request: HttpRequest) -> HttpResponse:
 def _page(
     request: HttpRequest, form: TelegramForm | None = None, status: int = 200, code: str = ""
 ) -> HttpResponse:
-    found = services.platforms()
+    found, now = services.platforms(), datetime.now(UTC)
     stored = next((one for one in found if one.name == TELEGRAM), None)
     if form is None:
         known = stored.config if stored else {}
@@ -158,6 +159,7 @@ def _page(
     context = {
         "cursor": current_cursor(),
         "platforms": found,
+        "deaf_since": {one.name: one.deaf_since for one in deaf(now)},
         "form": form,
         "stored": stored,
         "identities": identities.identities(),

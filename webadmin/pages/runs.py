@@ -16,11 +16,11 @@ from appliance.bridges.pictures import picture_of, pictures_of
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.services import of_run as messages_of
+from appliance.outbox.deliveries import DeliveryView, by_step, deliveries_of
 from appliance.processes.kept_output import kept_texts, read_kept
 from appliance.runs import origins, services
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
-from appliance.runs.models import Run
+from appliance.runs.models import Run, Step
 from appliance.runs.under_way import RUNNING, steps_of
 from appliance.safety.approvals.services import open_ones
 from appliance.safety.policy.vocabulary import Origin
@@ -86,6 +86,7 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
     version = TaskVersion.objects.filter(pk=run.version_id).select_related("task").first()
     name = version.task.name if version else services.task_name(run)
     by = person(request).principal
+    messages = _with_messages(run, steps)
     drawn, scale = bars(steps, now)
     context = {
         "cursor": cursor,
@@ -101,8 +102,9 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         **_whence(run),
         "kept": _kept(run_id) if any(step.state in UNDER_WAY for step in steps) else {},
         "due": _due(run),
-        "parcels": messages_of(run.pk) if run.waiting_for == Waiting.DELIVERY else [],
         "charts": pictures_of(run.pk) if any(step.kind == "notification" for step in steps) else [],
+        "parcels": messages if run.waiting_for == Waiting.DELIVERY else [],
+        "on_their_way": any(one.is_open for one in messages),
         "views": split_views(run, request.GET),
         "shard": run.inputs.get("shard") if run.split_id else None,
         "live": f"run/{run.pk} run/{run.parent_run_id}" if run.split_id else f"run/{run.pk}",
@@ -121,6 +123,17 @@ def chart(request: HttpRequest, run_id: UUID, identifier: UUID) -> HttpResponse:
     if kept is None:
         raise Http404("there is no such picture, or not any more")
     return sent(kept)
+
+
+def _with_messages(run: Run, steps: list[Step]) -> list[DeliveryView]:
+    """What became of the run's messages. The last attempt of each step gets its own, for the template."""
+    if run.waiting_for != Waiting.DELIVERY and not any(step.kind == "notification" for step in steps):
+        return []
+    found = deliveries_of(run.pk)
+    own = by_step(found)
+    for step in reversed(steps):
+        step.deliveries = own.pop(step.step, [])  # type: ignore[attr-defined]  # for the template
+    return found
 
 
 def _approvals(run: Run, by: Principal) -> list[ApprovalView]:

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from appliance.accounts.domain import Ability
+from appliance.bridges.liveness import Liveness, deaf
 from appliance.lib.config import Durability
 from appliance.ops.services import count_serious
 from appliance.processes.signs import BROKER_PART
@@ -251,6 +252,12 @@ def ticked(value: Any) -> SafeString:
 def serious_findings() -> int:
     """How many serious findings of the doctor stand, for the navigation and the overview."""
     return count_serious()
+
+
+@register.simple_tag
+def deaf_platforms() -> list[Liveness]:
+    """The chat platforms that do not hear, for the banner of every page and the navigation."""
+    return deaf(datetime.now(UTC))
 
 
 @register.simple_tag

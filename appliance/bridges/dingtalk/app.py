@@ -7,6 +7,7 @@ from appliance.bridges.capabilities import Capabilities, LengthUnit
 from appliance.bridges.delivering import Delivery
 from appliance.bridges.dingtalk.api import ROOT, OpenApi
 from appliance.bridges.dingtalk.config import DingTalkConfig
+from appliance.bridges.dingtalk.errors import SILENT
 from appliance.bridges.dingtalk.events import read
 from appliance.bridges.dingtalk.receiving import StreamLine
 from appliance.bridges.dingtalk.sending import LABEL_LIMIT, MOST_BUTTONS, Sending, is_group
@@ -51,7 +52,9 @@ class DingTalkApp:
         secret = context.secrets[config.client_secret.root].strip()
         self._api = OpenApi(self._id, secret, config.api_root or ROOT, proxy)
         self._line = StreamLine(self._api, context.inbox)
-        self._connection = LongConnection(context.name, self._line, proxy, first_pause=first_pause)
+        self._connection = LongConnection(
+            context.name, self._line, proxy, first_pause=first_pause, silent=SILENT
+        )
         self._receiving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -71,9 +74,7 @@ class DingTalkApp:
             if self._receiving is None or self._api.refused:
                 spent = await self._api.log_in()
             if self._receiving is not None:
-                if self._connection.trouble:
-                    return Probe(ProbeState.AWAY, self._connection.trouble, self._id)
-                spent = await self._line.round_trip()
+                spent = await self._connection.round_trip()
         except NotReady as error:
             return Probe(ProbeState.WAITING, error.message, self._id)
         except DeliveryError as error:

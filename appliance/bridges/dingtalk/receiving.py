@@ -13,10 +13,9 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
 from appliance.bridges.dingtalk.api import OpenApi
-from appliance.bridges.dingtalk.errors import SILENT, TITLE
+from appliance.bridges.dingtalk.errors import TITLE
 from appliance.bridges.dingtalk.events import BOT_TOPIC, CARD_TOPIC, Frame, raw_event
 from appliance.bridges.messages import RawEvent
 from appliance.bridges.ports import Inbox
@@ -27,7 +26,6 @@ log = logging.getLogger(__name__)
 
 TRIES = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds between attempts to commit."""
-PONG_LIMIT = 10.0
 
 
 class StreamLine:
@@ -36,7 +34,6 @@ class StreamLine:
     def __init__(self, api: OpenApi, inbox: Inbox) -> None:
         self._api = api
         self._inbox = inbox
-        self._socket: ClientConnection | None = None
 
     async def address(self) -> str:
         """The endpoint with its ticket, which is good for one connection within 90 seconds. Raises DeliveryError."""
@@ -53,27 +50,10 @@ class StreamLine:
         plain = self._api.root.startswith("http://")
         return endpoint.startswith(("wss://", "ws://") if plain else "wss://")
 
-    async def round_trip(self) -> float:
-        """Milliseconds of a ping over the open connection: it costs none of the organisation's API calls.
-
-        Raises PlatformAway.
-        """
-        if self._socket is None:
-            raise PlatformAway("not connected")
-        try:
-            seconds = await asyncio.wait_for(await self._socket.ping(), PONG_LIMIT)
-        except (ConnectionClosed, TimeoutError):
-            raise PlatformAway(SILENT) from None
-        return round(seconds * 1000, 1)
-
     async def serve(self, socket: ClientConnection) -> None:
-        self._socket = socket
-        try:
-            async for raw in socket:
-                if not await self._take(socket, raw):
-                    return
-        finally:
-            self._socket = None
+        async for raw in socket:
+            if not await self._take(socket, raw):
+                return
 
     async def _take(self, socket: ClientConnection, raw: str | bytes) -> bool:
         """Whether to go on with this connection."""

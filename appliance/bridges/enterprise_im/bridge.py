@@ -17,7 +17,7 @@ from appliance.bridges.long_connection import LongConnection
 from appliance.bridges.messages import ChatMessage, InboundMessage
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, Probe, ProbeState
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.errors import DeliveryError, NotReady
+from appliance.outbox.errors import DeliveryError, NotReady, PlatformAway
 from appliance.outbox.ports import Pace, Receipt
 
 log = logging.getLogger(__name__)
@@ -93,8 +93,12 @@ class FeishuBridge:
         identity = str(bot.get("app_name") or "")
         if bot.get("activate_status", IN_USE) != IN_USE:
             return Probe(ProbeState.WAITING, SWITCHED_OFF, identity, spent)
-        trouble = self._connection.trouble if self._receiving else ""
-        return Probe(ProbeState.AWAY if trouble else ProbeState.OK, trouble, identity, spent)
+        try:
+            if self._receiving is not None:
+                await self._connection.round_trip()
+        except PlatformAway as error:
+            return Probe(ProbeState.AWAY, error.message, identity, spent)
+        return Probe(ProbeState.OK, "", identity, spent)
 
     def pace(self, conversation: str | None) -> Pace:
         return self.capabilities.pace

@@ -17,7 +17,7 @@ from appliance.bridges.slack.events import read
 from appliance.bridges.slack.receiving import SocketMode
 from appliance.bridges.slack.sending import Sending
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.errors import DeliveryError, NotReady
+from appliance.outbox.errors import DeliveryError, NotReady, PlatformAway
 from appliance.outbox.ports import Pace, Receipt
 
 CAPABILITIES = Capabilities(
@@ -80,16 +80,19 @@ class SlackBridge:
         except DeliveryError as error:
             return Probe(ProbeState.AWAY, error.message)
         spent = round((self._context.clock.monotonic() - started) * 1000, 1)
-        state, message = self._hearing()
+        state, message = await self._hearing()
         if self._config.team and me.get("team_id") != self._config.team:
             state, message = ProbeState.WAITING, OTHER_TEAM
         return Probe(state, message, f"@{me.get('user')} ({me.get('team')})", spent)
 
-    def _hearing(self) -> tuple[ProbeState, str]:
+    async def _hearing(self) -> tuple[ProbeState, str]:
         """How it is with receiving."""
-        if self._receiving and self._line and self._connection and self._connection.trouble:
-            state = ProbeState.WAITING if self._line.needs_a_person else ProbeState.AWAY
-            return state, self._connection.trouble
+        if self._receiving and self._line and self._connection:
+            try:
+                await self._connection.round_trip()
+            except PlatformAway as error:
+                state = ProbeState.WAITING if self._line.needs_a_person else ProbeState.AWAY
+                return state, error.message
         hears = self._connection or self._config.webhook
         return ProbeState.OK, "" if hears else ONLY_SPEAKS
 

@@ -50,7 +50,12 @@ class TelegramBridge:
             context.secrets[config.proxy.root] if config.proxy else None,
         )
         self._receiver = Receiver(
-            context.name, self._api, context.inbox, config.webhook, context.webhook_secret
+            context.name,
+            self._api,
+            context.inbox,
+            config.webhook,
+            context.webhook_secret,
+            context.clock,
         )
         self._receiving: asyncio.Task[None] | None = None
         self._answering: set[asyncio.Task[None]] = set()

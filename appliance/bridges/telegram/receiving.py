@@ -4,6 +4,7 @@ import asyncio
 import logging
 from math import isfinite
 
+from django.utils.translation import gettext_noop
 from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
@@ -11,16 +12,26 @@ from appliance.bridges.ports import Inbox
 from appliance.bridges.telegram.api import TelegramApi, TelegramRefused
 from appliance.bridges.telegram.updates import ALLOWED, raw_events
 from appliance.lib.backoff import delay
+from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.said import say
 from appliance.outbox.errors import PlatformAway
 
 log = logging.getLogger(__name__)
 
-LONG_POLL = 50
-WATCH_WEBHOOK_EVERY = 60.0
-CONFLICT_PAUSE = 10.0
+LONG_POLL = 25
+ANSWER_WITHIN = 10
+"""Seconds beyond that for the answer: one that hangs is noticed in time."""
+WATCH_WEBHOOK_EVERY = 30.0
+CONFLICT_PAUSE = 5.0
+LONGEST_PAUSE = 30.0
 TOKEN_PAUSE = 60.0
+CONFLICT_REMEMBERED = 60.0
+"""Seconds: two pollers of one bot take turns, and each hears only some of it, also while it is its own turn."""
+STALE_ERROR = 600.0
+"""Seconds for which the last error of a webhook says something."""
+OTHER_POLLER = gettext_noop("another program receives this bot's messages")
+OTHER_WEBHOOK = gettext_noop("another program sets or takes away this bot's webhook")
 UNREACHED_LIMIT = 3
 
 
@@ -34,6 +45,7 @@ class Receiver:
         inbox: Inbox,
         webhook: str | None,
         secret: str,
+        clock: Clock,
         long_poll: int = LONG_POLL,
     ) -> None:
         self._name = name
@@ -41,9 +53,11 @@ class Receiver:
         self._inbox = inbox
         self._webhook = webhook
         self._secret = secret
+        self._clock = clock
         self._long_poll = long_poll
         self._failures = 0
-        self.trouble: str = ""
+        self._conflict: tuple[float, str] | None = None
+        self.trouble = ""
         self.note = ""
 
     async def run(self) -> None:
@@ -67,11 +81,11 @@ class Receiver:
     async def _wait_out(self, trouble: str) -> None:
         self._failures += 1
         self.trouble = trouble
-        await asyncio.sleep(delay(self._failures, cap=30.0))
+        await asyncio.sleep(delay(self._failures, cap=LONGEST_PAUSE))
 
     def _pause_after(self, error: TelegramRefused) -> float:
         if error.status == 409:
-            self.trouble = say("another program receives this bot's messages")
+            self._contended(OTHER_WEBHOOK if "webhook" in error.description else OTHER_POLLER)
         elif error.is_token:
             self.trouble = say("Telegram refuses the token")
         else:
@@ -82,7 +96,23 @@ class Receiver:
             return (
                 min(max(error.retry_after, 1.0), TOKEN_PAUSE) if isfinite(error.retry_after) else TOKEN_PAUSE
             )
-        return TOKEN_PAUSE if error.is_token else CONFLICT_PAUSE
+        if error.is_token:
+            return TOKEN_PAUSE
+        self._failures += 1
+        return delay(self._failures, base=CONFLICT_PAUSE, cap=LONGEST_PAUSE)
+
+    def _contended(self, trouble: str) -> None:
+        self._conflict, self.trouble = (self._clock.monotonic(), trouble), trouble
+
+    def _well(self) -> None:
+        """Telegram answers. What another program takes away is not heard, and is seen only when both ask at once."""
+        self._failures, self.trouble = 0, ""
+        if self._conflict is not None:
+            at, trouble = self._conflict
+            if self._clock.monotonic() - at < CONFLICT_REMEMBERED:
+                self.trouble = trouble
+            else:
+                self._conflict = None
 
     # --- long poll --------------------------------------------------------------------------------
 
@@ -98,9 +128,9 @@ class Receiver:
                     "limit": 100,
                     "allowed_updates": ALLOWED,
                 },
-                timeout=self._long_poll + 15,
+                timeout=self._long_poll + ANSWER_WITHIN,
             )
-            self._failures, self.trouble = 0, ""
+            self._well()
             events = raw_events(found if isinstance(found, list) else [])
             if events:
                 # Asking with a higher offset confirms what came before: commit first, then ask.
@@ -119,7 +149,7 @@ class Receiver:
         """Set the webhook and watch it. Returns when polling is to be tried instead."""
         unreached = 0
         while True:
-            if (await self._info()).get("url") != url or unreached == 0:
+            if unreached == 0:
                 try:
                     await self._api.call(
                         "setWebhook",
@@ -130,14 +160,25 @@ class Receiver:
                         raise
                     self._fall_back(f"Telegram refuses the webhook ({error.description})")
                     return
-            self._failures, self.trouble = 0, ""
+                self._well()
             await asyncio.sleep(WATCH_WEBHOOK_EVERY)
             info = await self._info()
-            stuck = bool(info.get("pending_update_count")) and bool(info.get("last_error_message"))
-            unreached = unreached + 1 if stuck else 0
+            if info.get("url") != url:
+                self._contended(OTHER_WEBHOOK)
+                unreached = 0
+                continue
+            unreached = unreached + 1 if self._is_stuck(info) else 0
+            if unreached:
+                self.trouble = f"Telegram cannot reach the webhook ({info.get('last_error_message')})"
             if unreached >= UNREACHED_LIMIT:
-                self._fall_back(f"Telegram cannot reach the webhook ({info.get('last_error_message')})")
+                self._fall_back(self.trouble)
                 return
+
+    def _is_stuck(self, info: JsonObject) -> bool:
+        """Messages wait at Telegram, and it says why. Its last error stays in its answer when all is well again."""
+        at = info.get("last_error_date")
+        recent = not isinstance(at, int) or self._clock.now().timestamp() - at < STALE_ERROR
+        return bool(info.get("pending_update_count")) and bool(info.get("last_error_message")) and recent
 
     def _fall_back(self, reason: str) -> None:
         self.note = f"{reason}; polling instead"

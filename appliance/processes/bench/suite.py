@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from appliance.processes.bench.box import Box, pss_mib
+from appliance.processes.bench.chat import chat
 from appliance.processes.bench.confined import confined
 from appliance.processes.bench.containers import containers
 from appliance.processes.bench.crash import crash
@@ -125,6 +126,7 @@ SUITE: dict[str, Measurement] = {
     "waiting": Measurement(waiting),
     "allstop": Measurement(drill),
     "live": Measurement(live),
+    "chat": Measurement(chat),
     "growth": Measurement(growth),
     "crash": Measurement(crash),
     "scale": Measurement(scale, needs_box=False),

@@ -1,6 +1,7 @@
 """A connection that the box keeps: whatever ends it, it comes back, through its proxy and never through another's."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -114,3 +115,44 @@ async def test_a_proxy_that_refuses_is_said_without_its_password(
             await wait_for_async(lambda: "failed" in connection.trouble)
             assert "wr0ng-pass" not in connection.trouble + caplog.text
     assert platform.heard == []
+
+
+class Tunnel:
+    """On the way to the platform. What it was carrying when it froze goes nowhere, and nobody is told."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._writers: list[asyncio.StreamWriter] = []
+        self._frozen: set[asyncio.StreamWriter] = set()
+
+    def freeze(self) -> None:
+        self._frozen.update(self._writers)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writers += [writer, there_writer]
+        await asyncio.gather(self._pipe(reader, there_writer), self._pipe(there_reader, writer))
+
+    async def _pipe(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                if target not in self._frozen:
+                    target.write(data)
+        target.close()
+
+
+async def test_a_connection_that_is_open_and_dead_is_noticed_by_the_probe_and_replaced(
+    platform: Echo,
+) -> None:
+    tunnel = Tunnel(int(platform.socket_root.rpartition(":")[2].strip("/")))
+    async with await asyncio.start_server(tunnel.serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with kept(Line(f"ws://127.0.0.1:{port}")) as connection:
+            await wait_for_async(lambda: platform.heard == ["ack 1"])
+            assert await connection.round_trip() > 0
+            tunnel.freeze()
+            assert (connection.is_open, connection.trouble) == (True, "")
+            with pytest.raises(PlatformAway, match="does not answer on the long connection"):
+                await connection.round_trip(limit=0.2)
+            await wait_for_async(lambda: platform.heard == ["ack 1", "ack 2"])
+            assert await connection.round_trip() > 0

@@ -10,6 +10,7 @@ import pytest
 
 from appliance.bridges.messages import Button, RawEvent
 from appliance.bridges.ports import ProbeState
+from appliance.bridges.telegram import receiving
 from appliance.bridges.telegram.bridge import TelegramBridge
 from appliance.lib.masking import MASK
 from appliance.outbox.errors import DeliveryDeferred, DeliveryRefused, NotReady, PlatformAway
@@ -267,6 +268,56 @@ async def test_two_pollers_of_one_bot_are_said_so(telegram: TelegramStandin, mak
     await wait_for_async(said)
 
 
+async def test_two_pollers_that_take_turns_stay_in_sight_while_one_hears(
+    telegram: TelegramStandin, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "CONFLICT_PAUSE", 0.05)
+    telegram.fail("getUpdates", 409, "Conflict: terminated by other getUpdates request", times=2)
+    inbox = MemoryInbox()
+    bridge = make(inbox=inbox)
+    await bridge.start()
+    await wait_for_async(lambda: telegram.count("getUpdates") >= 3)
+    telegram.say("hello")
+    await wait_for_async(lambda: inbox.events and telegram.count("getUpdates") >= 4)
+    assert (await bridge.probe()).message == receiving.OTHER_POLLER
+    monkeypatch.setattr(receiving, "CONFLICT_REMEMBERED", 0.0)
+    telegram.say("and alone")
+    await wait_for_async(lambda: bridge._receiver.trouble == "")
+    assert len(inbox.events) == 2
+
+
+async def test_a_webhook_that_another_program_takes_away_is_set_again_and_said(
+    telegram: TelegramStandin, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "WATCH_WEBHOOK_EVERY", 0.05)
+    url = "https://box.example.com/api/telegram"
+    bridge = make(webhook=url)
+    await bridge.start()
+    await wait_for_async(lambda: telegram.webhook.get("url") == url and not bridge._receiver.trouble)
+    telegram.webhook = {}
+    await wait_for_async(lambda: bridge._receiver.trouble == receiving.OTHER_WEBHOOK)
+    await wait_for_async(lambda: telegram.webhook.get("url") == url)
+    assert (await bridge.probe()).state is ProbeState.AWAY
+
+
+async def test_a_webhook_that_telegram_cannot_reach_is_deaf_at_once_and_then_polled(
+    telegram: TelegramStandin, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "WATCH_WEBHOOK_EVERY", 0.1)
+    inbox = MemoryInbox()
+    bridge = make(webhook="https://box.example.com/api/telegram", inbox=inbox)
+    telegram.webhook_error, telegram.webhook_error_at = "Connection refused", 1.0
+    await bridge.start()
+    telegram.say("hello")
+    await wait_for_async(lambda: telegram.count("getWebhookInfo") >= 3)
+    assert bridge._receiver.trouble == "", "an error of long ago says nothing"
+    telegram.webhook_error_at = 0.0
+    await wait_for_async(lambda: "cannot reach" in bridge._receiver.trouble)
+    assert inbox.events == []
+    await wait_for_async(lambda: inbox.events)
+    assert "polling instead" in (await bridge.probe()).message
+
+
 async def test_a_webhook_is_set_with_its_secret(telegram: TelegramStandin, make: Make) -> None:
     url = "https://box.example.com/api/telegram"
     bridge = make(webhook=url)
@@ -321,16 +372,16 @@ async def test_the_token_is_in_no_log_and_in_no_error(
     await attempt(make(api="http://["))
     await attempt(make(api="http://no-such-host.invalid"))
     await attempt(make(proxy="socks5://me:hush@127.0.0.1:1"))
-    receiving = make(api="http://127.0.0.1:1")
-    await receiving.start()
-    await wait_for_async(lambda: receiving._receiver.trouble)
+    silent = make(api="http://127.0.0.1:1")
+    await silent.start()
+    await wait_for_async(lambda: silent._receiver.trouble)
     assert len(errors) == 10
     causes = [error.__cause__ or error.__context__ for error in errors]
     assert not any(
         type(cause).__module__.startswith("httpx") and not error.__suppress_context__
         for error, cause in zip(errors, causes, strict=True)
     ), "httpx's errors carry the request"
-    everything = caplog.text + repr(errors) + "".join(map(str, errors)) + receiving._receiver.trouble
+    everything = caplog.text + repr(errors) + "".join(map(str, errors)) + silent._receiver.trouble
     assert "it failed" in everything
     assert f"bot{MASK}" in everything, "httpx did log its addresses"
     assert TOKEN not in everything

@@ -2,12 +2,17 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
+from appliance.bridges.liveness import Liveness, liveness
 from appliance.lib.config import Config, Durability, get_config
 from appliance.lib.errors import MillwrightError
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.outbox.services import counts
 from appliance.processes.engines import nats
 from appliance.processes.manager import Manager, NotRunning, Part
 
@@ -19,7 +24,7 @@ SENTENCES = {
 
 
 class Command(BaseCommand):
-    help = "Show each part of the box: state, pid, uptime. Exit status 1 when not everything runs."
+    help = "Show each part of the box, and which chat platforms hear. Exit status 1 when not every part runs."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", dest="as_json", help="for scripts")
@@ -46,12 +51,13 @@ class Command(BaseCommand):
         return nats.started_as(config) if "nats" in config.embedded else Durability.OWN_BROKER
 
     def _write_json(self, config: Config, parts: list[Part]) -> None:
-        found = {
+        found: JsonObject = {
             "running": bool(parts),
             "url": config.public_url,
             "home": str(config.home.path),
             "durability": self._durability(config).value,
         }
+        found["platforms"] = self._platforms() if parts else None
         self.stdout.write(json.dumps({**found, "parts": [asdict(part) for part in parts]}))
 
     def _write_table(self, config: Config, parts: list[Part]) -> None:
@@ -60,3 +66,35 @@ class Command(BaseCommand):
         for part in parts:
             shown = f"{part.uptime} s" if part.pid else part.description
             self.stdout.write(f"  {part.name:<10} {part.state:<10} {part.pid or '-':>8}  {shown}")
+        for one in self._liveness() or ():
+            self.stdout.write(f"  {one.name:<10} {_hearing(one)}")
+
+    def _liveness(self) -> list[Liveness] | None:
+        """None while the database is away: then nothing is known of the platforms."""
+        try:
+            return liveness(datetime.now(UTC))
+        except DatabaseError:
+            return None
+
+    def _platforms(self) -> JsonValue:
+        found = self._liveness()
+        if found is None:
+            return None
+        waiting = counts()
+        return [
+            {
+                "name": one.name,
+                **one.to_json(),
+                "message": one.message,
+                "round_trip_ms": one.round_trip_ms,
+                "messages_waiting": waiting.get(one.name, 0),
+            }
+            for one in found
+        ]
+
+
+def _hearing(one: Liveness) -> str:
+    if one.deaf_since:
+        return f"DEAF       since {one.deaf_since:%Y-%m-%d %H:%M:%S} UTC: {one.message}"
+    trip = f", round trip {one.round_trip_ms} ms" if one.round_trip_ms is not None else ""
+    return f"{one.state.value:<10} {one.message}{trip}".rstrip()

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from appliance.accounts.principal import CONSOLE
 from appliance.lib.errors import MillwrightError
+from appliance.outbox.deliveries import DeliveryView, deliveries_of
 from appliance.runs import ended, services
 from appliance.runs.management.commands.tasks import variables
 from appliance.runs.models import Checkpoint, Run
@@ -75,6 +76,7 @@ class Command(BaseCommand):
         run = services.get(options["run"])
         steps = steps_of(run, datetime.now(UTC))
         kept = Checkpoint.objects.filter(run_id=run.pk).defer("content").order_by("number")
+        messages = deliveries_of(run.pk)
         undeclared = [{"step": one.step, "did": one.words} for one in of_run(run.pk)]
         shown = {
             "id": str(run.pk),
@@ -97,6 +99,7 @@ class Command(BaseCommand):
                 }
                 for s in steps
             ],
+            "deliveries": [one.to_json() for one in messages],
             "checkpoints": [
                 {"number": c.number, "step": c.step, "size": c.size, "created_at": c.created_at.isoformat()}
                 for c in kept
@@ -117,6 +120,8 @@ class Command(BaseCommand):
             self.stdout.write(f"amber: step {found['step']} {'; '.join(found['did'])}")
         for step in steps:
             self.stdout.write(f"  {step.step:<20} #{step.attempt} {step.state:<12} {step.error}")
+        for message in messages:
+            self.stdout.write(f"  {_said(message)}")
         for one in kept:
             self.stdout.write(f"  checkpoint {one.number} of {one.step}, {one.size} bytes")
         for split in shards:
@@ -141,3 +146,18 @@ class Command(BaseCommand):
     def _cancel(self, options: dict[str, Any]) -> None:
         services.cancel(options["run"], CONSOLE)
         self.stdout.write("cancelled")
+
+
+def _said(message: DeliveryView) -> str:
+    """A message of a step on one line."""
+    words = [f"message of {message.step} to {message.platform} {message.to}".rstrip() + f": {message.state}"]
+    if message.delivered_at:
+        words.append(f"at {message.delivered_at:%Y-%m-%d %H:%M:%S} UTC")
+    if message.message_ids:
+        words.append(f"as {', '.join(message.message_ids)}")
+    if message.is_open and message.next_at:
+        words.append(f"next attempt {message.next_at:%H:%M:%S} UTC")
+    words.append(f"attempts {message.attempts}")
+    if message.repeat_possible:
+        words.append("may come twice" if message.is_open else "may have come twice")
+    return ", ".join([*words, *filter(None, (message.reason, message.note))])
