@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from appliance.bus.models import Broker, SetAside
+from appliance.escalations.services import counts as escalations
 from appliance.lib.config import Config
 from appliance.outbox.domain import BreakerState
 from appliance.outbox.network.domain import Reach
@@ -140,6 +141,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             _read_figures(runs, received, theirs)
             _read_bus_figures(commands, events)
             _network_figures(registry)
+            _escalation_figures(registry)
         except DatabaseError:
             connection.close()
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
@@ -167,6 +169,15 @@ def _read_bus_figures(commands: Gauge, events: Gauge) -> None:
     ):
         for outcome in outcomes:
             gauge.labels(outcome).set(beat.detail.get(f"{kind}_{outcome}", 0) if beat else 0)
+
+
+def _escalation_figures(registry: CollectorRegistry) -> None:
+    """What nobody has acknowledged."""
+    unanswered = Gauge(
+        "millwright_escalations", "What nobody has acknowledged, by state", ["state"], registry=registry
+    )
+    for state, count in escalations().items():
+        unanswered.labels(state).set(count)
 
 
 def _network_figures(registry: CollectorRegistry) -> None:

@@ -10,7 +10,7 @@ from appliance.bridges.commands import help_text, stop_level, unknown_text
 from appliance.bridges.ports import ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
 from appliance.lib.in_django import in_django
-from appliance.processes import chat_runs
+from appliance.processes import chat_acks, chat_runs
 from appliance.processes.chat_runs import Speaker
 from appliance.runs import approvals
 from appliance.runs.models import Run
@@ -88,6 +88,8 @@ class ChatCommands:
                 return self._decide(command, person)
             case Verb.APPROVE | Verb.DENY:
                 return self._approval(command, person, sender)
+            case Verb.ACK:
+                return chat_acks.acknowledge(command, sender, person, _origin(person))
             case Verb.STATUS:
                 return self._status(person)
             case Verb.TASKS:

@@ -14,6 +14,7 @@ from appliance.bus.client import BusClient
 from appliance.bus.ports import BatchHandler
 from appliance.devices.connections import BrokerConnections, no_connections
 from appliance.devices.watch import DeviceWatch
+from appliance.escalations.escalating import Escalator
 from appliance.events.hints import Hinter
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
@@ -111,6 +112,7 @@ class Surroundings:
     alerts: AlertFollower
     sharing: Sharing
     notices: Notices
+    escalator: Escalator
     refusals: GuardRefusals
 
 
@@ -202,6 +204,7 @@ class Builder:
             alerts=alerts,
             sharing=Sharing(pool, clock),
             notices=Notices(pool),
+            escalator=Escalator(pool, clock, self._hinter.poke),
             refusals=GuardRefusals(pool, GuardClient(config.home.guard_socket)),
         )
 
