@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from appliance.bridges.liveness import liveness
 from appliance.bus.models import Broker, SetAside
+from appliance.escalations.services import counts as escalations
 from appliance.lib.config import Config
 from appliance.outbox.network.domain import Reach
 from appliance.outbox.network.services import network_state
@@ -151,6 +152,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             _read_bus_figures(commands, events)
             _network_figures(registry)
             chat_figures(registry, datetime.now(UTC))
+            _escalation_figures(registry)
         except DatabaseError:
             connection.close()
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
@@ -178,6 +180,15 @@ def _read_bus_figures(commands: Gauge, events: Gauge) -> None:
     ):
         for outcome in outcomes:
             gauge.labels(outcome).set(beat.detail.get(f"{kind}_{outcome}", 0) if beat else 0)
+
+
+def _escalation_figures(registry: CollectorRegistry) -> None:
+    """What nobody has acknowledged."""
+    unanswered = Gauge(
+        "millwright_escalations", "What nobody has acknowledged, by state", ["state"], registry=registry
+    )
+    for state, count in escalations().items():
+        unanswered.labels(state).set(count)
 
 
 def _network_figures(registry: CollectorRegistry) -> None:

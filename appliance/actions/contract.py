@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from appliance.accounts.domain import Role
 from appliance.actions.secret_places import Places, beside, places_in
+from appliance.escalations.domain import NewEscalation
 from appliance.expressions import Template, Tree
 from appliance.expressions.shell import ShellTemplate
 from appliance.lib.errors import MillwrightError
@@ -69,6 +70,8 @@ class StepResult:
     waiting_for: str = ""
     checkpoint: JsonObject | None = None
     outbox: tuple[OutboxItem, ...] = ()
+    escalations: tuple[NewEscalation, ...] = ()
+    """What of it somebody has to acknowledge: opened in the same transaction as ``outbox``."""
     retryable: bool = True
     undeclared: tuple[str, ...] = ()
     """What the step did beside what its author declared, in sentences."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from pydantic import field_validator
 
+from appliance.actions.acknowledging import Acknowledge, stages_of, wanting
 from appliance.actions.charts import ChartParams, spec_of
 from appliance.actions.contract import (
     ActionKind,
@@ -45,6 +46,9 @@ class NotificationParams(Params):
     Without it 24 hours."""
     priority: Priority | None = None
     """`low`, `normal`, `high` or `critical`: which message of one conversation goes first. Without it the task's."""
+    acknowledge: Acknowledge | None = None
+    """Somebody has to say that they have it: with a button, by `ack` in a chat, or in the web admin. `within` is how
+    long each may take, `then` who is told next, one after another."""
 
     @field_validator("valid_for")
     @classmethod
@@ -66,9 +70,8 @@ class NotificationAction(ActionKind[NotificationParams]):
         self, params: NotificationParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
     ) -> JsonObject:
         rendered = super().arguments(params, scope, state)
-        return {
-            k: v for k, v in rendered.items() if v or k not in ("attach", "chart", "valid_for", "priority")
-        }
+        unsaid = ("attach", "chart", "valid_for", "priority", "acknowledge")
+        return {k: v for k, v in rendered.items() if v or k not in unsaid}
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         to, priority, length = arguments.get("to"), arguments.get("priority"), arguments.get("valid_for")
@@ -89,4 +92,9 @@ class NotificationAction(ActionKind[NotificationParams]):
             priority=Priority(str(priority)).rank if priority else context.priority,
         )
         status = Status.SUCCEEDED if context.confirm == "handed_over" else Status.HANDED_OVER
-        return StepResult(status, None, {"platform": item.platform}, outbox=(item,))
+        wanted = arguments.get("acknowledge")
+        if not isinstance(wanted, dict):
+            return StepResult(status, None, {"platform": item.platform}, outbox=(item,))
+        item, new = wanting(item, stages_of(wanted), context)
+        detail: JsonObject = {"platform": item.platform, "acknowledge": new.code}
+        return StepResult(status, None, detail, outbox=(item,), escalations=(new,))

@@ -93,8 +93,11 @@ def _check_names(file: AlertsFile, report: Report) -> None:
 
 
 def _check_receivers(file: AlertsFile, report: Report, platforms: Collection[str]) -> None:
-    places = [(("to",), file.to)]
-    places += [(("rules", place, "to"), rule.to or ()) for place, rule in enumerate(file.rules)]  # type: ignore[misc]
+    places: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = [(("to",), file.to)]
+    for place, rule in enumerate(file.rules):
+        places.append((("rules", place, "to"), rule.to or ()))
+        for stage, one in enumerate(rule.escalate or ()):
+            places.append((("rules", place, "escalate", stage, "to"), one.to))
     for path, receivers in places:
         for receiver in receivers:
             name = receiver.partition("/")[0]

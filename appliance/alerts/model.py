@@ -4,12 +4,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from appliance.accounts.domain import Role
+from appliance.bridges.receivers import RECEIVER, RECEIVER_WORDS, Receivers
+from appliance.escalations.domain import MOST_STAGES
+from appliance.escalations.fields import StageLength
 from appliance.lib.duration import format_duration
-from appliance.lib.located.fields import Duration, Model, Pause, refuse
-from appliance.lib.located.issues import suggestion
+from appliance.lib.located.fields import Duration, Model, Pause
 from appliance.lib.located.patterns import LISTED, Patterns
 
 MOST_RULES = 200
@@ -17,12 +18,11 @@ MOST_CASES = 500
 MOST_HITS = 1000
 RULE_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 PATH = r"^[^.\s]+(?:\.[^.\s]+)*$"
-RECEIVER = r"^[A-Za-z0-9_.:@/+-]+$"
 
 WORDS = {
     RULE_ID: "letters, digits and _ . - without blanks",
     PATH: "names with dots between them, as in arguments.topic",
-    RECEIVER: "role:admin, user:ana, a platform, or platform/conversation",
+    RECEIVER: RECEIVER_WORDS,
 }
 """What each pattern asks for, in words."""
 
@@ -50,19 +50,6 @@ class Per(StrEnum):
     KIND = "kind"
 
 
-def _receiver(text: str) -> str:
-    begin, colon, name = text.partition(":")
-    if not colon or "/" in begin:
-        return text
-    if begin == "role" and name not in set(Role):
-        raise refuse(f"there is no role `{name}`", suggestion(name, list(Role)) or ", ".join(Role))
-    if begin not in ("role", "user"):
-        raise refuse(f"`{text}` names nobody", WORDS[RECEIVER])
-    return text
-
-
-Receiver = Annotated[str, StringConstraints(pattern=RECEIVER, max_length=250), AfterValidator(_receiver)]
-Receivers = Annotated[tuple[Receiver, ...], *LISTED]
 FieldPath = Annotated[str, StringConstraints(pattern=PATH, max_length=200)]
 RuleId = Annotated[str, StringConstraints(pattern=RULE_ID, max_length=60)]
 
@@ -81,6 +68,15 @@ class RateIs(Model):
     def length(self) -> str:
         """``within`` as its author would write it."""
         return format_duration(self.within)
+
+
+class Escalate(Model):
+    """Who is told next when nobody has acknowledged an alert."""
+
+    after: StageLength
+    """How long those before them have to acknowledge it, as 10m. Those at the end have as long."""
+    to: Receivers
+    """role:admin, user:ana, a platform, or platform/conversation; or a list of them."""
 
 
 class AlertRule(Model):
@@ -110,6 +106,8 @@ class AlertRule(Model):
     """After a message, how long further ones are gathered into one."""
     reason: Annotated[str, StringConstraints(max_length=300)] = ""
     """The sentence that people read."""
+    escalate: Annotated[tuple[Escalate, ...], Field(min_length=1, max_length=MOST_STAGES)] | None = None
+    """Somebody has to acknowledge it; while nobody does, these are told, one after another."""
 
 
 class CaseRecord(Model):

@@ -1,16 +1,18 @@
 """Tells people about an alert: one message for each chat of whoever the rule names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.translation import gettext, override
 from psycopg import AsyncConnection
 
-from appliance.accounts.domain import Role
-from appliance.alerts.model import Severity
-from appliance.bridges.audience import Chat, chats_of_async
+from appliance.alerts.model import Escalate, Severity
+from appliance.bridges.receivers import chats_reached
+from appliance.escalations.domain import PRIORITY, NewEscalation, Stage, chain
+from appliance.escalations.notices import asking
+from appliance.escalations.opening import open_one
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue
@@ -41,37 +43,46 @@ class Notice:
     last_at: datetime
 
 
-async def tell(connection: AsyncConnection[Any], notice: Notice, receivers: Sequence[str]) -> None:
-    """Put the messages into the outbox, in the caller's transaction. The same message again is the same item."""
-    for platform, conversation, language in await _chats(connection, receivers):
-        await enqueue(
-            connection,
-            OutboxItem(
-                key=f"alert/{notice.alert}/{notice.message}/{platform}/{conversation}",
-                platform=platform,
-                conversation=conversation or None,
-                message=message(notice, language),
-                at=notice.opened_at,
-                priority=PRIORITIES[notice.severity],
-                about=f"alert/{notice.rule}",
-            ),
+async def tell(
+    connection: AsyncConnection[Any],
+    notice: Notice,
+    receivers: Sequence[str],
+    escalate: Sequence[Escalate] = (),
+) -> None:
+    """Put the messages into the outbox, in the caller's transaction. The same message again is the same item.
+
+    With ``escalate`` the first message of an alert wants to be acknowledged; what is gathered later does not once more.
+    """
+    new = _wanting(notice, escalate) if escalate and notice.message == 1 else None
+    sent = []
+    for platform, conversation, language in await chats_reached(connection, receivers):
+        said = message(notice, language)
+        item = OutboxItem(
+            key=f"alert/{notice.alert}/{notice.message}/{platform}/{conversation}",
+            platform=platform,
+            conversation=conversation or None,
+            message=asking(said, new.code, language) if new else said,
+            at=notice.opened_at,
+            priority=PRIORITIES[notice.severity],
+            # What waits for an answer always stands alone.
+            about="" if new else f"alert/{notice.rule}",
         )
+        sent.append(await enqueue(connection, item))
+    if new:
+        await open_one(connection, replace(new, messages=tuple(sent)))
 
 
-async def _chats(connection: AsyncConnection[Any], receivers: Sequence[str]) -> list[Chat]:
-    roles = [Role(one.removeprefix("role:")) for one in receivers if one.startswith("role:")]
-    names = [one.removeprefix("user:") for one in receivers if one.startswith("user:")]
-    covering = [role.value for role in Role if any(role.covers(needed) for needed in roles)]
-    # The web admin's own chat is always one of these: an alert that no other chat can take is read there.
-    found = {chat[:2]: chat[2] for chat in await chats_of_async(connection, covering)}
-    if names:
-        everybody = [role.value for role in Role]
-        found |= {chat[:2]: chat[2] for chat in await chats_of_async(connection, everybody, names=names)}
-    for one in receivers:
-        platform, _, conversation = one.partition("/")
-        if ":" not in platform:
-            found.setdefault((platform, conversation), "en")
-    return [(platform, conversation, language) for (platform, conversation), language in found.items()]
+def _wanting(notice: Notice, escalate: Sequence[Escalate]) -> NewEscalation:
+    stages = [Stage(one.after.total_seconds(), one.to) for one in escalate]
+    return NewEscalation(
+        key=f"alert/{notice.alert}",
+        about=f"alert/{notice.rule}",
+        text=str(message(notice, "en")["text"]),
+        stages=chain(stages, stages[-1].after),
+        opened_at=notice.opened_at,
+        priority=max(PRIORITY, PRIORITIES[notice.severity]),
+        alert_id=notice.alert,
+    )
 
 
 def message(notice: Notice, language: str) -> JsonObject:

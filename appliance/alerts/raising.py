@@ -93,7 +93,7 @@ async def _say(
         opened_at=row["opened_at"],
         last_at=row["last_at"],
     )
-    await tell(connection, notice, file.receivers(rule))
+    await tell(connection, notice, file.receivers(rule), rule.escalate or ())
     said = f"{notice.reason or notice.rule}: {notice.kind} by {notice.principal} {notice.subject}".strip()
     await record_async(
         connection,

@@ -29,13 +29,16 @@ _WORDS: dict[str, Verb] = {
     "批准": Verb.APPROVE,
     "deny": Verb.DENY,
     "拒绝": Verb.DENY,
+    "ack": Verb.ACK,
+    "确认": Verb.ACK,
+    "知道了": Verb.ACK,
     "help": Verb.HELP,
     "帮助": Verb.HELP,
     "start": Verb.START,
     "pair": Verb.PAIR,
     "配对": Verb.PAIR,
 }
-_WITHOUT_SPACE = ("运行", "状态", "任务", "记录", "取消", "回答", "批准", "拒绝", "配对")
+_WITHOUT_SPACE = ("运行", "状态", "任务", "记录", "取消", "回答", "批准", "拒绝", "确认", "知道了", "配对")
 _STOP = re.compile(r"\s*/?(?:stop(?:@\w+)?(?!\w)|停止|急停|停(?!\w))", re.IGNORECASE)
 _LEVELS = {
     "freeze": Level.FREEZE,
@@ -124,6 +127,7 @@ def help_text(language: str) -> str:
                 gettext("cancel <run> - end a run"),
                 gettext("answer <code> run, all or skip - decide about missed times"),
                 gettext("approve <code>, deny <code> <reason> - decide what waits for you"),
+                gettext("ack, ack <code> - say that you have it, so that nobody else is told"),
                 gettext("stop - stop everything, now (or: stop freeze, stop cut, stop read only)"),
                 gettext("pair <code> - be known here, with the code from the page Platforms"),
                 gettext("help - this list"),

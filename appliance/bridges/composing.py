@@ -23,7 +23,10 @@ from appliance.outbox.ports import Parcel
 class Composer:
     """An item's ``message`` has ``text``, and where it wants them ``title``, ``attach`` (a long text), ``buttons`` (a
     list of ``label`` and ``data``), ``files`` (identifiers of kept files), ``chart`` (what `Illustrator` makes) and
-    ``edits`` (whose place it takes)."""
+    ``edits`` (whose place it takes).
+
+    One that ``settles`` another takes its place or is not sent at all: where the other never arrived there is nothing
+    to say, and where it stands on a platform that cannot edit there is only what it says ``aloud``, if anything."""
 
     def __init__(
         self,
@@ -37,9 +40,16 @@ class Composer:
         self._key = key
         self._charts = Charts(pool, illustrator)
 
-    async def compose(self, parcel: Parcel, bridge: Bridge, *, opaque: bool) -> ChatMessage:
-        """``opaque``: the platform is not to know what its buttons mean. Raises DeliveryRefused, NotReady."""
-        given = parcel.message
+    async def compose(self, parcel: Parcel, bridge: Bridge, *, opaque: bool) -> ChatMessage | None:
+        """None where nothing is to be sent. ``opaque``: the platform is not to know what its buttons mean.
+
+        Raises DeliveryRefused, NotReady.
+        """
+        given: JsonObject | None = parcel.message
+        if "settles" in parcel.message:
+            given = await self._settling(parcel, bridge)
+        if given is None:
+            return None
         title, files = str(given.get("title") or "")[:200], _names(given.get("files"))
         words, charts = await self._charts.of(parcel, bridge.capabilities)
         text = "\n".join(filter(None, (str(given.get("text") or ""), words)))
@@ -73,6 +83,21 @@ class Composer:
             parts_done=parcel.parts_done,
             repeat_possible=parcel.repeat_possible,
         )
+
+    async def _settling(self, parcel: Parcel, bridge: Bridge) -> JsonObject | None:
+        """The message as one that edits, where what it settles arrived and can be edited."""
+        edit: JsonObject = {**parcel.message, "edits": parcel.message["settles"]}
+        async with self._pool.connection() as connection:
+            arrived = await _replaced(connection, edit)
+        if not arrived:
+            return None
+        return edit if bridge.capabilities.edits else aloud(parcel.message)
+
+
+def aloud(given: JsonObject) -> JsonObject | None:
+    """What is said anew where the message that is settled cannot be edited; None: nothing."""
+    said = given.get("aloud")
+    return {"text": said} if isinstance(said, str) and said else None
 
 
 async def _default(connection: AsyncConnection[Any], platform: str) -> str:

@@ -12,7 +12,7 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from appliance.bridges import sql
-from appliance.bridges.composing import Composer
+from appliance.bridges.composing import Composer, aloud
 from appliance.bridges.health import HealthKeeper
 from appliance.bridges.hints import INBOUND
 from appliance.bridges.inbound import InboundWorker
@@ -191,13 +191,25 @@ class BridgeHub:
         """Send one message through its platform's bridge. Raises DeliveryError."""
         live = await self._speaking(parcel.platform)
         message = await self._composer.compose(parcel, live.bridge, opaque=not live.local)
+        if message is None:
+            return self._nothing_sent(parcel)
         if message.replaces:
             try:
                 return await live.bridge.send_message(message)
             except DeliveryRefused as error:
-                log.info("%s: sent anew, not edited: %s", parcel.platform, error.message)
+                log.info("%s: cannot be edited: %s", parcel.platform, error.message)
                 message = replace(message, replaces=())
+        if "settles" in parcel.message:
+            said = aloud(parcel.message)
+            if said is None:
+                return self._nothing_sent(parcel)
+            message = replace(message, text=str(said["text"]))
         return await live.bridge.send_message(message)
+
+    def _nothing_sent(self, parcel: Parcel) -> Receipt:
+        """Of a message that was only to take the place of another, which cannot be."""
+        note = "nothing was sent: there is no message that it could take the place of"
+        return Receipt(parcel.platform, parcel.conversation or "", (), self._clock.now(), note)
 
     async def _speaking(self, platform: str) -> _Live:
         """The platform's living bridge. Raises NotReady, or DeliveryRefused where there will never be one."""

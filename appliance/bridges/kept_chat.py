@@ -11,6 +11,7 @@ from appliance.bridges.files import keep_file
 from appliance.bridges.messages import ChatMessage
 from appliance.bridges.ports import BridgeContext
 from appliance.lib.plain import plain_text
+from appliance.outbox.errors import DeliveryRefused
 
 AUTHOR = "millwright"
 
@@ -18,7 +19,12 @@ AUTHOR = "millwright"
 async def say(
     connection: AsyncConnection[Any], context: BridgeContext, conversation: str, message: ChatMessage
 ) -> tuple[str, bool]:
-    """Write the message in the caller's transaction; gives its number and whether it is new."""
+    """Write the message in the caller's transaction; gives its number and whether it is new.
+
+    One that takes the place of another is that one from now on; DeliveryRefused where it is not there any more.
+    """
+    if message.replaces:
+        return await _edit(connection, context, message), True
     written = await connection.execute(
         sql.SAY,
         {
@@ -53,3 +59,18 @@ async def _kept(
         if identifier is not None:
             found.append({"id": str(identifier), "name": one.name, "media_type": one.media_type})
     return found
+
+
+async def _edit(connection: AsyncConnection[Any], context: BridgeContext, message: ChatMessage) -> str:
+    values = {
+        "id": int(message.replaces[0]),
+        "platform": context.name,
+        "title": plain_text(message.title)[:300],
+        "text": plain_text(message.text),
+        "buttons": Jsonb([asdict(button) for button in message.buttons]),
+        "files": Jsonb(await _kept(connection, context, message)),
+    }
+    row = await (await connection.execute(sql.SAY_INSTEAD, values)).fetchone()
+    if row is None:
+        raise DeliveryRefused("the message that it takes the place of is not there any more")
+    return str(row[0])

@@ -185,6 +185,7 @@ class Verb(StrEnum):
     ANSWER = "answer"
     APPROVE = "approve"
     DENY = "deny"
+    ACK = "ack"
     TASKS = "tasks"
     RUNS = "runs"
     CANCEL = "cancel"

@@ -95,6 +95,12 @@ ON CONFLICT (item_id) DO NOTHING
 RETURNING id
 """
 
+SAY_INSTEAD = """
+UPDATE bridges_message SET title = %(title)s, text = %(text)s, buttons = %(buttons)s,
+    files = CASE WHEN %(files)s::jsonb = '[]' THEN files ELSE %(files)s::jsonb END
+WHERE id = %(id)s AND platform = %(platform)s AND NOT inbound RETURNING id
+"""
+
 SAID = "SELECT id FROM bridges_message WHERE item_id = %(item_id)s"
 
 NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"

@@ -11,7 +11,7 @@ from appliance.bridges.commands import help_text, stop_level
 from appliance.bridges.ports import Answer, ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
 from appliance.lib.in_django import in_django
-from appliance.processes import chat_buttons, chat_results, chat_runs
+from appliance.processes import chat_acks, chat_buttons, chat_results, chat_runs
 from appliance.processes.chat_buttons import Speaker
 from appliance.processes.chat_phrases import ChatPhrases
 from appliance.runs import approvals
@@ -94,6 +94,8 @@ class ChatCommands:
                 return Answer(self._decide(command, person))
             case Verb.APPROVE | Verb.DENY:
                 return Answer(self._approval(command, person, sender))
+            case Verb.ACK:
+                return Answer(chat_acks.acknowledge(command, sender, person, _origin(person)))
             case Verb.STATUS:
                 return Answer(self._status(person), chat_buttons.looks())
             case Verb.TASKS:

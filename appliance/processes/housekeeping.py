@@ -15,6 +15,7 @@ from appliance.audit.retention import prune as shorten
 from appliance.audit.services import sign_head
 from appliance.bridges.chats import prune
 from appliance.bus.aside import forget as forget_aside
+from appliance.escalations.services import prune as forget_settled
 from appliance.lib.clock import Clock
 from appliance.lib.config import Config
 from appliance.lib.duties import done
@@ -89,6 +90,7 @@ class Housekeeping:
             await findings.forget(connection, now, days)
             await forget_aside(connection, before)
         await in_django(prune, before)
+        await in_django(forget_settled, before)
         await in_django(forget, before)
 
     async def _sign_in_time(self) -> None:

@@ -113,6 +113,7 @@ class Reactor:
         every(engine.follower.EVERY, engine.follower.follow)
         every(around.notices.EVERY, around.notices.follow)
         every(around.results.EVERY, around.results.tick)
+        every(around.escalator.EVERY, around.escalator.tick)
         every(around.sharing.EVERY, around.sharing.tick)
         every(around.alerts.EVERY, around.alerts.follow)
         every(around.refusals.EVERY, around.refusals.tick)

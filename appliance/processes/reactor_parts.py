@@ -17,6 +17,7 @@ from appliance.devices.charts.studio import Studio
 from appliance.devices.connections import BrokerConnections, no_connections
 from appliance.devices.readings.recorder import Recorder
 from appliance.devices.watch import DeviceWatch
+from appliance.escalations.escalating import Escalator
 from appliance.events.hints import Hinter
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
@@ -118,6 +119,7 @@ class Surroundings:
     sharing: Sharing
     notices: Notices
     results: ChatResults
+    escalator: Escalator
     refusals: GuardRefusals
 
 
@@ -219,6 +221,7 @@ class Builder:
             sharing=Sharing(pool, clock),
             notices=Notices(pool),
             results=ChatResults(pool, clock),
+            escalator=Escalator(pool, clock, self._hinter.poke),
             refusals=GuardRefusals(pool, GuardClient(config.home.guard_socket)),
         )
 

@@ -10,6 +10,7 @@ from appliance.accounts.principal import Principal
 from appliance.events.services import record
 from appliance.lib.crashpoints import reach
 from appliance.runs import hints, sql
+from appliance.runs.approval_notices import settle_now
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, RunState, Waiting
 from appliance.safety.approvals import codes, services
@@ -96,7 +97,7 @@ def _decided(found: Approval | None, word: Word) -> Approval:
         row.refresh_from_db()
         if row.state == State.OPEN.value and (state is None or state in _ENDED):
             raise Objected(Refusal.RUN_ENDED, row)
-        now_it_is = services.decide(row, word)
+        now_it_is = services.decide(row, word, lambda state: _tell(row, state, word))
         if word.way is Way.CODE:
             codes.spend(row)
         if now_it_is is not State.OPEN:
@@ -105,6 +106,12 @@ def _decided(found: Approval | None, word: Word) -> Approval:
     hints.look_at([row.run_id])
     row.refresh_from_db()
     return row
+
+
+def _tell(row: Approval, state: State, word: Word) -> None:
+    """Those who were asked; while more people have to approve nothing is settled."""
+    if state is not State.OPEN:
+        settle_now(row, state, word)
 
 
 def _hold(run_id: UUID) -> str | None:

@@ -14,6 +14,7 @@ from appliance.audit.services import AuditEntry
 from appliance.events import ApprovalChanged
 from appliance.events.services import record_many_async
 from appliance.lib.jsontypes import JsonObject
+from appliance.runs.approval_notices import settle as settle_messages
 from appliance.runs.approval_notices import tell
 from appliance.runs.domain import StepState
 from appliance.runs.plan import Next
@@ -127,6 +128,8 @@ async def close(
 ) -> tuple[AuditEntry, ...]:
     """Move a row on, with its event; gives its audit record. Nobody else can: the run's row is held."""
     await asking.close(connection, row, becomes, because, now)
+    if becomes is not State.USED:
+        await settle_messages(connection, row.id, becomes, because, now)
     await record_many_async(connection, [_event(wish, row.id, becomes)])
     detail: JsonObject = {
         "task": wish.task,

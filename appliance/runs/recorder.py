@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from appliance.actions.contract import EffectClass, Status, StepResult
 from appliance.audit.services import append_async
 from appliance.cache import services as cache
+from appliance.escalations.opening import open_one
 from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.jsontypes import JsonObject
@@ -111,6 +112,8 @@ class Recorder:
                 await cache.write(connection, spec.cache_key, result.output, f"{walk.row.id}/{spec.id}")
             for item in result.outbox:
                 await enqueue(connection, item)
+            for new in result.escalations:
+                await open_one(connection, new)
             queued = await places.keep(connection, walk, state, place)
             # Rows that several runs wait for are locked last, in the order in which an intent does it.
             await budgets.spend(connection, costs, What.TIME, (now - started).total_seconds(), now)

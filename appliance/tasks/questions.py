@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from appliance.accounts.domain import Ability
-from appliance.accounts.principal import BOX, Principal
+from appliance.accounts.principal import BOX, Principal, hand_of
 from appliance.audit.services import AuditEntry, append
 from appliance.events import MisfireQuestion
 from appliance.events.services import record, record_many
@@ -76,7 +76,7 @@ def ask(row: TaskTrigger, definition: TaskDefinition, dues: Sequence[datetime], 
     question.missed += len(fresh)
     question.expires_at = max(until, question.expires_at or until)
     question.save()
-    notices.tell(question, definition.name, now)
+    notices.tell(question, definition.name)
     with connection.cursor() as cursor:
         record(cursor, _event(question, definition.name, BOX.name))
         detail: JsonObject = {
@@ -178,6 +178,7 @@ def _carry_out(
             Occurrence.objects.filter(pk=occurrence_id, run_id=None).update(
                 run_id=new.id if admission.runs else None, reason=said[:500]
             )
+    notices.settle(question, choice.value, hand_of(by.name), now)
     with connection.cursor() as cursor:
         record(cursor, _event(question, task.name, by.name))
         detail: JsonObject = {
@@ -239,6 +240,7 @@ def expire(now: datetime) -> int:
         for question in gone:
             question.state = QuestionState.EXPIRED.value
             question.save(update_fields=["state"])
+            notices.settle_unanswered(question, now)
         record_many(cursor, [_event(question, question.task.name, BOX.name) for question in gone])
         settled = Question.objects.exclude(state=QuestionState.OPEN.value)
         settled.filter(expires_at__lt=now - KEPT).delete()

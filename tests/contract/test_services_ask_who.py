@@ -46,6 +46,7 @@ EXEMPT = {
     "appliance.safety.approvals.domain.not_theirs": "is the question itself",
     "appliance.safety.approvals.domain.objection": "is the question itself",
     "appliance.safety.approvals.services.may_decide": "is the question itself",
+    "appliance.escalations.services.may_answer": "is the question itself",
     "appliance.safety.approvals.codes.mint": "asks by objection(); its door is runs.approvals.mint_code",
     "appliance.safety.approvals.codes.word_of": "the word is the approver's, who is asked about",
     "appliance.tasks.services.load_here": "changes nothing; it suggests only secrets that they may use",

@@ -6,6 +6,7 @@ from ninja.errors import HttpError, ValidationError
 
 from appliance.alerts.errors import RulesMoved, RulesRefused
 from appliance.cache.errors import CacheConflict
+from appliance.escalations.errors import EscalationSettled
 from appliance.lib.errors import MillwrightError
 from appliance.lib.located.problems import FileRefused
 from appliance.ops.errors import LookedJustNow
@@ -24,6 +25,7 @@ from webadmin.api import (
     brokers,
     calendar,
     doctor,
+    escalations,
     outbox,
     people,
     policy,
@@ -52,6 +54,7 @@ api.add_router("/audit", audit.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
 api.add_router("/doctor", doctor.router)
+api.add_router("/escalations", escalations.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)
 api.add_router("/policy", policy.router)
@@ -112,6 +115,8 @@ def _status(error: MillwrightError) -> int:
         return 429
     if isinstance(error, ReadOnlyNow):
         return 423
-    if isinstance(error, NotNow | ItemBusy | ForkRefused | CacheConflict | PolicyMoved | RulesMoved):
+    if isinstance(
+        error, NotNow | ItemBusy | ForkRefused | CacheConflict | PolicyMoved | RulesMoved | EscalationSettled
+    ):
         return 409
     return 422 if error.permanent else 503

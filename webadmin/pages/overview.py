@@ -9,6 +9,7 @@ from django.shortcuts import render
 from appliance.accounts.domain import Ability
 from appliance.bridges import chats
 from appliance.bridges.liveness import liveness
+from appliance.escalations.services import waiting
 from appliance.events.services import current_cursor
 from appliance.lib.config import get_config
 from appliance.outbox.network.services import network_state
@@ -20,6 +21,7 @@ from webadmin.health import part_states
 from webadmin.pages.access import needs, person
 from webadmin.pages.approvals import views_of
 from webadmin.pages.bus import rate_of_all
+from webadmin.pages.escalations import views_of as escalation_views
 from webadmin.pages.feed import said
 from webadmin.pages.runs import name_tasks
 from webadmin.simulator import PLAYER
@@ -36,8 +38,11 @@ def overview(request: HttpRequest) -> HttpResponse:
     name_tasks(runs)
     unfinished = Run.whole.filter(state__in=["queued", "running", "waiting"])
     counts = dict(unfinished.values_list("state").annotate(Count("id")).order_by())
+    unanswered = waiting()
     context = {
         "cursor": cursor,
+        "escalations": escalation_views(unanswered[:MOST_APPROVALS], person(request).principal),
+        "more_escalations": max(0, len(unanswered) - MOST_APPROVALS),
         "questions": open_questions(now),
         "approvals": views_of(open_ones(now)[:MOST_APPROVALS], person(request).principal),
         "parts": part_states(),

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.bridges.pictures import picture_of, pictures_of
+from appliance.escalations.services import of_run as of_this_run
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
@@ -29,6 +30,7 @@ from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.approvals import ApprovalView, views_of
 from webadmin.pages.ended import context_of
+from webadmin.pages.escalations import views_of as escalation_views
 from webadmin.pages.files import sent
 from webadmin.pages.paging import PAGE, cut, uuid_key
 from webadmin.pages.shards import split_views
@@ -109,6 +111,7 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "shard": run.inputs.get("shard") if run.split_id else None,
         "live": f"run/{run.pk} run/{run.parent_run_id}" if run.split_id else f"run/{run.pk}",
         "approvals": _approvals(run, by),
+        **_escalations(run, by),
         "may_act": by.can(Ability.CANCEL_RUNS, task=name),
         "may_run": by.can(Ability.RUN_TASKS, task=name),
         **context_of(run, version, request.GET.get("from", "")),
@@ -140,6 +143,16 @@ def _approvals(run: Run, by: Principal) -> list[ApprovalView]:
     if run.waiting_for != Waiting.APPROVAL:
         return []
     return views_of(open_ones(datetime.now(UTC), [run.pk]), by)
+
+
+def _escalations(run: Run, by: Principal) -> dict[str, object]:
+    """What of this run somebody has to acknowledge, or has."""
+    found = of_this_run(run.pk)
+    waits = [row for row in found if row.settled_at is None]
+    return {
+        "escalations": escalation_views(waits, by),
+        "settled": [row for row in found if row.settled_at is not None],
+    }
 
 
 def _kept(run_id: UUID) -> dict[str, str]:

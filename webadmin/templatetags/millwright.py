@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from appliance.accounts.domain import Ability
 from appliance.bridges.liveness import Liveness, deaf
+from appliance.escalations import services as escalations
 from appliance.lib.config import Durability
 from appliance.ops.services import count_serious
 from appliance.processes.signs import BROKER_PART
@@ -227,6 +228,12 @@ def kind_sentence(value: str) -> Any:
 def open_approvals() -> int:
     """How many approvals wait for somebody, for the navigation."""
     return count_open(datetime.now(UTC))
+
+
+@register.simple_tag
+def open_escalations() -> int:
+    """What nobody has acknowledged, for the navigation."""
+    return sum(escalations.counts().values())
 
 
 @register.filter

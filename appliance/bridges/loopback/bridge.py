@@ -8,7 +8,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.errors import DeliveryRefused
 from appliance.outbox.ports import Pace, Receipt
 
-CAPABILITIES = Capabilities(text_limit=100_000, buttons=20, keyed=True)
+CAPABILITIES = Capabilities(text_limit=100_000, buttons=20, edits=True, keyed=True)
 CONVERSATION = "loopback"
 
 

@@ -16,7 +16,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.errors import DeliveryRefused
 from appliance.outbox.ports import Pace, Receipt
 
-CAPABILITIES = Capabilities(text_limit=20_000, buttons=20, attachment_limit=LARGEST, keyed=True)
+CAPABILITIES = Capabilities(text_limit=20_000, buttons=20, attachment_limit=LARGEST, edits=True, keyed=True)
 
 
 class WebchatConfig(PlatformConfig):

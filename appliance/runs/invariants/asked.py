@@ -8,7 +8,9 @@ from psycopg import AsyncConnection
 from appliance.audit.services import AuditEntry, append_async
 from appliance.events import ApprovalChanged
 from appliance.events.services import record_many_async
+from appliance.runs.approval_notices import settle
 from appliance.runs.invariants import AT_ONCE, Repaired, Watch
+from appliance.safety.approvals.domain import State
 
 SAYS = "nobody is asked about a run that has ended"
 FINDS = """
@@ -17,9 +19,10 @@ WHERE (o.state = 'open' OR (o.state = 'approved' AND o.purpose = 'gate')) AND NO
     SELECT 1 FROM runs_run r WHERE r.id = o.run_id AND r.state IN ('queued', 'running', 'waiting'))
 ORDER BY o.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
+_BECAUSE = "its run has ended"
 _VOID = f"""
-UPDATE safety_approval a SET state = 'void', closed_at = now(), closed_because = 'its run has ended'
-WHERE a.id IN ({FINDS}) RETURNING a.id, a.run_id, a.task, a.step
+UPDATE safety_approval a SET state = 'void', closed_at = now(), closed_because = '{_BECAUSE}'
+WHERE a.id IN ({FINDS}) RETURNING a.id, a.run_id, a.task, a.step, a.closed_at
 """
 
 
@@ -28,8 +31,10 @@ async def repair(connection: AsyncConnection[Any], watch: Watch) -> Sequence[Rep
     events = [ApprovalChanged(str(row[0]), str(row[1]), row[2], row[3], "void", "box") for row in rows]
     if events:
         await record_many_async(connection, events)
+    for row in rows:
+        await settle(connection, row[0], State.VOID, _BECAUSE, row[4])
     entries = [
-        AuditEntry("approval.void", "box", str(row[0]), {"run": str(row[1]), "because": "its run has ended"})
+        AuditEntry("approval.void", "box", str(row[0]), {"run": str(row[1]), "because": _BECAUSE})
         for row in rows
     ]
     await append_async(connection, entries)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from appliance.lib.clock import Clock
 from appliance.runs.reflex.arrival import Arrival
+from appliance.runs.reflex.asking import opening
 from appliance.runs.reflex.flight import Flight
 from appliance.runs.reflex.group import Group
 from appliance.runs.reflex.horizon import Horizon
@@ -244,6 +245,7 @@ class Committer:
         log.error("run %s is handed over: its rows cannot be written", flight.run_id, exc_info=error)
         flight.writes.clear()
         flight.outbox.clear()
+        flight.escalations.clear()
         flight.refused.clear()
         flight.is_bare = True
         flight.hand_over(f"its rows could not be written: {type(error).__name__}")
@@ -251,6 +253,8 @@ class Committer:
         self._wake.set()
 
     async def _commit(self, group: Group, writes: Sequence[WriteRuns]) -> list[UUID]:
+        if any(flight.escalations for flight in group.landed):
+            writes = [*writes, opening(group.landed)]
         run_ids = await self.owed.commit(
             group, lambda one: self._write(one, writes if one is group else ()), bool(writes)
         )

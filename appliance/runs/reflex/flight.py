@@ -14,6 +14,7 @@ from appliance.accounts.domain import Role
 from appliance.actions.contract import EffectClass, StateReader, Status, StepResult
 from appliance.actions.registry import registry
 from appliance.audit.services import AuditEntry
+from appliance.escalations.domain import NewEscalation
 from appliance.expressions import ExpressionError, truth
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -43,6 +44,8 @@ class Flight:
     progress: Progress = field(default_factory=Progress)
     writes: list[StepWrite] = field(default_factory=list)
     outbox: list[OutboxItem] = field(default_factory=list)
+    escalations: list[NewEscalation] = field(default_factory=list)
+    """What has to be acknowledged of ``outbox``; rare, so it is written beside the group's own statement."""
     end: End | None = None
     refused: list[AuditEntry] = field(default_factory=list)
     """What the audit record gets of the steps that the gate denied."""
@@ -170,6 +173,8 @@ class Flight:
         state = StepState.HANDED_OVER if result.status is Status.HANDED_OVER else StepState.SUCCEEDED
         self._write(following, state, effect, intent.arguments, result, now, intent.at, rule=intent.rule)
         self.outbox.extend(result.outbox)
+        if result.escalations:
+            self.escalations.extend(result.escalations)
 
     def failed(
         self,

@@ -3,7 +3,7 @@
 Deciding here changes the approval alone; ``appliance.runs.approvals`` is the door that wakes its run as well.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -119,8 +119,11 @@ def may_decide(row: Approval, by: Principal) -> bool:
     return by.can(Ability.APPROVE, task=row.task) and not_theirs(asked(row), by) is None
 
 
-def decide(row: Approval, word: Word) -> State:
-    """One conditional update, with its record and event, in the caller's transaction. Raises Objected."""
+def decide(row: Approval, word: Word, then: Callable[[State], None] = lambda state: None) -> State:
+    """One conditional update, with its record and event, in the caller's transaction. Raises Objected.
+
+    ``then`` writes what follows from it, before the record is taken, which comes last.
+    """
     refused = objection(asked(row), word.by, word.at, word.minted_by)
     if refused is not None:
         raise Objected(refused, row)
@@ -145,6 +148,7 @@ def decide(row: Approval, word: Word) -> State:
         cursor.execute(sql.DECIDED, {**values, "choice": word.choice.value, "key": word.key[:300]})
         state = State(decided[0])
         record(cursor, changed(row, state, word.by.name))
+        then(state)
         append(cursor, [AuditEntry("approval.decided", word.by.name, str(row.pk), _said(row, word, state))])
     return state
 

@@ -195,3 +195,45 @@ async def test_killed_after_its_commit_it_alerts_no_second_time(watch: Watch) ->
     assert await watch.sql("SELECT count, told, messages FROM alerts_alert") == [
         {"count": 1, "told": 1, "messages": 1}
     ]
+
+
+_ESCALATES = """
+alerts: 1
+name: n
+to: telegram/1
+rules:
+  - id: starts
+    kinds: run.started
+    quiet: 1m
+    escalate: [{after: 10m, to: telegram/2}, {after: 5m, to: [telegram/3, "role:admin"]}]
+"""
+
+
+async def test_an_alert_that_wants_an_answer_opens_one_escalation_with_its_first_message(
+    watch: Watch,
+) -> None:
+    await watch.sql("DELETE FROM escalations_escalation")
+    await watch.sql(
+        "INSERT INTO alerts_rulesversion (number, name, text, digest, author, created_at)"
+        " VALUES (1, 'n', %s, '', 'a', now())",
+        _ESCALATES,
+    )
+    await watch.record("run.started")
+    await watch.follower.follow()
+    await watch.record("run.started")
+    await watch.follower.follow()
+    watch.later(minutes=1)
+    await watch.follower.follow()
+    (row,) = await watch.sql("SELECT about, stages, messages, code FROM escalations_escalation")
+    assert row["about"] == "alert/starts"
+    assert [(one["after"], one["to"]) for one in row["stages"]] == [
+        (600, ["telegram/2"]),
+        (300, ["telegram/3", "role:admin"]),
+        (300, []),
+    ]
+    asking = await watch.sql("SELECT id, about, message FROM outbox_item WHERE message ? 'asks' ORDER BY seq")
+    assert [str(one["id"]) for one in asking] == row["messages"]
+    assert all(one["about"] == "" and row["code"] in one["message"]["text"] for one in asking)
+    later = await watch.sql("SELECT about FROM outbox_item WHERE NOT message ? 'asks'")
+    assert {one["about"] for one in later} == {"alert/starts"}
+    await watch.sql("DELETE FROM escalations_escalation")

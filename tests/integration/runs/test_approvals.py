@@ -360,3 +360,37 @@ async def test_nobody_is_asked_about_a_run_that_was_cancelled(desk: Desk) -> Non
     (row,) = await desk.rows()
     assert (row.state, repair.subject, repair.done) == ("void", str(row.id), "void")
     assert await desk.count("audit_record WHERE kind = 'approval.void'") >= 1
+
+
+async def settled(desk: Desk) -> list[str]:
+    rows = await desk.sql("SELECT message ->> 'text' AS text FROM outbox_item WHERE message ? 'settles'")
+    return [row["text"] for row in rows]
+
+
+async def test_what_was_decided_stands_in_the_messages_that_asked(desk: Desk) -> None:
+    await desk.asked()
+    await desk.sql("UPDATE outbox_item SET state = 'delivered', attempts = 1 RETURNING 1")
+    await desk.say(Choice.DENY, reason="too hot")
+    (text,) = await settled(desk)
+    assert "Denied by anna" in text
+    assert text.endswith("UTC: too hot")
+    assert "write one of" not in text
+
+
+async def test_what_nobody_decided_in_time_says_so(desk: Desk) -> None:
+    run_id = await desk.asked()
+    await desk.sql("UPDATE outbox_item SET state = 'delivered', attempts = 1 RETURNING 1")
+    await desk.pass_time(run_id, timedelta(minutes=30))
+    await desk.reconciler.wake_due()
+    await desk.perform(run_id)
+    (text,) = await settled(desk)
+    assert "nobody decided within 30m" in text
+
+
+async def test_what_was_asked_of_a_run_that_ended_is_void_in_its_messages_too(desk: Desk) -> None:
+    run_id = await desk.asked()
+    await desk.sql("UPDATE outbox_item SET state = 'delivered', attempts = 1 RETURNING 1")
+    await desk.sql("UPDATE runs_run SET state = 'cancelled' WHERE id = %s RETURNING 1", run_id)
+    await desk.reconciler.check()
+    (text,) = await settled(desk)
+    assert "its run has ended" in text

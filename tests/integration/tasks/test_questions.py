@@ -20,7 +20,7 @@ from appliance.processes.chat import ChatCommands
 from appliance.runs.models import Run
 from appliance.tasks import doors
 from appliance.tasks.models import Occurrence, Question
-from appliance.tasks.questions import Choice, QuestionNotOpen, open_questions
+from appliance.tasks.questions import Choice, QuestionNotOpen, expire, open_questions
 from appliance.tasks.services import apply_text, set_enabled
 from tests.database import emptied
 from tests.integration.tasks.test_firing import NOON, look, minutely, occurrences
@@ -245,3 +245,33 @@ def test_a_person_answers_by_chat(
     assert ChatCommands()._answer(command, sender) == said
     assert len(runs()) == started
     assert led_to() == {("chat",)} if started else not led_to()
+
+
+def settled() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT message ->> 'text' FROM outbox_item WHERE message ? 'settles' ORDER BY seq")
+        return [row[0] for row in cursor.fetchall()]
+
+
+def delivered() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE outbox_item SET state = 'delivered', attempts = 1 WHERE state = 'pending'")
+
+
+def test_what_was_answered_stands_in_every_message_that_asked(asked: Question) -> None:
+    delivered()
+    look(LATER + 2 * HOUR)
+    delivered()
+    doors.answer_question(asked.code, Choice.SKIP, ANA, LATER)
+    first, second = settled()
+    assert "missed 3 time(s)" in first
+    assert "missed 5 time(s)" in second
+    assert first.endswith(f"ana: skip, {LATER:%m-%d %H:%M} UTC")
+    assert asked.code not in first
+
+
+def test_what_nobody_answered_says_so_in_its_message(asked: Question) -> None:
+    delivered()
+    expire(LATER + timedelta(days=2))
+    (text,) = settled()
+    assert text.endswith("Nobody answered in time: those times stay missed.")

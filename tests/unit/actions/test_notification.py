@@ -57,3 +57,49 @@ def test_what_is_not_said_does_not_change_what_was_approved_before() -> None:
 def test_nonsense_is_refused(keys: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         params(**keys)
+
+
+ACKNOWLEDGE = {
+    "within": "10m",
+    "then": [
+        {"platform": "slack", "to": "C123"},
+        "user:ana",
+        {"to": ["role:admin", "telegram/123"], "within": "5m"},
+    ],
+}
+
+
+async def test_one_that_wants_to_be_acknowledged_opens_what_escalates() -> None:
+    action = NotificationAction()
+    result = await action.perform(action.arguments(params(acknowledge=ACKNOWLEDGE), {}), replace(CONTEXT))
+    ([found], [new]) = (result.outbox, result.escalations)
+    assert [(stage.after, stage.to) for stage in new.stages] == [
+        (600, ("slack/C123",)),
+        (600, ("user:ana",)),
+        (600, ("role:admin", "telegram/123")),
+        (300, ()),
+    ]
+    assert new.messages == (found.id,)
+    assert found.about == "", "it is in no digest, and nobody mutes it"
+    assert found.message["text"] == f"hot\nTo acknowledge, write: ack {new.code}"
+    assert found.message["buttons"] == [{"label": "Acknowledge", "data": f"ack {new.code}"}]
+    again = await action.perform(action.arguments(params(acknowledge=ACKNOWLEDGE), {}), replace(CONTEXT))
+    assert again.escalations == result.escalations
+
+
+@pytest.mark.parametrize(
+    "acknowledge",
+    [
+        {},
+        {"within": "0s"},
+        {"within": "8d"},
+        {"within": "1m", "then": [{"within": "1m"}]},
+        {"within": "1m", "then": ["role:boss"]},
+        {"within": "1m", "then": [{"platform": "slack", "to": "role:admin"}]},
+        {"within": "1m", "then": ["user:ana"] * 11},
+        {"within": "1m", "wait": True},
+    ],
+)
+def test_an_acknowledgement_that_nobody_could_mean_is_refused(acknowledge: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        params(acknowledge=acknowledge)

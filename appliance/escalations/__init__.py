@@ -1,0 +1,1 @@
+"""What somebody has to acknowledge: who is told, who is next when nobody answers, and who did."""
