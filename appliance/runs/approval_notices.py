@@ -13,7 +13,7 @@ from appliance.outbox.services import enqueue
 from appliance.safety.approvals.asking import Opened
 from appliance.safety.approvals.domain import Purpose
 
-PRIORITY = 20
+PRIORITY = 25
 """Ahead of all that only informs."""
 
 
