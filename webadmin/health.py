@@ -178,12 +178,16 @@ def _network_figures(registry: CollectorRegistry) -> None:
         if target.state is not Reach.UNKNOWN:
             up.labels(target.name, target.kind.value).set(target.state is Reach.UP)
     waiting = Gauge("millwright_outbox_waiting", "Messages that wait", ["platform"], registry=registry)
+    held = Gauge(
+        "millwright_outbox_held", "Messages held by quiet hours and mutes", ["platform"], registry=registry
+    )
     breaker = Gauge(
         "millwright_outbox_breaker", "1 in the present state", ["platform", "state"], registry=registry
     )
     ended = Gauge("millwright_outbox_ended", "Messages that ended so", ["platform", "end"], registry=registry)
     for one in target_statistics():
         waiting.labels(one.platform).set(one.waiting + one.sending)
+        held.labels(one.platform).set(one.held)
         for state in BreakerState:
             breaker.labels(one.platform, state.value).set(state is one.breaker)
         for end, count in (("delivered", one.delivered), ("failed", one.failed), ("expired", one.expired)):

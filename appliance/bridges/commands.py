@@ -29,13 +29,19 @@ _WORDS: dict[str, Verb] = {
     "批准": Verb.APPROVE,
     "deny": Verb.DENY,
     "拒绝": Verb.DENY,
+    "mute": Verb.MUTE,
+    "静音": Verb.MUTE,
+    "unmute": Verb.UNMUTE,
+    "取消静音": Verb.UNMUTE,
+    "mutes": Verb.MUTES,
+    "静音列表": Verb.MUTES,
     "help": Verb.HELP,
     "帮助": Verb.HELP,
     "start": Verb.START,
     "pair": Verb.PAIR,
     "配对": Verb.PAIR,
 }
-_WITHOUT_SPACE = ("运行", "状态", "任务", "记录", "取消", "回答", "批准", "拒绝", "配对")
+_WITHOUT_SPACE = ("取消静音", "静音", "运行", "状态", "任务", "记录", "取消", "回答", "批准", "拒绝", "配对")
 _STOP = re.compile(r"\s*/?(?:stop(?:@\w+)?(?!\w)|停止|急停|停(?!\w))", re.IGNORECASE)
 _LEVELS = {
     "freeze": Level.FREEZE,
@@ -109,6 +115,10 @@ def help_text(language: str) -> str:
                 gettext("cancel <run> - end a run"),
                 gettext("answer <code> run, all or skip - decide about missed times"),
                 gettext("approve <code>, deny <code> <reason> - decide what waits for you"),
+                gettext(
+                    "mute <name> <for> - hear nothing of a task or an alert here for a while: mute pump 2h"
+                ),
+                gettext("unmute <name>, mutes - hear it again; what is muted here"),
                 gettext("stop - stop everything, now (or: stop freeze, stop cut, stop read only)"),
                 gettext("pair <code> - be known here, with the code from the page Platforms"),
                 gettext("help - this list"),

@@ -10,7 +10,7 @@ from appliance.bridges.commands import help_text, stop_level, unknown_text
 from appliance.bridges.ports import ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
 from appliance.lib.in_django import in_django
-from appliance.processes import chat_runs
+from appliance.processes import chat_mutes, chat_runs
 from appliance.processes.chat_runs import Speaker
 from appliance.runs import approvals
 from appliance.runs.models import Run
@@ -96,6 +96,12 @@ class ChatCommands:
                 return chat_runs.runs(command.argument, person)
             case Verb.CANCEL:
                 return chat_runs.cancel_one(command.argument, person)
+            case Verb.MUTE:
+                return chat_mutes.mute(command, sender, person)
+            case Verb.UNMUTE:
+                return chat_mutes.unmute(command, sender, person)
+            case Verb.MUTES:
+                return chat_mutes.listed(command, sender, person)
             case Verb.HELP | Verb.START:
                 return help_text(command.language)
         return unknown_text(command.language)

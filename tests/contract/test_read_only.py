@@ -193,6 +193,7 @@ def test_every_command_refuses_or_is_exempt(stopped: User) -> None:
     [
         ("run greet", SENTENCE),
         ("answer K7Q2M run", SENTENCE),
+        ("mute greet", SENTENCE),
         ("status", "Tasks: greet"),
         ("stop", "All-stop is on"),
     ],

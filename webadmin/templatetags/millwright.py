@@ -14,8 +14,10 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from appliance.accounts.domain import Ability
+from appliance.bridges.services import PlatformView
 from appliance.lib.config import Durability
 from appliance.ops.services import count_serious
+from appliance.outbox.models import OutboxRow
 from appliance.processes.signs import BROKER_PART
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, current
@@ -43,6 +45,7 @@ _SYSTEMS = (
     ("Linux", "Linux"),
 )
 
+_MUTED = re.compile(r"muted by (.+) until ")
 _TICKED = re.compile(r"`+([^`]+)`+")
 
 LONGEST_TEXT = 20_000
@@ -105,6 +108,22 @@ def when(at: datetime | None, empty: str = "") -> SafeString | str:
         date_format(at, "Y-m-d"),
         f"{at:%H:%M:%S}",
     )
+
+
+@register.simple_tag
+def held_until(item: OutboxRow) -> SafeString | str:
+    """Why a message is held and until when, in the reader's language and by their clock."""
+    if found := _MUTED.match(item.reason):
+        return format_html(_("muted by {} until {}"), found[1], when(item.next_at))
+    if item.reason.startswith("quiet hours "):
+        return format_html(_("quiet hours until {}"), when(item.next_at))
+    return item.reason
+
+
+@register.simple_tag
+def quiet_until(platform: PlatformView) -> datetime | None:
+    """When the quiet hours end in which it is now."""
+    return platform.quiet_until(datetime.now(UTC))
 
 
 @register.filter
