@@ -17,7 +17,6 @@ from appliance.accounts.domain import Ability
 from appliance.bridges.services import PlatformView
 from appliance.lib.config import Durability
 from appliance.ops.services import count_serious
-from appliance.outbox.models import OutboxRow
 from appliance.processes.signs import BROKER_PART
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, current
@@ -45,7 +44,8 @@ _SYSTEMS = (
     ("Linux", "Linux"),
 )
 
-_MUTED = re.compile(r"muted by (.+) until ")
+_MUTED = re.compile(r"muted by (.+) until (.+)")
+_QUIET = re.compile(r"quiet hours until (.+)")
 _TICKED = re.compile(r"`+([^`]+)`+")
 
 LONGEST_TEXT = 20_000
@@ -110,14 +110,14 @@ def when(at: datetime | None, empty: str = "") -> SafeString | str:
     )
 
 
-@register.simple_tag
-def held_until(item: OutboxRow) -> SafeString | str:
-    """Why a message is held and until when, in the reader's language and by their clock."""
-    if found := _MUTED.match(item.reason):
-        return format_html(_("muted by {} until {}"), found[1], when(item.next_at))
-    if item.reason.startswith("quiet hours "):
-        return format_html(_("quiet hours until {}"), when(item.next_at))
-    return item.reason
+@register.filter
+def held_said(reason: str) -> str:
+    """Why a message is held and until when, in the reader's language."""
+    if found := _MUTED.fullmatch(reason):
+        return _("muted by %(who)s until %(end)s") % {"who": found[1], "end": found[2]}
+    if found := _QUIET.fullmatch(reason):
+        return _("quiet hours until %(end)s") % {"end": found[1]}
+    return reason
 
 
 @register.simple_tag

@@ -116,10 +116,9 @@ def test_what_is_held_says_why_and_until_when(browser: Browsers, ended_run: Call
     put(conversation="line", state="held", next_at=end, reason="muted by ana until 05:00 UTC")
     client = browser(Role.OPERATOR)
     run = client.get(f"/runs/{run_id}/").content.decode()
-    assert "The message to telegram is held: quiet hours until <time" in run
+    assert "The message to telegram is held: quiet hours until 06:00 (Europe/Paris)" in run
     listed = page(client, "?state=held")
-    assert "muted by ana until <time" in listed
-    assert "2026-03-01 05:00:00 UTC" in listed
+    assert "muted by ana until 05:00 UTC" in listed
     assert listed.count("1 held") == 2
     assert "Drop" in listed
 
