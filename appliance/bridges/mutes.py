@@ -18,7 +18,7 @@ from appliance.bridges.domain import FEED
 from appliance.bridges.errors import MuteRefused
 from appliance.lib.identity import uuid_floor
 from appliance.lib.priority import Priority
-from appliance.outbox.holding import count_held, release, release_now
+from appliance.outbox.holding import release, release_now
 from appliance.outbox.ports import Hold
 from appliance.safety.read_only import refuse_changes
 
@@ -112,11 +112,7 @@ def mutes(now: datetime, platform: str = "", conversation: str = "") -> list[Mut
     place = {"platform": platform, "conversation": conversation_of(platform, conversation)}
     with django_connection.cursor() as cursor:
         cursor.execute(sql.LISTED, {**place, "now": now, "limit": MOST})
-        rows = cursor.fetchall()
-    return [
-        Mute(number, where, chat, about, until, by, made_at, count_held(where, chat, about))
-        for number, where, chat, about, until, by, made_at in rows
-    ]
+        return [Mute(*row) for row in cursor.fetchall()]
 
 
 def last_about(platform: str, conversation: str, now: datetime) -> str:

@@ -49,7 +49,12 @@ RETURNING m.platform, m.conversation, m.about, m.until <= %(now)s
 """
 
 LISTED = """
-SELECT id, platform, conversation, about, until, by, made_at FROM bridges_mute
+SELECT id, platform, conversation, about, until, by, made_at, (
+    SELECT count(*) FROM outbox_item o
+    WHERE o.state = 'held' AND o.platform = m.platform
+        AND coalesce(o.conversation, m.conversation) = m.conversation
+        AND (o.about = m.about OR starts_with(o.about, m.about || '/'))) AS held
+FROM bridges_mute m
 WHERE until > %(now)s AND (%(platform)s = '' OR platform = %(platform)s)
     AND (%(conversation)s = '' OR conversation = %(conversation)s)
 ORDER BY until, id LIMIT %(limit)s

@@ -86,11 +86,3 @@ def release_now(platform: str = "", conversation: str = "", about: str = "") -> 
 
 def _released(platform: str, conversation: str, about: str) -> dict[str, str]:
     return {"channel": HINT_CHANNEL, "platform": platform, "conversation": conversation, "about": about}
-
-
-def count_held(platform: str, conversation: str, about: str) -> int:
-    """How many items to this conversation that are about this, or something below it, are held now."""
-    with django_connection.cursor() as cursor:
-        cursor.execute(sql.COUNT, {"platform": platform, "conversation": conversation, "about": about})
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0

@@ -43,13 +43,6 @@ WITH released AS (
 SELECT count(*), pg_notify(%(channel)s, '') FROM released
 """
 
-COUNT = """
-SELECT count(*) FROM outbox_item
-WHERE state = 'held' AND platform = %(platform)s
-    AND coalesce(conversation, %(conversation)s) = %(conversation)s
-    AND (about = %(about)s OR starts_with(about, %(about)s || '/'))
-"""
-
 EXPIRE_HELD = """
 UPDATE outbox_item
 SET state = 'expired', finished_at = %(now)s, told = run_id IS NULL, epoch = epoch + 1, next_at = NULL,
