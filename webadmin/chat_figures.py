@@ -46,6 +46,9 @@ def _waiting(
     """What waits for each, and for how long it has."""
     labels = ["platform"]
     waiting = Gauge("millwright_outbox_waiting", "Messages that wait", labels, registry=registry)
+    held = Gauge(
+        "millwright_outbox_held", "Messages held by quiet hours and mutes", labels, registry=registry
+    )
     urgent = Gauge("millwright_outbox_urgent", "Of them, those of a high priority", labels, registry=registry)
     targets = Gauge(
         "millwright_outbox_conversations", "Conversations with messages waiting", labels, registry=registry
@@ -54,10 +57,11 @@ def _waiting(
         "millwright_outbox_oldest_seconds", "Age of the oldest of them; 0 for none", labels, registry=registry
     )
     for name in quiet:
-        for gauge in (waiting, urgent, targets, oldest):
+        for gauge in (waiting, held, urgent, targets, oldest):
             gauge.labels(name).set(0)
     for one in statistics:
         waiting.labels(one.platform).set(one.waiting + one.sending)
+        held.labels(one.platform).set(one.held)
         urgent.labels(one.platform).set(one.urgent)
         targets.labels(one.platform).set(one.conversations)
         age = (now - one.oldest_at).total_seconds() if one.oldest_at else 0.0

@@ -123,6 +123,7 @@ urlpatterns = [
     path("platforms/", platforms.platforms, name="platforms"),
     path("platforms/telegram/", platforms.save_telegram, name="platform-telegram"),
     path("platforms/pair/", platforms.pair, name="platform-pair"),
+    path("platforms/mutes/<int:mute_id>/end/", platforms.end_mute, name="mute-end"),
     path("platforms/<str:name>/test/", platforms.test, name="platform-test"),
     path("platforms/<str:name>/switch/", platforms.switch, name="platform-switch"),
     path("platforms/identities/<int:identity_id>/", platforms.link, name="identity-link"),

@@ -24,7 +24,6 @@ from appliance.lib.priority import Priority
 from appliance.lib.said import say
 from appliance.outbox.ports import OutboxItem
 
-KEPT_FOR = timedelta(hours=24)
 LONGEST = timedelta(days=30)
 
 
@@ -43,7 +42,7 @@ class NotificationParams(Params):
     """The conversation, where the platform's default one is not meant."""
     valid_for: Duration | None = None
     """How long it may wait for its platform, 30 days at most; then it is not sent any more and the step fails.
-    Without it 24 hours."""
+    Without it 24 hours, and where it is held (quiet hours, a mute) until it can be told."""
     priority: Priority | None = None
     """`low`, `normal`, `high` or `critical`: which message of one conversation goes first. Without it the task's."""
     acknowledge: Acknowledge | None = None
@@ -87,7 +86,7 @@ class NotificationAction(ActionKind[NotificationParams]):
             message=message,
             run_id=context.run_id,
             step_id=context.step_id,
-            expires_at=context.now + (parse_duration(length) if length else KEPT_FOR),
+            expires_at=context.now + parse_duration(length) if length else None,
             about=f"task/{context.task_name}/{context.step_id}",
             priority=Priority(str(priority)).rank if priority else context.priority,
         )

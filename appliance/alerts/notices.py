@@ -14,11 +14,16 @@ from appliance.escalations.domain import PRIORITY, NewEscalation, Stage, chain
 from appliance.escalations.notices import asking
 from appliance.escalations.opening import open_one
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.priority import Priority
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue
 
-PRIORITIES = {Severity.INFO: 0, Severity.WARNING: 8, Severity.CRITICAL: 15}
-"""Behind what waits for an answer, ahead of what only informs."""
+PRIORITIES = {
+    Severity.INFO: Priority.NORMAL.rank,
+    Severity.WARNING: Priority.HIGH.rank - 2,
+    Severity.CRITICAL: Priority.CRITICAL.rank,
+}
+"""Behind what waits for an answer, ahead of what only informs. What is critical comes through quiet hours and mutes."""
 _SIGNS = {Severity.INFO: "ℹ️", Severity.WARNING: "⚠️", Severity.CRITICAL: "🛑"}
 LONGEST = 200
 

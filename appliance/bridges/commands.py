@@ -32,13 +32,22 @@ _WORDS: dict[str, Verb] = {
     "ack": Verb.ACK,
     "确认": Verb.ACK,
     "知道了": Verb.ACK,
+    "mute": Verb.MUTE,
+    "静音": Verb.MUTE,
+    "unmute": Verb.UNMUTE,
+    "取消静音": Verb.UNMUTE,
+    "mutes": Verb.MUTES,
+    "静音列表": Verb.MUTES,
     "help": Verb.HELP,
     "帮助": Verb.HELP,
     "start": Verb.START,
     "pair": Verb.PAIR,
     "配对": Verb.PAIR,
 }
-_WITHOUT_SPACE = ("运行", "状态", "任务", "记录", "取消", "回答", "批准", "拒绝", "确认", "知道了", "配对")
+_WITHOUT_SPACE = (
+    *("取消静音", "静音", "运行", "状态", "任务", "记录", "取消", "回答", "批准", "拒绝"),
+    *("确认", "知道了", "配对"),
+)
 _STOP = re.compile(r"\s*/?(?:stop(?:@\w+)?(?!\w)|停止|急停|停(?!\w))", re.IGNORECASE)
 _LEVELS = {
     "freeze": Level.FREEZE,
@@ -128,6 +137,10 @@ def help_text(language: str) -> str:
                 gettext("answer <code> run, all or skip - decide about missed times"),
                 gettext("approve <code>, deny <code> <reason> - decide what waits for you"),
                 gettext("ack, ack <code> - say that you have it, so that nobody else is told"),
+                gettext(
+                    "mute <name> <for> - hear nothing of a task or an alert here for a while: mute pump 2h"
+                ),
+                gettext("unmute <name>, mutes - hear it again; what is muted here"),
                 gettext("stop - stop everything, now (or: stop freeze, stop cut, stop read only)"),
                 gettext("pair <code> - be known here, with the code from the page Platforms"),
                 gettext("help - this list"),

@@ -37,6 +37,12 @@ class PlatformUnknown(MillwrightError):
     code = "bridges.platform_unknown"
 
 
+class MuteRefused(MillwrightError):
+    """A mute that is too short, too long, or of something that is not known here."""
+
+    code = "bridges.mute_refused"
+
+
 class BridgeBroken(MillwrightError):
     """A bridge's folder does not keep the contract."""
 

@@ -3,6 +3,7 @@
 from django.db import connection as django_connection
 
 from appliance.bridges import sql
+from appliance.outbox.holding import release_now
 from appliance.outbox.services import wake_platform_now
 
 PLATFORMS = "platforms"
@@ -16,6 +17,7 @@ def hint(payload: str) -> None:
 
 
 def platform_changed(name: str) -> None:
-    """After the commit the hub looks at its platforms, and the sender at what waited for this one."""
+    """After the commit the hub looks at its platforms, and the sender at what waited for this one or was held."""
     hint(PLATFORMS)
     wake_platform_now(name)
+    release_now(name)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -15,9 +16,11 @@ from appliance.bridges import sql
 from appliance.bridges.composing import Composer, aloud
 from appliance.bridges.health import HealthKeeper
 from appliance.bridges.hints import INBOUND
+from appliance.bridges.holds import hold_of
 from appliance.bridges.inbound import InboundWorker
 from appliance.bridges.inbox import BridgeInbox
 from appliance.bridges.limits import MessageLimit
+from appliance.bridges.mutes import end_over
 from appliance.bridges.ports import Bridge, CommandHandler, Illustrator, Probe, ProbeState
 from appliance.bridges.secrets import Lookup, variable
 from appliance.bridges.wanted import WantedBridge, Workshop, is_cut_off, wanted_bridges
@@ -27,7 +30,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.said import say
 from appliance.outbox.errors import DeliveryRefused, NotReady
 from appliance.outbox.hints import listen
-from appliance.outbox.ports import Pace, Parcel, Receipt
+from appliance.outbox.ports import Hold, Pace, Parcel, Receipt
 from appliance.outbox.services import wake_platform
 from appliance.safety import allstop
 
@@ -120,6 +123,8 @@ class BridgeHub:
             self._wake.clear()
             try:
                 await self.reload()
+                async with self._pool.connection() as connection:
+                    await end_over(connection, self._clock.now())
             except (DatabaseError, PoolTimeout, OSError) as error:
                 log.warning("the platforms cannot be read now: %s", error)
             except Exception:
@@ -186,6 +191,14 @@ class BridgeHub:
             return Pace()
         pace = live.bridge.pace(conversation)
         return live.limit.slow_down(pace) if live.limit else pace
+
+    async def hold_until(self, parcel: Parcel, now: datetime) -> Hold | None:
+        """Quiet hours and mutes; a platform that is not up has none."""
+        live = self._live.get(parcel.platform)
+        if live is None:
+            return None
+        async with self._pool.connection() as connection:
+            return await hold_of(connection, parcel, live.bridge, now)
 
     async def deliver(self, parcel: Parcel) -> Receipt:
         """Send one message through its platform's bridge. Raises DeliveryError."""

@@ -160,6 +160,26 @@ class PressableButton(models.Model):
         return f"{self.platform} {self.item_id}"
 
 
+class Mute(models.Model):
+    """What is about ``about``, or something below it, is held back in this conversation. ``by`` is a principal."""
+
+    platform = models.CharField(max_length=64)
+    conversation = models.CharField(max_length=200)
+    about = models.CharField(max_length=200)
+    until = models.DateTimeField()
+    by = models.CharField(max_length=200)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "bridges_mute"
+        constraints = [
+            models.UniqueConstraint(fields=["platform", "conversation", "about"], name="bridges_mute_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.platform}/{self.conversation} {self.about}"
+
+
 class ChatFile(models.Model):
     """A file that goes with messages of the outbox, which name it by its ``id``."""
 

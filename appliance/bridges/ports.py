@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from appliance.bridges.capabilities import Capabilities
 from appliance.bridges.limits import MessageLimit
 from appliance.bridges.messages import Attachment, Button, ChatMessage, InboundMessage, RawEvent
+from appliance.bridges.quiet import QuietHours
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import Pace, Receipt
@@ -67,6 +68,8 @@ class PlatformConfig(BaseModel):
     enabled: bool = True
     limit: MessageLimit | None = None
     """How many messages the box may send there, where that is to be less than the platform bears."""
+    quiet: QuietHours | None = None
+    """When what is not urgent waits for a better time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,7 @@ class BridgeFactory:
     ``local``: its messages do not leave the box, so the all-stop that cuts the box off leaves it alone.
     ``address`` gives the URL that the bridge connects to first (its proxy, where there is one) from its
     configuration, the box's settings and its secrets; the network monitor looks at its host and port.
+    ``programs``: its readers are programs, for which there are neither quiet hours nor mutes.
     """
 
     kind: str
@@ -172,6 +176,7 @@ class BridgeFactory:
     builtin: bool = False
     local: bool = False
     shown: bool = True
+    programs: bool = False
     webhook: Callable[[WebhookRequest], WebhookAnswer] | None = None
     address: Callable[[Any, Mapping[str, str], Mapping[str, str]], str] | None = None
 
@@ -189,6 +194,9 @@ class Verb(StrEnum):
     TASKS = "tasks"
     RUNS = "runs"
     CANCEL = "cancel"
+    MUTE = "mute"
+    UNMUTE = "unmute"
+    MUTES = "mutes"
     HELP = "help"
     PAIR = "pair"
     START = "start"

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from pydantic import ValidationError
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
@@ -17,15 +18,19 @@ from appliance.audit.services import append_here
 from appliance.bridges.errors import PlatformsInvalid, PlatformUnknown, Problem
 from appliance.bridges.hints import platform_changed
 from appliance.bridges.models import Platform
+from appliance.bridges.mutes import forget_mutes
 from appliance.bridges.platforms import PlatformEntry, parse_entry, parse_platforms
 from appliance.bridges.ports import ProbeState
+from appliance.bridges.quiet import QuietHours
 from appliance.bridges.registry import bridges
 from appliance.bridges.secrets import Lookup, Secret, adopt_variables, keep_literals, mark, variable
 from appliance.lib.identity import uuid7
 from appliance.lib.said import say
 from appliance.outbox.ports import OutboxItem
-from appliance.outbox.services import counts, enqueue_now
+from appliance.outbox.services import Open, counts, enqueue_now
 from appliance.safety.read_only import refuse_changes
+
+NOTHING = Open(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,8 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class PlatformView:
-    """A platform for the overview and its page. ``waiting`` counts its open outbox items."""
+    """A platform for the overview and its page. ``waiting`` and ``held`` count its open outbox items; ``quiet`` are
+    its quiet hours."""
 
     name: str
     kind: str
@@ -53,6 +59,12 @@ class PlatformView:
     waiting: int
     checked_at: datetime | None
     config: Mapping[str, Any]
+    held: int = 0
+    quiet: QuietHours | None = None
+
+    def quiet_until(self, now: datetime) -> datetime | None:
+        """When the quiet hours end in which it is now; None where it is in none."""
+        return self.quiet.until(now) if self.quiet and self.enabled else None
 
 
 def load_platforms(
@@ -166,6 +178,7 @@ def remove_platform(name: str, by: Principal) -> None:
         deleted, _ = Platform.objects.filter(name=name).delete()
         if not deleted:
             raise PlatformUnknown(f"there is no platform named {name!r}")
+        forget_mutes(name)
         append_here("platform.removed", by.name, f"platform/{name}", {})
         platform_changed(name)
 
@@ -180,7 +193,7 @@ def platforms() -> list[PlatformView]:
             views.append(
                 PlatformView(
                     factory.kind, factory.kind, factory.title, True, True, ProbeState.OK, "", "", "",
-                    waiting.get(factory.kind, 0), None, {},
+                    waiting.get(factory.kind, NOTHING).waiting, None, {}, waiting.get(factory.kind, NOTHING).held,
                 )
             )  # fmt: skip
     return sorted(views, key=lambda view: view.name)
@@ -200,7 +213,7 @@ def platform(name: str) -> PlatformView:
     raise PlatformUnknown(f"there is no platform named {name!r}")
 
 
-def _view(row: Platform, waiting: Mapping[str, int]) -> PlatformView:
+def _view(row: Platform, waiting: Mapping[str, Open]) -> PlatformView:
     factory = bridges().get(row.kind)
     available = factory is not None and factory.build is not None
     if not available:
@@ -219,10 +232,20 @@ def _view(row: Platform, waiting: Mapping[str, int]) -> PlatformView:
         message=message,
         identity=row.health.get("identity", ""),
         default_conversation=row.default_conversation,
-        waiting=waiting.get(row.name, 0),
+        waiting=waiting.get(row.name, NOTHING).waiting,
         checked_at=row.health_at,
         config=row.config,
+        held=waiting.get(row.name, NOTHING).held,
+        quiet=_quiet(row.config),
     )
+
+
+def _quiet(config: Mapping[str, Any]) -> QuietHours | None:
+    """Of a stored configuration, which may be of another version."""
+    try:
+        return QuietHours.model_validate(config["quiet"]) if config.get("quiet") else None
+    except ValidationError:
+        return None
 
 
 def send_test(name: str, text: str, now: datetime) -> UUID:

@@ -11,12 +11,14 @@ from appliance.lib.backoff import delay
 class OutboxState(StrEnum):
     PENDING = "pending"
     SENDING = "sending"
+    HELD = "held"
+    """It waits for a better time, out of its target's line (quiet hours, a mute)."""
     DELIVERED = "delivered"
     FAILED = "failed"
     EXPIRED = "expired"
 
 
-OPEN = frozenset({OutboxState.PENDING, OutboxState.SENDING})
+OPEN = frozenset({OutboxState.PENDING, OutboxState.SENDING, OutboxState.HELD})
 FINAL = frozenset({OutboxState.DELIVERED, OutboxState.FAILED, OutboxState.EXPIRED})
 
 

@@ -17,10 +17,11 @@ from appliance.events.services import record_async, record_many_async
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_object, plain_text
-from appliance.outbox import sql
+from appliance.outbox import holding, sql
 from appliance.outbox.domain import Breaker, OutboxState
 from appliance.outbox.errors import DeliveryError, NotReady
-from appliance.outbox.ports import Parcel, Receipt
+from appliance.outbox.ports import Hold, Parcel, Receipt
+from appliance.outbox.sql_holding import EXPIRE_HELD
 
 EXPIRE_AT_ONCE = 500
 
@@ -108,6 +109,22 @@ class OutboxLedger:
         async with self._transaction() as connection:
             values = {"now": self._clock.now(), "lease": self._lease}
             await connection.execute(sql.CLOCK_SET_BACK, values)
+            await holding.release(connection)
+
+    async def hold(self, claim: Claim, given: Hold) -> int:
+        """Take the item and all alike behind it out of the line; gives how many, 0 when it is another's now."""
+        async with self._transaction() as connection:
+            return await holding.hold(connection, claim.parcel, claim.epoch, given, claim.reason)
+
+    async def release_due(self) -> None:
+        """What is held no longer than until now goes back into its line."""
+        async with self._transaction() as connection:
+            await holding.release_due(connection, self._clock.now())
+
+    async def ask_again(self) -> None:
+        """Have every held item looked at: its hold may be of another clock, or have ended without anybody here."""
+        async with self._transaction() as connection:
+            await holding.release(connection)
 
     async def delivered(self, claim: Claim, receipt: Receipt, breaker: Breaker) -> bool:
         """False when another sender holds the item now: nothing was written (P4)."""
@@ -180,14 +197,15 @@ class OutboxLedger:
     async def expire(self) -> int:
         """End what nobody wants any more, a batch at a time."""
         gone = 0
-        while found := await self._expire_some():
-            gone += found
+        for statement in (sql.EXPIRE, EXPIRE_HELD):
+            while found := await self._expire_some(statement):
+                gone += found
         return gone
 
-    async def _expire_some(self) -> int:
+    async def _expire_some(self, statement: str) -> int:
         async with self._transaction() as connection:
             cursor = connection.cursor(row_factory=dict_row)
-            await cursor.execute(sql.EXPIRE, {"now": self._clock.now(), "limit": EXPIRE_AT_ONCE})
+            await cursor.execute(statement, {"now": self._clock.now(), "limit": EXPIRE_AT_ONCE})
             rows = await cursor.fetchall()
             if not rows:
                 return 0

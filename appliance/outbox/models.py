@@ -28,6 +28,8 @@ class OutboxRow(models.Model):
     lease_until = models.DateTimeField(null=True)
     next_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField()
+    expiry_given = models.BooleanField(default=False)
+    let_through = models.BooleanField(default=False)
     receipt = models.JSONField(null=True)
     told = models.BooleanField(default=False)
     created_at = models.DateTimeField()

@@ -15,8 +15,9 @@ class OutboxItem:
     """An effect to be delivered. ``key`` names it for ever: a second one with the same key is the same item.
 
     ``conversation`` None means the platform's default one. ``at`` fixes the time that its identifier carries;
-    an item of a run takes the run's. ``expires_at`` None means 24 hours from now. ``about`` names its kind, as
-    ``task/overheat/tell``: what is about the same may be told together, or be muted; empty: it always stands alone.
+    an item of a run takes the run's. ``expires_at`` None means 24 hours from now, or from the end of a hold; where
+    one is given, it binds. ``about`` names its kind, as ``task/overheat/tell``: what is about the same may be told
+    together, or be held or muted; empty: it always stands alone, and is never held.
     """
 
     key: str
@@ -54,6 +55,21 @@ class Parcel:
     run_id: UUID | None
     step_id: str
     about: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A better time for an item than now: ``until`` at the latest, then it is asked again.
+
+    It is one for everything to the same target that is less urgent than ``below`` (a rank of Priority) and about
+    ``about`` or something below it; empty: about anything. ``reason`` says it to people.
+    """
+
+    until: datetime
+    reason: str
+    below: int
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +89,13 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One conversation of a platform that has items waiting; the last three are those of the item that is next."""
+    """One conversation of a platform that has items waiting or held; the last three are those of the item that is
+    next, or of a held one where nothing else waits."""
 
     platform: str
     conversation: str
     waiting: int
+    held: int
     since: datetime
     state: str
     next_at: datetime | None
@@ -99,6 +117,11 @@ class Courier(Protocol):
 
     async def deliver(self, parcel: Parcel) -> Receipt:
         """Give the parcel to the platform and wait for its confirmation. Raises DeliveryError."""
+        ...
+
+    async def hold_until(self, parcel: Parcel, now: datetime) -> Hold | None:
+        """Whether there is a better time for it than now. Asked before ``deliver``, of a parcel that is about
+        something."""
         ...
 
     def pace(self, platform: str, conversation: str | None) -> Pace: ...

@@ -25,7 +25,7 @@ from appliance.outbox.domain import Breaker, BreakerState, Bucket, OutboxState
 from appliance.outbox.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, NotReady, PlatformAway
 from appliance.outbox.hints import listen
 from appliance.outbox.ledger import Claim, OutboxLedger, Verdict
-from appliance.outbox.ports import Courier, Parcel, ReceiptListener
+from appliance.outbox.ports import Courier, Hold, Parcel, ReceiptListener
 from appliance.outbox.sql import HINT_CHANNEL
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ class Sender:
         self._breakers: dict[str, Breaker] | None = None
         self._buckets: dict[str, Bucket] = {}
         self._renewed = self._swept = clock.monotonic()
+        self._asked_again = False
         self._ahead = clock.now().timestamp() - clock.monotonic()
         """Of the wall clock, as of the last round: less than that says that it was set back."""
 
@@ -127,9 +128,13 @@ class Sender:
         if ahead < self._ahead - SET_BACK:
             await self._ledger.clock_set_back()
         self._ahead = ahead
+        if not self._asked_again:
+            await self._ledger.ask_again()
+            self._asked_again = True
         if now - self._swept >= SWEEP_EVERY:
             self._swept = now
             await self._ledger.expire()
+            await self._ledger.release_due()
         if now - self._renewed >= RENEW_EVERY:
             self._renewed = now
             if self._sending:
@@ -178,12 +183,28 @@ class Sender:
     async def _send(self, claim: Claim) -> None:
         """One delivery with its end. A database that is away leaves the row to its lease."""
         try:
-            await self._deliver(claim)
+            hold = await self._better_time(claim.parcel)
+            if hold is not None:
+                await self._ledger.hold(claim, hold)
+            else:
+                await self._deliver(claim)
         except (DatabaseError, PoolTimeout, OSError) as error:
             log.warning("the end of a delivery could not be written, it will be repeated: %s", error)
         finally:
             self._sending.pop(_target(claim.parcel), None)
             self.poke()
+
+    async def _better_time(self, parcel: Parcel) -> Hold | None:
+        """What has begun to be said is said to its end, and what cannot be asked about is told now."""
+        if not parcel.about or parcel.parts_done:
+            return None
+        try:
+            return await self._courier.hold_until(parcel, self._clock.now())
+        except (*DATABASE_AWAY, PoolTimeout):
+            raise
+        except Exception:
+            log.exception("whether %s is to wait is not known", parcel.id)
+            return None
 
     async def _deliver(self, claim: Claim) -> None:
         parcel = claim.parcel

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection as django_connection
@@ -27,6 +27,7 @@ from appliance.outbox.statistics import TargetStatistics, target_statistics
 from appliance.safety.read_only import refuse_changes
 
 __all__ = [
+    "Open",
     "TargetStatistics",
     "counts",
     "drop",
@@ -41,6 +42,14 @@ __all__ = [
     "wake_platform",
     "wake_platform_now",
 ]
+
+
+class Open(NamedTuple):
+    """Of one platform: what waits for its turn or is under way, and what is held for a better time."""
+
+    waiting: int
+    held: int
+
 
 _HINT = {"channel": sql.HINT_CHANNEL}
 
@@ -121,15 +130,18 @@ def _floor(identifier: UUID) -> UUID:
     return UUID(int=identifier.int >> 80 << 80)
 
 
-def counts() -> Mapping[str, int]:
+def counts() -> Mapping[str, Open]:
     """How many items are open, by platform."""
     with django_connection.cursor() as cursor:
         cursor.execute(sql.COUNTS)
-        return dict(cursor.fetchall())
+        return {platform: Open(waiting, held) for platform, waiting, held in cursor.fetchall()}
 
 
 def retry(item_id: UUID, by: Principal) -> None:
-    """Send a failed, expired or waiting item now. Raises NotAllowed, ItemNotFound, ItemBusy, ReadOnlyNow."""
+    """Send a failed, expired or waiting item now; one that is held goes through whatever holds it.
+
+    Raises NotAllowed, ItemNotFound, ItemBusy, ReadOnlyNow.
+    """
     by.require(Ability.CANCEL_RUNS)
     refuse_changes(by)
     _act(item_id, by, "outbox.retry", OutboxState.PENDING, sql.RETRY, {**_HINT, "id": item_id})

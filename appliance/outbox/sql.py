@@ -42,6 +42,20 @@ CREATE_PLATFORM = "CREATE INDEX outbox_item_platform ON outbox_item (platform, i
 # What a message is about, where several of one kind may be told together: `task/overheat/tell`, `alert/locked-out`.
 ADD_ABOUT = "ALTER TABLE outbox_item ADD COLUMN about varchar(200) NOT NULL DEFAULT ''"
 
+# `expiry_given`: its author said how long it is wanted, so no hold makes it longer. `let_through`: a person wants it
+# now, so nothing holds it any more.
+ADD_HELD = """
+ALTER TABLE outbox_item ADD COLUMN expiry_given boolean NOT NULL DEFAULT false,
+    ADD COLUMN let_through boolean NOT NULL DEFAULT false;
+CREATE INDEX outbox_item_held ON outbox_item (platform, (coalesce(conversation, '')), next_at) WHERE state = 'held';
+"""
+
+DROP_HELD = """
+UPDATE outbox_item SET state = 'pending', next_at = NULL WHERE state = 'held';
+DROP INDEX outbox_item_held;
+ALTER TABLE outbox_item DROP COLUMN expiry_given, DROP COLUMN let_through;
+"""
+
 DROP = "DROP TABLE outbox_item; DROP SEQUENCE outbox_item_order"
 
 # The two lookups of a target's head, each from the end of an index.
@@ -59,12 +73,13 @@ DROP_QUEUE_INDEXES = "DROP INDEX outbox_item_queue; DROP INDEX outbox_item_sendi
 ENQUEUE = """
 WITH put AS (
     INSERT INTO outbox_item (id, key, platform, conversation, message, run_id, step_id, priority, about,
-        expires_at)
+        expiry_given, expires_at)
     VALUES (%(id)s, %(key)s, %(platform)s, %(conversation)s, %(message)s, %(run_id)s, %(step_id)s,
-        %(priority)s, %(about)s, coalesce(%(expires_at)s, now() + interval '24 hours'))
+        %(priority)s, %(about)s, %(expires_at)s::timestamptz IS NOT NULL,
+        coalesce(%(expires_at)s, now() + interval '24 hours'))
     ON CONFLICT (id) DO UPDATE SET
         state = CASE outbox_item.state WHEN 'delivered' THEN 'delivered' ELSE 'pending' END,
-        reason = '', next_at = NULL, told = false, expires_at = excluded.expires_at,
+        reason = '', next_at = NULL, told = false, expires_at = excluded.expires_at, let_through = false,
         finished_at = CASE outbox_item.state WHEN 'delivered' THEN outbox_item.finished_at END
     WHERE outbox_item.state IN ('delivered', 'failed', 'expired')
     RETURNING id
@@ -121,7 +136,8 @@ SET state = 'sending', epoch = o.epoch + 1, attempts = o.attempts + 1, lease_own
     lease_until = %(now)s + %(lease)s, repeat_possible = o.repeat_possible OR o.state = 'sending'
 FROM due WHERE o.id = due.id
 RETURNING o.id, o.key, o.platform, o.conversation, o.message, o.attempts AS attempt, o.parts_done,
-    o.repeat_possible, o.run_id, o.step_id, o.about, o.epoch, o.reason
+    o.repeat_possible, o.run_id, o.step_id, CASE WHEN o.let_through THEN '' ELSE o.about END AS about,
+    o.priority, o.epoch, o.reason
 """
 
 RENEW = """
@@ -184,16 +200,17 @@ SELECT count(*), pg_notify(%(channel)s, '') FROM woken
 RETRY = """
 WITH opened AS (
     UPDATE outbox_item
-    SET state = 'pending', reason = '', next_at = NULL, told = false, finished_at = NULL,
+    SET state = 'pending', reason = '', next_at = NULL, told = false, finished_at = NULL, let_through = true,
         expires_at = greatest(expires_at, now() + interval '24 hours')
-    WHERE id = %(id)s AND state IN ('pending', 'failed', 'expired') RETURNING id, platform, run_id, step_id
+    WHERE id = %(id)s AND state IN ('pending', 'held', 'failed', 'expired') RETURNING id, platform, run_id, step_id
 )
 SELECT platform, run_id, step_id, pg_notify(%(channel)s, '') FROM opened
 """
 
 CANCEL = """
-UPDATE outbox_item SET state = 'failed', reason = %(reason)s, finished_at = now(), told = run_id IS NULL
-WHERE id = %(id)s AND state = 'pending' RETURNING platform, run_id, step_id
+UPDATE outbox_item SET state = 'failed', reason = %(reason)s, finished_at = now(), told = run_id IS NULL,
+    next_at = NULL
+WHERE id = %(id)s AND state IN ('pending', 'held') RETURNING platform, run_id, step_id
 """
 
 # The place in its target's line is counted up to 100: that is one short walk along the index of open items a row.
@@ -212,32 +229,48 @@ WHERE (%(states)s::text[] IS NULL OR o.state = ANY(%(states)s::text[]))
 ORDER BY o.id DESC LIMIT %(limit)s
 """
 
-# The head of a line is what its target waits for.
+# The head of a line is what its target waits for. Each state by itself, so that each is read from its own index.
 TARGETS = """
-SELECT t.platform, t.conversation, t.waiting, t.since, h.state, h.next_at, h.reason
+SELECT t.platform, t.conversation, t.waiting, t.held, t.since, h.state, h.next_at, h.reason
 FROM (
-    SELECT platform, coalesce(conversation, '') AS conversation, count(*) AS waiting,
-        min(created_at) AS since
-    FROM outbox_item WHERE state IN ('pending', 'sending') GROUP BY 1, 2
-    ORDER BY count(*) DESC, 1, 2 LIMIT %(limit)s
+    SELECT platform, conversation, sum(waiting)::bigint AS waiting, sum(held)::bigint AS held, min(since) AS since
+    FROM (
+        SELECT platform, coalesce(conversation, '') AS conversation, count(*) AS waiting, 0 AS held,
+            min(created_at) AS since
+        FROM outbox_item WHERE state IN ('pending', 'sending') GROUP BY 1, 2
+        UNION ALL
+        SELECT platform, coalesce(conversation, ''), 0, count(*), min(created_at)
+        FROM outbox_item WHERE state = 'held' GROUP BY 1, 2
+    ) counted GROUP BY 1, 2
+    ORDER BY 3 DESC, 4 DESC, 1, 2 LIMIT %(limit)s
 ) t
 JOIN LATERAL (
-    SELECT o.state, o.next_at, o.reason FROM outbox_item o
+    (SELECT o.state, o.next_at, o.reason FROM outbox_item o
     WHERE o.state IN ('pending', 'sending') AND o.platform = t.platform
         AND coalesce(o.conversation, '') = t.conversation
-    ORDER BY o.state DESC, o.priority DESC, o.seq LIMIT 1  -- 'sending' before 'pending'
+    ORDER BY o.state DESC, o.priority DESC, o.seq LIMIT 1)  -- 'sending' before 'pending'
+    UNION ALL
+    (SELECT o.state, o.next_at, o.reason FROM outbox_item o
+    WHERE t.waiting = 0 AND o.state = 'held' AND o.platform = t.platform
+        AND coalesce(o.conversation, '') = t.conversation
+    ORDER BY o.next_at LIMIT 1)
+    LIMIT 1
 ) h ON true
 ORDER BY t.since
 """
 
 COUNTS = """
-SELECT platform, count(*) FROM outbox_item WHERE state IN ('pending', 'sending') GROUP BY 1 ORDER BY 1
+SELECT platform, count(*) FILTER (WHERE NOT held), count(*) FILTER (WHERE held) FROM (
+    SELECT platform, false AS held FROM outbox_item WHERE state IN ('pending', 'sending')
+    UNION ALL SELECT platform, true FROM outbox_item WHERE state = 'held') open GROUP BY 1 ORDER BY 1
 """
 
 OVERDUE = """
 SELECT id FROM outbox_item
 WHERE state IN ('pending', 'sending') AND (
     expires_at < %(before)s OR (state = 'sending' AND lease_until < %(before)s))
+UNION ALL
+SELECT id FROM outbox_item WHERE state = 'held' AND least(expires_at, next_at) < %(before)s
 ORDER BY id LIMIT 100
 """
 
@@ -271,12 +304,14 @@ WITH open AS (
         count(DISTINCT coalesce(conversation, '')) AS conversations,
         min(created_at) AS oldest_at, min(expires_at) AS expires_at
     FROM outbox_item WHERE state IN ('pending', 'sending') GROUP BY 1
+), held AS (
+    SELECT platform, count(*) AS held FROM outbox_item WHERE state = 'held' GROUP BY 1
 )
-SELECT coalesce(o.platform, t.platform), coalesce(o.waiting, 0), coalesce(o.urgent, 0), coalesce(o.sending, 0),
+SELECT platform, coalesce(o.waiting, 0), coalesce(o.urgent, 0), coalesce(o.sending, 0),
     coalesce(o.conversations, 0), o.oldest_at, o.expires_at, coalesce(t.failures, 0), t.open_until,
     coalesce(t.reason, ''), n.state, coalesce(t.delivered, 0), coalesce(t.failed, 0), coalesce(t.expired, 0),
-    coalesce(t.postponed, 0), t.last_delivered_at, t.last_failed_at
-FROM open o FULL JOIN outbox_outboxtarget t ON t.platform = o.platform
-LEFT JOIN outbox_networktarget n ON n.name = coalesce(o.platform, t.platform) AND n.kind = 'platform'
+    coalesce(t.postponed, 0), t.last_delivered_at, t.last_failed_at, coalesce(h.held, 0)
+FROM open o FULL JOIN outbox_outboxtarget t USING (platform) FULL JOIN held h USING (platform)
+LEFT JOIN outbox_networktarget n ON n.name = platform AND n.kind = 'platform'
 ORDER BY 1
 """

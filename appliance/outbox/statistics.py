@@ -14,7 +14,7 @@ from appliance.outbox.domain import Breaker, BreakerState
 class TargetStatistics:
     """A platform as a receiver. ``urgent`` of the ``waiting`` have a priority above the usual. ``network`` is ``up``,
     ``down`` or ``unknown``, and None where the network monitor does not look at it. The counters are since ever;
-    ``postponed`` counts attempts, the others messages."""
+    ``postponed`` counts attempts, the others messages. ``held`` are those that wait for a better time."""
 
     platform: str
     waiting: int
@@ -34,12 +34,13 @@ class TargetStatistics:
     postponed: int
     last_delivered_at: datetime | None
     last_failed_at: datetime | None
+    held: int
 
 
 _COLUMNS = (
     *("platform", "waiting", "urgent", "sending", "conversations", "oldest_at", "expires_at"),
     *("failures", "rests_until", "reason", "network", "delivered", "failed", "expired", "postponed"),
-    *("last_delivered_at", "last_failed_at"),
+    *("last_delivered_at", "last_failed_at", "held"),
 )
 """Of the query, in its order."""
 

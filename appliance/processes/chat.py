@@ -11,7 +11,7 @@ from appliance.bridges.commands import help_text, stop_level
 from appliance.bridges.ports import Answer, ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
 from appliance.lib.in_django import in_django
-from appliance.processes import chat_acks, chat_buttons, chat_results, chat_runs
+from appliance.processes import chat_acks, chat_buttons, chat_mutes, chat_results, chat_runs
 from appliance.processes.chat_buttons import Speaker
 from appliance.processes.chat_phrases import ChatPhrases
 from appliance.runs import approvals
@@ -104,6 +104,12 @@ class ChatCommands:
                 return chat_runs.runs(command.argument, person)
             case Verb.CANCEL:
                 return Answer(chat_runs.cancel_one(command.argument, person))
+            case Verb.MUTE:
+                return Answer(chat_mutes.mute(command, sender, person))
+            case Verb.UNMUTE:
+                return Answer(chat_mutes.unmute(command, sender, person))
+            case Verb.MUTES:
+                return Answer(chat_mutes.listed(command, sender, person))
             case Verb.HELP | Verb.START:
                 lines = [help_text(command.language), *self._phrases.help(sender, person)]
                 return Answer("\n".join(lines), chat_buttons.looks())

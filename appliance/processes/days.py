@@ -48,7 +48,7 @@ JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass
 _UNFINISHED = "SELECT EXISTS (SELECT 1 FROM {} WHERE state = ANY(%s))"
 _OPEN_STATES = {
     "runs_run": ["queued", "running", "waiting"],
-    "outbox_item": ["pending", "sending"],
+    "outbox_item": ["pending", "sending", "held"],
 }
 
 

@@ -28,7 +28,7 @@ _OLD: tuple[tuple[LiteralString, LiteralString], ...] = (
     ("runs_checkpoint", "run_id < %(floor)s AND " + _WITHOUT_RUN),
     ("runs_split", "run_id < %(floor)s AND " + _WITHOUT_RUN),
     ("events_event", "at < %(at)s"),
-    ("outbox_item", "id < %(floor)s AND state NOT IN ('pending', 'sending')"),
+    ("outbox_item", "id < %(floor)s AND state NOT IN ('pending', 'sending', 'held')"),
     ("devices_reading", "at < %(at)s"),
 )
 

@@ -21,7 +21,7 @@ from appliance.safety.approvals.domain import Purpose, State
 from appliance.safety.approvals.models import Approval
 from appliance.safety.approvals.services import Word
 
-PRIORITY = 20
+PRIORITY = 25
 """Ahead of all that only informs."""
 
 

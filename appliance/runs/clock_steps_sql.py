@@ -75,10 +75,11 @@ _HOLDS = f"""
 UPDATE tasks_hold SET since = since + %(step)s, due_at = due_at + %(step)s, touched_at = touched_at + %(step)s
 WHERE NOT fired AND since {_OF_BEFORE}
 """
+# What is held is asked again: whether there is a better time than now depends on the clock as it is.
 _MESSAGES = f"""
-UPDATE outbox_item SET expires_at = expires_at + %(step)s, next_at = next_at + %(step)s,
-    created_at = created_at + %(step)s
-WHERE state = 'pending' AND created_at {_OF_BEFORE}
+UPDATE outbox_item SET expires_at = expires_at + %(step)s, state = 'pending',
+    next_at = CASE WHEN state = 'pending' THEN next_at + %(step)s END, created_at = created_at + %(step)s
+WHERE state IN ('pending', 'held') AND created_at {_OF_BEFORE}
 """
 
 MOVE = {

@@ -194,6 +194,7 @@ def test_every_command_refuses_or_is_exempt(stopped: User) -> None:
         ("run greet", SENTENCE),
         ("answer K7Q2M run", SENTENCE),
         ("ack K7Q2MX", SENTENCE),
+        ("mute greet", SENTENCE),
         ("status", "Tasks: greet"),
         ("stop", "All-stop is on"),
     ],

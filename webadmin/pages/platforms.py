@@ -7,14 +7,14 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.models import User
-from appliance.bridges import identities, services
+from appliance.bridges import identities, mutes, services
 from appliance.bridges.errors import PlatformsInvalid
 from appliance.bridges.liveness import deaf
 from appliance.bridges.models import ChatIdentity
@@ -115,6 +115,24 @@ def switch(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_POST
+@needs(Ability.RUN_TASKS)
+def end_mute(request: HttpRequest, mute_id: int) -> HttpResponse:
+    """What was muted in a chat is told again, and what was held back comes now."""
+    try:
+        held = mutes.end_mute(mute_id, person(request).principal)
+    except MillwrightError as error:
+        messages.error(request, str(error))
+    else:
+        said = ngettext(
+            "The mute has ended; %(count)d message was held.",
+            "The mute has ended; %(count)d messages were held.",
+            held,
+        )
+        messages.success(request, said % {"count": held})
+    return redirect("platforms")
+
+
+@require_POST
 @needs(Ability.MANAGE_USERS)
 def link(request: HttpRequest, identity_id: int) -> HttpResponse:
     """Let somebody in a chat act as a person of this box, or take that back."""
@@ -163,6 +181,8 @@ def _page(
         "form": form,
         "stored": stored,
         "identities": identities.identities(),
+        "mutes": mutes.mutes(datetime.now(UTC)),
+        "may_mute": person(request).can_somewhere(Ability.RUN_TASKS),
         "code": code,
         "code_minutes": int(VALID_FOR.total_seconds() // 60),
         "people": User.objects.filter(is_active=True).values_list("username", flat=True)[:200],

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from appliance.accounts.domain import Ability
 from appliance.bridges.liveness import Liveness, deaf
+from appliance.bridges.services import PlatformView
 from appliance.escalations import services as escalations
 from appliance.lib.config import Durability
 from appliance.ops.services import count_serious
@@ -45,6 +46,8 @@ _SYSTEMS = (
     ("Linux", "Linux"),
 )
 
+_MUTED = re.compile(r"muted by (.+) until (.+)")
+_QUIET = re.compile(r"quiet hours until (.+)")
 _TICKED = re.compile(r"`+([^`]+)`+")
 
 LONGEST_TEXT = 20_000
@@ -107,6 +110,22 @@ def when(at: datetime | None, empty: str = "") -> SafeString | str:
         date_format(at, "Y-m-d"),
         f"{at:%H:%M:%S}",
     )
+
+
+@register.filter
+def held_said(reason: str) -> str:
+    """Why a message is held and until when, in the reader's language."""
+    if found := _MUTED.fullmatch(reason):
+        return _("muted by %(who)s until %(end)s") % {"who": found[1], "end": found[2]}
+    if found := _QUIET.fullmatch(reason):
+        return _("quiet hours until %(end)s") % {"end": found[1]}
+    return reason
+
+
+@register.simple_tag
+def quiet_until(platform: PlatformView) -> datetime | None:
+    """When the quiet hours end in which it is now."""
+    return platform.quiet_until(datetime.now(UTC))
 
 
 @register.filter

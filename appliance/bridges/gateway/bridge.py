@@ -27,6 +27,8 @@ class GatewayConfig(PlatformConfig):
     """Needs nothing. There is one gateway: an entry can only switch it off, or slow it down."""
 
     name: Literal["gateway"]
+    quiet: None = None
+    """Programs do not sleep."""
 
 
 class GatewayBridge:
@@ -125,4 +127,5 @@ BRIDGE = BridgeFactory(
     build=_build,
     builtin=True,
     local=True,
+    programs=True,
 )

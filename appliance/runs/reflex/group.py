@@ -157,6 +157,7 @@ def _item(item: Any) -> dict[str, Any]:
         "run_id": item.run_id,
         "step_id": (item.step_id or "")[:100],
         "priority": item.priority,
+        "about": item.about[:200],
         "expires_at": item.expires_at,
     }
 

@@ -82,11 +82,11 @@ BEGIN
     END IF;
     IF outbox IS NOT NULL THEN
         INSERT INTO outbox_item (id, key, platform, conversation, message, run_id, step_id, priority,
-            expires_at)
+            about, expiry_given, expires_at)
         SELECT i.id, i.key, i.platform, i.conversation, i.message, i.run_id, i.step_id, i.priority,
-            i.expires_at
+            i.about, i.expires_at IS NOT NULL, coalesce(i.expires_at, now() + interval '24 hours')
         FROM json_to_recordset(outbox) AS i(id uuid, key text, platform text, conversation text,
-            message jsonb, run_id uuid, step_id text, priority smallint, expires_at timestamptz)
+            message jsonb, run_id uuid, step_id text, priority smallint, about text, expires_at timestamptz)
         ON CONFLICT (id) DO NOTHING;
         PERFORM pg_notify('millwright_outbox', '');
     END IF;

@@ -116,7 +116,7 @@ async def test_rules_that_are_applied_count_from_the_next_look(watch: Watch) -> 
     await watch.record("token.issued")
     await watch.follower.follow()
     assert [row["rule"] for row in await watch.sql("SELECT rule FROM alerts_alert")] == ["starts"]
-    assert (await watch.sql("SELECT priority FROM outbox_item")) == [{"priority": 15}]
+    assert (await watch.sql("SELECT priority FROM outbox_item")) == [{"priority": 20}]
 
 
 async def test_what_cannot_be_put_on_record_alerts_as_well(watch: Watch) -> None:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.lib.clock import ManualClock, SystemClock
 from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.ports import OutboxItem, Pace, Parcel, Receipt
+from appliance.outbox.ports import Hold, OutboxItem, Pace, Parcel, Receipt
 from appliance.outbox.sender import Sender
 from appliance.outbox.services import enqueue
 from tests.database import address, emptied
@@ -36,6 +36,8 @@ class Player:
     errors: dict[str, list[Exception]] = field(default_factory=lambda: defaultdict(list))
     before: Callable[[Parcel], Awaitable[None]] | None = None
     paces: dict[str, Pace] = field(default_factory=dict)
+    hold: Callable[[Parcel, datetime], Hold | None] = lambda parcel, now: None
+    asked: list[Parcel] = field(default_factory=list)
 
     async def deliver(self, parcel: Parcel) -> Receipt:
         self.seen.append(parcel)
@@ -44,6 +46,10 @@ class Player:
         if self.errors[parcel.platform]:
             raise self.errors[parcel.platform].pop(0)
         return Receipt(parcel.platform, parcel.conversation or "home", ("m1",), self.clock.now())
+
+    async def hold_until(self, parcel: Parcel, now: datetime) -> Hold | None:
+        self.asked.append(parcel)
+        return self.hold(parcel, now)
 
     def pace(self, platform: str, conversation: str | None) -> Pace:
         return self.paces.get(platform, Pace())

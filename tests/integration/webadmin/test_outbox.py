@@ -15,6 +15,7 @@ from appliance.accounts.models import User
 from appliance.accounts.principal import BOX
 from appliance.accounts.tokens import issue_api_token
 from appliance.audit.models import AuditRecord
+from appliance.bridges import mutes
 from appliance.lib.identity import uuid7
 from appliance.outbox.models import OutboxRow
 from appliance.outbox.ports import OutboxItem
@@ -105,6 +106,36 @@ def test_the_page_of_a_run_says_what_its_message_waits_for(
     put(run=run_id, reason="'shift' is <not> configured")
     said = browser(Role.VIEWER).get(f"/runs/{run_id}/").content.decode()
     assert "The message to telegram waits: &#x27;shift&#x27; is &lt;not&gt; configured" in said
+
+
+def test_what_is_held_says_why_and_until_when(browser: Browsers, ended_run: Callable[..., UUID]) -> None:
+    run_id = ended_run(state="waiting")
+    Run.objects.filter(pk=run_id).update(waiting_for=Waiting.DELIVERY, finished_at=None)
+    end = datetime(2026, 3, 1, 5, tzinfo=UTC)
+    put(run=run_id, state="held", next_at=end, reason="quiet hours until 06:00 (Europe/Paris)")
+    put(conversation="line", state="held", next_at=end, reason="muted by ana until 05:00 UTC")
+    client = browser(Role.OPERATOR)
+    run = client.get(f"/runs/{run_id}/").content.decode()
+    assert "The message to telegram is held: quiet hours until 06:00 (Europe/Paris)" in run
+    listed = page(client, "?state=held")
+    assert "muted by ana until 05:00 UTC" in listed
+    assert listed.count("1 held") == 2
+    assert "Drop" in listed
+
+
+def test_a_mute_is_listed_and_ended_on_the_page_of_the_platforms(browser: Browsers) -> None:
+    now = datetime.now(UTC)
+    by = User.objects.create_user("ana", password="x", role=Role.OPERATOR).principal
+    mutes.set_mute("telegram", "42", "alert/locked-out", now + timedelta(hours=1), by, now)
+    assert "Nothing is muted" not in browser(Role.VIEWER).get("/platforms/").content.decode()
+    client = browser(Role.OPERATOR)
+    [mute] = mutes.mutes(now)
+    said = client.get("/platforms/").content.decode()
+    assert "alert/locked-out" in said
+    assert f"/platforms/mutes/{mute.id}/end/" in said
+    done = client.post(f"/platforms/mutes/{mute.id}/end/", follow=True).content.decode()
+    assert "The mute has ended; 0 messages were held." in done
+    assert "Nothing is muted" in done
 
 
 def test_what_comes_too_late_is_said(browser: Browsers) -> None:

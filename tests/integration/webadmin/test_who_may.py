@@ -70,6 +70,7 @@ CHANGES = {
     "/platforms/webchat/test/": Role.ENGINEER,
     "/platforms/webchat/switch/": Role.ENGINEER,
     "/platforms/identities/1/": Role.ADMIN,
+    "/platforms/mutes/1/end/": Role.OPERATOR,
     "/audit/verify/": Role.ENGINEER,
     "/audit/rules/validate/": Role.ADMIN,
     "/audit/rules/versions/1/rollback/": Role.ADMIN,

@@ -126,9 +126,10 @@ async def test_a_message_for_people_waits_for_its_receipt(engine: Engine, reacto
     run = await here.only_run()
     assert (run["state"], run["waiting_for"]) == ("waiting", "delivery")
     assert await engine.steps(run["id"]) == [("say", 1, "succeeded"), ("tell", 1, "handed_over")]
-    (item,) = await engine.sql("SELECT key, message, priority FROM outbox_item")
+    (item,) = await engine.sql("SELECT key, message, about, expiry_given FROM outbox_item")
     assert item["key"] == f"{run['id']}/tell"
     assert item["message"] == {"text": "n is 1", "task": "tell"}
+    assert (item["about"], item["expiry_given"]) == ("task/tell/tell", False)
 
 
 async def test_both_lanes_in_one_batch_commit_together(engine: Engine, reactor: MakeReactor) -> None:
