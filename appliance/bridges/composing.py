@@ -8,12 +8,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.bridges import sql
 from appliance.bridges.buttons import keep_buttons
+from appliance.bridges.digests import in_words
 from appliance.bridges.files import files_of
 from appliance.bridges.long_text import placed
 from appliance.bridges.messages import Button, ChatMessage
 from appliance.bridges.ports import Bridge
 from appliance.lib.clock import Clock
-from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.errors import DeliveryRefused, NotReady
 from appliance.outbox.ports import Parcel
 
@@ -33,10 +33,8 @@ class Composer:
         """``opaque``: the platform is not to know what its buttons mean. Raises DeliveryRefused, NotReady."""
         given = parcel.message
         title, files = str(given.get("title") or "")[:200], _names(given.get("files"))
-        text, logs = placed(
-            str(given.get("text") or ""), title, str(given.get("attach") or ""), bridge.capabilities
-        )
-        if not text.strip() and not files and not logs:
+        text, attached = str(given.get("text") or ""), str(given.get("attach") or "")
+        if not text.strip() and not files and not attached.strip():
             raise DeliveryRefused("the message is empty")
         buttons = _buttons(given.get("buttons")) if bridge.capabilities.buttons else ()
         conversation = parcel.conversation or bridge.default_conversation()
@@ -49,7 +47,11 @@ class Composer:
                     connection, parcel.platform, parcel.id, buttons, self._clock.now(), self._key
                 )
             attachments = await files_of(connection, files)
-            replaces = await _replaced(connection, given) if bridge.capabilities.edits else ()
+            replaces = await _replaced(connection, parcel) if bridge.capabilities.edits else ()
+            if parcel.digest:
+                language = await _language(connection, parcel.platform, conversation)
+                text = in_words(parcel.about, parcel.digest, text, self._clock.now(), language)
+        text, logs = placed(text, title, attached, bridge.capabilities)
         return ChatMessage(
             id=parcel.id,
             key=parcel.key,
@@ -70,12 +72,20 @@ async def _default(connection: AsyncConnection[Any], platform: str) -> str:
     return row[0] if row else ""
 
 
-async def _replaced(connection: AsyncConnection[Any], given: JsonObject) -> tuple[str, ...]:
-    """What the platform calls the message that was delivered for the named item; nothing where none was."""
-    edits = given.get("edits")
-    if not isinstance(edits, str):
+async def _language(connection: AsyncConnection[Any], platform: str, conversation: str) -> str:
+    """Of whoever is spoken to there; English where that is nobody known."""
+    values = {"platform": platform, "conversation": conversation}
+    row = await (await connection.execute(sql.LANGUAGE_OF, values)).fetchone()
+    return row[0] if row else "en"
+
+
+async def _replaced(connection: AsyncConnection[Any], parcel: Parcel) -> tuple[str, ...]:
+    """What the platform calls the message whose place the parcel takes; nothing where none was delivered."""
+    edits = parcel.message.get("edits")
+    named = UUID(edits) if isinstance(edits, str) else parcel.digest.replaces if parcel.digest else None
+    if named is None:
         return ()
-    row = await (await connection.execute(sql.RECEIPT_OF, {"id": UUID(edits)})).fetchone()
+    row = await (await connection.execute(sql.RECEIPT_OF, {"id": named})).fetchone()
     numbers = row[0].get("message_ids") if row and isinstance(row[0], dict) else None
     return tuple(map(str, numbers)) if isinstance(numbers, list) else ()
 

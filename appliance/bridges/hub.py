@@ -26,7 +26,7 @@ from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
 from appliance.outbox.errors import DeliveryRefused, NotReady
 from appliance.outbox.hints import listen
-from appliance.outbox.ports import Pace, Parcel, Receipt
+from appliance.outbox.ports import DigestRule, Pace, Parcel, Receipt
 from appliance.outbox.services import wake_platform
 from appliance.safety import allstop
 
@@ -44,6 +44,7 @@ class _Live:
     version: tuple[int, int]
     local: bool
     limit: MessageLimit | None
+    digests: DigestRule | None
 
 
 class BridgeHub:
@@ -160,7 +161,7 @@ class BridgeHub:
             broken = Probe(ProbeState.AWAY, "the bridge does not start; see the log")
             await self._health.trouble(row.name, broken)
         else:
-            self._live[row.name] = _Live(bridge, row.version, row.is_local, row.limit)
+            self._live[row.name] = _Live(bridge, row.version, row.is_local, row.limit, row.digest)
             log.info("bridge %s is up", row.name)
             self._inbound.poke()
             if self._health.came_up(row.name):
@@ -184,13 +185,18 @@ class BridgeHub:
         pace = live.bridge.pace(conversation)
         return live.limit.slow_down(pace) if live.limit else pace
 
+    def digests(self, platform: str) -> DigestRule | None:
+        live = self._live.get(platform)
+        return live.digests if live else None
+
     async def deliver(self, parcel: Parcel) -> Receipt:
         """Send one message through its platform's bridge. Raises DeliveryError."""
         live = await self._speaking(parcel.platform)
         message = await self._composer.compose(parcel, live.bridge, opaque=not live.local)
         if message.replaces:
             try:
-                return await live.bridge.send_message(message)
+                receipt = await live.bridge.send_message(message)
+                return replace(receipt, detail={**receipt.detail, "edited": True})
             except DeliveryRefused as error:
                 log.info("%s: sent anew, not edited: %s", parcel.platform, error.message)
                 message = replace(message, replaces=())

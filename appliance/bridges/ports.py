@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, ConfigDict
 
 from appliance.bridges.capabilities import Capabilities
+from appliance.bridges.digests import DigestChoice, DigestConfig
 from appliance.bridges.limits import MessageLimit
 from appliance.bridges.messages import ChatMessage, InboundMessage, RawEvent
 from appliance.lib.clock import Clock
@@ -67,6 +68,8 @@ class PlatformConfig(BaseModel):
     enabled: bool = True
     limit: MessageLimit | None = None
     """How many messages the box may send there, where that is to be less than the platform bears."""
+    digest: DigestChoice = DigestConfig()
+    """When many messages about the same are told as one; ``false``: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.lib.clock import ManualClock, SystemClock
 from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.ports import OutboxItem, Pace, Parcel, Receipt
+from appliance.outbox.ports import DigestRule, OutboxItem, Pace, Parcel, Receipt
 from appliance.outbox.sender import Sender
 from appliance.outbox.services import enqueue
 from tests.database import address, emptied
 
 EMPTIED = emptied(
-    "outbox_item", "events_event", "outbox_outboxtarget", "outbox_networktarget", "outbox_networkfacts"
+    *("outbox_item", "outbox_digest", "events_event", "outbox_outboxtarget"),
+    *("outbox_networktarget", "outbox_networkfacts"),
 )
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
@@ -36,6 +37,9 @@ class Player:
     errors: dict[str, list[Exception]] = field(default_factory=lambda: defaultdict(list))
     before: Callable[[Parcel], Awaitable[None]] | None = None
     paces: dict[str, Pace] = field(default_factory=dict)
+    rules: dict[str, DigestRule] = field(default_factory=dict)
+    edited: bool = True
+    """What becomes of a message that is to take the place of another one."""
 
     async def deliver(self, parcel: Parcel) -> Receipt:
         self.seen.append(parcel)
@@ -43,10 +47,17 @@ class Player:
             await self.before(parcel)
         if self.errors[parcel.platform]:
             raise self.errors[parcel.platform].pop(0)
-        return Receipt(parcel.platform, parcel.conversation or "home", ("m1",), self.clock.now())
+        replaced = self.edited and parcel.digest is not None and parcel.digest.replaces is not None
+        detail: JsonObject = {"edited": True} if replaced else {}
+        return Receipt(
+            parcel.platform, parcel.conversation or "home", ("m1",), self.clock.now(), detail=detail
+        )
 
     def pace(self, platform: str, conversation: str | None) -> Pace:
         return self.paces.get(platform, Pace())
+
+    def digests(self, platform: str) -> DigestRule | None:
+        return self.rules.get(platform)
 
     @property
     def texts(self) -> list[object]:
