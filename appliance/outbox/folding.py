@@ -1,7 +1,6 @@
 """When messages about the same are told as one, and how long the next one rests. Pure: time comes in as a parameter."""
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -35,7 +34,7 @@ class Stream:
 class Former:
     """The digest before this one; the first five are None where there was none. ``told`` of its messages, and
     ``expired_told`` that never left, are in its words; ``expired`` came since. ``begun_at`` is when its message was
-    new, ``sent_at`` when it was last changed, ``steps`` how often in a row a new one was needed."""
+    new, ``sent_at`` when it was last changed, ``steps`` how many in a row were new ones."""
 
     since: datetime | None = None
     item_id: UUID | None = None
@@ -104,10 +103,10 @@ class Fold:
     def sent(self, digest: Digest, now: datetime, *, edited: bool) -> Former:
         """What is to be known of it for the next one."""
         before = self.former.steps if self.former.is_same_storm(now) else 0
-        steps = before if edited else before + 1
-        # A platform that turns out not to edit (any more) is spoken to as one that cannot.
-        quick = self.rule.edits and (edited or digest.replaces is None)
-        pause = EDIT_PAUSE if quick else PAUSES[min(max(steps, 1), len(PAUSES)) - 1]
+        steps = 1 if edited else before + 1
+        # A platform that turns out not to edit this (any more) is spoken to as one that cannot.
+        quick = self.rule.edits and (edited or (digest.replaces is None and before <= 1))
+        pause = EDIT_PAUSE if quick else PAUSES[min(steps, len(PAUSES)) - 1]
         return Former(
             since=digest.since,
             item_id=self.lead.id,
@@ -149,8 +148,3 @@ class Told:
                 told.popleft()
             if not told:
                 del self._told[stream]
-
-
-def longest(rules: Iterable[DigestRule]) -> float:
-    """The longest time, in seconds, that one of ``rules`` looks back."""
-    return max((rule.within for rule in rules), default=0.0)

@@ -84,6 +84,17 @@ def test_an_edit_rests_shortly_and_one_that_became_a_new_message_does_not() -> N
     assert (anew.rest_until, anew.begun_at) == (soon + PAUSES[1], soon)
 
 
+def test_a_platform_whose_edits_fail_gets_no_quick_ones_again_in_the_same_storm() -> None:
+    former, now, pauses = Former(), NOW, []
+    for _ in range(7):
+        one = fold(row(0), rule=EDITS, former=former)
+        former = one.sent(one.digest(now), now, edited=False)
+        assert former.rest_until is not None
+        pauses.append(former.rest_until - now)
+        now = former.rest_until + timedelta(seconds=1)
+    assert pauses == [EDIT_PAUSE, *PAUSES[1:], *PAUSES[-1:] * 3]
+
+
 @given(st.lists(st.tuples(st.integers(0, 200), st.integers(1, 9)), max_size=30), st.integers(1, 90))
 def test_what_was_told_lately_is_what_was_told_within_the_time(
     told: list[tuple[int, int]], within: int
