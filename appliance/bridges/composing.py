@@ -8,6 +8,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.bridges import sql
 from appliance.bridges.buttons import keep_buttons
+from appliance.bridges.digests import in_words
 from appliance.bridges.files import files_of
 from appliance.bridges.illustrating import Charts
 from appliance.bridges.long_text import placed
@@ -17,7 +18,7 @@ from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.said import say
 from appliance.outbox.errors import DeliveryRefused, NotReady
-from appliance.outbox.ports import Parcel
+from appliance.outbox.ports import Digest, Parcel
 
 
 class Composer:
@@ -53,8 +54,8 @@ class Composer:
         title, files = str(given.get("title") or "")[:200], _names(given.get("files"))
         words, charts = await self._charts.of(parcel, bridge.capabilities)
         text = "\n".join(filter(None, (str(given.get("text") or ""), words)))
-        text, logs = placed(text, title, str(given.get("attach") or ""), bridge.capabilities)
-        if not text.strip() and not (files or logs or charts):
+        attached = str(given.get("attach") or "")
+        if not (text.strip() or attached.strip() or files or charts):
             raise DeliveryRefused(say("the message is empty"))
         buttons = _buttons(given.get("buttons")) if bridge.capabilities.buttons else ()
         conversation = parcel.conversation or bridge.default_conversation()
@@ -69,7 +70,11 @@ class Composer:
                     connection, parcel.platform, parcel.id, buttons, self._clock.now(), self._key
                 )
             attachments = await files_of(connection, files)
-            replaces = await _replaced(connection, given) if bridge.capabilities.edits else ()
+            replaces = await _replaced(connection, given, parcel.digest) if bridge.capabilities.edits else ()
+            if parcel.digest:
+                language = await _language(connection, parcel.platform, conversation)
+                text = in_words(parcel.about, parcel.digest, text, self._clock.now(), language)
+        text, logs = placed(text, title, attached, bridge.capabilities)
         return ChatMessage(
             id=parcel.id,
             key=parcel.key,
@@ -88,7 +93,7 @@ class Composer:
         """The message as one that edits, where what it settles arrived and can be edited."""
         edit: JsonObject = {**parcel.message, "edits": parcel.message["settles"]}
         async with self._pool.connection() as connection:
-            arrived = await _replaced(connection, edit)
+            arrived = await _replaced(connection, edit, None)
         if not arrived:
             return None
         return edit if bridge.capabilities.edits else aloud(parcel.message)
@@ -105,12 +110,22 @@ async def _default(connection: AsyncConnection[Any], platform: str) -> str:
     return row[0] if row else ""
 
 
-async def _replaced(connection: AsyncConnection[Any], given: JsonObject) -> tuple[str, ...]:
-    """What the platform calls the message that was delivered for the named item; nothing where none was."""
+async def _language(connection: AsyncConnection[Any], platform: str, conversation: str) -> str:
+    """Of whoever is spoken to there; English where that is nobody known."""
+    values = {"platform": platform, "conversation": conversation}
+    row = await (await connection.execute(sql.LANGUAGE_OF, values)).fetchone()
+    return row[0] if row else "en"
+
+
+async def _replaced(
+    connection: AsyncConnection[Any], given: JsonObject, digest: Digest | None
+) -> tuple[str, ...]:
+    """What the platform calls the message whose place this one takes; nothing where none was delivered."""
     edits = given.get("edits")
-    if not isinstance(edits, str):
+    named = UUID(edits) if isinstance(edits, str) else digest.replaces if digest else None
+    if named is None:
         return ()
-    row = await (await connection.execute(sql.RECEIPT_OF, {"id": UUID(edits)})).fetchone()
+    row = await (await connection.execute(sql.RECEIPT_OF, {"id": named})).fetchone()
     numbers = row[0].get("message_ids") if row and isinstance(row[0], dict) else None
     return tuple(map(str, numbers)) if isinstance(numbers, list) else ()
 

@@ -30,7 +30,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.said import say
 from appliance.outbox.errors import DeliveryRefused, NotReady
 from appliance.outbox.hints import listen
-from appliance.outbox.ports import Hold, Pace, Parcel, Receipt
+from appliance.outbox.ports import DigestRule, Hold, Pace, Parcel, Receipt
 from appliance.outbox.services import wake_platform
 from appliance.safety import allstop
 
@@ -48,6 +48,7 @@ class _Live:
     version: tuple[int, int]
     local: bool
     limit: MessageLimit | None
+    digests: DigestRule | None
 
 
 class BridgeHub:
@@ -168,7 +169,7 @@ class BridgeHub:
             broken = Probe(ProbeState.AWAY, say("the bridge does not start; see the log"))
             await self._health.trouble(row.name, broken)
         else:
-            self._live[row.name] = _Live(bridge, row.version, row.is_local, row.limit)
+            self._live[row.name] = _Live(bridge, row.version, row.is_local, row.limit, row.digest)
             log.info("bridge %s is up", row.name)
             self._inbound.poke()
             if self._health.came_up(row.name):
@@ -200,6 +201,10 @@ class BridgeHub:
         async with self._pool.connection() as connection:
             return await hold_of(connection, parcel, live.bridge, now)
 
+    def digests(self, platform: str) -> DigestRule | None:
+        live = self._live.get(platform)
+        return live.digests if live else None
+
     async def deliver(self, parcel: Parcel) -> Receipt:
         """Send one message through its platform's bridge. Raises DeliveryError."""
         live = await self._speaking(parcel.platform)
@@ -208,7 +213,8 @@ class BridgeHub:
             return self._nothing_sent(parcel)
         if message.replaces:
             try:
-                return await live.bridge.send_message(message)
+                receipt = await live.bridge.send_message(message)
+                return replace(receipt, detail={**receipt.detail, "edited": True})
             except DeliveryRefused as error:
                 log.info("%s: cannot be edited: %s", parcel.platform, error.message)
                 message = replace(message, replaces=())

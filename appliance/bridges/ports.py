@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, ConfigDict
 
 from appliance.bridges.capabilities import Capabilities
+from appliance.bridges.digests import DigestChoice, DigestConfig
 from appliance.bridges.limits import MessageLimit
 from appliance.bridges.messages import Attachment, Button, ChatMessage, InboundMessage, RawEvent
 from appliance.bridges.quiet import QuietHours
@@ -70,6 +71,8 @@ class PlatformConfig(BaseModel):
     """How many messages the box may send there, where that is to be less than the platform bears."""
     quiet: QuietHours | None = None
     """When what is not urgent waits for a better time."""
+    digest: DigestChoice = DigestConfig()
+    """When many messages about the same are told as one; ``false``: never."""
 
 
 @dataclass(frozen=True, slots=True)

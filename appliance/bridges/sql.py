@@ -127,6 +127,14 @@ VALUES (%(id)s, %(name)s, %(media_type)s, %(content)s, %(now)s) ON CONFLICT (id)
 
 FILES = "SELECT id, name, media_type, content FROM bridges_file WHERE id = ANY(%(ids)s)"
 
+# Of the person who was last seen in this chat; the web admin's own are named after their person.
+LANGUAGE_OF = """
+SELECT u.language FROM accounts_user u LEFT JOIN bridges_chatidentity i
+    ON i.person_id = u.id AND i.platform = %(platform)s AND i.last_conversation = %(conversation)s
+WHERE i.id IS NOT NULL OR (%(platform)s = 'webchat' AND %(conversation)s IN (u.username, 'user:' || u.username))
+ORDER BY i.last_seen DESC NULLS LAST LIMIT 1
+"""
+
 RECEIPT_OF = "SELECT receipt FROM outbox_item WHERE id = %(id)s AND state = 'delivered'"
 
 # A try is counted before the code is looked at; after too many in an hour none is.

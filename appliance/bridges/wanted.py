@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import ValidationError
 
 from appliance.bridges import sql
+from appliance.bridges.digests import rule_of
 from appliance.bridges.inbox import BridgeInbox
 from appliance.bridges.limits import MessageLimit
 from appliance.bridges.ports import Bridge, BridgeContext
@@ -19,6 +20,7 @@ from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.said import say
 from appliance.outbox.errors import DeliveryRefused, NotReady
+from appliance.outbox.ports import DigestRule
 from appliance.safety import allstop
 
 
@@ -42,6 +44,13 @@ class WantedBridge:
         """What the operator allows. The configuration was checked when it was saved."""
         given = self.config.get("limit")
         return MessageLimit.model_validate(given) if given is not None else None
+
+    @property
+    def digest(self) -> DigestRule | None:
+        """How storms are told there, as the operator and the platform's kind say, of a bridge that was built."""
+        factory = bridges()[self.kind]
+        config = factory.config.model_validate(self.config)
+        return rule_of(config.digest, edits=factory.capabilities.edits)
 
     @property
     def is_local(self) -> bool:

@@ -17,9 +17,10 @@ from appliance.events.services import record_async, record_many_async
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_object, plain_text
-from appliance.outbox import holding, sql
+from appliance.outbox import holding, sql, sql_folding
 from appliance.outbox.domain import Breaker, OutboxState
 from appliance.outbox.errors import DeliveryError, NotReady
+from appliance.outbox.folding import Fold
 from appliance.outbox.ports import Hold, Parcel, Receipt
 from appliance.outbox.sql_holding import EXPIRE_HELD
 
@@ -33,6 +34,15 @@ class Claim:
     parcel: Parcel
     epoch: int
     reason: str
+    fold: Fold | None = None
+    """What leaves with it as one digest; the parcel is then the last of them, and among them."""
+
+    @property
+    def leases(self) -> list[tuple[UUID, int]]:
+        """Every item that it holds, with its fencing token."""
+        return (
+            [(row.id, row.epoch) for row in self.fold.rows] if self.fold else [(self.parcel.id, self.epoch)]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +103,15 @@ class OutboxLedger:
             return [_claimed(row) for row in await cursor.fetchall()]
 
     async def renew(self, claims: Sequence[Claim]) -> None:
+        leases = [lease for claim in claims for lease in claim.leases]
         async with self._transaction() as connection:
             await connection.execute(
                 sql.RENEW,
                 {
                     "now": self._clock.now(),
                     "lease": self._lease,
-                    "ids": [claim.parcel.id for claim in claims],
-                    "epochs": [claim.epoch for claim in claims],
+                    "ids": [lease[0] for lease in leases],
+                    "epochs": [lease[1] for lease in leases],
                 },
             )
 
@@ -209,7 +220,10 @@ class OutboxLedger:
             rows = await cursor.fetchall()
             if not rows:
                 return 0
-            await connection.execute(sql.COUNT_EXPIRED, {"platforms": [row["platform"] for row in rows]})
+            platforms = [row["platform"] for row in rows]
+            await connection.execute(sql.COUNT_EXPIRED, {"platforms": platforms})
+            streams = {"targets": [row["target"] for row in rows], "abouts": [row["about"] for row in rows]}
+            await connection.execute(sql_folding.EXPIRED, {"platforms": platforms, **streams})
             await record_many_async(
                 connection,
                 [
@@ -233,9 +247,10 @@ class OutboxLedger:
             await cursor.execute(sql.UNTOLD, {"limit": limit})
             return [Verdict(**{**row, "state": OutboxState(row["state"])}) for row in await cursor.fetchall()]
 
-    async def told(self, verdict: Verdict) -> None:
+    async def told(self, verdicts: Sequence[Verdict]) -> None:
+        values = {"ids": [one.id for one in verdicts], "states": [one.state.value for one in verdicts]}
         async with self._transaction() as connection:
-            await connection.execute(sql.TOLD, {"id": verdict.id, "state": verdict.state.value})
+            await connection.execute(sql.TOLD, values)
 
 
 def _claimed(row: dict[str, Any]) -> Claim:

@@ -93,3 +93,30 @@ class OutboxTarget(models.Model):
 
     def __str__(self) -> str:
         return self.platform
+
+
+class OutboxDigest(models.Model):
+    """The last digest of what is about the same, to one target, and what expired since: see folding.py."""
+
+    platform = models.CharField(max_length=64)
+    target = models.CharField(max_length=200, blank=True)
+    about = models.CharField(max_length=200)
+    since = models.DateTimeField(null=True)
+    item_id = models.UUIDField(null=True)
+    begun_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    rest_until = models.DateTimeField(null=True)
+    urgent_until = models.DateTimeField(null=True)
+    told = models.IntegerField(default=0)
+    steps = models.IntegerField(default=0)
+    expired = models.IntegerField(default=0)
+    expired_told = models.IntegerField(default=0)
+
+    class Meta:
+        db_table = "outbox_digest"
+        constraints = [
+            models.UniqueConstraint(fields=["platform", "target", "about"], name="outbox_digest_of_stream")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.platform}/{self.target} {self.about}"

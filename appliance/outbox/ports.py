@@ -41,6 +41,30 @@ class OutboxItem:
 
 
 @dataclass(frozen=True, slots=True)
+class DigestRule:
+    """When what is about the same leaves as one message: from the message after the first ``after`` on, in any
+    ``within`` seconds to one target. ``edits``: the platform can let a digest take the place of the one before."""
+
+    after: int = 5
+    within: float = 60.0
+    edits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A parcel that stands for ``count`` messages about the same since ``since``; its own words are the last one's.
+
+    ``expired`` more were never sent. ``replaces`` is the item that the digest before it was delivered for, where it
+    is to take its place: ``count`` and ``expired`` then hold for both.
+    """
+
+    count: int
+    since: datetime
+    expired: int = 0
+    replaces: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Parcel:
     """A claimed item on its way. ``parts_done`` parts of a split message were confirmed before."""
 
@@ -56,6 +80,7 @@ class Parcel:
     step_id: str
     about: str = ""
     priority: int = 0
+    digest: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +99,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The platform's confirmation."""
+    """The platform's confirmation. ``detail`` says ``edited`` where an earlier message was replaced."""
 
     platform: str
     conversation: str
@@ -125,6 +150,10 @@ class Courier(Protocol):
         ...
 
     def pace(self, platform: str, conversation: str | None) -> Pace: ...
+
+    def digests(self, platform: str) -> DigestRule | None:
+        """How storms are told there; None: each message by itself."""
+        ...
 
 
 class ReceiptListener(Protocol):

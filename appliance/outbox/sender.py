@@ -21,10 +21,11 @@ from appliance.lib.clock import Clock
 from appliance.lib.crashpoints import reach
 from appliance.lib.plain import plain_object
 from appliance.lib.said import say
+from appliance.outbox.digests import FoldingLedger
 from appliance.outbox.domain import Breaker, BreakerState, Bucket, OutboxState
 from appliance.outbox.errors import DeliveryDeferred, DeliveryError, DeliveryRefused, NotReady, PlatformAway
 from appliance.outbox.hints import listen
-from appliance.outbox.ledger import Claim, OutboxLedger, Verdict
+from appliance.outbox.ledger import Claim, Verdict
 from appliance.outbox.ports import Courier, Hold, Parcel, ReceiptListener
 from appliance.outbox.sql import HINT_CHANNEL
 
@@ -39,6 +40,7 @@ NOT_READY_PAUSE = 30.0
 PARALLEL = 32
 PER_PLATFORM = 8
 """So that one that hangs leaves room for the others."""
+TELL_AT_ONCE = 100
 GRACE = 3.0
 SET_BACK = 5.0
 """Seconds by which the wall clock must have been set back to be noticed."""
@@ -76,7 +78,8 @@ class Sender:
         self._clock = clock
         self._send_limit = send_limit
         self._away = away
-        self._ledger = OutboxLedger(pool, clock, f"{os.getpid()}-{secrets.token_hex(4)}", lease)
+        owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._ledger = FoldingLedger(pool, clock, owner, lease, courier.digests)
         self._wake = asyncio.Event()
         self._sending: dict[str, Claim] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -255,7 +258,8 @@ class Sender:
 
     async def _tell(self) -> None:
         """Tell the runs; who could not be told now is told at a later round."""
-        for verdict in await self._ledger.untold():
+        verdicts, told = await self._ledger.untold(TELL_AT_ONCE), []
+        for verdict in verdicts:
             try:
                 await self._tell_one(verdict)
             except (DatabaseError, PoolTimeout, OSError):
@@ -263,7 +267,11 @@ class Sender:
             except Exception:
                 log.exception("run %s could not be told of its delivery", verdict.run_id)
             else:
-                await self._ledger.told(verdict)
+                told.append(verdict)
+        if told:
+            await self._ledger.told(told)
+            if len(verdicts) == TELL_AT_ONCE:
+                self.poke()  # a digest ends many at once
 
     async def _tell_one(self, verdict: Verdict) -> None:
         if verdict.state is OutboxState.DELIVERED:

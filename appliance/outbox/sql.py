@@ -1,5 +1,7 @@
 """Named SQL of the outbox. Every write to a claimed row is conditional on its epoch, the fencing token."""
 
+from appliance.outbox.sql_folding import RESTS
+
 HINT_CHANNEL = "millwright_outbox"
 
 # The sequence is the order of one target's messages; identifiers carry the run's time, not the item's.
@@ -90,7 +92,8 @@ SELECT pg_notify(%(channel)s, '') FROM put
 # Targets are found by skipping from one to the next through the partial index, so that a long queue costs no
 # more than its number of targets. Of each target one item is looked at: the one under way, else the most urgent,
 # and of equals the oldest. Only that one may be claimed, so a target has one message under way at a time.
-CLAIM = """
+# A kind whose next digest rests is passed over.
+CLAIM = f"""
 WITH RECURSIVE targets AS (
     (SELECT platform, coalesce(conversation, '') AS target FROM outbox_item
      WHERE state IN ('pending', 'sending') ORDER BY 1, 2 LIMIT 1)
@@ -108,6 +111,7 @@ WITH RECURSIVE targets AS (
         UNION ALL
         (SELECT o.id, o.seq, o.priority, o.state, o.next_at, o.lease_until, 1 AS place FROM outbox_item o
          WHERE o.state = 'pending' AND o.platform = t.platform AND coalesce(o.conversation, '') = t.target
+            AND (o.about = '' OR NOT {RESTS})
          ORDER BY o.priority DESC, o.seq LIMIT 1)
         ORDER BY place LIMIT 1) head
     WHERE NOT t.platform = ANY(%(resting)s)
@@ -179,7 +183,7 @@ WHERE id IN (
     WHERE state IN ('pending', 'sending') AND expires_at <= %(now)s
         AND (state = 'pending' OR lease_until < %(now)s)
     ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-RETURNING id, platform, run_id, step_id, reason
+RETURNING id, platform, coalesce(conversation, '') AS target, about, run_id, step_id, reason
 """
 
 UNTOLD = """
@@ -187,7 +191,11 @@ SELECT id, run_id, step_id, state, reason, receipt FROM outbox_item
 WHERE NOT told AND state IN ('delivered', 'failed', 'expired') ORDER BY id LIMIT %(limit)s
 """
 
-TOLD = "UPDATE outbox_item SET told = true WHERE id = %(id)s AND state = %(state)s"
+TOLD = """
+UPDATE outbox_item o SET told = true
+FROM unnest(%(ids)s::uuid[], %(states)s::text[]) AS heard(id, state)
+WHERE o.id = heard.id AND o.state = heard.state
+"""
 
 WAKE_PLATFORM = """
 WITH woken AS (

@@ -13,6 +13,13 @@ UPDATE outbox_item o SET {_HELD}, attempts = o.attempts - 1
 WHERE o.id = %(id)s AND o.epoch = %(epoch)s AND o.state = 'sending'
 """
 
+# The rest of what was taken together, to be told as one.
+HOLD_FOLD = f"""
+UPDATE outbox_item o SET {_HELD}, attempts = o.attempts - 1
+FROM unnest(%(ids)s::uuid[], %(epochs)s::int[]) AS mine(id, epoch)
+WHERE o.id = mine.id AND o.epoch = mine.epoch AND o.state = 'sending' RETURNING o.id
+"""
+
 # All that waits behind it and would be held as well, so that each is not claimed for that.
 HOLD_ALIKE = f"""
 UPDATE outbox_item o SET {_HELD}

@@ -68,7 +68,7 @@ def _platforms() -> list[PlatformOut]:
             checked_at=one.checked_at,
             answered_at=one.answered_at,
             round_trip_ms=one.round_trip_ms,
-            messages_waiting=waiting.get(one.name, 0),
+            messages_waiting=waiting[one.name].waiting if one.name in waiting else 0,
         )
         for one in liveness(datetime.now(UTC))
     ]

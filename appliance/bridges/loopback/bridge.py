@@ -1,6 +1,7 @@
 """A platform without a platform: keeps what is said, and can answer with the same words."""
 
 from appliance.bridges.capabilities import Capabilities
+from appliance.bridges.digests import DigestChoice
 from appliance.bridges.kept_chat import say
 from appliance.bridges.messages import ChatMessage, InboundMessage, RawEvent
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, PlatformConfig, Probe, ProbeState
@@ -13,6 +14,8 @@ CONVERSATION = "loopback"
 
 
 class LoopbackConfig(PlatformConfig):
+    digest: DigestChoice = False
+    """Who listens here is a program: it gets each message."""
     echo: bool = False
     """Every message comes back as an inbound one of the user ``echo``."""
 

@@ -109,8 +109,11 @@ def street() -> Iterator[Street]:
 def prepared(street: Street) -> Street:
     house, receiver = street.house, street.receiver
     house.box.manage("platforms", "load", str(EXAMPLES / "brief_platforms.json"))
+    # Each message is looked for by itself here.
     house.sql(
-        "UPDATE bridges_platform SET default_conversation = %s WHERE name = 'telegram' RETURNING 1", CHAT
+        "UPDATE bridges_platform SET default_conversation = %s, config = config || '{\"digest\": false}',"
+        " revision = revision + 1 WHERE name = 'telegram' RETURNING 1",
+        CHAT,
     )
     text = (EXAMPLES / "offline_sync.yaml").read_text().replace("/var/log/app.log", str(street.log_file))
     house.load(text.replace("127.0.0.1:8080", f"{receiver.host}:{receiver.port}"), "offline")

@@ -141,7 +141,7 @@ class House:
 
 
 EMPTIED = emptied(
-    *("outbox_item", "events_event", "safety_allstop", "safety_secret"),
+    *("outbox_item", "outbox_digest", "events_event", "safety_allstop", "safety_secret"),
     *("bridges_platform", "bridges_chatidentity", "bridges_inbound", "bridges_message"),
 )
 

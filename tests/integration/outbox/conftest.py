@@ -16,13 +16,14 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.lib.clock import ManualClock, SystemClock
 from appliance.lib.identity import uuid7
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.ports import Hold, OutboxItem, Pace, Parcel, Receipt
+from appliance.outbox.ports import DigestRule, Hold, OutboxItem, Pace, Parcel, Receipt
 from appliance.outbox.sender import Sender
 from appliance.outbox.services import enqueue
 from tests.database import address, emptied
 
 EMPTIED = emptied(
-    "outbox_item", "events_event", "outbox_outboxtarget", "outbox_networktarget", "outbox_networkfacts"
+    *("outbox_item", "outbox_digest", "events_event", "outbox_outboxtarget"),
+    *("outbox_networktarget", "outbox_networkfacts"),
 )
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
@@ -38,6 +39,9 @@ class Player:
     paces: dict[str, Pace] = field(default_factory=dict)
     hold: Callable[[Parcel, datetime], Hold | None] = lambda parcel, now: None
     asked: list[Parcel] = field(default_factory=list)
+    rules: dict[str, DigestRule] = field(default_factory=dict)
+    edited: bool = True
+    """What becomes of a message that is to take the place of another one."""
 
     async def deliver(self, parcel: Parcel) -> Receipt:
         self.seen.append(parcel)
@@ -45,7 +49,11 @@ class Player:
             await self.before(parcel)
         if self.errors[parcel.platform]:
             raise self.errors[parcel.platform].pop(0)
-        return Receipt(parcel.platform, parcel.conversation or "home", ("m1",), self.clock.now())
+        replaced = self.edited and parcel.digest is not None and parcel.digest.replaces is not None
+        detail: JsonObject = {"edited": True} if replaced else {}
+        return Receipt(
+            parcel.platform, parcel.conversation or "home", ("m1",), self.clock.now(), detail=detail
+        )
 
     async def hold_until(self, parcel: Parcel, now: datetime) -> Hold | None:
         self.asked.append(parcel)
@@ -53,6 +61,9 @@ class Player:
 
     def pace(self, platform: str, conversation: str | None) -> Pace:
         return self.paces.get(platform, Pace())
+
+    def digests(self, platform: str) -> DigestRule | None:
+        return self.rules.get(platform)
 
     @property
     def texts(self) -> list[object]:

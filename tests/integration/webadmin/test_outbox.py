@@ -56,6 +56,12 @@ def test_an_empty_outbox_says_what_it_is_for(browser: Browsers) -> None:
     assert 'href="/outbox/"' in page(browser(Role.VIEWER), "?state=nonsense&before=x&platform=%00")
 
 
+def test_a_message_that_was_told_in_a_digest_says_so(browser: Browsers) -> None:
+    receipt = {"detail": {"digest": 23}, "note": "told in a digest of 23"}
+    put("hot", state="delivered", receipt=receipt, reason="told in a digest of 23")
+    assert page(browser(Role.VIEWER)).count("told in a digest of 23") == 1
+
+
 def test_each_target_has_its_own_line(browser: Browsers) -> None:
     now = datetime.now(UTC)
     put("first", next_at=now + timedelta(minutes=3), reason="no answer from the proxy", attempts=4)

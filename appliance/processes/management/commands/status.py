@@ -87,7 +87,7 @@ class Command(BaseCommand):
                 **one.to_json(),
                 "message": one.message,
                 "round_trip_ms": one.round_trip_ms,
-                "messages_waiting": waiting.get(one.name, 0),
+                "messages_waiting": waiting[one.name].waiting if one.name in waiting else 0,
             }
             for one in found
         ]
