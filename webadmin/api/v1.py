@@ -5,6 +5,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from appliance.alerts.errors import RulesMoved, RulesRefused
+from appliance.bridges.errors import PlatformMoved, PlatformsInvalid, PlatformUnknown
 from appliance.cache.errors import CacheConflict
 from appliance.lib.errors import MillwrightError
 from appliance.lib.located.problems import FileRefused
@@ -26,6 +27,7 @@ from webadmin.api import (
     doctor,
     outbox,
     people,
+    platforms,
     policy,
     runs,
     safety,
@@ -52,6 +54,7 @@ api.add_router("/calendar", calendar.router)
 api.add_router("/doctor", doctor.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)
+api.add_router("/platforms", platforms.router)
 api.add_router("/policy", policy.router)
 api.add_router("/safety", safety.router)
 api.add_router("/sync", sync.router)
@@ -93,6 +96,13 @@ def refused_file(request: HttpRequest, error: FileRefused) -> HttpResponse:
     return api.create_response(request, {**body, "problems": problems}, status=422)
 
 
+@api.exception_handler(PlatformsInvalid)
+def refused_platform(request: HttpRequest, error: PlatformsInvalid) -> HttpResponse:
+    body = ErrorOut(code=error.code, message="the platform was refused").model_dump()
+    problems = [{"path": one.path, "message": one.message, "hint": one.hint} for one in error.problems]
+    return api.create_response(request, {**body, "problems": problems}, status=422)
+
+
 @api.exception_handler(MillwrightError)
 def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
     body = ErrorOut(code=error.code, message=error.message, hint=error.hint or "")
@@ -100,7 +110,11 @@ def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
 
 
 def _status(error: MillwrightError) -> int:
-    if error.code.endswith(".not_found") or error.code == "accounts.no_such_user":
+    if (
+        error.code.endswith(".not_found")
+        or error.code == "accounts.no_such_user"
+        or isinstance(error, PlatformUnknown)
+    ):
         return 404
     if error.code == "accounts.not_allowed" or isinstance(error, ApprovalRefused):
         return 403
@@ -110,6 +124,8 @@ def _status(error: MillwrightError) -> int:
         return 429
     if isinstance(error, ReadOnlyNow):
         return 423
-    if isinstance(error, NotNow | ItemBusy | ForkRefused | CacheConflict | PolicyMoved | RulesMoved):
+    if isinstance(
+        error, NotNow | ItemBusy | ForkRefused | CacheConflict | PolicyMoved | RulesMoved | PlatformMoved
+    ):
         return 409
     return 422 if error.permanent else 503

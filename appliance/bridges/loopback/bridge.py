@@ -1,5 +1,7 @@
 """A platform without a platform: keeps what is said, and can answer with the same words."""
 
+from pydantic import Field
+
 from appliance.bridges.capabilities import Capabilities
 from appliance.bridges.kept_chat import say
 from appliance.bridges.messages import ChatMessage, InboundMessage, RawEvent
@@ -13,8 +15,8 @@ CONVERSATION = "loopback"
 
 
 class LoopbackConfig(PlatformConfig):
-    echo: bool = False
-    """Every message comes back as an inbound one of the user ``echo``."""
+    echo: bool = Field(False, title="Echo")
+    """Every message comes back as an inbound one of the user `echo`."""
 
 
 class LoopbackBridge:
