@@ -98,7 +98,13 @@ def test_platform(request: HttpRequest, name: str) -> TestedOut:
     item = None
     if probe.state is ProbeState.OK:
         item = services.send_test(name, _("A test from Millwright."), who.principal, datetime.now(UTC))
-    return TestedOut(**probe.to_json(), item_id=item)
+    return TestedOut(
+        state=probe.state.value,
+        message=probe.message,
+        identity=probe.identity,
+        round_trip_ms=probe.round_trip_ms,
+        item_id=item,
+    )
 
 
 def _out(view: PlatformView, *, whole: bool) -> PlatformOut:
