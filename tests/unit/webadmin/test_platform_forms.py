@@ -87,7 +87,7 @@ def test_what_was_typed_becomes_an_entry_as_a_file_has_it() -> None:
             "limit": {"messages": 20, "per": "1m"},
             "proxy": "socks5h://proxy:1080",
         },
-        {"auth"},
+        frozenset({"auth"}),
     )
     assert parse_entry(made.entry()[0]).name == "telegram"
 
