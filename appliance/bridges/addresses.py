@@ -2,13 +2,15 @@
 
 from urllib.parse import urlsplit
 
+from appliance.lib.said import say
+
 
 def own_address(url: str) -> str:
     """Where a platform calls this box. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname or len(parts.path) < 2 or len(url) > 300:
         raise ValueError(
-            "expected an https address with a path, such as https://box.example.com/api/telegram"
+            say("expected an https address with a path, such as https://box.example.com/api/telegram")
         )
     return url
 
@@ -17,7 +19,7 @@ def service_address(url: str) -> str:
     """Where the box calls a platform. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or len(url) > 1000:
-        raise ValueError("expected an http or https address")
+        raise ValueError(say("expected an http or https address"))
     if parts.username or parts.password:
-        raise ValueError("expected an address without a password; secrets have keys of their own")
+        raise ValueError(say("expected an address without a password; secrets have keys of their own"))
     return url.rstrip("/")

@@ -47,3 +47,9 @@ class BridgeBroken(MillwrightError):
     """A bridge's folder does not keep the contract."""
 
     code = "bridges.broken"
+
+
+class PlatformMoved(MillwrightError):
+    """Somebody else changed the platform meanwhile. Nothing was changed."""
+
+    code = "bridges.platform_moved"

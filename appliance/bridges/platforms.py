@@ -9,10 +9,13 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from appliance.bridges.errors import PlatformsInvalid, Problem
 from appliance.bridges.ports import BridgeFactory, PlatformConfig
 from appliance.bridges.registry import bridges
+from appliance.bridges.words import in_words
+from appliance.lib.said import say
 
 LARGEST = 1_000_000
 _LOCATED = 100_000
@@ -33,15 +36,15 @@ class PlatformEntry:
 def parse_platforms(text: str, source: str = "") -> list[PlatformEntry]:
     """Every entry of the file's text. Raises PlatformsInvalid with all problems."""
     if len(text) > LARGEST:
-        raise PlatformsInvalid([Problem("", f"larger than {LARGEST} characters")], source)
+        raise PlatformsInvalid([Problem("", say("larger than %(most)d characters", most=LARGEST))], source)
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise PlatformsInvalid(
-            [Problem("", f"not JSON: {error.msg}", error.lineno, error.colno)], source
+            [Problem("", say("not JSON: %(why)s", why=error.msg), error.lineno, error.colno)], source
         ) from error
     except RecursionError as error:
-        raise PlatformsInvalid([Problem("", "nested too deeply")], source) from error
+        raise PlatformsInvalid([Problem("", say("nested too deeply"))], source) from error
     reader = _Reader(text)
     entries = reader.file(data)
     if reader.problems:
@@ -67,57 +70,54 @@ class _Reader:
 
     def file(self, data: Any) -> list[PlatformEntry]:
         if not isinstance(data, dict) or not isinstance(data.get("platforms"), list):
-            self._add((), 'expected an object with a list "platforms"')
+            self._add((), say('expected an object with a list "platforms"'))
             return []
         for key in data.keys() - {"platforms"}:
-            self._add((key,), "unknown key", _suggest(key, ["platforms"]))
+            self._add((key,), say("unknown key"), _suggest(key, ["platforms"]))
         found: list[PlatformEntry] = []
         for index, item in enumerate(data["platforms"]):
             entry = self.entry(item, ("platforms", index))
             if entry is None:
                 continue
             if any(entry.name == other.name for other in found):
-                self._add(("platforms", index, "name"), f"a second platform named {entry.name!r}")
+                self._add(
+                    ("platforms", index, "name"), say("a second platform named %(name)r", name=entry.name)
+                )
             found.append(entry)
         return found
 
     def entry(self, data: Any, path: Path) -> PlatformEntry | None:
         if not isinstance(data, dict):
-            self._add(path, "expected an object with the keys of one platform")
+            self._add(path, say("expected an object with the keys of one platform"))
             return None
         name = data.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            self._add((*path, "name"), "expected a name of letters, digits, '_', '.' or '-', at most 64")
+            self._add((*path, "name"), say("expected a name of letters, digits, '_', '.' or '-', at most 64"))
             return None
         kind = data.get("kind") or name
         factory = bridges().get(kind) if isinstance(kind, str) else None
         if factory is None:
             known = list(bridges())
-            hint = _suggest(str(kind), known) or f"known: {', '.join(known)}"
-            self._add((*path, "kind" if "kind" in data else "name"), f"there is no platform {kind!r}", hint)
+            hint = _suggest_or_list(str(kind), known)
+            said = say("there is no platform %(kind)r", kind=str(kind)[:64])
+            self._add((*path, "kind" if "kind" in data else "name"), said, hint)
             return None
         try:
             return PlatformEntry(name, factory, factory.config.model_validate(data))
         except ValidationError as error:
-            for detail in error.errors(include_input=False, include_url=False, include_context=False):
-                self._refused(data, path, detail["loc"], detail["type"], detail["msg"], factory)
+            for detail in error.errors(include_input=False, include_url=False):
+                self._refused(data, path, detail, factory)
             return None
 
-    def _refused(
-        self,
-        data: Any,
-        path: Path,
-        loc: Sequence[str | int],
-        type_: str,
-        message: str,
-        factory: BridgeFactory,
-    ) -> None:
-        inside = _in_file(data, loc, type_ == "missing")
-        if type_ == "extra_forbidden":
+    def _refused(self, data: Any, path: Path, detail: ErrorDetails, factory: BridgeFactory) -> None:
+        loc = detail["loc"]
+        inside = _in_file(data, loc, detail["type"] == "missing")
+        if detail["type"] == "extra_forbidden":
             known = [key for key in factory.config.model_fields if key not in data]
-            message, hint = "unknown key", _suggest(str(loc[-1]), known) or f"known: {', '.join(known)}"
+            message: str = say("unknown key")
+            hint = _suggest_or_list(str(loc[-1]), known)
         else:
-            message, hint = message.removeprefix("Value error, "), ""
+            message, hint = in_words(detail)
         if not any(problem.path == _written((*path, *inside)) for problem in self.problems):
             self._add((*path, *inside), message, hint)
 
@@ -150,7 +150,11 @@ def _child(value: Any, part: str | int) -> Any:
 
 def _suggest(word: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
+    return say("did you mean %(near)r?", near=near[0]) if near else ""
+
+
+def _suggest_or_list(word: str, known: Sequence[str]) -> str:
+    return _suggest(word, known) or say("known: %(known)s", known=", ".join(known))
 
 
 def _written(path: Path) -> str:

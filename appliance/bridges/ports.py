@@ -8,13 +8,15 @@ from typing import Any, Protocol
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from appliance.bridges.capabilities import Capabilities
 from appliance.bridges.digests import DigestChoice, DigestConfig
+from appliance.bridges.guides import Guide
 from appliance.bridges.limits import MessageLimit
 from appliance.bridges.messages import Attachment, Button, ChatMessage, InboundMessage, RawEvent
 from appliance.bridges.quiet import QuietHours
+from appliance.bridges.secrets import PROXIES, Proxy
 from appliance.lib.clock import Clock
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import Pace, Receipt
@@ -59,20 +61,34 @@ class Inbox(Protocol):
 
 
 class PlatformConfig(BaseModel):
-    """Base of a platform's own keys in the configuration; unknown keys are refused."""
+    """Base of a platform's own keys in the configuration; unknown keys are refused.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    The form in the web admin is made of it: a field's ``title`` is its label, the text under it its help.
+    """
 
-    name: str
-    kind: str | None = None
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: str = Field(title="Name")
+    """What tasks call it."""
+    kind: str | None = Field(None, title="Kind")
     """Which bridge; the name itself when absent, so that two entries of one kind can have two names."""
-    enabled: bool = True
-    limit: MessageLimit | None = None
-    """How many messages the box may send there, where that is to be less than the platform bears."""
-    quiet: QuietHours | None = None
+    enabled: bool = Field(True, title="Switched on")
+    """While it is off, nothing is sent or received there, and messages wait."""
+    limit: MessageLimit | None = Field(None, title="Limit")
+    """How many messages the box may send there, where that is to be less than the platform bears. What comes beyond
+    it waits."""
+    quiet: QuietHours | None = Field(None, title="Quiet hours")
     """When what is not urgent waits for a better time."""
-    digest: DigestChoice = DigestConfig()
-    """When many messages about the same are told as one; ``false``: never."""
+    digest: DigestChoice = Field(DigestConfig(), title="Digest")
+    """When many messages about the same are told as one; `false`: never."""
+
+
+class RemoteConfig(PlatformConfig):
+    """Of a platform that is reached over the network."""
+
+    proxy: Proxy | None = Field(None, title="Proxy")
+    """`http://`, `https://`, `socks5://` or `socks5h://`, with host and port, for everything that the box sends to
+    this platform. With `socks5h` the proxy looks names up. A password in it is kept as a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +181,7 @@ class BridgeFactory:
     ``builtin``: there is one without any configuration. ``webhook`` proves a request and reads its events, or
     raises WebhookRefused; it sees only the request, so that the web process can answer without a live bridge.
     ``local``: its messages do not leave the box, so the all-stop that cuts the box off leaves it alone.
+    ``guide`` says to people how to set it up; one without cannot be added in the web admin.
     ``address`` gives the URL that the bridge connects to first (its proxy, where there is one) from its
     configuration, the box's settings and its secrets; the network monitor looks at its host and port.
     ``programs``: its readers are programs, for which there are neither quiet hours nor mutes.
@@ -180,8 +197,14 @@ class BridgeFactory:
     local: bool = False
     shown: bool = True
     programs: bool = False
+    guide: Guide | None = None
     webhook: Callable[[WebhookRequest], WebhookAnswer] | None = None
     address: Callable[[Any, Mapping[str, str], Mapping[str, str]], str] | None = None
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The schemes of the proxies that it can go through."""
+        return PROXIES if "proxy" in self.config.model_fields else ()
 
 
 class Verb(StrEnum):

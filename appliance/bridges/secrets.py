@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -68,7 +68,7 @@ class ProxyUrl(Secret):
 def _reachable(proxy: ProxyUrl) -> ProxyUrl:
     parts = urlsplit(proxy.root)
     if not is_reference(proxy.root) and (parts.scheme not in PROXIES or not parts.hostname):
-        raise ValueError("expected an address such as socks5://host:1080 or http://host:3128")
+        raise ValueError(say("expected an address such as socks5://host:1080 or http://host:3128"))
     return proxy
 
 
@@ -100,33 +100,50 @@ def secrets_of(config: BaseModel, path: str = "") -> Iterator[tuple[str, Secret]
             yield from secrets_of(value, f"{path}{name}.")
 
 
-def keep_literals(config: BaseModel, platform: str, by: Principal, now: datetime) -> dict[str, Any]:
-    """The configuration as it may rest: each literal secret is kept as a named one and referred to."""
-    kept: dict[str, Any] = config.model_dump(mode="json", exclude_unset=True)
+def own_secret(platform: str, place: str) -> str:
+    """The named secret that keeps what was typed, or stood in a file, at this place of a platform."""
+    return f"platform.{platform}.{place}"
+
+
+def resting_form(
+    config: BaseModel, platform: str, typed: Collection[str] = ()
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The configuration as it may rest, and its literal secrets by their places, each of which became a reference.
+
+    ``typed``: places whose text is a value, even if it looks like the name of a variable.
+    """
+    kept: dict[str, Any] = config.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    literals: dict[str, str] = {}
     for place, secret in secrets_of(config):
-        if not secret.is_literal:
+        if not is_literal(place, secret, typed):
             continue
-        name = f"platform.{platform}.{place}"
-        keep_secret(name, secret.root, by, now)
+        literals[place] = secret.root
         *folders, last = place.split(".")
         target = kept
         for folder in folders:
             target = target[folder]
-        target[last] = f"secret:{name}"
-    return kept
+        target[last] = f"secret:{own_secret(platform, place)}"
+    return kept, literals
 
 
-def adopt_variables(config: BaseModel, by: Principal, now: datetime, lookup: Lookup = variable) -> bool:
-    """Keep the values of referenced variables as named secrets of the same names; gives whether any is new.
+def is_literal(place: str, secret: Secret, typed: Collection[str]) -> bool:
+    """Whether the text is the secret itself."""
+    return secret.is_literal or (place in typed and not is_reference(secret.root))
+
+
+def adopt_variables(
+    config: BaseModel, by: Principal, now: datetime, lookup: Lookup = variable, typed: Collection[str] = ()
+) -> list[str]:
+    """Keep the values of referenced variables as named secrets of the same names; gives those that are new.
 
     Who loads a configuration has them in the environment; the box's own processes, which need them, do not.
     """
-    adopted = False
-    for _, secret in secrets_of(config):
-        value = lookup(secret.variable) if secret.variable else None
+    adopted = []
+    for place, secret in secrets_of(config):
+        value = lookup(secret.variable) if secret.variable and place not in typed else None
         if secret.variable and value and value != _named_now(secret.variable):
             keep_secret(secret.variable, value, by, now)
-            adopted = True
+            adopted.append(secret.variable)
     return adopted
 
 

@@ -1,11 +1,10 @@
 """Platforms, for screens and commands. Beside it: ``identities`` (who may chat) and ``chats`` (webchat)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db import transaction
@@ -19,11 +18,12 @@ from appliance.bridges.errors import PlatformsInvalid, PlatformUnknown, Problem
 from appliance.bridges.hints import platform_changed
 from appliance.bridges.models import Platform
 from appliance.bridges.mutes import forget_mutes
-from appliance.bridges.platforms import PlatformEntry, parse_entry, parse_platforms
+from appliance.bridges.platforms import parse_entry, parse_platforms
 from appliance.bridges.ports import ProbeState
 from appliance.bridges.quiet import QuietHours
 from appliance.bridges.registry import bridges
-from appliance.bridges.secrets import Lookup, Secret, adopt_variables, keep_literals, mark, variable
+from appliance.bridges.secrets import Lookup, variable
+from appliance.bridges.taking import Loaded, forget_own, take
 from appliance.lib.identity import uuid7
 from appliance.lib.said import say
 from appliance.outbox.ports import OutboxItem
@@ -31,15 +31,6 @@ from appliance.outbox.services import Open, counts, enqueue_now
 from appliance.safety.read_only import refuse_changes
 
 NOTHING = Open(0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What became of one entry. ``change``: created, changed or unchanged; ``note`` says what is missing."""
-
-    name: str
-    change: str
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +50,11 @@ class PlatformView:
     waiting: int
     checked_at: datetime | None
     config: Mapping[str, Any]
+    """As it rests: with references, never values."""
+    revision: int = 0
+    """0: there is one without any configuration."""
+    updated_at: datetime | None = None
+    round_trip_ms: float | None = None
     held: int = 0
     quiet: QuietHours | None = None
 
@@ -78,82 +74,44 @@ def load_platforms(
     refuse_changes(by)
     if isinstance(source, Path):
         try:
-            text, name = source.read_text("utf-8-sig"), str(source)
+            text, name = text_of(source.read_bytes(), str(source)), str(source)
         except OSError as error:
-            raise PlatformsInvalid([Problem("", f"cannot be read: {error.strerror}")], str(source)) from error
-        except UnicodeDecodeError as error:
-            raise PlatformsInvalid([Problem("", "is not UTF-8 text")], str(source)) from error
+            said = say("cannot be read: %(why)s", why=error.strerror)
+            raise PlatformsInvalid([Problem("", said)], str(source)) from error
     else:
         text, name = source, ""
     entries = parse_platforms(text, name)
     with transaction.atomic():
-        return [_take(entry, by, now, lookup) for entry in entries]
+        return [take(entry, by, now, lookup) for entry in entries]
+
+
+def text_of(content: bytes, source: str = "") -> str:
+    """What a file says. Raises PlatformsInvalid."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PlatformsInvalid([Problem("", say("is not UTF-8 text"))], source) from error
 
 
 def save_platform(
-    values: Mapping[str, Any], by: Principal, now: datetime, *, default_conversation: str | None = None
+    values: Mapping[str, Any],
+    by: Principal,
+    now: datetime,
+    *,
+    typed: Collection[str] = (),
+    revision: int | None = None,
 ) -> Loaded:
-    """Create or change one platform from a form's values (``name`` among them).
+    """Create or change one platform: ``values`` is its whole entry, as a file has it.
 
-    An empty secret keeps the stored one; any other empty value removes its key. Raises NotAllowed,
-    PlatformsInvalid, ReadOnlyNow.
+    ``typed``: places of secrets (``auth.app_secret``) whose text is the value, even if it looks like a variable's name.
+    ``revision``: of the row that the change was made on, 0 for none; without it the last one to save wins.
+    Raises NotAllowed, PlatformsInvalid, PlatformMoved, ReadOnlyNow.
     """
     by.require(Ability.MANAGE_BRIDGES)
     refuse_changes(by)
+    entry = parse_entry(dict(values))
     with transaction.atomic():
-        row = Platform.objects.select_for_update().filter(name=str(values.get("name", ""))).first()
-        entry = parse_entry(_merged(row.config if row else {}, values))
-        loaded = _take(entry, by, now, variable)
-        if default_conversation is not None:
-            Platform.objects.filter(name=entry.name).update(default_conversation=default_conversation[:200])
-            platform_changed(entry.name)
-        return loaded
-
-
-def _merged(stored: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(stored)
-    factory = bridges().get(str(values.get("kind") or values.get("name")))
-    fields = factory.config.model_fields if factory else {}
-    for key, value in values.items():
-        if value not in ("", None):
-            merged[key] = value
-        elif key not in fields or fields[key].annotation is not Secret:
-            merged.pop(key, None)
-    return merged
-
-
-def _take(entry: PlatformEntry, by: Principal, now: datetime, lookup: Lookup) -> Loaded:
-    row = Platform.objects.select_for_update().filter(name=entry.name).first()
-    factory = entry.factory
-    webhook = str(getattr(entry.config, "webhook", None) or "")
-    fresh = {
-        "kind": factory.kind,
-        "enabled": entry.config.enabled,
-        "webhook_path": urlsplit(webhook).path if factory.webhook else "",
-    }
-    # The kept form has no literal secrets, so what was given is compared by its keyed digest.
-    fresh["digest"] = mark(entry.config.model_dump_json(exclude_unset=True))
-    adopted = adopt_variables(entry.config, by, now, lookup)
-    if row and not adopted and all(getattr(row, key) == fresh[key] for key in fresh):
-        return Loaded(entry.name, "unchanged", factory.unavailable)
-    config = keep_literals(entry.config, entry.name, by, now)
-    if row is None:
-        Platform.objects.create(name=entry.name, config=config, **fresh)
-        change = "created"
-    else:
-        Platform.objects.filter(pk=row.pk).update(
-            config=config,
-            revision=F("revision") + 1,
-            health={},
-            health_at=None,
-            answered_at=None,
-            deaf_since=None,
-            **fresh,
-        )
-        change = "changed"
-    append_here(f"platform.{change}", by.name, f"platform/{entry.name}", {"kind": factory.kind})
-    platform_changed(entry.name)
-    return Loaded(entry.name, change, factory.unavailable)
+        return take(entry, by, now, variable, typed=typed, revision=revision)
 
 
 def set_enabled(name: str, enabled: bool, by: Principal) -> None:
@@ -162,25 +120,33 @@ def set_enabled(name: str, enabled: bool, by: Principal) -> None:
     refuse_changes(by)
     with transaction.atomic():
         if not Platform.objects.filter(name=name).update(enabled=enabled, revision=F("revision") + 1):
-            raise PlatformUnknown(f"there is no platform named {name!r}")
+            raise _unknown(name)
         append_here("platform.enabled" if enabled else "platform.disabled", by.name, f"platform/{name}", {})
         platform_changed(name)
 
 
 def remove_platform(name: str, by: Principal) -> None:
-    """Forget a platform and its secrets; what waits for it stays until it expires.
+    """Forget a platform and the secrets that were made for it; what waits for it stays until it expires.
 
     Raises NotAllowed, PlatformUnknown, ReadOnlyNow.
     """
     by.require(Ability.MANAGE_BRIDGES)
     refuse_changes(by)
     with transaction.atomic():
-        deleted, _ = Platform.objects.filter(name=name).delete()
-        if not deleted:
-            raise PlatformUnknown(f"there is no platform named {name!r}")
+        row = Platform.objects.select_for_update().filter(name=name).first()
+        if row is None:
+            raise _unknown(name)
+        gone = forget_own(row, by)
+        row.delete()
         forget_mutes(name)
-        append_here("platform.removed", by.name, f"platform/{name}", {})
+        append_here(
+            "platform.removed", by.name, f"platform/{name}", {"kind": row.kind, "secrets": list(gone)}
+        )
         platform_changed(name)
+
+
+def _unknown(name: str) -> PlatformUnknown:
+    return PlatformUnknown(say("there is no platform named %(name)r", name=name[:64]))
 
 
 def platforms() -> list[PlatformView]:
@@ -210,7 +176,7 @@ def platform(name: str) -> PlatformView:
     for view in platforms():
         if view.name == name:
             return view
-    raise PlatformUnknown(f"there is no platform named {name!r}")
+    raise _unknown(name)
 
 
 def _view(row: Platform, waiting: Mapping[str, Open]) -> PlatformView:
@@ -234,7 +200,10 @@ def _view(row: Platform, waiting: Mapping[str, Open]) -> PlatformView:
         default_conversation=row.default_conversation,
         waiting=waiting.get(row.name, NOTHING).waiting,
         checked_at=row.health_at,
-        config=row.config,
+        config={**row.config, "enabled": row.enabled},
+        revision=row.revision,
+        updated_at=row.updated_at,
+        round_trip_ms=row.health.get("round_trip_ms"),
         held=waiting.get(row.name, NOTHING).held,
         quiet=_quiet(row.config),
     )
@@ -248,8 +217,15 @@ def _quiet(config: Mapping[str, Any]) -> QuietHours | None:
         return None
 
 
-def send_test(name: str, text: str, now: datetime) -> UUID:
-    """Put a test message into the outbox; its row tells what came of it. Raises PlatformUnknown."""
+def send_test(name: str, text: str, by: Principal, now: datetime) -> UUID:
+    """Put a test message into the outbox; its row tells what came of it.
+
+    Raises NotAllowed, PlatformUnknown, ReadOnlyNow.
+    """
+    by.require(Ability.MANAGE_BRIDGES)
+    refuse_changes(by)
     platform(name)
     identifier = uuid7()
-    return enqueue_now(OutboxItem(f"test/{identifier}", name, {"text": text}, at=now, priority=10))
+    with transaction.atomic():
+        append_here("platform.tested", by.name, f"platform/{name}", {})
+        return enqueue_now(OutboxItem(f"test/{identifier}", name, {"text": text}, at=now, priority=10))

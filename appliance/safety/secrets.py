@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from appliance.safety.envelope import Ring
 
 __all__ = [
+    "forget_secret",
     "is_reference",
     "keep_secret",
     "list_secrets",
@@ -94,6 +95,14 @@ def remove_secret(name: str, by: Principal) -> None:
     if not Secret.objects.filter(name=name).delete()[0]:
         raise _missing(name)
     append_here("secret.removed", by.name, PREFIX + name, {})
+
+
+@transaction.atomic
+def forget_secret(name: str, by: Principal) -> None:
+    """As ``remove_secret``, for the area whose own setting it was; nothing where there is none. Raises ReadOnlyNow."""
+    refuse_changes(by)
+    if Secret.objects.filter(name=name).delete()[0]:
+        append_here("secret.removed", by.name, PREFIX + name, {})
 
 
 def list_secrets() -> list[Secret]:

@@ -5,6 +5,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from appliance.alerts.errors import RulesMoved, RulesRefused
+from appliance.bridges.errors import PlatformMoved, PlatformsInvalid, PlatformUnknown
 from appliance.cache.errors import CacheConflict
 from appliance.escalations.errors import EscalationSettled
 from appliance.lib.errors import MillwrightError
@@ -28,6 +29,7 @@ from webadmin.api import (
     escalations,
     outbox,
     people,
+    platforms,
     policy,
     readings,
     runs,
@@ -57,6 +59,7 @@ api.add_router("/doctor", doctor.router)
 api.add_router("/escalations", escalations.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)
+api.add_router("/platforms", platforms.router)
 api.add_router("/policy", policy.router)
 api.add_router("/safety", safety.router)
 api.add_router("/sync", sync.router)
@@ -98,6 +101,13 @@ def refused_file(request: HttpRequest, error: FileRefused) -> HttpResponse:
     return api.create_response(request, {**body, "problems": problems}, status=422)
 
 
+@api.exception_handler(PlatformsInvalid)
+def refused_platform(request: HttpRequest, error: PlatformsInvalid) -> HttpResponse:
+    body = ErrorOut(code=error.code, message="the platform was refused").model_dump()
+    problems = [{"path": one.path, "message": one.message, "hint": one.hint} for one in error.problems]
+    return api.create_response(request, {**body, "problems": problems}, status=422)
+
+
 @api.exception_handler(MillwrightError)
 def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
     body = ErrorOut(code=error.code, message=error.message, hint=error.hint or "")
@@ -105,7 +115,11 @@ def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
 
 
 def _status(error: MillwrightError) -> int:
-    if error.code.endswith(".not_found") or error.code == "accounts.no_such_user":
+    if (
+        error.code.endswith(".not_found")
+        or error.code == "accounts.no_such_user"
+        or isinstance(error, PlatformUnknown)
+    ):
         return 404
     if error.code == "accounts.not_allowed" or isinstance(error, ApprovalRefused):
         return 403
@@ -116,7 +130,15 @@ def _status(error: MillwrightError) -> int:
     if isinstance(error, ReadOnlyNow):
         return 423
     if isinstance(
-        error, NotNow | ItemBusy | ForkRefused | CacheConflict | PolicyMoved | RulesMoved | EscalationSettled
+        error,
+        NotNow
+        | ItemBusy
+        | ForkRefused
+        | CacheConflict
+        | PolicyMoved
+        | RulesMoved
+        | EscalationSettled
+        | PlatformMoved,
     ):
         return 409
     return 422 if error.permanent else 503

@@ -13,6 +13,7 @@ from appliance.bridges.api import PlatformApi
 from appliance.bridges.apprise.asking import ask
 from appliance.bridges.apprise.catalogue import Asking, Service, reached_at, service_of
 from appliance.bridges.apprise.config import AppriseConfig
+from appliance.bridges.apprise.guide import GUIDE
 from appliance.bridges.apprise.route import Route
 from appliance.bridges.apprise.text import for_discord, quiet
 from appliance.bridges.capabilities import Capabilities
@@ -201,5 +202,6 @@ BRIDGE = BridgeFactory(
     config=AppriseConfig,
     capabilities=CAPABILITIES,
     build=_build,
+    guide=GUIDE,
     address=_address,
 )

@@ -6,6 +6,7 @@ from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from appliance.bridges.capabilities import LengthUnit
+from appliance.lib.said import say
 
 REFUSED_KEYS = frozenset(
     {"template", "pgp", "pgppub", "pgpprv", "wkd", "verify", "redirect", "e2ee", "autoverify", "store"}
@@ -88,15 +89,23 @@ def service_of(url: str) -> Service:
     its scheme and the names of its keys."""
     scheme, mark, rest = url.strip().partition("://")
     if not mark or not rest:
-        raise ValueError("expected an address of apprise, such as discord://ID/TOKEN or mailtos://…")
+        raise ValueError(say("expected an address of apprise, such as discord://ID/TOKEN or mailtos://…"))
     service = SERVICES.get(scheme.lower())
     if service is None:
         known = ", ".join(sorted(SERVICES))
-        raise ValueError(f"{scheme[:20]}:// is not one of the schemes that the box uses: {known}")
+        raise ValueError(
+            say(
+                "%(scheme)s:// is not one of the schemes that the box uses: %(known)s",
+                scheme=scheme[:20],
+                known=known,
+            )
+        )
     for name, _ in parse_qsl(split_address(url).query, keep_blank_values=True):
         key = name.strip().lower()
         if key in REFUSED_KEYS:
-            raise ValueError(f"an address may not have the key {key!r}: the box decides that itself")
+            raise ValueError(
+                say("an address may not have the key %(key)r: the box decides that itself", key=key)
+            )
     return service
 
 
@@ -106,7 +115,7 @@ def split_address(url: str) -> SplitResult:
         parts = urlsplit(url.strip())
         _ = parts.port
     except ValueError:
-        raise ValueError("expected an address of apprise; this one cannot be read") from None
+        raise ValueError(say("expected an address of apprise; this one cannot be read")) from None
     return parts
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from appliance.bridges.dingtalk import api, robot
 from appliance.bridges.dingtalk.app import CAPABILITIES, DingTalkApp
 from appliance.bridges.dingtalk.config import DingTalkConfig
+from appliance.bridges.dingtalk.guide import GUIDE
 from appliance.bridges.dingtalk.robot import DingTalkRobot
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory
 
@@ -26,5 +27,6 @@ BRIDGE = BridgeFactory(
     config=DingTalkConfig,
     capabilities=CAPABILITIES,
     build=_build,
+    guide=GUIDE,
     address=_address,
 )

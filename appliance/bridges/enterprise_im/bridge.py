@@ -12,6 +12,7 @@ from appliance.bridges.enterprise_im.callbacks import from_webhook
 from appliance.bridges.enterprise_im.config import EnterpriseImConfig
 from appliance.bridges.enterprise_im.connection import FeishuLine
 from appliance.bridges.enterprise_im.events import Addressee, read_event
+from appliance.bridges.enterprise_im.guide import GUIDE
 from appliance.bridges.enterprise_im.sending import Sending
 from appliance.bridges.long_connection import LongConnection
 from appliance.bridges.messages import ChatMessage, InboundMessage
@@ -147,6 +148,7 @@ BRIDGE = BridgeFactory(
     config=EnterpriseImConfig,
     capabilities=CAPABILITIES,
     build=_build,
+    guide=GUIDE,
     webhook=from_webhook,
     address=_address,
 )

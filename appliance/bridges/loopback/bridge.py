@@ -1,5 +1,7 @@
 """A platform without a platform: keeps what is said, and can answer with the same words."""
 
+from pydantic import Field
+
 from appliance.bridges.capabilities import Capabilities
 from appliance.bridges.digests import DigestChoice
 from appliance.bridges.kept_chat import say
@@ -14,10 +16,10 @@ CONVERSATION = "loopback"
 
 
 class LoopbackConfig(PlatformConfig):
-    digest: DigestChoice = False
+    digest: DigestChoice = Field(False, title="Digest")
     """Who listens here is a program: it gets each message."""
-    echo: bool = False
-    """Every message comes back as an inbound one of the user ``echo``."""
+    echo: bool = Field(False, title="Echo")
+    """Every message comes back as an inbound one of the user `echo`."""
 
 
 class LoopbackBridge:

@@ -14,6 +14,7 @@ from appliance.bridges.slack.blocks import LABEL_LIMIT, TEXT_LIMIT
 from appliance.bridges.slack.calls import from_webhook
 from appliance.bridges.slack.config import SlackConfig
 from appliance.bridges.slack.events import read
+from appliance.bridges.slack.guide import GUIDE
 from appliance.bridges.slack.receiving import SocketMode
 from appliance.bridges.slack.sending import Sending
 from appliance.lib.jsontypes import JsonObject
@@ -126,6 +127,7 @@ BRIDGE = BridgeFactory(
     config=SlackConfig,
     capabilities=CAPABILITIES,
     build=_build,
+    guide=GUIDE,
     webhook=from_webhook,
     address=_address,
 )

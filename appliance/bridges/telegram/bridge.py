@@ -8,6 +8,7 @@ from appliance.bridges.messages import ChatMessage, InboundMessage
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, Probe, ProbeState
 from appliance.bridges.telegram.api import TelegramApi, TelegramRefused
 from appliance.bridges.telegram.config import TelegramConfig
+from appliance.bridges.telegram.guide import GUIDE
 from appliance.bridges.telegram.receiving import Receiver
 from appliance.bridges.telegram.sending import Sending
 from appliance.bridges.telegram.updates import from_webhook, read_update, said
@@ -138,6 +139,7 @@ BRIDGE = BridgeFactory(
     config=TelegramConfig,
     capabilities=CAPABILITIES,
     build=_build,
+    guide=GUIDE,
     webhook=from_webhook,
     address=_address,
 )

@@ -22,6 +22,7 @@ from appliance.bridges.presenting import Part, present
 from appliance.bridges.signing import hmac_sha256, is_recent, same
 from appliance.bridges.webhook.config import WebhookConfig
 from appliance.bridges.webhook.events import read_event
+from appliance.bridges.webhook.guide import GUIDE
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.outbox.errors import DeliveryDeferred, DeliveryRefused, NotReady, PlatformAway
 from appliance.outbox.ports import Pace, Receipt
@@ -170,6 +171,7 @@ BRIDGE = BridgeFactory(
     config=WebhookConfig,
     capabilities=CAPABILITIES,
     build=_build,
+    guide=GUIDE,
     webhook=from_webhook,
     address=_address,
 )

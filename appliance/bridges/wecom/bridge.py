@@ -11,6 +11,7 @@ from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, Probe,
 from appliance.bridges.wecom.api import API_ROOT, WecomApi
 from appliance.bridges.wecom.config import WecomConfig
 from appliance.bridges.wecom.crypto import Seal
+from appliance.bridges.wecom.guide import GUIDE
 from appliance.bridges.wecom.receiving import from_webhook, message_of, read_said
 from appliance.bridges.wecom.refusals import text_in
 from appliance.bridges.wecom.sending import Presses, Sending
@@ -107,6 +108,7 @@ BRIDGE = BridgeFactory(
     config=WecomConfig,
     capabilities=CAPABILITIES,
     build=_build,
+    guide=GUIDE,
     webhook=from_webhook,
     address=_address,
 )

@@ -18,6 +18,7 @@ from appliance.bridges.wecom.api import API_ROOT, WecomHttp
 from appliance.bridges.wecom.refusals import WecomRefused
 from appliance.bridges.wecom.sending import made_inert, shown_as_picture
 from appliance.bridges.wecom_robot.config import WecomRobotConfig
+from appliance.bridges.wecom_robot.guide import GUIDE
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.errors import DeliveryError, NotReady
 from appliance.outbox.ports import Pace, Receipt
@@ -128,5 +129,6 @@ BRIDGE = BridgeFactory(
     config=WecomRobotConfig,
     capabilities=CAPABILITIES,
     build=_build,
+    guide=GUIDE,
     address=_address,
 )

@@ -11,11 +11,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from appliance.accounts.domain import Ability, Role
 from appliance.accounts.models import User
-from appliance.accounts.principal import CONSOLE
+from appliance.accounts.principal import CONSOLE, NotAllowed, Principal
 from appliance.audit.models import AuditRecord
 from appliance.bridges import identities, services
-from appliance.bridges.errors import PlatformsInvalid, PlatformUnknown
+from appliance.bridges.errors import PlatformMoved, PlatformsInvalid, PlatformUnknown
+from appliance.bridges.exchange import export_platforms, plan_platforms
 from appliance.bridges.inbox import CURSOR_KEPT, BridgeInbox
 from appliance.bridges.messages import RawEvent
 from appliance.bridges.models import ChatIdentity, Inbound, Platform
@@ -25,6 +27,7 @@ from appliance.bridges.secrets import mark
 from appliance.bridges.webhooks import is_webhook, receive_webhook
 from appliance.lib.clock import ManualClock, SystemClock
 from appliance.outbox.models import OutboxRow
+from appliance.safety.errors import SecretMissing
 from appliance.safety.secrets import resolve
 from tests.standins.telegram import TOKEN, TelegramStandin
 
@@ -93,27 +96,109 @@ def test_a_variable_that_was_set_while_loading_is_known_to_every_process_afterwa
     assert Platform.objects.get(name="telegram").config["auth"] == "BOT_TOKEN"
 
 
-def test_a_form_keeps_a_secret_that_was_left_empty(clean: None) -> None:
+def test_an_entry_is_saved_as_a_whole_and_its_secrets_go_with_it(clean: None) -> None:
     services.save_platform({"name": "telegram", "auth": TOKEN, "chat_id": 5}, CONSOLE, NOW())
-    services.save_platform(
-        {"name": "telegram", "auth": "", "chat_id": "", "message_parser": "markdown_v2"},
-        CONSOLE,
-        NOW(),
-        default_conversation="77",
-    )
+    kept = "secret:platform.telegram.auth"
+    whole = {"name": "telegram", "auth": kept, "message_parser": "markdown_v2"}
+    services.save_platform(whole, CONSOLE, NOW(), revision=1)
     row = Platform.objects.get(name="telegram")
-    assert row.config == {
-        "name": "telegram",
-        "auth": "secret:platform.telegram.auth",
-        "message_parser": "markdown_v2",
-    }
-    assert row.default_conversation == "77"
-    assert row.revision == 2
+    assert (row.config, row.revision) == (whole, 2)
+    assert resolve(kept) == TOKEN
     with pytest.raises(PlatformsInvalid, match="unknown key"):
-        services.save_platform({"name": "telegram", "colour": "red"}, CONSOLE, NOW())
+        services.save_platform({**whole, "colour": "red"}, CONSOLE, NOW())
+    services.save_platform({"name": "telegram", "auth": "secret:other"}, CONSOLE, NOW())
+    with pytest.raises(SecretMissing):
+        resolve(kept)
+    services.save_platform({"name": "telegram", "auth": TOKEN}, CONSOLE, NOW())
     services.remove_platform("telegram", CONSOLE)
+    with pytest.raises(SecretMissing):
+        resolve(kept)
     with pytest.raises(PlatformUnknown):
         services.platform("telegram")
+
+
+def test_who_saves_on_what_somebody_else_has_changed_is_told(clean: None) -> None:
+    services.save_platform({"name": "telegram", "auth": TOKEN}, CONSOLE, NOW(), revision=0)
+    for stale in (0, 2):
+        with pytest.raises(PlatformMoved):
+            services.save_platform({"name": "telegram", "auth": "OTHER"}, CONSOLE, NOW(), revision=stale)
+    with pytest.raises(PlatformMoved):
+        services.save_platform({"name": "night", "kind": "telegram", "auth": "A"}, CONSOLE, NOW(), revision=1)
+    assert Platform.objects.get().config["auth"] == "secret:platform.telegram.auth"
+
+
+def test_what_looks_like_a_variable_is_a_value_where_it_was_typed(clean: None) -> None:
+    services.save_platform({"name": "telegram", "auth": "LOUDTOKEN"}, CONSOLE, NOW(), typed=["auth"])
+    assert Platform.objects.get().config["auth"] == "secret:platform.telegram.auth"
+    assert resolve("secret:platform.telegram.auth") == "LOUDTOKEN"
+
+
+def test_a_literal_in_a_file_is_moved_with_a_notice_and_on_record(clean: None) -> None:
+    text = json.dumps({"platforms": [{"name": "telegram", "auth": TOKEN}]})
+    for change in ("created", "unchanged"):
+        [loaded] = services.load_platforms(text, CONSOLE, NOW())
+        assert (loaded.change, loaded.moved) == (change, ("auth",))
+        [notice] = loaded.notices
+        assert "secret:platform.telegram.auth" in notice
+        assert TOKEN not in notice
+    record = AuditRecord.objects.filter(kind="platform.created").order_by("seq").last()
+    assert record is not None
+    assert record.detail == {"kind": "telegram", "moved": ["auth"], "adopted": []}
+    [loaded] = services.load_platforms(BRIEF.read_text(), CONSOLE, NOW(), {"BOT_TOKEN": TOKEN}.get)[:1]
+    assert "BOT_TOKEN" in loaded.notices[0]
+
+
+def test_what_is_exported_loads_again_and_changes_nothing(clean: None) -> None:
+    services.load_platforms(BRIEF, CONSOLE, NOW())
+    proxy = "socks5://me:hush@proxy:1080"
+    night = {"name": "night", "kind": "telegram", "auth": TOKEN, "proxy": proxy, "enabled": False}
+    services.save_platform(night, CONSOLE, NOW())
+    services.set_enabled("telegram", False, CONSOLE)
+    text = export_platforms()
+    assert "hush" not in text
+    assert TOKEN not in text
+    assert {one.change for one in plan_platforms(text)} == {"unchanged"}
+    assert {one.change for one in services.load_platforms(text, CONSOLE, NOW())} == {"unchanged"}
+
+
+def test_a_plan_says_what_a_file_would_change_and_changes_nothing(clean: None) -> None:
+    services.load_platforms(BRIEF, CONSOLE, NOW())
+    entry = {
+        "name": "telegram",
+        "auth": TOKEN,
+        "webhook": "https://your-domain/api/telegram",
+        "limit": {"messages": 5, "per": "1m"},
+    }
+    [plan] = plan_platforms(json.dumps({"platforms": [entry]}))
+    assert (plan.change, plan.moved, plan.revision) == ("changed", ("auth",), 1)
+    assert {one.key: (one.before, one.after) for one in plan.differences} == {
+        "auth": ("BOT_TOKEN", "secret:platform.telegram.auth"),
+        "message_parser": ("markdown_v2", ""),
+        "limit.messages": ("", "5"),
+        "limit.per": ("", "1m"),
+    }
+    assert plan_platforms(BRIEF.read_text(), nothing)[0].unset == ("BOT_TOKEN",)
+    assert Platform.objects.get(name="telegram").config["auth"] == "BOT_TOKEN"
+
+
+def test_two_platforms_are_not_called_under_one_path_and_no_setting_of_the_box_leaves_it(clean: None) -> None:
+    services.load_platforms(BRIEF, CONSOLE, NOW())
+    night = {"name": "night", "kind": "telegram", "auth": "NIGHT"}
+    with pytest.raises(PlatformsInvalid, match="telegram is called under this path"):
+        services.save_platform({**night, "webhook": "https://other/api/telegram"}, CONSOLE, NOW())
+    for variable in ("DATABASE_URL", "MILLWRIGHT_SECRET_KEY"):
+        with pytest.raises(PlatformsInvalid, match="a setting of the box itself"):
+            services.save_platform({**night, "auth": variable}, CONSOLE, NOW())
+
+
+def test_a_secret_of_something_else_is_for_those_who_may_use_it(clean: None) -> None:
+    scopes = frozenset({Ability.MANAGE_BRIDGES})
+    token = Principal("token:eve/bridges", Role.ENGINEER, scopes=scopes)
+    with pytest.raises(NotAllowed):
+        services.save_platform({"name": "telegram", "auth": "secret:webhook-github"}, token, NOW())
+    services.save_platform({"name": "telegram", "auth": "secret:webhook-github"}, CONSOLE, NOW())
+    kept = {"name": "telegram", "auth": "secret:webhook-github", "chat_id": 5}
+    assert services.save_platform(kept, token, NOW()).change == "changed"
 
 
 def test_a_probe_asks_the_platform_who_we_are(clean: None, standin: TelegramStandin) -> None:
@@ -131,7 +216,7 @@ def test_a_probe_asks_the_platform_who_we_are(clean: None, standin: TelegramStan
 
 
 def test_a_test_message_goes_through_the_outbox(clean: None) -> None:
-    item = services.send_test("webchat", "does this arrive?", NOW())
+    item = services.send_test("webchat", "does this arrive?", CONSOLE, NOW())
     assert OutboxRow.objects.get(pk=item).message == {"text": "does this arrive?"}
     assert services.platform("webchat").waiting == 1
 

@@ -174,6 +174,8 @@ MANY = [
         "/audit/",
         "/devices/",
         "/platforms/",
+        "/platforms/add/",
+        "/platform/webchat/",
     ),
     *("/outbox/", "/docs/", "/docs/search/?q=task", "/api/v1/runs", "/api/v1/tasks", "/api/v1/outbox"),
     *("/admin/runs/run/", "/admin/events/eventrow/", "/admin/tasks/occurrence/", "/admin/outbox/outboxrow/"),

@@ -65,8 +65,8 @@ def test_all_problems_are_told_together() -> None:
     found = [problem.path for problem in problems(text)]
     assert found == [
         "platforms[0].auth",
-        "platforms[1].webhook",
         "platforms[1].proxy",
+        "platforms[1].webhook",
         "platforms[2].name",
         "platforms[3].name",
         "platforms[4]",
@@ -127,7 +127,7 @@ def test_no_secret_is_ever_shown() -> None:
     ("limit", "place", "said"),
     [
         ({"messages": 0, "per": "1m"}, "limit.messages", "greater than or equal to 1"),
-        ({"messages": 5}, "limit", "Field required"),
+        ({"messages": 5}, "limit.per", "this is needed"),
         ({"messages": 5, "per": "soon"}, "limit.per", "not a duration"),
         ({"messages": 5, "per": "2d"}, "limit.per", "one day at most"),
         ({"messages": 5, "per": "1m", "runs": 1}, "limit.runs", "unknown key"),

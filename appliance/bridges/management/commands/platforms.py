@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from appliance.accounts.principal import CONSOLE
+from appliance.bridges.exchange import export_platforms
 from appliance.bridges.ports import ProbeState
 from appliance.bridges.probing import probe_platform
 from appliance.bridges.services import load_platforms, platforms
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         load.add_argument("--json", action="store_true", dest="as_json")
         listing = commands.add_parser("list", help="what is configured, and how it is")
         listing.add_argument("--json", action="store_true", dest="as_json")
+        commands.add_parser("export", help="the present configuration as a file, without any secret")
         test = commands.add_parser("test", help="ask a platform who we are")
         test.add_argument("name")
         test.add_argument("--json", action="store_true", dest="as_json")
@@ -38,11 +40,16 @@ class Command(BaseCommand):
     def _load(self, file: Path, as_json: bool, **_: Any) -> None:
         loaded = load_platforms(file, CONSOLE, SystemClock().now())
         if as_json:
-            rows = [{"name": one.name, "change": one.change, "note": one.note} for one in loaded]
+            rows = [
+                {"name": one.name, "change": one.change, "note": one.note, "notices": list(one.notices)}
+                for one in loaded
+            ]
             self.stdout.write(json.dumps(rows, ensure_ascii=False))
             return
         for one in loaded:
             self.stdout.write(f"{one.name}: {one.change}" + (f" ({one.note})" if one.note else ""))
+            for notice in one.notices:
+                self.stdout.write(f"  {notice}")
 
     def _list(self, as_json: bool, **_: Any) -> None:
         views = platforms()
@@ -63,6 +70,9 @@ class Command(BaseCommand):
         for view in views:
             state = view.state.value if view.enabled else "off"
             self.stdout.write(f"{view.name:20} {state:12} {view.message or view.identity}".rstrip())
+
+    def _export(self, **_: Any) -> None:
+        self.stdout.write(export_platforms(), ending="")
 
     def _test(self, name: str, as_json: bool, **_: Any) -> None:
         probe = probe_platform(name)
