@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from socksio import ProtocolError
 
+from appliance.lib.authorities import authorities
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.masking import KNOWN, MASK, redact
 from appliance.outbox.errors import PlatformAway
@@ -84,7 +85,9 @@ class PlatformApi:
         self._root = root.rstrip("/")
         self._hidden = {secret for secret in (*secrets, proxy) if secret}
         # trust_env: a proxy of the environment is meant for other programs, never for a local stand-in.
-        self._client = httpx.AsyncClient(proxy=proxy or None, trust_env=False, follow_redirects=False)
+        self._client = httpx.AsyncClient(
+            proxy=proxy or None, verify=authorities(), trust_env=False, follow_redirects=False
+        )
 
     def hide(self, secret: str) -> None:
         self._hidden.add(secret)
