@@ -15,6 +15,9 @@ for _name in ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "MILLWRIGHT_LISTEN", "MIL
     os.environ.pop(_name, None)
 os.chmod(FOLDER, 0o755)  # noqa: PTH101 - services that change user pass through it
 
+sampling = False
+"""Whether this is a run with ``--slow-sample``."""
+
 
 def _remove(pid: int = os.getpid()) -> None:
     if os.getpid() == pid:
@@ -27,6 +30,11 @@ atexit.register(_remove)
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow-sample", type=int, default=None, help="run only this many of the slow tests")
     parser.addoption("--sample-seed", default=f"{datetime.now(UTC):%Y%m%d}", help="which ones")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    global sampling
+    sampling = config.getoption("--slow-sample") is not None
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
