@@ -44,12 +44,6 @@ def _no_collected_files(settings: Settings) -> None:
     settings.WHITENOISE_AUTOREFRESH = True
 
 
-@pytest.fixture(autouse=True)
-def _a_cheap_hash_of_passwords(settings: Settings) -> None:
-    """The real one takes most of a second on purpose."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def person(db: None) -> Callable[[Role], User]:
     """Somebody with a role; the same one when asked again."""
