@@ -53,18 +53,17 @@ class StreamLine:
         plain = self._api.root.startswith("http://")
         return endpoint.startswith(("wss://", "ws://") if plain else "wss://")
 
-    async def round_trip(self) -> float:
-        """Milliseconds of a ping over the open connection: it costs none of the organisation's API calls.
+    async def ping(self) -> None:
+        """A round trip over the open connection: it costs none of the organisation's API calls.
 
         Raises PlatformAway.
         """
         if self._socket is None:
             raise PlatformAway("not connected")
         try:
-            seconds = await asyncio.wait_for(await self._socket.ping(), PONG_LIMIT)
+            await asyncio.wait_for(await self._socket.ping(), PONG_LIMIT)
         except (ConnectionClosed, TimeoutError):
             raise PlatformAway(SILENT) from None
-        return round(seconds * 1000, 1)
 
     async def serve(self, socket: ClientConnection) -> None:
         self._socket = socket
