@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import pytest
 from django.test import TransactionTestCase, override_settings
 from django.utils import translation
+from hypothesis import settings as hypothesis_settings
 
 from appliance.lib.config import Config, get_config
 from appliance.lib.masking import KNOWN
@@ -13,6 +14,8 @@ from tests.container_engine import EngineAway, PrivateEngine, no_engine, private
 from tests.database import flush
 from tests.engines import running_engines
 
+hypothesis_settings.register_profile("shared machine", deadline=None)
+hypothesis_settings.load_profile("shared machine")
 CHEAP = "django.contrib.auth.hashers.MD5PasswordHasher"
 
 
