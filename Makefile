@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 RULES := appliance/sandbox/ebpf/rules.bpf.o
 # Processes that run tests, each with engines of its own; the tests of a file stay together. WORKERS=1: one after another.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); echo $$((n < 4 ? n : 4)))
-SIDE_BY_SIDE = $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadfile)
+SIDE_BY_SIDE = $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadfile --no-loadscope-reorder)
 
 .PHONY: help setup rules up down status test test-full lint format bench docs clean
 

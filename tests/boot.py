@@ -15,6 +15,11 @@ for _name in ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "MILLWRIGHT_LISTEN", "MIL
     os.environ.pop(_name, None)
 os.chmod(FOLDER, 0o755)  # noqa: PTH101 - services that change user pass through it
 
+LANES = ("acceptance", "browser", "contract", "integration", "unit")
+"""The files that take longest come first: what runs side by side then ends together."""
+sampling = False
+"""Whether this is a run with ``--slow-sample``."""
+
 
 def _remove(pid: int = os.getpid()) -> None:
     if os.getpid() == pid:
@@ -29,6 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--sample-seed", default=f"{datetime.now(UTC):%Y%m%d}", help="which ones")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    global sampling
+    sampling = config.getoption("--slow-sample") is not None
+
+
 def pytest_report_header(config: pytest.Config) -> str | None:
     if config.getoption("--slow-sample") is None:
         return None
@@ -36,7 +46,13 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return f"slow tests: a sample of {size}, --sample-seed={seed}"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _leave_out(config, items)
+    items.sort(key=lambda item: next((n for n, lane in enumerate(LANES) if lane in item.path.parts), 0))
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep a sample of the slow tests, the same for the same seed; none of those with ``slow(sample=False)``."""
     size = config.getoption("--slow-sample")
     if size is None:

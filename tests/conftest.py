@@ -4,14 +4,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from django.test import TransactionTestCase
+from django.test import TransactionTestCase, override_settings
 from django.utils import translation
+from hypothesis import settings as hypothesis_settings
 
 from appliance.lib.config import Config, get_config
 from appliance.lib.masking import KNOWN
 from tests.container_engine import EngineAway, PrivateEngine, no_engine, private_engine, why_no_engine
 from tests.database import flush
 from tests.engines import running_engines
+
+hypothesis_settings.register_profile("shared machine", deadline=None)
+hypothesis_settings.load_profile("shared machine")
+CHEAP = "django.contrib.auth.hashers.MD5PasswordHasher"
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +71,10 @@ def django_db_modify_db_settings(engines: Config) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """The test database; emptied the cheap way after each test with real transactions."""
-    with pytest.MonkeyPatch.context() as patch:
+    """The test database; emptied the cheap way after each test with real transactions.
+
+    Passwords of people in it have a cheap hash: the real one takes most of a second on purpose.
+    """
+    with pytest.MonkeyPatch.context() as patch, override_settings(PASSWORD_HASHERS=[CHEAP]):
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: flush())
         yield

@@ -22,13 +22,13 @@ _GUARDED = """
 SELECT tgrelid::regclass::text, bool_or(tgtype & 32 = 32) FROM pg_trigger
 WHERE NOT tgisinternal GROUP BY 1 HAVING bool_or(tgtype & 8 = 8)
 """
-_TRUNCATED = "DO $$ BEGIN IF EXISTS (SELECT FROM {0}) THEN TRUNCATE {0} CASCADE; END IF; END $$"
+_TRUNCATED = "IF EXISTS (SELECT FROM {0}) THEN TRUNCATE {0} CASCADE; END IF"
 
 
 @cache
 def _flushed() -> str:
     """Every model's table but the audit record's, and what waits to be put on it; where rows may not be deleted it is
-    truncated, if it has any."""
+    truncated, if it has any. A function: a session plans it once, instead of a hundred statements after each test."""
     tables = {model._meta.db_table for model in apps.get_models(include_auto_created=True)} - {
         "django_content_type",
         "auth_permission",
@@ -37,8 +37,13 @@ def _flushed() -> str:
     with connection.cursor() as cursor:
         cursor.execute(_GUARDED)
         guarded = dict(cursor.fetchall())
-    truncated = sorted(table for table in tables & guarded.keys() if not guarded[table])
-    return "; ".join([emptied(*sorted(tables - guarded.keys())), *map(_TRUNCATED.format, truncated)])
+        truncated = sorted(table for table in tables & guarded.keys() if not guarded[table])
+        body = "; ".join([emptied(*sorted(tables - guarded.keys())), *map(_TRUNCATED.format, truncated)])
+        cursor.execute("CREATE SCHEMA tests")
+        cursor.execute(
+            f"CREATE FUNCTION tests.flush() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {body}; END $$"
+        )
+    return "SELECT tests.flush()"
 
 
 def flush() -> None:

@@ -1,10 +1,8 @@
 """``http``: call an API. Confirmed by its status."""
 
 import json
-import ssl
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from functools import cache
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit, urlunsplit
 
@@ -26,6 +24,7 @@ from appliance.actions.secret_places import opened
 from appliance.actions.targets import TargetParams
 from appliance.expressions import Tree
 from appliance.expressions.fields import TextField, TreeField
+from appliance.lib.authorities import authorities
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.located.fields import Duration
@@ -135,7 +134,7 @@ class HttpAction(ActionKind[HttpParams]):
             return StepResult.failed(f"this cannot be sent: {error}", retryable=False)
         try:
             async with httpx.AsyncClient(
-                verify=_authorities(), trust_env=False, follow_redirects=False, timeout=context.timeout
+                verify=authorities(), trust_env=False, follow_redirects=False, timeout=context.timeout
             ) as client:
                 response, body, cut = await _send(client, request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -204,14 +203,6 @@ def _request(
             "timeout": httpx.Timeout(context.timeout, connect=_connecting(arguments, context)).as_dict(),
         },
     )
-
-
-@cache
-def _authorities() -> ssl.SSLContext:
-    """Reading the list of authorities takes tens of milliseconds: once per process, not once per request."""
-    import httpx
-
-    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _send(

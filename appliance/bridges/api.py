@@ -4,15 +4,14 @@ import asyncio
 import json
 import logging
 import re
-import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import httpx
 from socksio import ProtocolError
 
+from appliance.lib.authorities import authorities
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.masking import KNOWN, MASK, redact
 from appliance.lib.said import say
@@ -71,12 +70,6 @@ class Answer:
             return None
 
 
-@cache
-def _trust() -> ssl.SSLContext:
-    """One for all: reading the certificates takes tens of milliseconds of the loop, for each client again."""
-    return httpx.create_ssl_context(trust_env=False)
-
-
 class PlatformApi:
     """A client with its connections. ``title`` is the platform's name in sentences; ``secrets`` are never shown.
 
@@ -94,7 +87,7 @@ class PlatformApi:
         self._hidden = {secret for secret in (*secrets, proxy) if secret}
         # trust_env: a proxy of the environment is meant for other programs, never for a local stand-in.
         self._client = httpx.AsyncClient(
-            proxy=proxy or None, trust_env=False, follow_redirects=False, verify=_trust()
+            proxy=proxy or None, verify=authorities(), trust_env=False, follow_redirects=False
         )
 
     def hide(self, secret: str) -> None:

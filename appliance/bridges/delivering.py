@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from appliance.bridges.messages import ChatMessage
 from appliance.bridges.presenting import Part
@@ -22,6 +22,10 @@ class Delivery:
     notes: list[str] = field(default_factory=list)
     message_ids: list[str] = field(default_factory=list)
 
+    def key(self, part: Part) -> str:
+        """The same at each attempt: the message's for its first part, and with the number behind it for another."""
+        return f"{self.message.key}/{part.number}" if part.number else self.message.key
+
     async def carry(
         self, parts: Sequence[Part], post: Callable[[Part], Awaitable[str]], clock: Clock, pause: float = 0.0
     ) -> Receipt:
@@ -39,7 +43,7 @@ class Delivery:
             if self.message_ids and pause:
                 await asyncio.sleep(pause)
             try:
-                self.message_ids.append(await post(part))
+                self.message_ids.append(await post(replace(part, number=index)))
             except DeliveryError as error:
                 error.parts_done = index
                 raise

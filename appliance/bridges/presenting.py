@@ -10,12 +10,16 @@ from appliance.bridges.text import split
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What goes out in one call: a text, or an attachment. ``title`` stands above the text and is not in it."""
+    """What goes out in one call: a text, or an attachment. ``title`` stands above the text and is not in it.
+
+    ``number`` is its place in the message, from 0; who carries the parts counts them.
+    """
 
     text: str
     title: str = ""
     buttons: tuple[Button, ...] = ()
     attachment: Attachment | None = None
+    number: int = 0
 
     @property
     def whole(self) -> str:

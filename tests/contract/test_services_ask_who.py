@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pytest_django import Settings
 
 import appliance
 from appliance.accounts.domain import NEEDED, Ability, Role
@@ -124,8 +123,7 @@ def _something(name: str, kind: str) -> Any:
 
 
 @pytest.fixture
-def _a_task(db: None, settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def _a_task(db: None) -> None:
     create_user("vic", "hammer-and-anvil-7", Role.VIEWER, BOX)
     apply_text(TASK, "greet.yaml", BOX, NOW)
 

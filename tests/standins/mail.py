@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.standins.server import LOOKS_EVERY
+
 USER, PASSWORD = "box", "n0b0dy-sh0uld-s33-th1s"
 
 
@@ -31,7 +33,7 @@ class MailStandin:
         self.log_ins = 0
         self._server = _Server(("127.0.0.1", 0), _Talk)
         self._server.standin = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(LOOKS_EVERY,), daemon=True)
 
     @property
     def port(self) -> int:

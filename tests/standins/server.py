@@ -19,6 +19,9 @@ from urllib.parse import parse_qsl, urlsplit
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
+LOOKS_EVERY = 0.005
+"""Seconds between two looks of a server whether it is to end: each test waits for that once."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -84,7 +87,7 @@ class Standin:
         self._sockets: Server = serve(self._socket, "127.0.0.1", 0)
         self.open_sockets: list[ServerConnection] = []
         self._threads = [
-            threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True),
+            threading.Thread(target=self._http.serve_forever, args=(LOOKS_EVERY,), daemon=True),
             threading.Thread(target=self._sockets.serve_forever, daemon=True),
         ]
 

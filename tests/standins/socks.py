@@ -8,6 +8,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from tests.standins.server import LOOKS_EVERY
+
 
 class SocksProxy:
     """Takes user name and password where ``user`` is given. ``asked`` has every target: ``(host, port)``.
@@ -21,7 +23,7 @@ class SocksProxy:
         self.refused = 0
         self._server = _Server(("127.0.0.1", 0), _Talk)
         self._server.proxy = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(LOOKS_EVERY,), daemon=True)
 
     @property
     def address(self) -> str:

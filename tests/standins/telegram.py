@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.standins.server import Asked
+from tests.standins.server import LOOKS_EVERY, Asked
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 RESERVED = set("_*[]()~`>#+-=|{}.!")
@@ -103,7 +103,7 @@ class TelegramStandin:
         self._closing = False
         self._server = _Server((host, port), _Handler)
         self._server.standin = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(LOOKS_EVERY,), daemon=True)
 
     @property
     def root(self) -> str:

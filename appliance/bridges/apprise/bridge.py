@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -21,8 +22,9 @@ from appliance.bridges.delivering import Delivery
 from appliance.bridges.messages import ChatMessage, InboundMessage
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, Probe, ProbeState
 from appliance.bridges.presenting import Part, present
+from appliance.bridges.round_trip import round_trip
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.errors import DeliveryError, DeliveryRefused, NotReady, PlatformAway
+from appliance.outbox.errors import DeliveryRefused, NotReady, PlatformAway
 from appliance.outbox.ports import Pace, Receipt
 
 SEND_LIMIT = 60.0
@@ -78,15 +80,12 @@ class AppriseBridge:
 
     async def probe(self) -> Probe:
         """A round trip that nobody sees, where the service has one."""
-        started = self._context.clock.monotonic()
-        try:
-            identity, words = await self._ask()
-        except NotReady as error:
-            return Probe(ProbeState.WAITING, str(error))
-        except DeliveryError as error:
-            return Probe(ProbeState.AWAY, error.message)
-        spent = round((self._context.clock.monotonic() - started) * 1000, 1)
-        return Probe(ProbeState.OK, words, identity, None if words else spent)
+        found = await round_trip(self._context.clock, self._found)
+        return replace(found, round_trip_ms=None) if self._service.asking is Asking.NOTHING else found
+
+    async def _found(self) -> Probe:
+        identity, words = await self._ask()
+        return Probe(ProbeState.OK, words, identity)
 
     async def _ask(self) -> tuple[str, str]:
         """Who we are there, and what people should know. Raises DeliveryError."""
@@ -117,12 +116,10 @@ class AppriseBridge:
         to = None if here else message.conversation
         delivery = Delivery(self.name, message)
         parts = present(message, self.capabilities)
-        numbers = iter(range(message.parts_done, len(parts)))
 
         async def post(part: Part) -> str:
-            number = next(numbers)
             delivery.notes.extend(await self._post(part, to))
-            return message.key if number == 0 else f"{message.key}/{number}"
+            return delivery.key(part)
 
         return await delivery.carry(parts, post, self._context.clock)
 

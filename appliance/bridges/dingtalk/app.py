@@ -1,6 +1,5 @@
 """An app of an organisation: its robot talks by the OpenAPI and listens on a long connection."""
 
-import asyncio
 from dataclasses import replace
 
 from appliance.bridges.capabilities import Capabilities, LengthUnit
@@ -16,8 +15,9 @@ from appliance.bridges.long_connection import LongConnection
 from appliance.bridges.messages import ChatMessage, InboundMessage
 from appliance.bridges.ports import BridgeContext, Probe, ProbeState
 from appliance.bridges.presenting import present
+from appliance.bridges.receiving import Receiving
+from appliance.bridges.round_trip import round_trip
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.errors import DeliveryError, NotReady
 from appliance.outbox.ports import Pace, Receipt
 
 TEXT_LIMIT = 7000
@@ -55,31 +55,25 @@ class DingTalkApp:
         self._connection = LongConnection(
             context.name, self._line, proxy, first_pause=first_pause, silent=SILENT
         )
-        self._receiving: asyncio.Task[None] | None = None
+        self._receiving = Receiving(self._connection.run)
 
     async def start(self) -> None:
-        if self._receiving is None:
-            self._receiving = asyncio.create_task(self._connection.run())
+        self._receiving.start()
 
     async def stop(self) -> None:
-        if self._receiving is not None:
-            self._receiving.cancel()
-            await asyncio.gather(self._receiving, return_exceptions=True)
-            self._receiving = None
+        await self._receiving.stop()
         await self._api.close()
 
     async def probe(self) -> Probe:
         """Over the long connection where it lives: an organisation's API calls are counted by the month."""
-        try:
-            if self._receiving is None or self._api.refused:
-                spent = await self._api.log_in()
-            if self._receiving is not None:
-                spent = await self._connection.round_trip()
-        except NotReady as error:
-            return Probe(ProbeState.WAITING, error.message, self._id)
-        except DeliveryError as error:
-            return Probe(ProbeState.AWAY, error.message, self._id)
-        return Probe(ProbeState.OK, "", self._id, spent)
+        return await round_trip(self._context.clock, self._asked, self._id)
+
+    async def _asked(self) -> Probe:
+        if not self._receiving.is_on or self._api.refused:
+            await self._api.log_in()
+        if self._receiving.is_on:
+            await self._connection.round_trip()
+        return Probe(ProbeState.OK, "", self._id)
 
     def pace(self, conversation: str | None) -> Pace:
         return GROUP_PACE if is_group(conversation or "") else self.capabilities.pace

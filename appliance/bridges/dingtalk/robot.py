@@ -18,8 +18,9 @@ from appliance.bridges.dingtalk.text import made_inert
 from appliance.bridges.messages import ChatMessage, InboundMessage
 from appliance.bridges.ports import BridgeContext, Probe, ProbeState
 from appliance.bridges.presenting import Part, present
+from appliance.bridges.round_trip import round_trip
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.errors import DeliveryError, DeliveryRefused, NotReady
+from appliance.outbox.errors import DeliveryRefused, NotReady
 from appliance.outbox.ports import Pace, Receipt
 
 ROOT = "https://oapi.dingtalk.com"
@@ -68,17 +69,14 @@ class DingTalkRobot:
         await self._api.close()
 
     async def probe(self) -> Probe:
-        started = time.monotonic()
-        try:
-            if self._refused or started >= self._proved_until:
-                await self._prove()
-            else:
-                await self._knock()
-        except NotReady as error:
-            return Probe(ProbeState.WAITING, error.message)
-        except DeliveryError as error:
-            return Probe(ProbeState.AWAY, error.message)
-        return Probe(ProbeState.OK, "", "", round((time.monotonic() - started) * 1000, 1))
+        return await round_trip(self._context.clock, self._asked)
+
+    async def _asked(self) -> Probe:
+        if self._refused or time.monotonic() >= self._proved_until:
+            await self._prove()
+        else:
+            await self._knock()
+        return Probe(ProbeState.OK, "")
 
     def pace(self, conversation: str | None) -> Pace:
         return self.capabilities.pace
@@ -90,11 +88,10 @@ class DingTalkRobot:
         if message.conversation != GROUP:
             raise DeliveryRefused(f"this robot speaks in its one group, which is called {GROUP!r} here")
         parts = present(made_inert(message), self.capabilities)
-        numbered = iter(range(message.parts_done, len(parts)))
 
         async def post(part: Part) -> str:
             await self._say({"msgtype": "text", "text": {"content": part.whole}, "at": {"isAtAll": False}})
-            return f"{message.key}/{next(numbered)}"  # a robot's answer names nothing
+            return f"{message.key}/{part.number}"  # a robot's answer names nothing
 
         return await Delivery(self.name, message).carry(parts, post, self._context.clock)
 

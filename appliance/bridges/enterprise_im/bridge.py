@@ -1,6 +1,5 @@
 """Feishu / Lark: a self-built app's bot, by the long connection or by webhook."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -17,8 +16,10 @@ from appliance.bridges.enterprise_im.sending import Sending
 from appliance.bridges.long_connection import LongConnection
 from appliance.bridges.messages import ChatMessage, InboundMessage
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, Probe, ProbeState
+from appliance.bridges.receiving import Receiving
+from appliance.bridges.round_trip import round_trip
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.errors import DeliveryError, NotReady, PlatformAway
+from appliance.outbox.errors import DeliveryError, PlatformAway
 from appliance.outbox.ports import Pace, Receipt
 
 log = logging.getLogger(__name__)
@@ -66,40 +67,33 @@ class FeishuBridge:
         )
         line = FeishuLine(context.name, self._api, context.inbox, Addressee(app_id, config.tenant_key))
         self._connection = LongConnection(context.name, line, proxy)
-        self._receiving: asyncio.Task[None] | None = None
+        self._receiving = Receiving(self._connection.run)
         self._bot = ""
 
     async def start(self) -> None:
         """With a webhook there is nothing to begin: the web process is called."""
-        if self._receiving is None and not self._config.webhook:
-            self._receiving = asyncio.create_task(self._connection.run())
+        if not self._config.webhook:
+            self._receiving.start()
 
     async def stop(self) -> None:
-        if self._receiving is not None:
-            self._receiving.cancel()
-            await asyncio.gather(self._receiving, return_exceptions=True)
-            self._receiving = None
+        await self._receiving.stop()
         await self._api.close()
 
     async def probe(self) -> Probe:
         """Ask who the bot is."""
-        started = self._context.clock.monotonic()
-        try:
-            bot = await self._who()
-        except NotReady as error:
-            return Probe(ProbeState.WAITING, error.message)
-        except DeliveryError as error:
-            return Probe(ProbeState.AWAY, error.message)
-        spent = round((self._context.clock.monotonic() - started) * 1000, 1)
+        return await round_trip(self._context.clock, self._found)
+
+    async def _found(self) -> Probe:
+        bot = await self._who()
         identity = str(bot.get("app_name") or "")
         if bot.get("activate_status", IN_USE) != IN_USE:
-            return Probe(ProbeState.WAITING, SWITCHED_OFF, identity, spent)
+            return Probe(ProbeState.WAITING, SWITCHED_OFF, identity)
         try:
-            if self._receiving is not None:
+            if self._receiving.is_on:
                 await self._connection.round_trip()
         except PlatformAway as error:
-            return Probe(ProbeState.AWAY, error.message, identity, spent)
-        return Probe(ProbeState.OK, "", identity, spent)
+            return Probe(ProbeState.AWAY, error.message, identity)
+        return Probe(ProbeState.OK, "", identity)
 
     def pace(self, conversation: str | None) -> Pace:
         return self.capabilities.pace

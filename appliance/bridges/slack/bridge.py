@@ -1,6 +1,5 @@
 """Slack: sends by the Web API, receives by Socket Mode or by signed HTTP. docs/how-to/slack.md has the steps."""
 
-import asyncio
 from collections.abc import Mapping
 
 from django.utils.translation import gettext_noop
@@ -9,6 +8,8 @@ from appliance.bridges.capabilities import Capabilities
 from appliance.bridges.long_connection import LongConnection
 from appliance.bridges.messages import ChatMessage, InboundMessage
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, Probe, ProbeState
+from appliance.bridges.receiving import Receiving
+from appliance.bridges.round_trip import round_trip
 from appliance.bridges.slack.api import APP_REFUSED, SlackApi
 from appliance.bridges.slack.blocks import LABEL_LIMIT, TEXT_LIMIT
 from appliance.bridges.slack.calls import from_webhook
@@ -18,7 +19,7 @@ from appliance.bridges.slack.guide import GUIDE
 from appliance.bridges.slack.receiving import SocketMode
 from appliance.bridges.slack.sending import Sending
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.errors import DeliveryError, NotReady, PlatformAway
+from appliance.outbox.errors import PlatformAway
 from appliance.outbox.ports import Pace, Receipt
 
 CAPABILITIES = Capabilities(
@@ -52,43 +53,38 @@ class SlackBridge:
         self._app: SlackApi | None = None
         self._line: SocketMode | None = None
         self._connection: LongConnection | None = None
-        self._receiving: asyncio.Task[None] | None = None
+        self._receiving: Receiving | None = None
         if config.app_token:
             token = context.secrets[config.app_token.root].strip()
             self._app = SlackApi(token, config.root, proxy, APP_REFUSED)
             self._line = SocketMode(self._app, context.inbox, config.team)
             self._connection = LongConnection(context.name, self._line, proxy)
+            self._receiving = Receiving(self._connection.run)
 
     async def start(self) -> None:
-        if self._connection and self._receiving is None:
-            self._receiving = asyncio.create_task(self._connection.run())
+        if self._receiving:
+            self._receiving.start()
 
     async def stop(self) -> None:
-        task, self._receiving = self._receiving, None
-        if task:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        if self._receiving:
+            await self._receiving.stop()
         for api in (self._api, self._app):
             if api:
                 await api.close()
 
     async def probe(self) -> Probe:
-        started = self._context.clock.monotonic()
-        try:
-            me = await self._api.call("auth.test", form={}, timeout=10)
-        except NotReady as error:
-            return Probe(ProbeState.WAITING, error.message)
-        except DeliveryError as error:
-            return Probe(ProbeState.AWAY, error.message)
-        spent = round((self._context.clock.monotonic() - started) * 1000, 1)
+        return await round_trip(self._context.clock, self._who)
+
+    async def _who(self) -> Probe:
+        me = await self._api.call("auth.test", form={}, timeout=10)
         state, message = await self._hearing()
         if self._config.team and me.get("team_id") != self._config.team:
             state, message = ProbeState.WAITING, OTHER_TEAM
-        return Probe(state, message, f"@{me.get('user')} ({me.get('team')})", spent)
+        return Probe(state, message, f"@{me.get('user')} ({me.get('team')})")
 
     async def _hearing(self) -> tuple[ProbeState, str]:
         """How it is with receiving."""
-        if self._receiving and self._line and self._connection:
+        if self._receiving and self._receiving.is_on and self._line and self._connection:
             try:
                 await self._connection.round_trip()
             except PlatformAway as error:

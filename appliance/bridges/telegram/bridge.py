@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from appliance.bridges.capabilities import Capabilities, Formatting, LengthUnit
 from appliance.bridges.messages import ChatMessage, InboundMessage
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, Probe, ProbeState
+from appliance.bridges.receiving import Receiving
+from appliance.bridges.round_trip import round_trip
 from appliance.bridges.telegram.api import TelegramApi, TelegramRefused
 from appliance.bridges.telegram.config import TelegramConfig
 from appliance.bridges.telegram.guide import GUIDE
@@ -14,7 +16,7 @@ from appliance.bridges.telegram.sending import Sending
 from appliance.bridges.telegram.updates import from_webhook, read_update, said
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.said import say
-from appliance.outbox.errors import PlatformAway
+from appliance.outbox.errors import NotReady, PlatformAway
 from appliance.outbox.ports import Pace, Receipt
 
 API_ROOT = "https://api.telegram.org"
@@ -58,35 +60,32 @@ class TelegramBridge:
             context.webhook_secret,
             context.clock,
         )
-        self._receiving: asyncio.Task[None] | None = None
+        self._receiving = Receiving(self._receiver.run)
         self._answering: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        if self._receiving is None:
-            self._receiving = asyncio.create_task(self._receiver.run())
+        self._receiving.start()
 
     async def stop(self) -> None:
-        tasks = [task for task in (self._receiving, *self._answering) if task]
-        self._receiving = None
-        for task in tasks:
+        await self._receiving.stop()
+        for task in self._answering:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._answering, return_exceptions=True)
         await self._api.close()
 
     async def probe(self) -> Probe:
-        started = self._context.clock.monotonic()
+        return await round_trip(self._context.clock, self._who)
+
+    async def _who(self) -> Probe:
         try:
             me = await self._api.call("getMe", timeout=10)
         except TelegramRefused as error:
             words = say("Telegram refuses the token") if error.is_token else error.description
-            return Probe(ProbeState.WAITING if error.is_token else ProbeState.AWAY, words)
-        except PlatformAway as error:
-            return Probe(ProbeState.AWAY, error.message)
-        spent = round((self._context.clock.monotonic() - started) * 1000, 1)
+            raise NotReady(words) if error.is_token else PlatformAway(words) from None
         username = me.get("username") if isinstance(me, dict) else None
         identity = f"@{username}" if username else ""
         state = ProbeState.AWAY if self._receiver.trouble else ProbeState.OK
-        return Probe(state, self._receiver.trouble or self._receiver.note, identity, spent)
+        return Probe(state, self._receiver.trouble or self._receiver.note, identity)
 
     def pace(self, conversation: str | None) -> Pace:
         return GROUP_PACE if (conversation or "").startswith("-") else self.capabilities.pace

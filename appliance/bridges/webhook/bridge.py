@@ -19,12 +19,13 @@ from appliance.bridges.ports import (
     WebhookRequest,
 )
 from appliance.bridges.presenting import Part, present
+from appliance.bridges.round_trip import round_trip
 from appliance.bridges.signing import hmac_sha256, is_recent, same
 from appliance.bridges.webhook.config import WebhookConfig
 from appliance.bridges.webhook.events import read_event
 from appliance.bridges.webhook.guide import GUIDE
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.outbox.errors import DeliveryDeferred, DeliveryRefused, NotReady, PlatformAway
+from appliance.outbox.errors import DeliveryDeferred, DeliveryRefused, NotReady
 from appliance.outbox.ports import Pace, Receipt
 
 TITLE = "the webhook"
@@ -59,15 +60,11 @@ class WebhookBridge:
         """A signed ``ping``; a program that only calls the box cannot be asked."""
         if self._config.url is None:
             return Probe(ProbeState.OK, CANNOT_SEND)
-        started = self._context.clock.monotonic()
-        try:
-            await self._post({"type": "ping"}, "ping")
-        except NotReady as error:
-            return Probe(ProbeState.WAITING, error.message)
-        except (PlatformAway, DeliveryDeferred, DeliveryRefused) as error:
-            return Probe(ProbeState.AWAY, error.message)
-        spent = round((self._context.clock.monotonic() - started) * 1000, 1)
-        return Probe(ProbeState.OK, "", self._config.host, spent)
+        return await round_trip(self._context.clock, self._ping)
+
+    async def _ping(self) -> Probe:
+        await self._post({"type": "ping"}, "ping")
+        return Probe(ProbeState.OK, "", self._config.host)
 
     def pace(self, conversation: str | None) -> Pace:
         return self.capabilities.pace
@@ -79,14 +76,13 @@ class WebhookBridge:
         if self._config.url is None:
             raise DeliveryRefused(CANNOT_SEND)
         parts = present(message, self.capabilities)
-        numbered = iter(range(message.parts_done, len(parts)))
+        delivery = Delivery(self.name, message)
 
         async def post(part: Part) -> str:
-            number = next(numbered)
-            key = message.key if number == 0 else f"{message.key}/{number}"
+            key = delivery.key(part)
             return await self._post(_told(message, part, key), key)
 
-        return await Delivery(self.name, message).carry(parts, post, self._context.clock)
+        return await delivery.carry(parts, post, self._context.clock)
 
     async def _post(self, told: JsonObject, key: str) -> str:
         body = json.dumps(told, ensure_ascii=False).encode()

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_noop
 from appliance.bridges.capabilities import Capabilities, LengthUnit
 from appliance.bridges.messages import ChatMessage, InboundMessage
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, Probe, ProbeState
+from appliance.bridges.round_trip import round_trip
 from appliance.bridges.wecom.api import API_ROOT, WecomApi
 from appliance.bridges.wecom.config import WecomConfig
 from appliance.bridges.wecom.crypto import Seal
@@ -16,7 +17,6 @@ from appliance.bridges.wecom.receiving import from_webhook, message_of, read_sai
 from appliance.bridges.wecom.refusals import text_in
 from appliance.bridges.wecom.sending import Presses, Sending
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.errors import DeliveryError, NotReady
 from appliance.outbox.ports import Pace, Receipt
 
 CAPABILITIES = Capabilities(
@@ -63,17 +63,13 @@ class WecomBridge:
         await self._api.close()
 
     async def probe(self) -> Probe:
-        started = self._context.clock.monotonic()
-        try:
-            app = await self._api.app()
-        except NotReady as error:
-            return Probe(ProbeState.WAITING, str(error))
-        except DeliveryError as error:
-            return Probe(ProbeState.AWAY, error.message)
-        spent = round((self._context.clock.monotonic() - started) * 1000, 1)
+        return await round_trip(self._context.clock, self._app)
+
+    async def _app(self) -> Probe:
+        app = await self._api.app()
         if app.get("close") == 1:
-            return Probe(ProbeState.WAITING, SWITCHED_OFF, text_in(app, "name"), spent)
-        return Probe(ProbeState.OK, "", text_in(app, "name"), spent)
+            return Probe(ProbeState.WAITING, SWITCHED_OFF, text_in(app, "name"))
+        return Probe(ProbeState.OK, "", text_in(app, "name"))
 
     def pace(self, conversation: str | None) -> Pace:
         return self.capabilities.pace

@@ -4,6 +4,7 @@ The protocol: developer.work.weixin.qq.com/document/path/99110.
 """
 
 import base64
+import contextlib
 import hashlib
 from collections.abc import Mapping
 
@@ -14,13 +15,13 @@ from appliance.bridges.delivering import Delivery
 from appliance.bridges.messages import Attachment, ChatMessage, InboundMessage
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, Probe, ProbeState
 from appliance.bridges.presenting import Part, present
+from appliance.bridges.round_trip import round_trip
 from appliance.bridges.wecom.api import API_ROOT, WecomHttp
 from appliance.bridges.wecom.refusals import WecomRefused
 from appliance.bridges.wecom.sending import made_inert, shown_as_picture
 from appliance.bridges.wecom_robot.config import WecomRobotConfig
 from appliance.bridges.wecom_robot.guide import GUIDE
 from appliance.lib.jsontypes import JsonObject
-from appliance.outbox.errors import DeliveryError, NotReady
 from appliance.outbox.ports import Pace, Receipt
 
 # 20 messages a minute.
@@ -63,17 +64,12 @@ class WecomRobot:
 
     async def probe(self) -> Probe:
         """A message of no kind: a robot that is there refuses the message, one that is not is refused itself."""
-        started = self._context.clock.monotonic()
-        try:
+        return await round_trip(self._context.clock, self._knock)
+
+    async def _knock(self) -> Probe:
+        with contextlib.suppress(WecomRefused):
             await self._post({"msgtype": ""})
-        except WecomRefused:
-            pass
-        except NotReady as error:
-            return Probe(ProbeState.WAITING, str(error))
-        except DeliveryError as error:
-            return Probe(ProbeState.AWAY, error.message)
-        spent = round((self._context.clock.monotonic() - started) * 1000, 1)
-        return Probe(ProbeState.OK, ONLY_SENDS, "", spent)
+        return Probe(ProbeState.OK, ONLY_SENDS)
 
     def pace(self, conversation: str | None) -> Pace:
         return self.capabilities.pace
@@ -83,11 +79,10 @@ class WecomRobot:
 
     async def send_message(self, message: ChatMessage) -> Receipt:
         parts = present(made_inert(message), self.capabilities)
-        numbered = iter(range(message.parts_done + 1, len(parts) + 1))
 
         async def post(part: Part) -> str:
             await self._post(await self._content(part))
-            return str(next(numbered))
+            return str(part.number + 1)
 
         delivery = Delivery(self.name, message)
         return await delivery.carry(parts, post, self._context.clock, self._part_pause)

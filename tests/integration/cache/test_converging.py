@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from appliance.cache.domain import Choice, Policy
@@ -15,6 +15,7 @@ from appliance.cache.stamps import tick
 from appliance.cache.store import Agreed, agree, decide_conflict, place, read_entry, read_peer, write_of
 from appliance.lib.jsontypes import JsonValue
 from tests.integration.cache.pair import Box, Crash, Pair
+from tests.searching import search
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,11 +126,7 @@ def decide_all(pair: Pair) -> None:
 
 
 @given(steps)
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@search(60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @example(
     [
         ("edit", "near", "newest/k"),

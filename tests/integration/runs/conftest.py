@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.accounts.principal import BOX
 from appliance.bus.places import place_of
 from appliance.lib.clock import ManualClock, SystemClock
+from appliance.lib.config import Config
 from appliance.lib.jsontypes import JsonObject
 from appliance.processes.parts import DefinitionCache
 from appliance.runs import services
@@ -32,7 +33,7 @@ from appliance.sandbox.docker.client import Where
 from appliance.sandbox.ports import Captured, Job, Outcome, Usage
 from appliance.tasks.services import apply_text
 from tests.database import address, emptied
-from tests.integration.runs.shop import PASSWORD, keep_secret, superuser, url
+from tests.integration.runs.shop import PASSWORD, furnish, keep_secret, superuser, url
 from tests.wait import wait_for_async
 
 Work = Callable[[Job], Awaitable[Outcome]]
@@ -243,30 +244,25 @@ async def engine(pool: Pool, tmp_path: Path, silent_hints: None) -> AsyncIterato
     await sync_to_async(connections.close_all)()
 
 
-@pytest.fixture
-def shop(clean: None) -> Iterator["psycopg.Connection[Any]"]:
-    """A database with one table; ``clerk`` owns it and may make more, ``guest`` may not."""
+@pytest.fixture(scope="session")
+def _building(engines: Config) -> Iterator[None]:
+    """The shop's database and its roles: making them takes longer than any test in it."""
     with superuser() as server:
-        server.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
         for role in ("clerk", "guest"):
-            server.execute(f"DROP ROLE IF EXISTS {role}")
             server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
         server.execute("CREATE DATABASE shop OWNER clerk")
-        with superuser("shop") as inside:
-            inside.execute("SET ROLE clerk")
-            inside.execute("CREATE TABLE part (id int PRIMARY KEY, name text, stock int)")
-            inside.execute("INSERT INTO part VALUES (1, 'bolt', 7), (2, '温', 0)")
-            inside.execute("CREATE SEQUENCE numbers")
-            inside.execute(
-                "CREATE FUNCTION sneak() RETURNS int LANGUAGE plpgsql AS"
-                " $$ BEGIN DELETE FROM part; RETURN 1; END $$"
-            )
-            inside.execute("GRANT SELECT, INSERT ON part TO guest")
-            inside.execute("RESET ROLE")
-            yield inside
+        yield
         server.execute("DROP DATABASE shop WITH (FORCE)")
         for role in ("clerk", "guest"):
             server.execute(f"DROP ROLE {role}")
+
+
+@pytest.fixture
+def shop(clean: None, _building: None) -> Iterator["psycopg.Connection[Any]"]:
+    """A database with one table; ``clerk`` owns it and may make more, ``guest`` may not."""
+    with superuser("shop") as inside:
+        furnish(inside)
+        yield inside
 
 
 @pytest.fixture

@@ -10,6 +10,20 @@ from appliance.lib.config import get_config
 from appliance.safety.secrets import set_secret
 
 PASSWORD = "counter-7-shop"
+FURNISHED = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    "DROP SCHEMA public CASCADE",
+    "CREATE SCHEMA public AUTHORIZATION pg_database_owner",
+    "GRANT USAGE ON SCHEMA public TO PUBLIC",
+    "SET ROLE clerk",
+    "CREATE TABLE part (id int PRIMARY KEY, name text, stock int)",
+    "INSERT INTO part VALUES (1, 'bolt', 7), (2, '温', 0)",
+    "CREATE SEQUENCE numbers",
+    "CREATE FUNCTION sneak() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM part; RETURN 1; END $$",
+    "GRANT SELECT, INSERT ON part TO guest",
+    "RESET ROLE",
+)
 
 
 def superuser(database: str = "postgres") -> "psycopg.Connection[Any]":
@@ -21,6 +35,12 @@ def superuser(database: str = "postgres") -> "psycopg.Connection[Any]":
         password=home.secret("postgres"),
         autocommit=True,
     )
+
+
+def furnish(shop: "psycopg.Connection[Any]") -> None:
+    """As it is before a test: nobody else is in it, and nothing is there of the one before."""
+    for text in FURNISHED:
+        shop.execute(text)
 
 
 def url(role: str = "clerk", password: str = PASSWORD, database: str = "shop", more: str = "") -> str:

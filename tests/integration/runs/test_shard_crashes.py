@@ -243,6 +243,8 @@ LINES = """
     - {id: each, type: foreach, lines: "{{ vars.file }}", parallelism: 1, join: any, actions: [{type: set, value: 1}]}
   vars: {file: ""}
 """
+WIDE = f"{'a line':199}\n"
+"""Half a megabyte of them takes two readings, and makes few shards."""
 
 
 async def lines(engine: Engine, path: Path) -> tuple[dict[str, Any], list[Any]]:
@@ -299,7 +301,7 @@ async def test_no_file_is_read_that_the_policy_denies(engine: Engine, tmp_path: 
 async def test_no_file_is_read_while_sandboxes_are_killed(engine: Engine, tmp_path: Path) -> None:
     """At the level ``kill`` no command begins, and one that is half through its file reads no further."""
     file = tmp_path / "f"
-    file.write_text("line\n" * 100_000)
+    file.write_text(WIDE * 2_500)
 
     async def stopping(job: Job) -> Outcome:
         if len(engine.world.jobs) == 2:
@@ -312,17 +314,17 @@ async def test_no_file_is_read_while_sandboxes_are_killed(engine: Engine, tmp_pa
     assert (row["state"], len(engine.world.jobs)) == ("waiting", 2)
     StopFile(engine.home).remove()
     assert (await whole(engine, run_id))["state"] == "succeeded"
-    assert len(await shards(engine)) == 100_000
+    assert len(await shards(engine)) == 2_500
 
 
 async def test_a_file_that_is_changed_meanwhile_is_not_mixed(engine: Engine, tmp_path: Path) -> None:
     file = tmp_path / "f"
-    file.write_text("old line\n" * 60_000)
+    file.write_text(WIDE * 2_500)
 
     async def swapping(job: Job) -> Outcome:
         done = await really(job)
         if len(engine.world.jobs) == 2:
-            (tmp_path / "g").write_text("new line\n" * 60_000)
+            (tmp_path / "g").write_text(WIDE.upper() * 2_500)
             (tmp_path / "g").rename(file)
         return done
 

@@ -36,14 +36,12 @@ GREET = """- name: greet
 
 @pytest.fixture(autouse=True)
 def _no_collected_files(settings: Settings) -> None:
-    """Files are served from where they are; WhiteNoise warns about the folder that nothing was collected to."""
+    """Files are served from where they are; WhiteNoise warns about the folder that nothing was collected to.
+
+    It looks for a file when one asks for it: reading all folders anew for each Client takes longer than most pages.
+    """
     settings.STATIC_ROOT = None
-
-
-@pytest.fixture(autouse=True)
-def _a_cheap_hash_of_passwords(settings: Settings) -> None:
-    """The real one takes most of a second on purpose."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.fixture

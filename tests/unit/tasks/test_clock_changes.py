@@ -5,12 +5,13 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.tasks.definition import Trigger
 from appliance.tasks.firing import GRACE, MOST_MISSED, decide
 from appliance.tasks.schedule import due_times
+from tests.searching import search
 
 PARIS, NEW_YORK = "Europe/Paris", "America/New_York"
 LORD_HOWE, KATHMANDU = "Australia/Lord_Howe", "Asia/Kathmandu"
@@ -140,7 +141,7 @@ def triggers(draw: st.DrawFn) -> Trigger:
     return of(zone, at=f"{day} {draw(st.integers(0, 23)):02}:{draw(st.integers(0, 59)):02}")
 
 
-@settings(max_examples=60, deadline=None)
+@search(60)
 @given(trigger=triggers(), day=st.sampled_from(_DAYS), offset=st.integers(0, 86_400))
 def test_due_times_strictly_increase_and_have_whole_seconds(
     trigger: Trigger, day: datetime, offset: int
@@ -151,7 +152,7 @@ def test_due_times_strictly_increase_and_have_whole_seconds(
     assert all(due > begin and due.tzinfo is UTC and due.microsecond == 0 for due in dues)
 
 
-@settings(max_examples=60, deadline=None)
+@search(60)
 @given(
     trigger=triggers(),
     day=st.sampled_from(_DAYS),

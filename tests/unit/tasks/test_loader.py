@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.tasks.loader import LoadedTask, Problem, TaskFileError, load_text
+from tests.searching import search
 
 GOOD = "name: {name}\nactions:\n  - {{type: set, value: 1}}\n"
 
@@ -232,7 +233,7 @@ _EXAMPLES = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@search(200)
 @given(
     st.sampled_from([BAD, LIST, *_EXAMPLES]),
     st.lists(st.tuples(st.integers(0, 2000), st.sampled_from([*"{}[]:-'\"|>&*!\n \t#%é", ""])), max_size=4),

@@ -5,12 +5,13 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.tasks.cron import CronError, cron_instants, normalise_cron
 from appliance.tasks.definition import Trigger
 from appliance.tasks.schedule import due_times, next_due
+from tests.searching import search
 
 PARIS, NEW_YORK = "Europe/Paris", "America/New_York"
 LORD_HOWE, KATHMANDU = "Australia/Lord_Howe", "Asia/Kathmandu"
@@ -112,7 +113,7 @@ def _brute_force(expression: str, zone: ZoneInfo, start: datetime, minutes: int)
     return sorted(found)
 
 
-@settings(max_examples=60, deadline=None)
+@search(60)
 @given(
     zone=st.sampled_from([PARIS, NEW_YORK, LORD_HOWE, KATHMANDU]),
     day=st.sampled_from(["2026-03-08", "2026-03-29", "2026-04-05", "2026-10-04", "2026-10-25", "2026-11-01"]),
@@ -132,7 +133,7 @@ def test_due_times_are_what_a_person_with_a_clock_would_see(
     assert due_times(cron(expression, zone), start, end, 10_000) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@search(60)
 @given(
     expression=st.sampled_from(["*/7 * * * *", "30 2 * * *", "0 */6 * * *", "0 0 29 2 *", "15 1-3 * * 0"]),
     zone=st.sampled_from([None, PARIS, LORD_HOWE]),

@@ -94,6 +94,7 @@ def test_a_node_that_is_too_old_is_not_used(tmp_path: Path, monkeypatch: pytest.
         node_program(tmp_path, versions.NODE_RED, versions.NODE_MAJOR)
 
 
+@pytest.mark.slow  # two whole environments
 def test_an_installation_that_failed_is_not_taken_for_one(tmp_path: Path) -> None:
     missing = str(tmp_path / "no-such-package-1.0.tar.gz")
     for _ in range(2):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from appliance.accounts.domain import Role
 from appliance.lib.jsontypes import JsonValue
@@ -16,12 +16,13 @@ from appliance.safety.policy.subsume import takes_all
 from appliance.safety.policy.verdict import PolicyVerdict, strictest
 from appliance.safety.policy.vocabulary import Answer, Layer
 from appliance.safety.understood import classify as classify_command
+from tests.searching import search
 from tests.unit.safety.policy.drawn import actions, layers, pairs, policies
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
-@settings(max_examples=400, deadline=None)
+@search(400)
 @given(policies(), actions())
 def test_narrowing_and_deciding_equal_walking_every_rule(
     policy: Policy, action: tuple[Static, Facts]
@@ -32,7 +33,7 @@ def test_narrowing_and_deciding_equal_walking_every_rule(
     assert policy.narrow(static) is policy.narrow(static), "decided once"
 
 
-@settings(max_examples=200, deadline=None)
+@search(200)
 @given(layers(Layer.BOX), layers(Layer.SITE), actions())
 def test_a_further_layer_is_never_more_permissive(
     box: LayerPolicy, site: LayerPolicy, action: tuple[Static, Facts]
@@ -42,7 +43,7 @@ def test_a_further_layer_is_never_more_permissive(
     assert Policy([site, box]).decide(*action) == Policy([box, site]).decide(*action), "whatever the order"
 
 
-@settings(max_examples=200, deadline=None)
+@search(200)
 @given(policies(), actions())
 def test_a_run_is_judged_by_every_origin_that_led_to_it(policy: Policy, action: tuple[Static, Facts]) -> None:
     """The strictest of what each origin alone would get, and never less than the run's own."""
@@ -56,7 +57,7 @@ def test_a_run_is_judged_by_every_origin_that_led_to_it(policy: Policy, action: 
     assert (found.layer, found.rule) in {(one.layer, one.rule) for one in answers}
 
 
-@settings(max_examples=800, deadline=None)
+@search(800)
 @given(pairs(), actions())
 def test_a_rule_that_is_said_to_take_all_of_another_does(
     pair: tuple[Rule, Rule], action: tuple[Static, Facts]
