@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from unicodedata import normalize
 
 from django.utils.translation import gettext, override
 
@@ -68,13 +69,18 @@ LONGEST = 2000
 
 
 def is_stop(text: str) -> bool:
-    """Whether a message is an order to stop: matched before anything else looks at it."""
-    return _STOP.match(text) is not None
+    """Whether a message is an order to stop: matched before anything else looks at it, in whichever letters."""
+    return _STOP.match(_plain_forms(text)) is not None
+
+
+def _plain_forms(text: str) -> str:
+    """Full-width letters and their like as the plain ones that they stand for."""
+    return normalize("NFKC", text[:LONGEST])
 
 
 def parse_command(text: str, *, key: str, received_at: datetime, language: str = "en") -> ChatCommand:
     """The command in a message. ``run`` without a space is fine in Chinese: ``运行 泵`` and ``运行泵``."""
-    text = text[:LONGEST]
+    text = _plain_forms(text) if is_stop(text) else text[:LONGEST]
     if _CHINESE.search(text):
         language = "zh-hans"
     verb, argument = _words(text)

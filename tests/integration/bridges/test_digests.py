@@ -31,7 +31,19 @@ async def put(house: House, count: int, platform: str) -> list[OutboxItem]:
 
 def parcel(item: OutboxItem, digest: Digest, **more: Any) -> Parcel:
     return Parcel(
-        uuid7(), "k", item.platform, None, {"text": "now"}, 1, 0, False, None, "", ABOUT, digest, **more
+        uuid7(),
+        "k",
+        item.platform,
+        None,
+        {"text": "now"},
+        1,
+        0,
+        False,
+        None,
+        "",
+        ABOUT,
+        digest=digest,
+        **more,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from appliance.lib.clock import ManualClock
 from appliance.lib.identity import uuid7
 from appliance.outbox.errors import DeliveryDeferred, PlatformAway
-from appliance.outbox.ports import DigestRule, Pace, Parcel, Receipt
+from appliance.outbox.ports import DigestRule, Hold, Pace, Parcel, Receipt
 from appliance.outbox.sender import Sender
 
 from .conftest import Desk, Pool, Runs
@@ -42,6 +42,9 @@ class Group:
 
     def pace(self, platform: str, conversation: str | None) -> Pace:
         return Pace(per_second=25, interval=3.0, burst=5)
+
+    async def hold_until(self, parcel: Parcel, now: datetime) -> Hold | None:
+        return None
 
     def digests(self, platform: str) -> DigestRule | None:
         return self.rule

@@ -107,7 +107,9 @@ def say(user: User, text: str, conversation: str = "77") -> str:
     command = parse_command(text, key=f"k/{text}", received_at=datetime.now(UTC))
     assert command.verb is Verb.ACK
     sender = ChatSender(user.pk, user.username, "telegram", "77", conversation)
-    return ChatCommands()._done(command, sender)
+    answer = ChatCommands()._done(command, sender)
+    assert answer is not None
+    return answer.text
 
 
 @pytest.mark.parametrize("text", ["ack k7q2mx", "确认K7Q2MX", "知道了 K7Q2MX", "/ack K7Q2MX, thanks"])

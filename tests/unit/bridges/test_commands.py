@@ -48,7 +48,20 @@ def test_words_are_commands(text: str, verb: Verb, argument: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["stop", "STOP", "Stop!", "/stop", "/stop@mill_bot", " stop now", "停止", "停", "急停!", "停止所有"],
+    [
+        "stop",
+        "STOP",
+        "Stop!",
+        "/stop",
+        "/stop@mill_bot",
+        " stop now",
+        "停止",
+        "停",
+        "急停!",
+        "停止所有",
+        "ｓｔｏｐ",
+        "ＳＴＯＰ！",
+    ],
 )
 def test_stop_is_understood_in_every_form(text: str) -> None:
     assert is_stop(text)
