@@ -1,10 +1,10 @@
 """How storms are told on a platform: the operator's rule, ``"digest": {"after": 5, "within": "1m"}``, and the words."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from django.utils.translation import gettext, ngettext, override
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from appliance.lib.located.fields import Duration
 from appliance.outbox.ports import Digest, DigestRule
@@ -15,10 +15,14 @@ LONGEST = timedelta(hours=1)
 class DigestConfig(BaseModel):
     """From the message after the first ``after`` on, in any ``within``, what is about the same is told as one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    after: Annotated[int, Field(ge=1, le=1000)] = 5
-    within: Duration = timedelta(minutes=1)
+    after: Annotated[int, Field(ge=1, le=1000, title="After")] = 5
+    """So many messages about the same come by themselves"""
+    within: Annotated[Duration, Field(title="In")] = timedelta(minutes=1)
+    """in any stretch of this length: `30s`, `1m`; one hour at most."""
+    apart: Annotated[bool, Field(title="Never")] = False
+    """Each message comes by itself, however many there are."""
 
     @field_validator("within")
     @classmethod
@@ -28,12 +32,17 @@ class DigestConfig(BaseModel):
         return value
 
 
-DigestChoice = DigestConfig | Literal[False]
+def _choice(value: Any) -> Any:
+    """``"digest": false`` says it shortly."""
+    return {"apart": True} if value is False else value
 
 
-def rule_of(choice: DigestChoice, *, edits: bool) -> DigestRule | None:
+DigestChoice = Annotated[DigestConfig, BeforeValidator(_choice)]
+
+
+def rule_of(choice: DigestConfig, *, edits: bool) -> DigestRule | None:
     """``edits``: the platform can edit what it was sent."""
-    return DigestRule(choice.after, choice.within.total_seconds(), edits) if choice else None
+    return DigestRule(choice.after, choice.within.total_seconds(), edits) if not choice.apart else None
 
 
 def in_words(about: str, digest: Digest, text: str, now: datetime, language: str) -> str:

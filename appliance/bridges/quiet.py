@@ -38,15 +38,15 @@ class QuietHours(BaseModel):
         use_attribute_docstrings=True,
     )
 
-    from_: Annotated[str, AfterValidator(_clock), Field(alias="from")]
-    """When they begin, by the clock of ``timezone``: `22:00`."""
-    to: Annotated[str, AfterValidator(_end)]
-    """When they end: `06:00`. Before ``from`` it is one of the next day; `24:00` is the end of the day."""
-    timezone: Zone = "UTC"
+    from_: Annotated[str, AfterValidator(_clock), Field(alias="from", title="From")]
+    """When they begin, by the clock of that time zone: `22:00`."""
+    to: Annotated[str, AfterValidator(_end), Field(title="To")]
+    """When they end: `06:00`. One before the beginning is of the next day; `24:00` is the end of the day."""
+    timezone: Annotated[Zone, Field(title="Time zone")] = "UTC"
     """Whose clock this is: `Europe/Paris`."""
-    days: tuple[Day, ...] = tuple(Day)
-    """The days on which they begin: `["mon", "tue"]`. Without it every day."""
-    below: Priority = Priority.HIGH
+    days: Annotated[tuple[Day, ...], Field(title="Days")] = tuple(Day)
+    """The days on which they begin: `["mon", "tue"]`. Without any, every day."""
+    below: Annotated[Priority, Field(title="Below")] = Priority.HIGH
     """What is less urgent than this waits: `normal`, `high` or `critical`. What is critical always passes."""
 
     @field_validator("days")

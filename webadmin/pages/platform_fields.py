@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from appliance.bridges.secrets import ProxyUrl, Secret
+from appliance.lib.duration import format_duration
 from webadmin.words import WORDS
 
 PLAIN = {"autocapitalize": "none", "autocomplete": "off", "spellcheck": "false"}
@@ -206,8 +207,12 @@ def shown(leaf: Leaf, value: Any) -> Any:
     """A value of a stored entry as its control shows it."""
     if value is None:
         value = leaf.default
+    if isinstance(value, timedelta):
+        return format_duration(value)
     match leaf.control:
-        case Control.SEVERAL | Control.CHECK | Control.JSON:
+        case Control.SEVERAL:
+            return [str(one) for one in value or ()]
+        case Control.CHECK | Control.JSON:
             return value
         case Control.WORDS:
             return " ".join(value or ())
@@ -228,6 +233,7 @@ def read(leaf: Leaf, given: Any) -> Any:
     """What somebody entered, as the entry has it. None: the key is left out."""
     if leaf.control is Control.CHECK:
         return None if given == bool(leaf.default) else bool(given)
-    if given in ("", None, [], {}) or (leaf.control is Control.CHOICE and given == leaf.default):
+    # What is as it would be without a word of it is left out: else an object that nobody wants would begin to be.
+    if given in ("", None, [], {}, shown(leaf, None)):
         return None
     return _READ[leaf.control](given) if leaf.control in _READ else given

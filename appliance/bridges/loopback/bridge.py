@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from appliance.bridges.capabilities import Capabilities
-from appliance.bridges.digests import DigestChoice
+from appliance.bridges.digests import DigestChoice, DigestConfig
 from appliance.bridges.kept_chat import say
 from appliance.bridges.messages import ChatMessage, InboundMessage, RawEvent
 from appliance.bridges.ports import Bridge, BridgeContext, BridgeFactory, PlatformConfig, Probe, ProbeState
@@ -16,7 +16,7 @@ CONVERSATION = "loopback"
 
 
 class LoopbackConfig(PlatformConfig):
-    digest: DigestChoice = Field(False, title="Digest")
+    digest: DigestChoice = Field(DigestConfig(apart=True), title="Digest")
     """Who listens here is a program: it gets each message."""
     echo: bool = Field(False, title="Echo")
     """Every message comes back as an inbound one of the user `echo`."""

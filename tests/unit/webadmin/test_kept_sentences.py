@@ -10,6 +10,8 @@ from webadmin.kept_sentences import WITH_VALUES
 from webadmin.sentences import kept
 
 ROOT = Path(__file__).resolve().parents[3]
+SAID_AT_ONCE = {"words", "taking", "platforms", "services", "config", "catalogue"}
+"""Modules whose sentences go to whoever is saving a platform; no row keeps them."""
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,8 @@ def test_a_kept_sentence_is_said_in_chinese(text: str, says: str) -> None:
 
 
 def test_every_sentence_with_values_that_may_be_kept_is_known_again() -> None:
-    files = [*(ROOT / "appliance/bridges").rglob("*.py"), *(ROOT / "appliance/outbox").rglob("*.py")]
+    folders = (ROOT / "appliance/bridges", ROOT / "appliance/outbox")
+    files = [file for one in folders for file in one.rglob("*.py") if file.stem not in SAID_AT_ONCE]
     said = {
         node.args[0].value
         for file in files
