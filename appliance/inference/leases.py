@@ -1,8 +1,9 @@
 """How any process asks the keeper of models for one: lines of JSON over its Unix socket.
 
 A client connects, writes one ``Wish``, and reads ``News`` until ``granted`` or ``refused``. The lease lasts as long as
-the connection: a client that dies gives it back. While it is served it writes ``Beat`` lines (the first token, how many so
-far), by which the keeper sees a model that has stopped in the middle; ``Beat.failed`` counts for its circuit breaker.
+the connection: a client that dies gives it back. While it is served it writes ``Beat`` lines (the first token, how many
+so far), by which the keeper sees a model that has stopped in the middle; ``Beat.failed`` counts for its circuit
+breaker.
 """
 
 from typing import Annotated, Literal
