@@ -1,16 +1,17 @@
 """How any process asks the keeper of models for one: lines of JSON over its Unix socket.
 
-A client connects, writes one ``Wish``, and reads ``News`` until ``granted`` or ``refused``. The lease lasts as long as
-the connection: a client that dies gives it back. While it is served it writes ``Beat`` lines (the first token, how many
-so far), by which the keeper sees a model that has stopped in the middle; ``Beat.failed`` counts for its circuit
-breaker.
+The first line says what is wanted. After a ``Wish`` the client reads ``News`` until ``granted`` or ``refused``. The
+lease lasts as long as the connection: a client that dies gives it back. While it is served it writes ``Beat`` lines (how
+many tokens so far), by which the keeper sees a model that has stopped in the middle; ``Beat.failed`` counts for its
+circuit breaker. ``Look`` is answered by one ``View``, ``Order`` by ``Done`` or ``refused``.
 """
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from appliance.inference.domain import EngineKind, Need, Work
+from appliance.inference.domain import EngineKind, InstanceState, Need, Work
 from appliance.lib.priority import Priority
 
 LONGEST_LINE = 64 << 10
@@ -32,6 +33,7 @@ class Wish(_Line):
     tokens: int = Field(default=0, ge=0)
     """Prompt and answer together, estimated from above; 0: not known."""
     principal: str
+    kind: Literal["wish"] = "wish"
     pinned: str = ""
     """The digest of the model that it must be, where a run goes on with the one that it began with."""
 
@@ -86,3 +88,76 @@ class Beat(_Line):
     done: bool = False
     failed: str = ""
     """Why, where the engine failed; a client that went away is no failure."""
+
+
+class Verb(StrEnum):
+    LOAD = "load"
+    UNLOAD = "unload"
+    FREE = "free"
+    """Out of quarantine."""
+    REFRESH = "refresh"
+    """What is to be served has changed: read it now."""
+
+
+class Order(_Line):
+    """Of a person; whether they may is asked before it comes here."""
+
+    kind: Literal["order"] = "order"
+    verb: Verb
+    model: str = ""
+    principal: str
+
+
+class Done(_Line):
+    kind: Literal["done"] = "done"
+
+
+class Look(_Line):
+    kind: Literal["look"] = "look"
+
+
+class Seen(_Line):
+    """One model, as it is now. Sizes are bytes, times seconds."""
+
+    model: str
+    version: str
+    digest: str
+    engine: EngineKind
+    device: str
+    state: InstanceState
+    reason: str
+    progress: str = ""
+    for_seconds: float
+    generation: int = 0
+    in_use: int = 0
+    slots: int = 1
+    waiting: int = 0
+    device_bytes: int = 0
+    memory_bytes: int = 0
+    measured: bool = False
+    load_seconds: float | None = None
+    again_in: float = 0.0
+    pinned: bool = False
+
+
+class Space(_Line):
+    """Memory of a device, or of the machine where ``device`` is empty."""
+
+    device: str
+    total: int
+    used: int | None
+    free: int
+    """What may still be given out."""
+
+
+class View(_Line):
+    kind: Literal["view"] = "view"
+    models: tuple[Seen, ...]
+    spaces: tuple[Space, ...]
+    waiting: int
+
+
+Ask = Annotated[Wish | Order | Look, Field(discriminator="kind")]
+Answer = Annotated[News | View | Done, Field(discriminator="kind")]
+ASK: TypeAdapter[Wish | Order | Look] = TypeAdapter(Ask)
+ANSWER: TypeAdapter[Waiting | Granted | RefusedLease | View | Done] = TypeAdapter(Answer)

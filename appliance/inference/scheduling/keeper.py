@@ -9,13 +9,23 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 from appliance.inference.backends.contract import Backend
 from appliance.inference.domain import EngineKind, InstanceState
 from appliance.inference.errors import ModelBusy, ModelUnavailable
 from appliance.inference.hardware.domain import Hardware
-from appliance.inference.leases import Beat, Chosen, Granted, News, RefusedLease, Waiting, Wish
+from appliance.inference.leases import (
+    Beat,
+    Granted,
+    News,
+    Order,
+    Verb,
+    View,
+    Waiting,
+    Wish,
+)
+from appliance.inference.scheduling.answers import chosen, refusal
 from appliance.inference.scheduling.deciding import Decision, Move, can_load, decide
 from appliance.inference.scheduling.instance import Held, Instance
 from appliance.inference.scheduling.life import End
@@ -23,6 +33,7 @@ from appliance.inference.scheduling.line import Line, Waiter
 from appliance.inference.scheduling.memory import Room, rooms
 from appliance.inference.scheduling.ports import Ledger, Shelf, Trial
 from appliance.inference.scheduling.roster import Roster
+from appliance.inference.scheduling.viewing import seen, spaces
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
 
@@ -146,9 +157,34 @@ class Keeper:
         if can_load(instance, self.roster.instances, self._rooms, now):
             self.roster.load(instance.name, self._hardware)
 
+    # --- people -----------------------------------------------------------------------------------
+
+    def obey(self, order: Order) -> None:
+        """Load, unload or free a model. Raises KeyError where it is not served, ModelUnavailable where it cannot be."""
+        instance = self.roster.instances[order.model]
+        now = self._clock.monotonic()
+        if order.verb is Verb.FREE:
+            self.roster.free(order.model)
+        elif order.verb is Verb.UNLOAD:
+            self.roster.drain(order.model, f"{order.principal} said so")
+        elif instance.state in (InstanceState.ABSENT, InstanceState.FAILED) and self._hardware is not None:
+            if not can_load(instance, self.roster.instances, self._rooms, now):
+                raise ModelUnavailable(
+                    f"there is no room for {order.model} now", hint="unload another one, or wait"
+                )
+            self.roster.load(order.model, self._hardware)
+
+    def view(self) -> View:
+        now = self._clock.monotonic()
+        return View(
+            models=tuple(seen(one, self._line, now) for one in self.roster.instances.values()),
+            spaces=spaces(self._rooms, self.roster.instances, now),
+            waiting=len(self._line),
+        )
+
     # --- leases -----------------------------------------------------------------------------------
 
-    async def lease(self, wish: Wish) -> AsyncIterator[News]:
+    async def lease(self, wish: Wish) -> AsyncGenerator[News, None]:
         """What the client is to hear, until it is granted or refused. Whoever stops listening leaves the line.
 
         The lease itself ends by ``release``.
@@ -210,7 +246,7 @@ class Keeper:
                 context=served.profile.context,
                 slots=served.profile.slots,
                 generation=instance.generation,
-                chosen=_chosen(waiter, instance),
+                chosen=chosen(waiter, instance),
             )
         )
 
@@ -231,31 +267,3 @@ class Keeper:
             waiter.said = said
             ahead = sum(other.order < waiter.order for other in self._line)
             waiter.news.put_nowait(Waiting(why=decision.why, place=ahead + 1, expected=decision.expected))
-
-
-def refusal(error: MillwrightError) -> RefusedLease:
-    return RefusedLease(
-        code=error.code,
-        message=error.message,
-        hint=error.hint or "",
-        retry_after=error.retry_after if isinstance(error, ModelBusy) else None,
-    )
-
-
-def _chosen(waiter: Waiter, instance: Instance) -> Chosen:
-    served, wish = instance.served, waiter.wish
-    before = tuple((name, why) for name, why in waiter.rejected.items() if name != served.name)
-    if wish.model:
-        reason = "it was asked for by name"
-    elif before:
-        reason = f"the first for {wish.work.value} that can answer in time"
-    else:
-        reason = f"the first choice for {wish.work.value}"
-    return Chosen(
-        model=served.name,
-        version=served.manifest.version,
-        digest=served.manifest.digest,
-        engine=served.profile.engine,
-        reason=reason,
-        rejected=before,
-    )

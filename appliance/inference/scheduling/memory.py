@@ -115,7 +115,7 @@ def fit(
     if room is None:
         return Fit(False, reason=f"there is no device {device} any more")
     missing = {
-        place: asked - _free(place, room_of, residents)
+        place: asked - free_of(place, room_of, residents)
         for place, asked in ((device, need.device), (MACHINE, need.memory))
         if asked
     }
@@ -123,7 +123,7 @@ def fit(
         return Fit(True)
     for place, asked in ((device, need.device), (MACHINE, need.memory)):
         freed = sum(_on(one, place) for one in residents if not one.pinned)
-        most = _free(place, room_of, residents) + freed
+        most = free_of(place, room_of, residents) + freed
         if asked > most:
             return Fit(False, reason=f"it needs {_gib(asked)}, and at most {_gib(max(most, 0))} can be freed")
     going, later = _split(residents, now, min_stay, rank)
@@ -175,7 +175,7 @@ def _on(one: Resident, place: str) -> int:
     return found + (one.footprint.device if one.device == place else 0)
 
 
-def _free(place: str, room_of: Mapping[str, Room], residents: Sequence[Resident]) -> int:
+def free_of(place: str, room_of: Mapping[str, Room], residents: Sequence[Resident]) -> int:
     held = sum(_on(one, place) for one in residents)
     return room_of[place].free(held, sum(_on(one, place) for one in residents if one.loading))
 
