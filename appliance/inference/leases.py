@@ -1,7 +1,7 @@
 """How any process asks the keeper of models for one: lines of JSON over its Unix socket.
 
 The first line says what is wanted. After a ``Wish`` the client reads ``News`` until ``granted`` or ``refused``. The
-lease lasts as long as the connection: a client that dies gives it back. While it is served it writes ``Beat`` lines (how
+lease lasts as long as the connection: a client that dies gives it back. While it is served it writes ``Beat`` (how
 many tokens so far), by which the keeper sees a model that has stopped in the middle; ``Beat.failed`` counts for its
 circuit breaker. ``Look`` is answered by one ``View``, ``Order`` by ``Done`` or ``refused``.
 """
