@@ -100,6 +100,9 @@ class EngineRoom:
     async def found(self) -> list[Running]:
         return []
 
+    async def close(self) -> None:
+        pass
+
     async def completes(self, served: Served, running: Running) -> str:
         return self.of(served.name).wrong
 

@@ -15,6 +15,7 @@ from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind, ModelFormat
 from appliance.inference.hardware.domain import Hardware
 from appliance.lib.jsontypes import JsonObject
+from appliance.sandbox.ports import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Running:
     """``mw-<home>-<model>-g<generation>``: of the container, or of the process's folder."""
     generation: int
     url: str
-    """Root of its API, without a slash at the end."""
+    """Root of its API, without a slash at the end; empty until it is known."""
     handle: str
     """The container's id or the process's number, for the backend alone."""
     started_at: datetime
@@ -97,6 +98,8 @@ class Readiness:
     reason: str = ""
     exit_status: int | None = None
     out_of_memory: bool = False
+    url: str = ""
+    """Where it listens, of an engine that chooses that itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +174,14 @@ class Backend(Protocol):
         """What of this home runs from an earlier life of the box: to be adopted, or ended."""
         ...
 
+    async def close(self) -> None:
+        """Let go of everything; an engine that nobody could adopt ends."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class BackendContext:
-    """What a backend is given. ``socket`` of guard is None where there is none."""
+    """What a backend is given. ``guard``: the socket of who makes containers; None where there is nobody."""
 
     home_id: str
     models: Path
@@ -182,6 +189,8 @@ class BackendContext:
     work: Path
     """A folder of its own, for working folders and caches."""
     settings: Mapping[str, str]
+    sandbox: Sandbox
+    """Where processes run."""
     guard: Path | None = None
 
 

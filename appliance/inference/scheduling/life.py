@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.inference.backends.contract import Backend, Plan, Readiness, Running, Sign
 from appliance.inference.scheduling.ports import Served, Trial
@@ -72,8 +72,9 @@ class Life:
             if self._running is None:
                 self._running = await self._backend.start(self._plan, await generation())
             self._told.started(self._running)
-            if await self._loaded(self._running):
-                await self._watched(self._running)
+            ready = await self._loaded(self._running)
+            if ready is not None:
+                await self._watched(ready)
         except MillwrightError as error:
             self._told.ended(End(str(error)))
         except OSError as error:
@@ -91,20 +92,23 @@ class Life:
         except (MillwrightError, OSError) as error:
             log.warning("%s does not stop: %s", self._running.name, error)
 
-    async def _loaded(self, running: Running) -> bool:
-        """Wait until it is ready and has shown it; False when it ended instead."""
+    async def _loaded(self, running: Running) -> Running | None:
+        """Wait until it is ready and has shown it; None when it ended instead."""
         progress, since = "", self._clock.monotonic()
         while True:
             seen = await self._backend.ready(running)
             if seen.sign is Sign.GONE:
                 self._told.ended(_end(seen))
-                return False
+                return None
             now = self._clock.monotonic()
             if seen.sign is Sign.READY:
+                if seen.url and seen.url != running.url:
+                    running = self._running = replace(running, url=seen.url)
+                    self._told.started(running)
                 wrong = await self._trial.completes(self._served, running)
                 if not wrong:
                     self._told.ready()
-                    return True
+                    return running
                 seen = Readiness(Sign.LOADING, f"it says that it is ready, and is not: {wrong}")
             if seen.progress != progress:
                 progress, since = seen.progress, now
@@ -113,7 +117,7 @@ class Life:
                 self._told.ended(
                     End(f"no progress for {self._plan.stall:.0f} s; the last: {progress or 'none'}")
                 )
-                return False
+                return None
             await asyncio.sleep(LOOK_LOADING)
 
     async def _watched(self, running: Running) -> None:
