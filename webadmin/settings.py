@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "appliance.bus",
     "appliance.bridges",
     "appliance.alerts",
+    "appliance.inference",
     "appliance.devices",
     "appliance.tasks",
     "appliance.runs",
