@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from appliance.inference.errors import ModelBusy, ModelRefused, ModelUnavailable, ModelUnknown
+from appliance.inference.errors import KeeperAway, ModelBusy, ModelRefused, ModelUnavailable, ModelUnknown
 from appliance.inference.leases import (
     ANSWER,
     LONGEST_LINE,
@@ -94,7 +94,7 @@ class KeeperClient:
                 async with asyncio.timeout(_PATIENCE):
                     return await _answer(reader)
             except TimeoutError:
-                raise ModelUnavailable("the keeper of models does not answer") from None
+                raise KeeperAway("the keeper of models does not answer") from None
 
     @asynccontextmanager
     async def _connection(
@@ -103,7 +103,7 @@ class KeeperClient:
         try:
             reader, writer = await asyncio.open_unix_connection(self._socket, limit=LONGEST_LINE << 4)
         except OSError as error:
-            raise ModelUnavailable(
+            raise KeeperAway(
                 "the keeper of models does not run", hint="manage.py status shows the box's services"
             ) from error
         try:
@@ -128,9 +128,9 @@ async def _answer(reader: asyncio.StreamReader) -> View | Done | Granted | Waiti
     try:
         line = await reader.readline()
     except (ConnectionError, ValueError) as error:
-        raise ModelUnavailable("the keeper of models went away") from error
+        raise KeeperAway("the keeper of models went away") from error
     if not line:
-        raise ModelUnavailable("the keeper of models went away")
+        raise KeeperAway("the keeper of models went away")
     answer = ANSWER.validate_json(line)
     if isinstance(answer, RefusedLease):
         raise error_of(answer)

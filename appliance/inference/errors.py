@@ -31,7 +31,20 @@ class ModelUnavailable(MillwrightError):
     permanent = False
 
 
+class KeeperAway(ModelUnavailable):
+    """Who keeps the models does not answer: the service is down, or comes up."""
+
+    code = "model.keeper_away"
+
+
 class EngineAbsent(MillwrightError):
     """The backend cannot run on this machine: no engine, image, library or device; the hint says what to do."""
 
     code = "model.engine_absent"
+
+
+class ModelAnswerBad(MillwrightError):
+    """An answer came, and is not what was asked for. Another try may bring a better one."""
+
+    code = "model.answer_bad"
+    permanent = False

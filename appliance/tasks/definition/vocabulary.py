@@ -76,7 +76,6 @@ LATER_KINDS = frozenset(
         "approval",
         "device_write",
         "firmware",
-        "llm",
         "report",
         "sync",
     }
