@@ -24,7 +24,7 @@ rules: $(READY) $(RULES) ## compile the kernel's rules for commands (needs clang
 $(RULES): appliance/sandbox/ebpf/rules.bpf.c | $(READY)
 	@$(BIN)/python -m appliance.sandbox.ebpf.build
 
-$(READY): requirements.txt requirements-dev.txt
+$(READY): requirements.txt requirements-dev.txt requirements-llamacpp.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed: apt-get install python3 python3-venv"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing packages into $(VENV) (a few minutes the first time) …"

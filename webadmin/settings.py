@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "appliance.bridges",
     "appliance.alerts",
     "appliance.escalations",
+    "appliance.inference",
     "appliance.devices",
     "appliance.tasks",
     "appliance.runs",

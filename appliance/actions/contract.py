@@ -17,6 +17,8 @@ from appliance.actions.secret_places import Places, beside, places_in
 from appliance.escalations.domain import NewEscalation
 from appliance.expressions import Template, Tree
 from appliance.expressions.shell import ShellTemplate
+from appliance.inference.asking import Question, Reply
+from appliance.inference.leases import Wish
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.leaving import Leaving
@@ -150,6 +152,10 @@ class Services(Protocol):
         self, job: Job, where: Where, on_output: Callable[[str, bytes], None] | None
     ) -> Outcome:
         """As ``run_confined``, in a container."""
+        ...
+
+    async def ask(self, question: Question, wish: Wish, on_text: Callable[[str], None] | None) -> Reply:
+        """Ask a model of this box. Raises what ``Asker.ask`` raises."""
         ...
 
 

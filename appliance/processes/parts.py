@@ -12,6 +12,10 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.bus.client import BusClient
 from appliance.bus.filters import check_not_own
+from appliance.inference.asking import Asker, Question, Reply
+from appliance.inference.client import KeeperClient
+from appliance.inference.errors import KeeperAway
+from appliance.inference.leases import Wish
 from appliance.lib.config import Config, KernelRulesMode
 from appliance.lib.in_django import in_django
 from appliance.processes.outgoing import OutgoingBrokers
@@ -100,7 +104,9 @@ class BoxServices:
         brokers: OutgoingBrokers,
         guard: Path | None = None,
         manner: Manner | None = None,
+        models: Path | None = None,
     ) -> None:
+        self._asker = Asker(KeeperClient(models)) if models else None
         self._watched = WatchedSandbox(guard, sandbox, manner or Manner()) if guard else None
         self._box = box
         self._bus = bus
@@ -134,6 +140,11 @@ class BoxServices:
         if self._watched is None:
             raise SandboxUnavailable("This process runs no containers.")
         return await self._watched.run_contained(job, where, on_output)
+
+    async def ask(self, question: Question, wish: Wish, on_text: Callable[[str], None] | None) -> Reply:
+        if self._asker is None:
+            raise KeeperAway("this process asks no models")
+        return await self._asker.ask(question, wish, on_text)
 
 
 def manner_of(config: Config) -> Manner:

@@ -64,6 +64,7 @@ class WorkerParts:
             self.brokers,
             config.home.guard_socket,
             manner_of(config),
+            config.home.keeper_socket,
         )
         ledger = Ledger(self.pool, owner(self._slot), acts_after_disk=config.power_safe)
         performer = Performer(

@@ -77,7 +77,6 @@ LATER_KINDS = frozenset(
         "approval",
         "device_write",
         "firmware",
-        "llm",
         "report",
         "sync",
     }

@@ -26,6 +26,7 @@ STEPS = {
     "container": f"image: 'sha256:{'0' * 64}', args: [touch, /tmp/x]",
     "foreach": "items: [1], actions: [{id: inner, type: mqtt, topic: inner}]",
     "http": "url: https://example.com/, method: POST",
+    "llm": "prompt: Is it hot?",
     "mqtt": "topic: out",
     "notification": "platform: loopback, message: hello",
     "parallel": "branches: {a: [{id: inner, type: mqtt, topic: inner}]}",
@@ -105,8 +106,8 @@ async def test_with_a_policy_that_denies_no_kind_that_reaches_something_is_perfo
     assert performed == []
 
 
-ACTING = sorted(set(STEPS) - INSIDE - {"approval"})
-"""Kinds that reach something; a question to people changes nothing that is locked out or paid for."""
+ACTING = sorted(set(STEPS) - INSIDE - {"approval", "llm"})
+"""Kinds that reach something; a question to people, or to a model, changes nothing that is locked out or paid for."""
 
 
 @pytest.mark.parametrize("kind", ACTING)

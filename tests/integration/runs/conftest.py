@@ -18,6 +18,9 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.accounts.principal import BOX
 from appliance.bus.places import place_of
+from appliance.inference.asking import Question, Reply
+from appliance.inference.errors import KeeperAway
+from appliance.inference.leases import Wish
 from appliance.lib.clock import ManualClock, SystemClock
 from appliance.lib.config import Config
 from appliance.lib.jsontypes import JsonObject
@@ -56,6 +59,8 @@ class World:
     publishing: Callable[[str, bytes], Awaitable[None]] | None = None
     reaching: Callable[[float], Awaitable[bool]] | None = None
     working: Work | None = None
+    asked: list[tuple[Question, Wish]] = field(default_factory=list)
+    answering: Callable[[Question, Wish], Awaitable[Reply]] | None = None
 
     async def publish(
         self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float, broker: str = ""
@@ -77,6 +82,12 @@ class World:
         self.jobs.append(job.argv)
         self.given.append(job)
         return await self.working(job) if self.working else outcome()
+
+    async def ask(self, question: Question, wish: Wish, on_text: Callable[[str], None] | None) -> Reply:
+        self.asked.append((question, wish))
+        if self.answering is None:
+            raise KeeperAway("there are no models here")
+        return await self.answering(question, wish)
 
 
 def outcome(

@@ -1,0 +1,68 @@
+"""The keeper's ledger on the database."""
+
+from dataclasses import asdict
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.inference import sql
+from appliance.inference.backends.contract import Footprint
+from appliance.inference.scheduling.ports import Change, Learned, Served
+from appliance.lib.clock import Clock
+from appliance.lib.digest import sha256_hex
+from appliance.lib.plain import plain_text
+
+
+class Records:
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+
+    async def next_generation(self) -> int:
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(sql.NEXT_GENERATION)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    async def changed(self, change: Change) -> None:
+        values = {**asdict(change), "state": change.state.value, "reason": plain_text(change.reason)[:1000]}
+        async with self._pool.connection() as connection:
+            await connection.execute(sql.CHANGED, values)
+
+    async def learned(self, served: Served) -> Learned:
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(sql.LEARNED, {"key": key_of(served)})).fetchone()
+        if row is None:
+            return Learned(None, None)
+        known = row[0] is not None or row[1] is not None
+        return Learned(Footprint(row[0] or 0, row[1] or 0, measured=True) if known else None, row[2])
+
+    async def learn(self, served: Served, learned: Learned) -> None:
+        footprint = learned.footprint
+        values = {
+            "key": key_of(served),
+            "model": served.name,
+            "device_bytes": footprint.device if footprint else None,
+            "memory_bytes": footprint.memory if footprint else None,
+            "load_seconds": learned.load_seconds,
+            "at": self._clock.now(),
+        }
+        async with self._pool.connection() as connection:
+            await connection.execute(sql.LEARN, values)
+
+
+def key_of(served: Served) -> str:
+    """Of what a footprint depends on: the model's content, the engine and how it is run."""
+    profile = served.profile
+    options = {str(name): value for name, value in profile.options.items()}
+    return sha256_hex(
+        [
+            served.manifest.digest,
+            profile.engine.value,
+            profile.context,
+            profile.slots,
+            profile.device,
+            options,
+        ]
+    )

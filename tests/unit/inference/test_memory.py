@@ -1,0 +1,150 @@
+"""What fits, and who has to go."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.inference.backends.contract import Footprint, Profile
+from appliance.inference.catalogue.manifest import Manifest, ModelFile, Shape
+from appliance.inference.domain import EngineKind, ModelFormat
+from appliance.inference.hardware.domain import Accelerator, Hardware, MemoryKind, Processor, Vendor
+from appliance.inference.scheduling.memory import (
+    GIB,
+    MACHINE,
+    Resident,
+    Room,
+    estimate,
+    fit,
+    kv_bytes,
+    rooms,
+)
+
+GPU = "GPU-1"
+
+
+def manifest(size: int = 4 * GIB, shape: Shape | None = None) -> Manifest:
+    file = ModelFile(path="model.gguf", size=size, sha256="0" * 64)
+    return Manifest(
+        name="m",
+        version="1",
+        format=ModelFormat.GGUF,
+        files=(file,),
+        main="model.gguf",
+        shape=shape or Shape(layers=32, kv_heads=8, head_size=128),
+        added_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def resident(name: str, size: int, **given: object) -> Resident:
+    base = Resident(
+        name,
+        GPU,
+        Footprint(size, 0),
+        busy=False,
+        pinned=False,
+        loaded_at=0.0,
+        last_used=0.0,
+        load_seconds=10.0,
+        rank=0,
+    )
+    return replace(base, **given)  # type: ignore[arg-type]
+
+
+def test_conversations_take_what_their_shape_says() -> None:
+    profile = Profile(EngineKind.LLAMACPP, context=4096, slots=2)
+    assert kv_bytes(manifest(), profile) == 4 * 32 * 8 * 128 * 4096 * 2
+
+
+def test_a_model_on_a_device_takes_little_of_the_machine() -> None:
+    taken = estimate(manifest(), Profile(EngineKind.TRTLLM, 4096, device=GPU))
+    assert taken.device > 7 * GIB
+    assert taken.memory == GIB
+
+
+def test_a_device_that_shares_memory_has_no_room_of_its_own() -> None:
+    shared = Accelerator("A", Vendor.AMD, "apu", MemoryKind.UNIFIED, 8 * GIB, 0)
+    own = Accelerator("B", Vendor.NVIDIA, "gpu", MemoryKind.DEDICATED, 24 * GIB, GIB)
+    found = rooms(Hardware(Processor("cpu", 2), 32 * GIB, 20 * GIB, (shared, own)))
+    assert found == {"B": Room(24 * GIB, GIB), MACHINE: Room(32 * GIB, 12 * GIB)}
+
+
+def test_what_is_still_loading_counts_beside_what_is_seen() -> None:
+    room = Room(24 * GIB, used=6 * GIB)
+    assert room.free(reserved=8 * GIB, coming=8 * GIB) == 24 * GIB - 14 * GIB - int(2.4 * GIB)
+
+
+def test_what_fits_evicts_nobody() -> None:
+    found = fit(GPU, Footprint(8 * GIB, 0), {GPU: Room(24 * GIB), MACHINE: Room(32 * GIB)}, [], 100.0)
+    assert found.possible
+    assert found.evict == ()
+
+
+def test_the_one_whose_going_costs_least_goes() -> None:
+    there = [
+        resident("dear", 8 * GIB, load_seconds=300.0, last_used=90.0),
+        resident("cheap", 8 * GIB, load_seconds=5.0, last_used=10.0),
+    ]
+    found = fit(GPU, Footprint(8 * GIB, 0), {GPU: Room(24 * GIB), MACHINE: Room(32 * GIB)}, there, 100.0)
+    assert found.evict == ("cheap",)
+
+
+def test_nobody_goes_whose_memory_is_not_needed() -> None:
+    there = [resident("small", GIB, load_seconds=1.0), resident("large", 16 * GIB, load_seconds=100.0)]
+    found = fit(GPU, Footprint(16 * GIB, 0), {GPU: Room(24 * GIB), MACHINE: Room(32 * GIB)}, there, 100.0)
+    assert found.evict == ("large",)
+
+
+def test_who_was_loaded_a_moment_ago_stays_for_the_minimum() -> None:
+    there = [resident("new", 16 * GIB, loaded_at=90.0, last_used=90.0)]
+    found = fit(GPU, Footprint(16 * GIB, 0), {GPU: Room(24 * GIB), MACHINE: Room(32 * GIB)}, there, 100.0)
+    assert found.possible
+    assert found.evict == ()
+    assert found.wait == pytest.approx(50.0)
+
+
+def test_a_more_urgent_wish_does_not_wait_for_the_minimum() -> None:
+    there = [resident("new", 16 * GIB, loaded_at=90.0)]
+    world = {GPU: Room(24 * GIB), MACHINE: Room(32 * GIB)}
+    assert fit(GPU, Footprint(16 * GIB, 0), world, there, 100.0, rank=10).evict == ("new",)
+
+
+def test_a_busy_or_pinned_one_is_never_evicted() -> None:
+    world = {GPU: Room(24 * GIB), MACHINE: Room(32 * GIB)}
+    busy = fit(GPU, Footprint(16 * GIB, 0), world, [resident("b", 16 * GIB, busy=True)], 100.0, rank=20)
+    assert busy.possible
+    assert busy.evict == ()
+    pinned = fit(GPU, Footprint(16 * GIB, 0), world, [resident("p", 16 * GIB, pinned=True)], 100.0, rank=20)
+    assert not pinned.possible
+    assert "16.0 GiB" in pinned.reason
+
+
+def test_what_never_fits_is_said_with_its_numbers() -> None:
+    found = fit(GPU, Footprint(40 * GIB, 0), {GPU: Room(24 * GIB), MACHINE: Room(32 * GIB)}, [], 0.0)
+    assert not found.possible
+    assert "40.0 GiB" in found.reason
+    assert "21.6 GiB" in found.reason
+
+
+SIZES = st.integers(1, 20)
+
+
+@given(st.lists(st.tuples(SIZES, st.booleans(), st.booleans(), st.integers(0, 100)), max_size=8), SIZES)
+def test_whoever_goes_may_go_and_is_needed(there: list[tuple[int, bool, bool, int]], asked: int) -> None:
+    world = {GPU: Room(40 * GIB), MACHINE: Room(32 * GIB)}
+    residents = [
+        resident(f"m{i}", size * GIB // 2, busy=busy, pinned=pinned, last_used=float(used))
+        for i, (size, busy, pinned, used) in enumerate(there)
+    ]
+    found = fit(GPU, Footprint(asked * GIB, 0), world, residents, 200.0)
+    by_name = {one.name: one for one in residents}
+    gone = [by_name[name] for name in found.evict]
+    assert not any(one.busy or one.pinned for one in gone)
+    stay = [one for one in residents if one not in gone]
+    room = world[GPU].free(sum(one.footprint.device for one in stay))
+    if found.possible and found.wait is None:
+        assert asked * GIB <= room
+    for one in gone:
+        assert asked * GIB > room - one.footprint.device
