@@ -24,6 +24,7 @@ from webadmin.api import (
     brokers,
     calendar,
     doctor,
+    hardware,
     outbox,
     people,
     policy,
@@ -50,6 +51,7 @@ api.add_router("/audit", audit.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
 api.add_router("/doctor", doctor.router)
+api.add_router("/hardware", hardware.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)
 api.add_router("/policy", policy.router)
