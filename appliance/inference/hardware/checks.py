@@ -5,7 +5,7 @@ import json
 import socket
 from collections.abc import Sequence
 
-from appliance.inference.hardware import permission
+from appliance.inference.hardware import cdi, permission
 from appliance.inference.hardware.domain import Accelerator, Hardware, MemoryKind, Vendor
 from appliance.inference.hardware.reading import this_machine
 from appliance.inference.hardware.roots import Roots
@@ -15,26 +15,28 @@ from appliance.sandbox.docker.presence import engine_missing
 _SECONDS = 5.0
 
 
-def drivers(hardware: Hardware, shut: Sequence[str]) -> Found:
-    """``shut`` are the notes about files, which are another check's."""
-    notes = [note for note in hardware.notes if note not in shut]
+def usable(hardware: Hardware, elsewhere: Sequence[str] = ()) -> Found:
+    """``elsewhere`` are the notes that another check is about."""
+    notes = [note for note in hardware.notes if note not in elsewhere]
     if not notes and not hardware.accelerators:
         return absent("there is none; models run on the processor")
     return problem("; ".join(notes)[:600]) if notes else good(_names(hardware.accelerators))
 
 
-def files(hardware: Hardware, shut: Sequence[str]) -> Found:
+def files(hardware: Hardware, shut: Sequence[str] = ()) -> Found:
     if not counted(hardware):
         return absent("there is none")
     return either(not shut, "; ".join(shut)[:600])
 
 
-def for_containers(hardware: Hardware) -> Found:
+def for_containers(hardware: Hardware, unreadable: Sequence[str] = ()) -> Found:
     devices = _by_containers(hardware)
     if not devices:
         return absent("there is none that models in containers use")
     without = [one for one in devices if not one.cdi]
-    return either(not without, f"no CDI name: {_names(without)}" if without else _cdi(devices))
+    if without:
+        return problem("; ".join((f"no CDI name: {_names(without)}", *unreadable))[:600])
+    return good(", ".join(one.cdi for one in devices))
 
 
 def engine_knows(hardware: Hardware, told: object) -> Found:
@@ -69,10 +71,6 @@ def _names(devices: Sequence[Accelerator]) -> str:
     return ", ".join(one.name for one in devices)
 
 
-def _cdi(devices: Sequence[Accelerator]) -> str:
-    return ", ".join(one.cdi for one in devices)
-
-
 class _OverSocket(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
         super().__init__("engine", timeout=_SECONDS)
@@ -94,9 +92,9 @@ def ask_engine(url: str) -> object:
         connection.close()
 
 
-def _drivers(patient: Patient) -> Found:
-    hardware = this_machine.get()
-    return drivers(hardware, permission.closed(Roots(), hardware.accelerators))
+def _usable(patient: Patient) -> Found:
+    hardware, roots = this_machine.get(), Roots()
+    return usable(hardware, (*permission.closed(roots, hardware.accelerators), *cdi.read(roots)[1]))
 
 
 def _files(patient: Patient) -> Found:
@@ -107,7 +105,7 @@ def _files(patient: Patient) -> Found:
 def _containers(patient: Patient) -> Found:
     if missing := engine_missing(patient.config.container_engine):
         return absent(missing)
-    return for_containers(this_machine.get())
+    return for_containers(this_machine.get(), cdi.read(Roots())[1])
 
 
 def _engine(patient: Patient) -> Found:
@@ -120,8 +118,8 @@ def _engine(patient: Patient) -> Found:
 
 CHECKS = (
     Check(
-        "MW-G030", "Every accelerator has a driver that answers", Severity.MEDIUM, _drivers,
-        "docs/how-to/hardware.md says which driver each kind needs; `manage.py hardware` shows what is seen",
+        "MW-G030", "Every accelerator that is there can be used", Severity.MEDIUM, _usable,
+        "docs/how-to/hardware.md says what each kind needs; `manage.py hardware` shows what is seen",
     ),
     Check(
         "MW-G031", "The box may use the files of every accelerator", Severity.MEDIUM, _files,

@@ -31,13 +31,13 @@ def look(roots: Roots | None = None) -> Hardware:
     seen = cdi.with_names(seen + others.look(roots, cards), roots)
     total, available = memory.read(roots)
     mine = processor.read(roots)
-    names, asked = onnx.runtimes(seen.accelerators, mine)
+    runtimes = onnx.runtimes(seen.accelerators, mine)
     return Hardware(
         processor=mine,
         memory_total=total,
         memory_available=available,
         accelerators=seen.accelerators,
-        runtimes=names,
-        runtimes_asked=asked,
-        notes=seen.notes + permission.closed(roots, seen.accelerators),
+        runtimes=runtimes.names,
+        runtimes_asked=runtimes.asked,
+        notes=seen.notes + permission.closed(roots, seen.accelerators) + runtimes.notes,
     )

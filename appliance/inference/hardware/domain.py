@@ -54,6 +54,6 @@ class Hardware:
     runtimes: tuple[str, ...] = ()
     """What onnxruntime could use here: CPUExecutionProvider, TensorrtExecutionProvider, VitisAIExecutionProvider, …"""
     runtimes_asked: bool = False
-    """Whether onnxruntime itself said so; else it is not installed, and they follow from the devices."""
+    """Whether onnxruntime itself said so; else they follow from the devices."""
     notes: tuple[str, ...] = ()
     """What was found but cannot be used, and why, in words."""

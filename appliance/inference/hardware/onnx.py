@@ -4,12 +4,14 @@ import importlib.util
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from appliance.inference.hardware import others
 from appliance.inference.hardware.asking import ask
 from appliance.inference.hardware.domain import Accelerator, Processor, Vendor
+from appliance.lib.said import say
 
 ORDER = (
     "TensorrtExecutionProvider",
@@ -24,11 +26,21 @@ _QUESTION = "import json, onnxruntime; print(json.dumps(onnxruntime.get_availabl
 _SECONDS = 20.0
 
 
-def runtimes(accelerators: Sequence[Accelerator], processor: Processor) -> tuple[tuple[str, ...], bool]:
-    """The providers, and whether onnxruntime itself said so."""
+@dataclass(frozen=True, slots=True)
+class Runtimes:
+    """``asked``: onnxruntime itself named them. ``notes``: why it did not, where it is installed."""
+
+    names: tuple[str, ...]
+    asked: bool
+    notes: tuple[str, ...] = ()
+
+
+def runtimes(accelerators: Sequence[Accelerator], processor: Processor) -> Runtimes:
     folder = _installed()
-    said = asked(folder) if folder else ()
-    return (said, True) if said else (derived(accelerators, processor), False)
+    if folder and (said := asked(folder)):
+        return Runtimes(said, True)
+    notes = (say("onnxruntime is installed, and did not say what it can use."),) if folder else ()
+    return Runtimes(derived(accelerators, processor), False, notes)
 
 
 def _installed() -> str:

@@ -7,9 +7,7 @@ from appliance.lib.jsontypes import JsonObject
 def lines(hardware: Hardware) -> list[str]:
     """For a terminal."""
     mine = hardware.processor
-    said = (
-        "said by onnxruntime" if hardware.runtimes_asked else "by the devices; onnxruntime is not installed"
-    )
+    said = "said by onnxruntime" if hardware.runtimes_asked else "by the devices, not by onnxruntime itself"
     return [
         f"processor    {mine.name or 'unknown'}, {mine.cores} cores for this box",
         f"             {' '.join(sorted(mine.features)) or 'no instructions that engines look for'}",

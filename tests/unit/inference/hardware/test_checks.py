@@ -5,7 +5,7 @@ import socket
 import threading
 from pathlib import Path
 
-from appliance.inference.hardware import checks, permission
+from appliance.inference.hardware import cdi, checks, permission
 from appliance.inference.hardware.detecting import look
 from appliance.inference.hardware.domain import Hardware
 from appliance.lib.doctor import Found, Outcome
@@ -16,7 +16,7 @@ GPUS = ("GPU-11111111-aaaa-bbbb-cccc-000000000001", "GPU-22222222-aaaa-bbbb-cccc
 
 def all_of(hardware: Hardware, shut: tuple[str, ...] = (), told: object = None) -> list[Outcome]:
     found: list[Found] = [
-        checks.drivers(hardware, shut),
+        checks.usable(hardware, shut),
         checks.files(hardware, shut),
         checks.for_containers(hardware),
         checks.engine_knows(hardware, told),
@@ -52,6 +52,16 @@ def test_a_missing_driver_and_a_closed_file_are_problems_of_their_own(machine: M
     shut = ("NVIDIA RTX A2000 12GB: this user may not use /dev/nvidia1, which belongs to the group video.",)
     closed = Hardware(hardware.processor, 0, 0, hardware.accelerators, notes=shut)
     assert all_of(closed, shut)[:2] == [Outcome.GOOD, Outcome.PROBLEM]
+
+
+def test_a_broken_specification_is_said_where_names_are_missing(machine: Machine) -> None:
+    hardware = look(two(machine).write("etc/cdi/nvidia.yaml", "kind: [").roots)
+
+    unreadable = cdi.read(machine.roots)[1]
+
+    assert checks.usable(hardware, unreadable).outcome is Outcome.GOOD
+    found = checks.for_containers(hardware, unreadable)
+    assert (found.outcome, "nvidia.yaml is not a CDI" in found.said) == (Outcome.PROBLEM, True)
 
 
 def test_graphics_inside_a_processor_are_shown_and_not_asked_about(machine: Machine) -> None:

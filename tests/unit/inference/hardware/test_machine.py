@@ -158,10 +158,21 @@ def test_onnxruntime_is_asked_outside_this_process(tmp_path: Path, monkeypatch: 
     )
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    names, asked = onnx.runtimes((), Processor("", 1))
+    found = onnx.runtimes((), Processor("", 1))
 
-    assert (names, asked) == (("MIGraphXExecutionProvider", "CPUExecutionProvider"), True)
+    assert found == onnx.Runtimes(("MIGraphXExecutionProvider", "CPUExecutionProvider"), True)
     assert "onnxruntime" not in sys.modules
+
+
+def test_an_onnxruntime_that_does_not_load_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "onnxruntime").mkdir()
+    (tmp_path / "onnxruntime/__init__.py").write_text("raise ImportError('libcudnn.so.9')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    found = onnx.runtimes((), Processor("", 1))
+
+    assert (found.names, found.asked) == (("CPUExecutionProvider",), False)
+    assert "did not say" in found.notes[0]
 
 
 def test_the_table_and_the_json_say_null_where_nothing_is_known(machine: Machine) -> None:
