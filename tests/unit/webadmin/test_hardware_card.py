@@ -17,7 +17,7 @@ def card(machine: Machine, language: str = "en") -> str:
 def test_a_machine_without_accelerators_says_where_models_run(tmp_path: Path) -> None:
     text = card(Machine(tmp_path))
 
-    assert "No accelerator was found: models run on the processor." in text
+    assert "No accelerator that can be used: models run on the processor." in text
     assert "2 cores for this box" in text
     assert "<table" not in text
 
