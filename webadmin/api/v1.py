@@ -27,6 +27,7 @@ from webadmin.api import (
     calendar,
     doctor,
     escalations,
+    hardware,
     outbox,
     people,
     platforms,
@@ -57,6 +58,7 @@ api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
 api.add_router("/doctor", doctor.router)
 api.add_router("/escalations", escalations.router)
+api.add_router("/hardware", hardware.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)
 api.add_router("/platforms", platforms.router)

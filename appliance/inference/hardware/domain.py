@@ -53,5 +53,7 @@ class Hardware:
     accelerators: tuple[Accelerator, ...] = ()
     runtimes: tuple[str, ...] = ()
     """What onnxruntime could use here: CPUExecutionProvider, TensorrtExecutionProvider, VitisAIExecutionProvider, …"""
+    runtimes_asked: bool = False
+    """Whether onnxruntime itself said so; else they follow from the devices."""
     notes: tuple[str, ...] = ()
     """What was found but cannot be used, and why, in words."""

@@ -56,7 +56,7 @@ def api(person: People) -> Api:
 
 def test_a_stranger_gets_nothing_but_the_document(db: None) -> None:
     client = Client()
-    for path in ("/tasks", "/runs", "/events", "/status"):
+    for path in ("/tasks", "/runs", "/events", "/status", "/hardware"):
         assert client.get(f"/api/v1{path}").status_code == 401
     document = client.get("/api/v1/openapi.json").json()
     assert "/api/v1/tasks/{name}" in document["paths"]
@@ -225,3 +225,13 @@ def test_a_message_to_an_unknown_platform_is_a_warning(api: Api, db: None) -> No
         (warning,) = answer["warnings"]
         assert (warning["line"], warning["path"]) == (3, "[0].actions[0].platform")
         assert warning["hint"] == "did you mean `webchat`?"
+
+
+def test_a_viewer_sees_what_the_machine_has(person: People) -> None:
+    viewer = Api(issue_api_token(person(Role.VIEWER), "look", [Ability.VIEW], BOX, datetime.now(UTC)))
+
+    found = viewer.get("/hardware")
+
+    assert found["processor"]["cores"] >= 1
+    assert 0 < found["memory_available"] <= found["memory_total"]
+    assert found["runtimes"][-1] == "CPUExecutionProvider"
