@@ -105,6 +105,17 @@ class Roster:
         if instance.state is InstanceState.DRAINING and not instance.held:
             self._stop(instance, InstanceState.ABSENT, instance.reason)
 
+    def stop_all(self, reason: str) -> None:
+        """End every life at once, whatever is under way. One that ended by itself just before did not fail."""
+        for instance in self.instances.values():
+            if instance.state is InstanceState.STOPPING:
+                continue
+            if instance.state in LIVING:
+                self._stop(instance, InstanceState.ABSENT, reason)
+            elif instance.state is InstanceState.FAILED:
+                instance.standing = Standing()
+                self._set(instance, InstanceState.ABSENT, reason)
+
     def fail(self, instance: Instance, end: End) -> None:
         """It has to be made anew: it lies, or stands still."""
         self._ended(instance, instance.epoch, end)
