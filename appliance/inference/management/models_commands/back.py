@@ -13,10 +13,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name")
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     name = options["name"]
     services.go_back(name, CONSOLE, datetime.now(UTC))
-    say(
+    tell(
         json.dumps({"name": name, "done": True})
         if options["json"]
         else f"{name} is served in the version before."

@@ -12,10 +12,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name")
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     name = options["name"]
     services.load(name, CONSOLE)
-    say(json.dumps({"name": name, "done": True}) if options["json"] else f"{name} is being loaded.")
+    tell(json.dumps({"name": name, "done": True}) if options["json"] else f"{name} is being loaded.")
 
 
 VERB = Verb("load", "load a model now", _perform, _add_arguments)

@@ -17,17 +17,17 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--any", action="store_true", help="leave the work to whatever can do it")
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     if options["work"] and (options["names"] or options["any"]):
         names = [] if options["any"] else options["names"]
         set_chain(Work(options["work"]), names, CONSOLE, datetime.now(UTC))
     rows = {work.value: list(row.models_in_order) if row else [] for work, row in chains().items()}
     shown = {work: names for work, names in rows.items() if options["work"] in (None, work)}
     if options["json"]:
-        say(json.dumps(shown))
+        tell(json.dumps(shown))
         return
     for work, names in shown.items():
-        say(f"{work:<16} {', '.join(names) or 'whatever can'}")
+        tell(f"{work:<16} {', '.join(names) or 'whatever can'}")
 
 
 VERB = Verb(

@@ -43,7 +43,7 @@ def _option(text: str) -> tuple[str, str | int | float | bool]:
     return name, plain if isinstance(plain, int | float) else value
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     how = services.Serving(
         version=options["model_version"],
         engine=EngineKind(options["engine"]) if options["engine"] else None,
@@ -55,13 +55,13 @@ def _perform(options: Options, say: Say) -> None:
     )
     row = services.serve(options["name"], how, CONSOLE, datetime.now(UTC))
     if options["json"]:
-        say(
+        tell(
             json.dumps(
                 {"name": row.name, "version": row.version, "engine": row.engine, "revision": row.revision}
             )
         )
     else:
-        say(f"{row} is served by {row.engine}. models test {row.name} asks it something.")
+        tell(f"{row} is served by {row.engine}. models test {row.name} asks it something.")
 
 
 VERB = Verb("serve", "serve a model of this box, or serve it in another way", _perform, _add_arguments)

@@ -19,18 +19,18 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--prompt", default=PROMPT)
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     found = asyncio.run(_ask(options))
     said = "".join(piece.text for piece in found)
     chosen, last = found[0].chosen, found[-1]
     assert chosen is not None
     if options["json"]:
         shown = {"model": chosen.model, "version": chosen.version, "engine": chosen.engine.value}
-        say(json.dumps({**shown, "text": said, "pieces": last.tokens, "seconds": round(last.seconds, 3)}))
+        tell(json.dumps({**shown, "text": said, "pieces": last.tokens, "seconds": round(last.seconds, 3)}))
     else:
-        say(said)
+        tell(said)
         speed = last.tokens / last.seconds if last.seconds else 0.0
-        say(
+        tell(
             f"{chosen.model}@{chosen.version} ({chosen.engine.value}): {last.tokens} tokens, {speed:.1f} a second"
         )
 

@@ -12,10 +12,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name")
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     name = options["name"]
     services.unload(name, CONSOLE)
-    say(
+    tell(
         json.dumps({"name": name, "done": True})
         if options["json"]
         else f"{name} is unloaded as soon as nobody uses it."

@@ -13,10 +13,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name")
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     name = options["name"]
     services.withdraw(name, CONSOLE, datetime.now(UTC))
-    say(json.dumps({"name": name, "done": True}) if options["json"] else f"{name} is not served any more.")
+    tell(json.dumps({"name": name, "done": True}) if options["json"] else f"{name} is not served any more.")
 
 
 VERB = Verb("withdraw", "serve a model no more; its files stay", _perform, _add_arguments)
