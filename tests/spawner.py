@@ -63,6 +63,7 @@ def start_spawner(
     wrapper: tuple[str, ...] = (),
     cgroups: Path | None = None,
     engine: Path | None = None,
+    models: Path | None = None,
     shared_user: bool = False,
 ) -> RunningSpawner:
     """Start a spawner with its socket and home under ``tmp``; gives it when it listens.
@@ -88,6 +89,7 @@ def start_spawner(
         max_jobs=max_jobs,
         cgroups=cgroups,
         engine=engine,
+        models=models,
     )
     process = subprocess.Popen([*wrapper, *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin

@@ -22,6 +22,7 @@ from appliance.processes.models import PartBeat
 from appliance.processes.part_checks import SIGNING, PartState, disk_state, silence, spawner_state
 from appliance.processes.signs import BROKER_PART
 from webadmin.chat_figures import chat_figures
+from webadmin.model_figures import model_figures
 from webadmin.probes import Prober, Sign, prober
 
 
@@ -153,6 +154,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             _network_figures(registry)
             chat_figures(registry, datetime.now(UTC))
             _escalation_figures(registry)
+            model_figures(registry)
         except DatabaseError:
             connection.close()
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -38,12 +38,14 @@ class Ability(StrEnum):
     STOP_ALL = "stop_all"
     PUBLISH = "publish"
     CHAT = "chat"
+    USE_MODELS = "use_models"
     EDIT_TASKS = "edit_tasks"
     EDIT_VALUES = "edit_values"
     SYNC = "sync"
     MANAGE_DEVICES = "manage_devices"
     MANAGE_BRIDGES = "manage_bridges"
     MANAGE_BROKERS = "manage_brokers"
+    MANAGE_MODELS = "manage_models"
     RELEASE_STOP = "release_stop"
     VIEW_AUDIT = "view_audit"
     EXAMINE = "examine"
@@ -62,6 +64,7 @@ NEEDED: dict[Ability, Role] = {
     Ability.APPROVE: Role.OPERATOR,
     Ability.STOP_ALL: Role.OPERATOR,
     Ability.CHAT: Role.OPERATOR,
+    Ability.USE_MODELS: Role.OPERATOR,
     Ability.PUBLISH: Role.ENGINEER,
     Ability.EDIT_TASKS: Role.ENGINEER,
     Ability.EDIT_VALUES: Role.ENGINEER,
@@ -69,6 +72,7 @@ NEEDED: dict[Ability, Role] = {
     Ability.MANAGE_DEVICES: Role.ENGINEER,
     Ability.MANAGE_BRIDGES: Role.ENGINEER,
     Ability.MANAGE_BROKERS: Role.ENGINEER,
+    Ability.MANAGE_MODELS: Role.ENGINEER,
     Ability.RELEASE_STOP: Role.ENGINEER,
     Ability.VIEW_AUDIT: Role.ENGINEER,
     Ability.EXAMINE: Role.ENGINEER,

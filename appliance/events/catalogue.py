@@ -339,6 +339,22 @@ class PartHealth(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelChanged(Event):
+    """``change`` is what it became: ``served``, ``withdrawn``, or the state of its engine (``ready``, ``failed``)."""
+
+    type: ClassVar[str] = "model.changed"
+    model: str
+    change: str
+    reason: str = ""
+    version: str = ""
+    principal: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"model/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
 class FeedMessage(Event):
     """A message in the web admin's own chat, in either direction."""
 
@@ -394,6 +410,7 @@ CATALOGUE: dict[str, type[Event]] = {
         DeviceOnline,
         DeviceOffline,
         PartHealth,
+        ModelChanged,
         FeedMessage,
         AccountChanged,
     )

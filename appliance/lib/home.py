@@ -95,6 +95,15 @@ class Home:
         return self.path / "data"
 
     @property
+    def models(self) -> Path:
+        """The model repository."""
+        return self.path / "models"
+
+    @property
+    def keeper_socket(self) -> Path:
+        return self.runtime / "keeper.sock"
+
+    @property
     def spawner_socket(self) -> Path:
         return self.runtime / "spawner.sock"
 

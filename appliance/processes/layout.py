@@ -14,6 +14,8 @@ from appliance.lib.home import Home, HomeUnusable
 from appliance.processes.privilege import Privilege
 
 _PRIVATE, _SHARED, _SHOWN = 0o700, 0o1770, 0o750
+_PASSED, _READ_BY_ALL = 0o1771, 0o755
+"""Engines of models run as the user of the sandbox, and reach the repository through the home."""
 
 
 def lay_out(home: Home, privilege: Privilege) -> None:
@@ -22,10 +24,12 @@ def lay_out(home: Home, privilege: Privilege) -> None:
     shared = (home.path, home.runtime, home.secrets, home.data)
     shown = (home.logs, settings_folder(home))
     for folder in shared:
-        _folder(folder, privilege, _SHARED if dropped else _PRIVATE, home.service_uid)
+        mode = _PASSED if folder == home.path else _SHARED
+        _folder(folder, privilege, mode if dropped else _PRIVATE, home.service_uid)
     for folder in shown:
         _folder(folder, privilege, _SHOWN if dropped else _PRIVATE, home.service_uid)
     _folder(pid_folder(home), Privilege(privilege.root), _PRIVATE, home.service_uid)
+    service_folder(home.models, privilege).chmod(_READ_BY_ALL if dropped else _PRIVATE)
     for folder in shared if privilege.root else ():
         for entry in folder.iterdir():
             if entry not in (*shared, *shown, pid_folder(home), lock_file(home)):

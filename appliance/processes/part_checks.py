@@ -16,7 +16,7 @@ from appliance.lib.listening import ANYWHERE
 STALE = timedelta(seconds=15)
 """Without a sign of life for longer than this a process counts as away."""
 
-SIGNING = ("reactor", "worker", "beat")
+SIGNING = ("reactor", "worker", "beat", "keeper")
 """Processes that write signs of life."""
 
 DISK_FULL = 32 * 1024 * 1024

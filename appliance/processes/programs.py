@@ -19,7 +19,7 @@ from appliance.sandbox.ebpf.cgroups import tree_of
 from appliance.sandbox.ebpf.errors import NoKernelRules
 from appliance.sandbox.ebpf.mounts import cgroup2
 
-SERVICES = ("spawner", "worker", "reactor", "beat", "web")
+SERVICES = ("spawner", "keeper", "worker", "reactor", "beat", "web")
 GUARD = "guard"
 """The one service that not every box has."""
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -59,7 +59,8 @@ def engine_program(engine: Engine, config: Config, privilege: Privilege) -> Prog
 
 
 def service_programs(config: Config, privilege: Privilege, certificate: tuple[Path, Path]) -> list[Program]:
-    """Spawner, guard where it has anything to do, fork server, worker, reactor, beat and web, as they are started."""
+    """Spawner, guard where it has anything to do, fork server, keeper, worker, reactor, beat and web, as they are
+    started."""
     environment = _service_environment(config, certificate)
     found = [_spawner(config, privilege)]
     # Also where it can have neither: it says why.
@@ -94,6 +95,8 @@ def _spawner(config: Config, privilege: Privilege) -> Program:
         str(home.spawner_socket),
         "--home",
         str(home.path),
+        "--models",
+        str(home.models),
         "--engine",
         config.container_engine.removeprefix("unix://"),
     ]

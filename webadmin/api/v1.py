@@ -28,6 +28,7 @@ from webadmin.api import (
     doctor,
     escalations,
     hardware,
+    models,
     outbox,
     people,
     platforms,
@@ -59,6 +60,7 @@ api.add_router("/calendar", calendar.router)
 api.add_router("/doctor", doctor.router)
 api.add_router("/escalations", escalations.router)
 api.add_router("/hardware", hardware.router)
+api.add_router("/models", models.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)
 api.add_router("/platforms", platforms.router)
@@ -119,7 +121,7 @@ def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
 def _status(error: MillwrightError) -> int:
     if (
         error.code.endswith(".not_found")
-        or error.code == "accounts.no_such_user"
+        or error.code in ("accounts.no_such_user", "model.unknown")
         or isinstance(error, PlatformUnknown)
     ):
         return 404

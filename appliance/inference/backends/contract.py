@@ -14,6 +14,7 @@ from typing import Protocol
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind, ModelFormat
 from appliance.inference.hardware.domain import Hardware
+from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonObject
 from appliance.sandbox.ports import Sandbox
 
@@ -62,6 +63,21 @@ class Plan:
     health: str = "/health"
     stall: float = 300.0
 
+    @property
+    def digest(self) -> str:
+        """Of what is made and how: 64 hexadecimal digits. The label by which an engine is known again."""
+        profile = self.profile
+        return sha256_hex(
+            {
+                "model": self.model.digest,
+                "served": [profile.context, profile.slots, profile.device],
+                "argv": self.argv,
+                "environment": dict(self.environment),
+                "files": dict(self.files),
+                "image": self.image,
+            }
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -77,6 +93,8 @@ class Running:
     started_at: datetime
     key: str = ""
     """A bearer token that the engine asks for, where it can."""
+    plan: str = ""
+    """``Plan.digest`` of what it was made from, of one that ``found`` gives; empty where nothing says."""
 
 
 class Sign(StrEnum):

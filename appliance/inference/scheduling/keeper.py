@@ -25,6 +25,7 @@ from appliance.inference.leases import (
     Waiting,
     Wish,
 )
+from appliance.inference.scheduling.adopting import adopt
 from appliance.inference.scheduling.answers import chosen, refusal
 from appliance.inference.scheduling.deciding import Decision, Move, can_load, decide
 from appliance.inference.scheduling.instance import Held, Instance
@@ -34,6 +35,7 @@ from appliance.inference.scheduling.memory import Room, rooms
 from appliance.inference.scheduling.ports import Ledger, Shelf, Trial
 from appliance.inference.scheduling.roster import Roster
 from appliance.inference.scheduling.viewing import seen, spaces
+from appliance.lib.cancelling import end
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
 
@@ -46,7 +48,9 @@ SILENCE = 120.0
 
 
 class Keeper:
-    """``hardware`` is asked again and again: what other programs take of a device changes."""
+    """``hardware`` is asked again and again: what other programs take of a device changes.
+
+    ``stopped`` says why no model may be at work now; empty where they may."""
 
     def __init__(
         self,
@@ -58,12 +62,17 @@ class Keeper:
         clock: Clock,
         *,
         silence: float = SILENCE,
+        stopped: Callable[[], str] = lambda: "",
     ) -> None:
         self._shelf = shelf
         self._backends = backends
         self._read_hardware = hardware
         self._clock = clock
         self._silence = silence
+        self._stopped = stopped
+        self._adopted = False
+        self._one_refresh = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._line = Line()
         self.roster = Roster(backends, ledger, trial, clock, self._wake.set)
@@ -83,29 +92,44 @@ class Keeper:
         """Keep until cancelled; the engines then go on, and are adopted by the next keeper."""
         writer = asyncio.create_task(self.roster.write())
         try:
-            await self.refresh()
             while True:
                 self._wake.clear()
-                await self._refresh_at_times()
+                self._refresh_at_times()
                 self.look()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_EVERY):
                         await self._wake.wait()
         finally:
+            if self._refreshing is not None:
+                await end({self._refreshing})
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
             await self.roster.close(keep=True)
 
     async def refresh(self) -> None:
         """Read anew what is to be served, and what the machine has."""
-        self._refreshed = self._clock.monotonic()
-        self._hardware = await self._read_hardware()
-        self._rooms = rooms(self._hardware)
-        await self.roster.refresh(await self._shelf.served())
+        async with self._one_refresh:
+            self._refreshed = self._clock.monotonic()
+            hardware = await self._read_hardware()
+            self._hardware, self._rooms = hardware, rooms(hardware)
+            await self.roster.refresh(await self._shelf.served())
+            if not self._adopted:
+                await adopt(self.roster, self._backends, hardware)
+                self._adopted = True
+        self._wake.set()
 
-    async def _refresh_at_times(self) -> None:
-        if self._clock.monotonic() - self._refreshed < REFRESH_EVERY:
-            return
+    def changed(self) -> None:
+        """What is to be served is another, or may be: read it soon."""
+        self._refreshed = float("-inf")
+        self._wake.set()
+
+    def _refresh_at_times(self) -> None:
+        """Beside the loop: a database that is away holds up nobody."""
+        due = self._clock.monotonic() - self._refreshed >= REFRESH_EVERY
+        if due and (self._refreshing is None or self._refreshing.done()):
+            self._refreshing = asyncio.create_task(self._try_to_refresh())
+
+    async def _try_to_refresh(self) -> None:
         try:
             await self.refresh()
         except Exception:
@@ -114,13 +138,24 @@ class Keeper:
     def look(self) -> None:
         """Decide about everybody who waits, the most urgent first, and let go what nobody uses."""
         now = self._clock.monotonic()
+        if why := self._stopped():
+            self._stand_still(why)
+            return
         for waiter in self._line.late(now):
             self._refuse(waiter, "no model could answer in time")
+        if not self._adopted:
+            return  # an engine that runs already is not loaded beside itself
         for waiter in self._line:
             self._carry_out(waiter, decide(waiter, self.roster.instances, self._rooms, now), now)
         for instance in list(self.roster.instances.values()):
             self._let_go(instance, now)
             self._warm(instance, now)
+
+    def _stand_still(self, why: str) -> None:
+        for waiter in self._line:
+            self._line.leave(waiter)
+            waiter.news.put_nowait(refusal(ModelUnavailable(why)))
+        self.roster.stop_all(why)
 
     def _carry_out(self, waiter: Waiter, decision: Decision, now: float) -> None:
         waiter.rejected.update(decision.rejected)
@@ -162,7 +197,9 @@ class Keeper:
     def obey(self, order: Order) -> None:
         """Load, unload or free a model. Raises KeyError where it is not served, ModelUnavailable where it cannot be."""
         instance = self.roster.instances[order.model]
-        now = self._clock.monotonic()
+        now, why = self._clock.monotonic(), self._stopped()
+        if why and order.verb is Verb.LOAD:
+            raise ModelUnavailable(why)
         if order.verb is Verb.FREE:
             self.roster.free(order.model)
         elif order.verb is Verb.UNLOAD:

@@ -1,11 +1,15 @@
 """The keeper's ledger on the database."""
 
+from collections.abc import Callable
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from appliance.events import ModelChanged
+from appliance.events.services import record_async
 from appliance.inference import sql
 from appliance.inference.backends.contract import Footprint
 from appliance.inference.scheduling.ports import Change, Learned, Served
@@ -15,7 +19,15 @@ from appliance.lib.plain import plain_text
 
 
 class Records:
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock) -> None:
+    """``told`` is called after each change that was committed."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        clock: Clock,
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._told = told
         self._pool = pool
         self._clock = clock
 
@@ -27,8 +39,16 @@ class Records:
 
     async def changed(self, change: Change) -> None:
         values = {**asdict(change), "state": change.state.value, "reason": plain_text(change.reason)[:1000]}
-        async with self._pool.connection() as connection:
+        told = ModelChanged(change.model, change.state.value, values["reason"], version=change.version)
+        async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(sql.CHANGED, values)
+            await record_async(connection, told)
+        self._told()
+
+    async def prune(self, keep: timedelta) -> None:
+        """Forget what became of models so long ago."""
+        async with self._pool.connection() as connection:
+            await connection.execute(sql.PRUNE, {"before": self._clock.now() - keep})
 
     async def learned(self, served: Served) -> Learned:
         async with self._pool.connection() as connection:

@@ -27,7 +27,7 @@ from appliance.processes.bench.subscriptions import tasks
 from appliance.processes.bench.waiting import waiting
 from appliance.processes.forkserver import NAME as FORKSERVER
 
-SERVICES = ("web", "worker", "beat", "reactor")
+SERVICES = ("web", "worker", "beat", "reactor", "keeper")
 IDLE_SECONDS = 30
 
 

@@ -101,7 +101,7 @@ CHECKS = (
     Check("MW-G002", "Redis answers", Severity.HIGH, _redis, START),
     Check("MW-G003", "The MQTT broker answers a log-in", Severity.HIGH, _broker, START),
     Check("MW-G004", "The web admin listens", Severity.HIGH, _web, START),
-    Check("MW-G005", "Worker, reactor and beat give signs of life", Severity.HIGH, _processes, START),
+    Check("MW-G005", "Worker, reactor, beat and keeper give signs of life", Severity.HIGH, _processes, START),
     Check("MW-G006", "Commands can be started", Severity.HIGH, _spawner, START),
     Check(
         "MW-G007", "The database has the tables of this version", Severity.HIGH, _migrations,

@@ -17,6 +17,7 @@ def spawner_argv(
     max_jobs: int | None = None,
     cgroups: Path | None = None,
     engine: Path | None = None,
+    models: Path | None = None,
     python: str = sys.executable,
 ) -> list[str]:
     """The command line of a spawner: see ``spawner.py --help``. It prints one line once it listens.
@@ -33,6 +34,7 @@ def spawner_argv(
         "--max-jobs": max_jobs,
         "--cgroups": cgroups,
         "--engine": engine,
+        "--models": models,
     }
     for name, value in options.items():
         if value is not None:

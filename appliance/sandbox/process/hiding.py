@@ -2,7 +2,8 @@
 
 Landlock bounds what is opened, made and removed. Calls that change a mode, an owner, a time or an attribute by a path
 are not among what it bounds. So an empty file system is put over these folders, in a view of the files that the
-supervisor has for itself and its jobs. Where the kernel lets nobody but root have such a view, the filter of system
+supervisor has for itself and its jobs; of what lies in them the models alone can be seen there, and nothing of those be
+changed. Where the kernel lets nobody but root have such a view, the filter of system
 calls refuses those calls.
 """
 
@@ -30,7 +31,7 @@ def holds_secrets(options: Options) -> bool:
     return options.uid is None and os.path.isdir(f"{options.home}/secrets")
 
 
-def is_possible(folders: list[str]) -> bool:
+def is_possible(folders: list[str], models: str = "") -> bool:
     """Whether ``hide`` would work here: tried in a process of its own, as there is no way back."""
     if not folders:
         return False
@@ -38,7 +39,7 @@ def is_possible(folders: list[str]) -> bool:
     if pid == 0:
         code = 1
         try:
-            hide(folders)
+            hide(folders, models)
             # A system that hides others' processes would hide those by which one tells who asks for a job.
             code = 0 if tree.parent_of(os.getppid()) else 1
         finally:
@@ -46,8 +47,9 @@ def is_possible(folders: list[str]) -> bool:
     return os.waitpid(pid, 0)[1] == 0
 
 
-def hide(folders: list[str]) -> None:
-    """Give this process, and what it starts, a view of the files in which these folders are empty. Raises OSError.
+def hide(folders: list[str], models: str = "") -> None:
+    """Give this process, and what it starts, a view of the files in which these folders are empty but for ``models``.
+    Raises OSError.
 
     Users but our own are "nobody" from here on, as is the owner of what they own; what may be opened stays the same.
     """
@@ -57,14 +59,18 @@ def hide(folders: list[str]) -> None:
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
     os.chdir("/")
+    shown = kernel.only_to_read(models) if models and os.path.isdir(models) else None
     for folder in folders:
-        kernel.cover(folder)
+        kernel.cover(folder, models[len(folder) + 1 :] if models.startswith(folder + "/") else "")
+    if shown is not None:
+        kernel.place(shown, models)
+        os.close(shown)
 
 
-def try_to_hide(folders: list[str]) -> bool:
+def try_to_hide(folders: list[str], models: str = "") -> bool:
     """``hide``; whether that was possible."""
     try:
-        hide(folders)
+        hide(folders, models)
     except OSError as error:
         print(f"spawner: the home cannot be hidden from jobs: {error}", file=sys.stderr, flush=True)
         return False

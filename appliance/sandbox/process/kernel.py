@@ -21,6 +21,12 @@ _SECCOMP_MODE_FILTER = 2
 _CLONE3, _CLONE_INTO_CGROUP = 435, 0x200000000
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x20000, 0x10000000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_SLAVE = 1, 2, 4, 8, 0x4000, 0x80000
+_MS_REMOUNT = 0x20
+# Calls with one number on every architecture; linux/mount.h and linux/fcntl.h.
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+_OPEN_TREE_CLONE, _MOVE_MOUNT_FROM_EMPTY_PATH = 1, 4
+_MOUNT_ATTR_READ_ONLY, _MOUNT_ATTR_NOTHING_RUNS = 1, 2 | 4 | 8
+_AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 
 
 def syscall(number: int, *arguments: "int | ctypes.c_void_p | ctypes.Array[ctypes.c_char] | None") -> int:
@@ -67,10 +73,36 @@ def enter_own_namespaces() -> None:
     _check(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None))
 
 
-def cover(folder: str) -> None:
-    """Put an empty file system, which nobody writes to, over ``folder``. Raises OSError."""
-    flags = ctypes.c_ulong(_MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-    _check(_libc.mount(b"none", os.fsencode(folder), b"tmpfs", flags, b"size=4k,mode=0"))
+def cover(folder: str, inside: str = "") -> None:
+    """Put an empty file system, which nobody writes to, over ``folder``; ``inside``, a folder in it, is where something
+    can be placed. Raises OSError."""
+    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    first = ctypes.c_ulong(flags if inside else flags | _MS_RDONLY)
+    mode = b"111" if inside else b"0"
+    _check(_libc.mount(b"none", os.fsencode(folder), b"tmpfs", first, b"size=16k,mode=" + mode))
+    if inside:
+        os.makedirs(f"{folder}/{inside}", 0o111)  # noqa: PTH103 - pathlib is not loaded in the spawner
+        again = ctypes.c_ulong(flags | _MS_RDONLY | _MS_REMOUNT)
+        _check(_libc.mount(b"none", os.fsencode(folder), b"tmpfs", again, b"size=16k,mode=" + mode))
+
+
+def only_to_read(folder: str) -> int:
+    """A view of ``folder`` and all that is in it, through which nobody writes, changes or executes anything: a
+    descriptor for ``place``. Raises OSError."""
+    flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
+    view = syscall(_OPEN_TREE, _AT_FDCWD, ctypes.create_string_buffer(os.fsencode(folder)), flags)
+    # attr_set, attr_clr, propagation, userns_fd
+    wanted = struct.pack("=4Q", _MOUNT_ATTR_READ_ONLY | _MOUNT_ATTR_NOTHING_RUNS, 0, 0, 0)
+    attributes = ctypes.create_string_buffer(wanted, len(wanted))
+    empty = ctypes.create_string_buffer(b"")
+    syscall(_MOUNT_SETATTR, view, empty, _AT_EMPTY_PATH | _AT_RECURSIVE, attributes, len(wanted))
+    return view
+
+
+def place(view: int, folder: str) -> None:
+    """Let what ``only_to_read`` gave be seen at ``folder``. Raises OSError."""
+    empty, path = ctypes.create_string_buffer(b""), ctypes.create_string_buffer(os.fsencode(folder))
+    syscall(_MOVE_MOUNT, view, empty, _AT_FDCWD, path, _MOVE_MOUNT_FROM_EMPTY_PATH)
 
 
 def _check(result: int) -> None:

@@ -8,7 +8,7 @@ import zlib
 
 USAGE = """\
 usage: spawner.py --socket PATH --home HOME [--uid N] [--gid N] [--peer-uid N] [--spool PATH] [--max-jobs N]
-                  [--cgroups PATH] [--engine PATH]
+                  [--cgroups PATH] [--engine PATH] [--models PATH]
 
 Runs one confined command per connection to the unix socket PATH.
   --home HOME     the folder of the appliance, which no job ever reads
@@ -19,6 +19,7 @@ Runs one confined command per connection to the unix socket PATH.
   --max-jobs N    how many jobs run at once (default 128)
   --cgroups PATH  where guard makes the control groups of jobs; a job names the one it is to begin in
   --engine PATH   the container engine's socket, which no job ever gets
+  --models PATH   the model repository in the home: what of it a job declares, it may read, and that alone
 """
 
 
@@ -29,7 +30,18 @@ class UsageError(Exception):
 class Options:
     """What the spawner was started with. ``uid`` is None when jobs run as the spawner's own user."""
 
-    __slots__ = ("cgroups", "engine", "gid", "home", "max_jobs", "peer_uid", "socket", "spool", "uid")
+    __slots__ = (
+        "cgroups",
+        "engine",
+        "gid",
+        "home",
+        "max_jobs",
+        "models",
+        "peer_uid",
+        "socket",
+        "spool",
+        "uid",
+    )
 
     def __init__(self, given: dict[str, str]) -> None:
         for needed in ("--socket", "--home"):
@@ -38,6 +50,7 @@ class Options:
         self.socket = os.path.abspath(given["--socket"])
         self.home = os.path.realpath(given["--home"])
         self.cgroups, self.engine = given.get("--cgroups", ""), given.get("--engine", "")
+        self.models = os.path.realpath(given["--models"]) if given.get("--models") else ""
         self.uid = _number(given, "--uid")
         self.gid = _number(given, "--gid") or self.uid or os.getegid()
         self.peer_uid = _number(given, "--peer-uid")
@@ -59,6 +72,7 @@ def parse(arguments: list[str]) -> Options:
     """Read the command line. Raises UsageError."""
     known = {
         "--socket", "--home", "--uid", "--gid", "--peer-uid", "--spool", "--max-jobs", "--cgroups", "--engine",
+        "--models",
     }  # fmt: skip
     given: dict[str, str] = {}
     rest = list(arguments)

@@ -20,11 +20,13 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"
 
 
 class Places:
-    """The system's own paths, and those that no job ever gets."""
+    """The system's own paths, and those that no job ever gets, but for ``models``: what a job declares of it, it may
+    read."""
 
-    __slots__ = ("_forbidden", "_system")
+    __slots__ = ("_forbidden", "_models", "_system")
 
-    def __init__(self, forbidden: list[str]) -> None:
+    def __init__(self, forbidden: list[str], models: str = "") -> None:
+        self._models = models
         self._forbidden = [os.path.realpath(path) for path in forbidden]
         self._system: list[tuple[str, int]] = []
         for paths, rights in ((_PROGRAMS, landlock.READ), (_FACTS, landlock.LIST_AND_READ)):
@@ -62,7 +64,7 @@ class Places:
         """Add what one job sees beside that. Raises Refused when it asks for a path that it cannot have."""
         for path in request.reads:
             # What is not there, the command itself will miss, and say so.
-            self._allow(rules, path, landlock.READ, declared=True)
+            self._allow(rules, path, landlock.READ, declared=True, only_read=True)
         for path in request.writes:
             if not self._allow(rules, path, landlock.WRITE, declared=True):
                 raise Refused(
@@ -75,32 +77,44 @@ class Places:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            self._refuse_own(path, os.path.realpath(path))
+            self._refuse_own(path, os.path.realpath(path), only_read=False)
             raise Refused(f"The working folder {path} cannot be opened: {error.strerror}.") from error
-        return self._check(path, fd), fd
+        return self._check(path, fd, only_read=False), fd
 
-    def _allow(self, rules: landlock.Ruleset, path: str, rights: int, *, declared: bool = False) -> bool:
+    def _allow(
+        self,
+        rules: landlock.Ruleset,
+        path: str,
+        rights: int,
+        *,
+        declared: bool = False,
+        only_read: bool = False,
+    ) -> bool:
         try:
             fd = os.open(path, _OPEN_HANDLE)
         except OSError:
             if declared:
-                self._refuse_own(path, os.path.realpath(path))  # what is hidden is not there either
+                self._refuse_own(
+                    path, os.path.realpath(path), only_read=only_read
+                )  # what is hidden is not there either
             return False
         try:
             if declared:
-                self._check(path, fd)
+                self._check(path, fd, only_read=only_read)
             rules.allow(fd, rights)
         finally:
             os.close(fd)
         return True
 
-    def _check(self, path: str, fd: int) -> str:
+    def _check(self, path: str, fd: int, *, only_read: bool) -> str:
         """Where an open path really lies: asked of the open file, as links can be swapped meanwhile."""
         real = os.readlink(f"/proc/self/fd/{fd}")
-        self._refuse_own(path, real)
+        self._refuse_own(path, real, only_read=only_read)
         return real
 
-    def _refuse_own(self, path: str, real: str) -> None:
+    def _refuse_own(self, path: str, real: str, *, only_read: bool) -> None:
+        if only_read and self._models and real.startswith(self._models + "/"):
+            return
         for bad in self._forbidden:
             if real == bad or real.startswith(bad + "/") or bad.startswith(real.rstrip("/") + "/"):
                 raise Refused(

@@ -54,9 +54,9 @@ class Server:
             self._listener = self._listen()
         except OSError as error:
             raise StartError(f"the spawner cannot start: {error}") from error
-        self._places = Places([options.home, os.path.dirname(options.socket), options.spool])
+        self._places = Places([options.home, os.path.dirname(options.socket), options.spool], options.models)
         self._hidden = hiding.folders_of(options)
-        if not hiding.is_possible(self._hidden):
+        if not hiding.is_possible(self._hidden, options.models):
             self._hidden = []
         self._filters = seccomp.filters(keep_metadata=bool(self._hidden) or not hiding.holds_secrets(options))
         self._poller = select.poll()
@@ -160,7 +160,7 @@ class Server:
             # A Ctrl-C reaches the spawner, which ends its supervisors.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self._listener.close()
-            if self._hidden and not hiding.try_to_hide(self._hidden):
+            if self._hidden and not hiding.try_to_hide(self._hidden, self._options.models):
                 self._filters = seccomp.filters(keep_metadata=False)
             Supervisor(self._options, self._places, self._filters, name, self._pid, line).serve()
             code = 0

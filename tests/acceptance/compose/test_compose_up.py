@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow(sample=False)
 
 CHOWN, DAC_OVERRIDE, SYS_PTRACE = 0, 1, 19
 GUARD = 1 << CHOWN | 1 << DAC_OVERRIDE | 1 << SYS_PTRACE
-SERVICES = {"web", "worker", "beat", "reactor", "spawner", "guard", "database", "redis", "mqtt"}
+SERVICES = {"web", "worker", "beat", "reactor", "keeper", "spawner", "guard", "database", "redis", "mqtt"}
 TASKS = """
 - name: echo
   triggers: [{mqtt: {topic: devices/press/in, payload: json}}]

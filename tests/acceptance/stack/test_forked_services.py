@@ -12,7 +12,7 @@ from tests.acceptance.stack.test_whole_box import ready
 from tests.box import Box
 from tests.wait import wait_for
 
-FORKED = ("worker", "reactor", "beat", "web")
+FORKED = ("keeper", "worker", "reactor", "beat", "web")
 LEAST_SHARED_KIB = 15_000
 """Of memory that is no file's: an interpreter that was started alone shares none."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.sandbox.errors import JobRefused
 from appliance.sandbox.ports import Job
 from appliance.sandbox.process import seccomp
 from tests.spawner import RunningSpawner, start_spawner, without_call
@@ -27,7 +28,13 @@ def _wrapper(kind: str) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module", params=["hidden", "refused"])
 def shared(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[RunningSpawner]:
-    running = start_spawner(open_folder / request.param, shared_user=True, wrapper=_wrapper(request.param))
+    place = open_folder / request.param
+    weights = place / "home" / "models" / "tiny" / "1" / "model.gguf"
+    weights.parent.mkdir(parents=True)
+    weights.write_text("weights\n")
+    running = start_spawner(
+        place, shared_user=True, wrapper=_wrapper(request.param), models=place / "home" / "models"
+    )
     yield running
     running.stop()
 
@@ -70,3 +77,29 @@ async def test_a_job_changes_the_modes_of_its_own_files_where_the_boxs_are_hidde
 async def test_a_private_view_of_the_files_gives_no_capability(shared: RunningSpawner) -> None:
     outcome = await shared.sandbox.run(Job(("grep", "-E", "^(CapPrm|CapEff|CapAmb)", "/proc/self/status")))
     assert {line.split()[1] for line in outcome.stdout.text.splitlines()} == {"0" * 16}
+
+
+async def test_what_a_job_declares_of_the_models_it_reads_and_changes_nothing_of_it(
+    shared: RunningSpawner,
+) -> None:
+    weights = shared.home / "models" / "tiny" / "1" / "model.gguf"
+    script = 'cat "$1"; chmod 600 "$1"; touch "$1"; echo more >> "$1"; cat "$2/secrets/password"'
+    job = Job(
+        ("/bin/sh", "-c", script, "mw", str(weights), str(shared.home)),
+        reads=(str(weights.parent),),
+        timeout=20,
+    )
+    before = looks(shared)
+    outcome = await shared.sandbox.run(job)
+    assert outcome.stdout.text == "weights\n"
+    assert looks(shared) == before
+    undeclared = await shared.sandbox.run(Job(("/bin/cat", str(weights)), timeout=20))
+    assert undeclared.stdout.text == ""
+    for wrong in (
+        {"writes": (str(weights.parent),)},
+        {"reads": (str(shared.home / "models"),)},
+        {"reads": (str(shared.home / "secrets"),)},
+        {"workdir": weights.parent},
+    ):
+        with pytest.raises(JobRefused):
+            await shared.sandbox.run(Job(("/bin/true",), **wrong))  # type: ignore[arg-type]

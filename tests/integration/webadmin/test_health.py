@@ -40,7 +40,7 @@ def readyz(status: int) -> dict[str, Any]:
 @pytest.mark.usefixtures("spawner")
 @pytest.mark.django_db(transaction=True)
 def test_a_box_whose_parts_are_all_well_is_ready_and_says_what_it_survives() -> None:
-    for part in ("reactor", "worker", "beat"):
+    for part in ("reactor", "worker", "beat", "keeper"):
         sign(part)
     body = readyz(200)
     assert (body["ready"], body["durability"]) == (True, "power-safe")
@@ -56,6 +56,7 @@ def test_a_box_whose_parts_are_all_well_is_ready_and_says_what_it_survives() -> 
         "reactor",
         "worker",
         "beat",
+        "keeper",
     }
 
 

@@ -22,7 +22,7 @@ def read(name: str) -> dict[str, Any]:
 
 BASE, CONTAINERS = read("compose.yaml"), read("containers.yaml")
 SERVICES: dict[str, Service] = {**BASE["services"], "guard": CONTAINERS["services"]["guard"]}
-OWN = {"migrate", "web", "worker", "beat", "reactor", "spawner", "guard"}
+OWN = {"migrate", "web", "worker", "beat", "reactor", "keeper", "spawner", "guard"}
 ENGINES = {"database", "redis", "mqtt"}
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
 

@@ -12,7 +12,7 @@ from django.core.management import get_commands, load_command_class
 from tests.unit.docs.pages import PAGES, ROOT, blocks, code_words, first_column, title
 
 REFERENCE = ROOT / "docs" / "reference" / "commands.md"
-SERVICES = {"web", "worker", "reactor", "beat", "guard", "forkserver"}
+SERVICES = {"web", "worker", "reactor", "beat", "keeper", "guard", "forkserver"}
 """The services themselves: named in one sentence, not in a table."""
 
 _COMMAND = re.compile(r"manage\.py ([a-z_]+)((?: [^`#|&;>]*)?)")

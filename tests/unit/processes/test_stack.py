@@ -138,7 +138,7 @@ def test_only_what_is_as_the_fork_server_itself_is_forked(config: Config) -> Non
             programs = {p.name: p for p in service_programs(at, privilege, (Path(), Path()))}
             server = programs[FORKSERVER]
             forked = {name: p for name, p in programs.items() if p.forked}
-            assert set(forked) == {"worker", "reactor", "beat"} | others
+            assert set(forked) == {"keeper", "worker", "reactor", "beat"} | others
             for program in forked.values():
                 assert (program.uid, program.keep, program.in_namespace) == (server.uid, server.keep, False)
                 assert program.environment == server.environment
