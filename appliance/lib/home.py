@@ -108,10 +108,6 @@ class Home:
         return self.runtime / "spawner.sock"
 
     @property
-    def keeper_socket(self) -> Path:
-        return self.runtime / "keeper.sock"
-
-    @property
     def guard_socket(self) -> Path:
         return self.runtime / "guard.sock"
 

@@ -18,7 +18,8 @@ from appliance.inference import sql
 from appliance.inference.backends.contract import BackendContext
 from appliance.inference.backends.registry import build
 from appliance.inference.catalogue.repository import Repository
-from appliance.inference.hardware.detecting import detect
+from appliance.inference.hardware.domain import Hardware
+from appliance.inference.hardware.reading import this_machine
 from appliance.inference.scheduling.completing import Completion
 from appliance.inference.scheduling.keeper import Keeper
 from appliance.inference.scheduling.records import Records
@@ -59,7 +60,7 @@ class ModelsKeeper:
         shelf = DatabaseShelf(self._pool, Repository(config.home.models))
         stop_file = StopFile(config.home.path)
         self.keeper = Keeper(
-            shelf, records, self._backends, detect, self._trial, clock, stopped=lambda: stopped(stop_file)
+            shelf, records, self._backends, _hardware, self._trial, clock, stopped=lambda: stopped(stop_file)
         )
         self._keeping = asyncio.create_task(self.keeper.run())
         self._serving = asyncio.create_task(KeeperServer(self.keeper, config.home.keeper_socket).serve())
@@ -125,6 +126,11 @@ def stopped(file: StopFile) -> str:
     if level.rank < Level.KILL.rank:
         return ""
     return f"the all-stop stands at {level.value.replace('_', ' ')}: no model is at work until it is released"
+
+
+async def _hardware() -> Hardware:
+    """A driver may take a second to answer: in a thread."""
+    return await asyncio.to_thread(this_machine.get)
 
 
 def _context(config: Config) -> BackendContext:
