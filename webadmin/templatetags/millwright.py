@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -110,6 +111,17 @@ def when(at: datetime | None, empty: str = "") -> SafeString | str:
         date_format(at, "Y-m-d"),
         f"{at:%H:%M:%S}",
     )
+
+
+@register.filter
+def to_come(at: datetime | None) -> bool:
+    """Whether it lies ahead. What is overdue waits for its target, and a time that has gone says nothing of that."""
+    return at is not None and at > datetime.now(UTC)
+
+
+@register.filter
+def named_in(name: str, these: Iterable[Liveness]) -> bool:
+    return any(one.name == name for one in these)
 
 
 @register.filter
