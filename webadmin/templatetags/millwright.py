@@ -261,10 +261,11 @@ def open_approvals() -> int:
     return count_open(datetime.now(UTC))
 
 
-@register.simple_tag
-def open_escalations() -> int:
-    """What nobody has acknowledged, for the navigation."""
-    return sum(escalations.counts().values())
+@register.simple_tag(takes_context=True)
+def open_escalations(context: template.Context) -> int:
+    """What nobody has acknowledged, for the navigation. A page that has counted it says so as ``unanswered_count``."""
+    counted = context.get("unanswered_count")
+    return sum(escalations.counts().values()) if counted is None else int(counted)
 
 
 @register.filter
@@ -292,10 +293,11 @@ def serious_findings() -> int:
     return count_serious()
 
 
-@register.simple_tag
-def deaf_platforms() -> list[Liveness]:
-    """The chat platforms that do not hear, for the banner of every page and the navigation."""
-    return deaf(datetime.now(UTC))
+@register.simple_tag(takes_context=True)
+def deaf_platforms(context: template.Context) -> list[Liveness]:
+    """The chat platforms that do not hear, for the banner of every page. One that has looked gives ``liveness``."""
+    found = context.get("liveness")
+    return deaf(datetime.now(UTC)) if found is None else [one for one in found if one.is_deaf]
 
 
 @register.simple_tag
