@@ -120,14 +120,16 @@ async def _language(connection: AsyncConnection[Any], platform: str, conversatio
 async def _replaced(
     connection: AsyncConnection[Any], given: JsonObject, digest: Digest | None
 ) -> tuple[str, ...]:
-    """What the platform calls the message whose place this one takes; nothing where none was delivered."""
+    """What the platform calls the texts whose place this one takes; nothing where none was delivered."""
     edits = given.get("edits")
     named = UUID(edits) if isinstance(edits, str) else digest.replaces if digest else None
     if named is None:
         return ()
     row = await (await connection.execute(sql.RECEIPT_OF, {"id": named})).fetchone()
-    numbers = row[0].get("message_ids") if row and isinstance(row[0], dict) else None
-    return tuple(map(str, numbers)) if isinstance(numbers, list) else ()
+    receipt = row[0] if row and isinstance(row[0], dict) else {}
+    numbers, detail = receipt.get("message_ids"), receipt.get("detail")
+    texts = detail.get("texts") if isinstance(detail, dict) else None
+    return tuple(map(str, numbers[:texts])) if isinstance(numbers, list) else ()
 
 
 def _names(value: object) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from appliance.bridges.messages import ChatMessage
 from appliance.bridges.presenting import Part
 from appliance.lib.clock import Clock
+from appliance.lib.jsontypes import JsonObject
 from appliance.lib.said import say
 from appliance.outbox.errors import DeliveryError, DeliveryRefused
 from appliance.outbox.ports import Receipt
@@ -37,6 +38,7 @@ class Delivery:
             raise DeliveryRefused(say("the message is empty"))
         if self.message.repeat_possible:
             self.notes.append("a possible repeat")
+        texts = 0
         for index, part in enumerate(parts):
             if index < self.message.parts_done:
                 continue
@@ -47,10 +49,14 @@ class Delivery:
             except DeliveryError as error:
                 error.parts_done = index
                 raise
+            texts += part.attachment is None
+        # Only the place of a text can be taken by another one.
+        detail: JsonObject = {"texts": texts} if texts < len(self.message_ids) else {}
         return Receipt(
             self.platform,
             self.conversation or self.message.conversation,
             tuple(self.message_ids),
             clock.now(),
             note="; ".join(self.notes),
+            detail=detail,
         )

@@ -138,6 +138,7 @@ class FoldingLedger(OutboxLedger):
             repeat_possible=any(row.may_repeat for row in fold.rows),
             run_id=lead.run_id,
             step_id=lead.step_id,
+            priority=lead.priority,
             digest=fold.digest(self._clock.now()),
         )
         return Claim(parcel, lead.epoch, lead.reason, fold)

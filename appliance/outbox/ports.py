@@ -99,7 +99,8 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The platform's confirmation. ``detail`` says ``edited`` where an earlier message was replaced."""
+    """The platform's confirmation. ``detail`` says ``edited`` where an earlier message was replaced, and how many of
+    ``message_ids``, the first ones, are ``texts`` where others are files."""
 
     platform: str
     conversation: str

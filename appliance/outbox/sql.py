@@ -92,7 +92,7 @@ SELECT pg_notify(%(channel)s, '') FROM put
 # Targets are found by skipping from one to the next through the partial index, so that a long queue costs no
 # more than its number of targets. Of each target one item is looked at: the one under way, else the most urgent,
 # and of equals the oldest. Only that one may be claimed, so a target has one message under way at a time.
-# A kind whose next digest rests is passed over.
+# A kind whose next digest rests is passed over, but for what a person wants now.
 CLAIM = f"""
 WITH RECURSIVE targets AS (
     (SELECT platform, coalesce(conversation, '') AS target FROM outbox_item
@@ -111,7 +111,7 @@ WITH RECURSIVE targets AS (
         UNION ALL
         (SELECT o.id, o.seq, o.priority, o.state, o.next_at, o.lease_until, 1 AS place FROM outbox_item o
          WHERE o.state = 'pending' AND o.platform = t.platform AND coalesce(o.conversation, '') = t.target
-            AND (o.about = '' OR NOT {RESTS})
+            AND (o.about = '' OR o.let_through OR NOT {RESTS})
          ORDER BY o.priority DESC, o.seq LIMIT 1)
         ORDER BY place LIMIT 1) head
     WHERE NOT t.platform = ANY(%(resting)s)

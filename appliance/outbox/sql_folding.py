@@ -25,7 +25,7 @@ CROSS JOIN LATERAL (
         count(*) FILTER (WHERE found.state = 'sending') AS lapsed
     FROM (
         SELECT o.state FROM outbox_item o
-        WHERE o.state IN ('pending', 'sending') AND o.about <> '' AND o.platform = s.platform
+        WHERE o.state IN ('pending', 'sending') AND o.about <> '' AND o.platform = s.platform AND NOT o.let_through
             AND coalesce(o.conversation, '') = s.target AND o.about = s.about AND o.expires_at > %(now)s
             AND (o.state = 'pending' OR o.lease_until < %(now)s)
         LIMIT %(limit)s) found
@@ -34,14 +34,14 @@ LEFT JOIN outbox_digest d ON d.platform = s.platform AND d.target = s.target AND
 """
 
 # All that waits of these streams, also what was put off: whoever may speak now says it all. A lease that ended is
-# of a sender that died with a digest in its hands.
+# of a sender that died with a digest in its hands. What a person wants now goes by itself, as nothing may hold it.
 TAKE = """
 WITH taken AS (
     SELECT found.id FROM unnest(%(platforms)s::text[], %(targets)s::text[], %(abouts)s::text[])
         AS s(platform, target, about)
     CROSS JOIN LATERAL (
         SELECT o.id FROM outbox_item o
-        WHERE o.state IN ('pending', 'sending') AND o.about <> '' AND o.platform = s.platform
+        WHERE o.state IN ('pending', 'sending') AND o.about <> '' AND o.platform = s.platform AND NOT o.let_through
             AND coalesce(o.conversation, '') = s.target AND o.about = s.about AND o.expires_at > %(now)s
             AND (o.state = 'pending' OR o.lease_until < %(now)s)
         ORDER BY o.priority DESC, o.seq LIMIT %(limit)s FOR UPDATE SKIP LOCKED) found

@@ -57,5 +57,5 @@ SET state = 'expired', finished_at = %(now)s, told = run_id IS NULL, epoch = epo
 WHERE id IN (
     SELECT id FROM outbox_item WHERE state = 'held' AND expires_at <= %(now)s
     ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-RETURNING id, platform, run_id, step_id, reason
+RETURNING id, platform, coalesce(conversation, '') AS target, about, run_id, step_id, reason
 """

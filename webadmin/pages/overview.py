@@ -38,17 +38,19 @@ def overview(request: HttpRequest) -> HttpResponse:
     name_tasks(runs)
     unfinished = Run.whole.filter(state__in=["queued", "running", "waiting"])
     counts = dict(unfinished.values_list("state").annotate(Count("id")).order_by())
-    unanswered = waiting()
+    unanswered, live = waiting(), liveness(now)
     context = {
         "cursor": cursor,
         "escalations": escalation_views(unanswered[:MOST_APPROVALS], person(request).principal),
+        "unanswered_count": len(unanswered),
         "more_escalations": max(0, len(unanswered) - MOST_APPROVALS),
         "questions": open_questions(now),
         "approvals": views_of(open_ones(now)[:MOST_APPROVALS], person(request).principal),
         "parts": part_states(),
         "durability": get_config().durability,
         "network": network_state(),
-        "platforms": liveness(now),
+        "platforms": live,
+        "liveness": live,
         "runs": runs,
         "tasks": Task.objects.count(),
         "feed": said(chats.feed(limit=LAST_MESSAGES)),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -110,6 +111,17 @@ def when(at: datetime | None, empty: str = "") -> SafeString | str:
         date_format(at, "Y-m-d"),
         f"{at:%H:%M:%S}",
     )
+
+
+@register.filter
+def to_come(at: datetime | None) -> bool:
+    """Whether it lies ahead. What is overdue waits for its target, and a time that has gone says nothing of that."""
+    return at is not None and at > datetime.now(UTC)
+
+
+@register.filter
+def named_in(name: str, these: Iterable[Liveness]) -> bool:
+    return any(one.name == name for one in these)
 
 
 @register.filter
@@ -249,10 +261,11 @@ def open_approvals() -> int:
     return count_open(datetime.now(UTC))
 
 
-@register.simple_tag
-def open_escalations() -> int:
-    """What nobody has acknowledged, for the navigation."""
-    return sum(escalations.counts().values())
+@register.simple_tag(takes_context=True)
+def open_escalations(context: template.Context) -> int:
+    """What nobody has acknowledged, for the navigation. A page that has counted it says so as ``unanswered_count``."""
+    counted = context.get("unanswered_count")
+    return sum(escalations.counts().values()) if counted is None else int(counted)
 
 
 @register.filter
@@ -280,10 +293,11 @@ def serious_findings() -> int:
     return count_serious()
 
 
-@register.simple_tag
-def deaf_platforms() -> list[Liveness]:
-    """The chat platforms that do not hear, for the banner of every page and the navigation."""
-    return deaf(datetime.now(UTC))
+@register.simple_tag(takes_context=True)
+def deaf_platforms(context: template.Context) -> list[Liveness]:
+    """The chat platforms that do not hear, for the banner of every page. One that has looked gives ``liveness``."""
+    found = context.get("liveness")
+    return deaf(datetime.now(UTC)) if found is None else [one for one in found if one.is_deaf]
 
 
 @register.simple_tag

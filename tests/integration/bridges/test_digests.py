@@ -1,10 +1,11 @@
 """A digest on a real platform: one message, in the language of its reader, that the next one replaces."""
 
+from datetime import timedelta
 from typing import Any
 
 from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE
-from appliance.bridges import services
+from appliance.bridges import mutes, services
 from appliance.bridges.models import ChatIdentity
 from appliance.lib.clock import SystemClock
 from appliance.lib.identity import uuid7
@@ -18,11 +19,11 @@ NOW = SystemClock().now
 ABOUT = "task/overheat/tell"
 
 
-async def put(house: House, count: int, platform: str) -> list[OutboxItem]:
-    items = [
-        OutboxItem(f"{platform}/{number}", platform, {"text": f"pump {number} is hot"}, at=NOW(), about=ABOUT)
-        for number in range(count)
-    ]
+async def put(house: House, count: int, platform: str, conversation: str | None = None) -> list[OutboxItem]:
+    items = []
+    for number in range(count):
+        key, message = f"{platform}/{conversation}/{number}", {"text": f"pump {number} is hot"}
+        items.append(OutboxItem(key, platform, {**message}, conversation, at=NOW(), about=ABOUT))
     async with house.pool.connection() as connection, connection.transaction():
         for item in items:
             await enqueue(connection, item)
@@ -86,3 +87,23 @@ async def test_an_operator_switches_digests_off_and_the_loopback_has_none(house:
     assert len(await house.chat("loopback")) == 7
     [(_, text)] = await house.chat("webchat")
     assert text.startswith("7 messages about overheat/tell since ")
+
+
+async def test_a_mute_in_one_chat_holds_its_storm_there_and_tells_it_as_one_when_it_ends(
+    house: House, ann: User
+) -> None:
+    await in_thread(services.save_platform, {"name": "telegram", "auth": TOKEN}, CONSOLE, NOW())
+    end = NOW() + timedelta(hours=1)
+    await in_thread(mutes.set_mute, "telegram", "7", "task/overheat", end, ann.principal, NOW())
+    muted, others = await put(house, 8, "telegram", "7"), await put(house, 8, "telegram", "8")
+    async with house.living():
+        for item in others:
+            await house.until(item.id, "delivered", "told in a digest of 8")
+        for item in muted:
+            await house.until(item.id, "held", "muted by ann until")
+        assert [sent["chat_id"] for sent in house.telegram.sent] == [8]
+        ended = await in_thread(mutes.end_mutes, "telegram", "7", "", ann.principal)
+        assert ended == {"task/overheat": 8}
+        for item in muted:
+            await house.until(item.id, "delivered", "told in a digest of 8")
+    assert [sent["chat_id"] for sent in house.telegram.sent] == [8, 7]

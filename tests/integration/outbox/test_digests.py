@@ -44,6 +44,10 @@ def digest(parcel: Parcel) -> Digest:
     return parcel.digest
 
 
+async def die(parcel: Parcel) -> None:
+    raise asyncio.CancelledError
+
+
 async def rows(desk: Desk, items: list[UUID]) -> list[dict[str, Any]]:
     return [await desk.row(item) for item in items]
 
@@ -214,9 +218,6 @@ async def test_a_digest_that_is_refused_fails_all_its_runs(storm: Desk) -> None:
 async def test_a_sender_that_dies_with_a_digest_repeats_it_once_and_says_so(storm: Desk) -> None:
     items = await put(storm, *(f"m{number}" for number in range(8)))
 
-    async def die(parcel: Parcel) -> None:
-        raise asyncio.CancelledError
-
     storm.courier.before = die
     await storm.sender.round()
     await storm.sender.settle()
@@ -236,9 +237,6 @@ async def test_a_small_digest_of_a_dead_sender_comes_again_as_one(storm: Desk) -
     await put(storm, *(f"m{number}" for number in range(8)))
     await storm.round()
     await put(storm, "n0", "n1", priority=20)
-
-    async def die(parcel: Parcel) -> None:
-        raise asyncio.CancelledError
 
     storm.clock.advance(timedelta(seconds=59))  # of the first eight, a second is left
     await put(storm, "n2", priority=20)

@@ -113,12 +113,12 @@ def html(client: Client, path: str) -> str:
 def test_on_the_overview(telegram: Messenger, browser: Browsers) -> None:
     telegram.answers()
     client = browser(Role.VIEWER)
-    assert '<span class="part-name">Telegram</span> <span class="badge ok">connected</span>' in html(
+    assert '<span class="part-name">telegram</span> <span class="badge ok">connected</span>' in html(
         client, "/"
     )
     telegram.falls_silent()
     page = html(client, "/")
-    assert '<span class="part-name">Telegram</span> <span class="badge bad">deaf</span>' in page
+    assert '<span class="part-name">telegram</span> <span class="badge bad">deaf</span>' in page
     assert "Telegram" in page.partition('class="part-why"')[2]
 
 
@@ -135,7 +135,7 @@ def test_in_the_banner_and_the_navigation_of_every_page(telegram: Messenger, bro
 
 def test_on_the_platforms_page(telegram: Messenger, browser: Browsers) -> None:
     telegram.falls_silent()
-    assert '<span class="badge bad">deaf</span> <p class="quiet">without an answer since' in html(
+    assert '<span class="badge bad">deaf</span> <p class="quiet">fell silent' in html(
         browser(Role.VIEWER), "/platforms/"
     )
 
