@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
+from appliance.inference.backends.llamacpp.planning import ENGINE
 from appliance.inference.catalogue.repository import MANIFEST
 from tests.acceptance.stack.test_whole_box import ready
 from tests.box import Box
 from tests.served_models import tiny_served
 from tests.spawner import processes_with
 from tests.wait import wait_for
-
-_ENGINE = "backends/llamacpp/engine.py"
 
 
 def put_tiny(box: Box) -> None:
@@ -45,10 +44,10 @@ def test_a_model_answers_and_outlives_the_death_of_its_engine_and_of_its_keeper(
     password = tmp_path / "password"
     password.write_text("hammer-and-anvil-7\n")
     box = make_box(MILLWRIGHT_ADMIN_PASSWORD_FILE=str(password))
-    before = set(processes_with(_ENGINE))
+    before = set(processes_with(str(ENGINE)))
 
     def engines() -> set[int]:
-        return set(processes_with(_ENGINE)) - before
+        return set(processes_with(str(ENGINE))) - before
 
     box.start()
     wait_for(lambda: ready(box), 60, "the box is ready")
