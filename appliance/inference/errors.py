@@ -35,3 +35,10 @@ class EngineAbsent(MillwrightError):
     """The backend cannot run on this machine: no engine, image, library or device; the hint says what to do."""
 
     code = "model.engine_absent"
+
+
+class ImportInterrupted(MillwrightError):
+    """An import stopped on its way; what came so far is kept, and the same call goes on from there."""
+
+    code = "model.import_interrupted"
+    permanent = False
