@@ -48,3 +48,10 @@ class ModelAnswerBad(MillwrightError):
 
     code = "model.answer_bad"
     permanent = False
+
+
+class ImportInterrupted(MillwrightError):
+    """An import stopped on its way; what came so far is kept, and the same call goes on from there."""
+
+    code = "model.import_interrupted"
+    permanent = False

@@ -93,6 +93,7 @@ EXEMPT_COMMANDS = {
     "doctor": "looks, and writes documentation into the source tree",
     "tls": "shows a certificate, or makes one that counts from the next start",
     "bench": "measures a box of its own",
+    "quantize": "writes a file into a folder that it is told; the box serves nothing of it",
     **dict.fromkeys(("up", "down", "status", "install"), "starts, stops and shows the processes"),
     **dict.fromkeys(
         ("web", "worker", "beat", "reactor", "keeper", "guard", "forkserver"),

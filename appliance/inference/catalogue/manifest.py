@@ -19,6 +19,10 @@ class ModelFile(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
+LeftOut = tuple[tuple[str, str], ...]
+"""Files beside a model that were not taken, each with the reason."""
+
+
 class Shape(BaseModel):
     """What a model takes of memory by each token that it remembers; None where its files do not say."""
 

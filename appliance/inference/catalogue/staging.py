@@ -1,0 +1,165 @@
+"""Where a version grows before it is one: ``<models>/.incoming/<key>/``. It becomes a version by one rename.
+
+``files/`` will be the version's folder; ``parts/`` are downloads on their way. Whoever holds the lock of the folder
+works on it; a process that dies lets go of it.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from appliance.inference.catalogue.durable import make_folder, settle, sync_folder
+from appliance.inference.catalogue.manifest import Manifest
+from appliance.inference.catalogue.repository import MANIFEST
+from appliance.inference.errors import ModelBusy, ModelRefused
+from appliance.lib.atomic import write_atomically
+
+INCOMING = ".incoming"
+_WANTED = "wanted"
+_REMOVED = "removed-"
+_FORGOTTEN_AFTER = 14 * 86400.0
+
+
+class Staging:
+    """One import on its way. Made by ``open_staging``, which holds its lock."""
+
+    def __init__(self, models: Path, folder: Path, owner: tuple[int, int] | None) -> None:
+        self.models, self.folder, self.owner = models, folder, owner
+        self.files, self.parts = folder / "files", folder / "parts"
+
+    def prepare(self, *, afresh: bool) -> None:
+        """``afresh``: without what an earlier try left."""
+        if afresh:
+            self._empty()
+        for folder in (self.files, self.parts):
+            make_folder(folder, self.owner)
+
+    def _empty(self) -> None:
+        for folder in (self.files, self.parts):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Nothing of it stays."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def place(self, manifest: Manifest) -> Path:
+        """Make it the version that the manifest names; gives its folder. Raises ModelRefused where there is one."""
+        for file in manifest.files:
+            settle(self.files / file.path, self.owner)
+        text = manifest.model_dump_json(indent=1).encode() + b"\n"
+        write_atomically(self.files / MANIFEST, text, mode=0o644, owner=self.owner)
+        for folder in {(self.files / file.path).parent for file in manifest.files} | {self.files}:
+            sync_folder(folder)
+        target = self.models / manifest.name / manifest.version
+        with changing(self.models):
+            make_folder(target.parent, self.owner)
+            if target.exists():
+                raise ModelRefused(
+                    f"there is a {manifest.name}@{manifest.version} already, of other content",
+                    hint="give another --version",
+                )
+            self.files.rename(target)
+            sync_folder(target.parent)
+        self.discard()
+        return target
+
+
+@contextlib.contextmanager
+def open_staging(
+    models: Path, name: str, version: str, source: str, owner: tuple[int, int] | None
+) -> Iterator[Staging]:
+    """The same source under the same name is the same place. Raises ModelBusy where somebody is at it."""
+    _forget(models)
+    key = hashlib.sha256(f"{name}\0{source}".encode()).hexdigest()[:16]
+    folder = models / INCOMING / key
+    make_folder(folder, owner)
+    with _locked(folder) as mine:
+        if not mine or not folder.is_dir():
+            raise ModelBusy(f"{name} is being imported from there already", hint="wait until it is there")
+        (folder / _WANTED).write_text(f"{name}@{version}")
+        yield Staging(models, folder, owner)
+
+
+def is_coming(models: Path, name: str, version: str) -> bool:
+    """Whether an import of this model is under way that is to be this version, or whose version follows from it."""
+    for folder in _stagings(models):
+        with _locked(folder) as mine, contextlib.suppress(OSError):
+            if not mine and (folder / _WANTED).read_text() in (f"{name}@{version}", f"{name}@"):
+                return True
+    return False
+
+
+def waiting(models: Path) -> list[tuple[str, int]]:
+    """What imports have left on their way: ``name@version``, and how many bytes lie there."""
+    found = []
+    for folder in _stagings(models):
+        with contextlib.suppress(OSError):
+            size = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
+            found.append(((folder / _WANTED).read_text().rstrip("@"), size))
+    return found
+
+
+def take_away(models: Path, folder: Path) -> None:
+    """A version disappears at once, and its bytes after that; after a crash they go with the next import."""
+    gone = models / INCOMING / f"{_REMOVED}{secrets.token_hex(6)}"
+    folder.rename(gone)
+    sync_folder(folder.parent)
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()  # the last version of that name
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def changing(models: Path) -> Iterator[None]:
+    """One at a time puts a version into the repository, or takes one out."""
+    handle = os.open(models / INCOMING, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _forget(models: Path) -> None:
+    """What nobody came back for, and what a crash left of a removal."""
+    for folder in (models / INCOMING).glob("*") if (models / INCOMING).is_dir() else ():
+        if folder.name.startswith(_REMOVED):
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        with _locked(folder) as mine, contextlib.suppress(OSError):
+            if mine and time.time() - _last_touch(folder) > _FORGOTTEN_AFTER:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _last_touch(folder: Path) -> float:
+    return max(one.stat().st_mtime for one in (folder, *folder.rglob("*")))
+
+
+def _stagings(models: Path) -> list[Path]:
+    root = models / INCOMING
+    return [one for one in sorted(root.glob("*")) if (one / _WANTED).is_file()] if root.is_dir() else []
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Whether nobody else holds it; ours until the end of the block."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
