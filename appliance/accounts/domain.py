@@ -38,6 +38,7 @@ class Ability(StrEnum):
     STOP_ALL = "stop_all"
     PUBLISH = "publish"
     CHAT = "chat"
+    USE_MODELS = "use_models"
     EDIT_TASKS = "edit_tasks"
     EDIT_VALUES = "edit_values"
     SYNC = "sync"
@@ -62,6 +63,7 @@ NEEDED: dict[Ability, Role] = {
     Ability.APPROVE: Role.OPERATOR,
     Ability.STOP_ALL: Role.OPERATOR,
     Ability.CHAT: Role.OPERATOR,
+    Ability.USE_MODELS: Role.OPERATOR,
     Ability.PUBLISH: Role.ENGINEER,
     Ability.EDIT_TASKS: Role.ENGINEER,
     Ability.EDIT_VALUES: Role.ENGINEER,
