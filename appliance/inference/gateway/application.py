@@ -8,6 +8,7 @@ from django.db import DatabaseError, InterfaceError
 
 from appliance.accounts.principal import Principal
 from appliance.inference.domain import Work
+from appliance.inference.errors import ModelUnavailable
 from appliance.inference.gateway import listing, shaping
 from appliance.inference.gateway.access import Access
 from appliance.inference.gateway.answers import Answer, Send, Streamed, Whole, send_error, send_json
@@ -97,8 +98,17 @@ class Gateway:
         )
         try:
             await self._serving.serve(asked, wish, token, by, receive, answer)
+        except ModelUnavailable as error:
+            await answer.fail(await self._why_never(asked) or of(error))
         except Exception as error:
             await answer.fail(_told(error))
+
+    async def _why_never(self, asked: Asked) -> ApiError | None:
+        """Clients try again after a 503: that must not be the answer where it is of no use."""
+        try:
+            return None if asked.work else listing.why_never(await self._keeper.look(), asked)
+        except MillwrightError:
+            return None
 
 
 _ASKED: Mapping[str, Callable[[bytes], Asked]] = {
@@ -145,7 +155,7 @@ def _wish(asked: Asked, headers: Mapping[bytes, bytes], by: Principal) -> Wish:
         needs=asked.needs,
         priority=_priority(headers),
         deadline=_deadline(headers),
-        tokens=0 if isinstance(asked, AskedVectors) else asked.estimate,
+        tokens=asked.longest,
         principal=by.name,
     )
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db import connection, transaction
 
@@ -13,7 +13,7 @@ from appliance.audit.services import append_here
 from appliance.inference.errors import ModelRefused
 from appliance.inference.gateway import sql
 from appliance.inference.gateway.meter import Limit
-from appliance.inference.models import Quota
+from appliance.inference.models import ModelUse, Quota
 from appliance.lib.jsontypes import JsonObject
 from appliance.safety.read_only import refuse_changes
 
@@ -23,6 +23,11 @@ _MOST = 2**53
 
 def list_quotas() -> Sequence[Quota]:
     return list(Quota.objects.order_by("subject"))
+
+
+def used_on(day: date) -> Sequence[ModelUse]:
+    """What every token used on a day (UTC)."""
+    return list(ModelUse.objects.filter(day=day).order_by("token"))
 
 
 @transaction.atomic

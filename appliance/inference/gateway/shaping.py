@@ -7,7 +7,7 @@ from typing import Any
 
 from appliance.inference.backends.contract import Dialect
 from appliance.inference.domain import Need, Work
-from appliance.inference.gateway.errors import invalid
+from appliance.inference.gateway.errors import ApiError, invalid
 from appliance.inference.gateway.forced import Forced, forced
 from appliance.inference.gateway.requests import (
     ChatRequest,
@@ -40,6 +40,12 @@ class Asked(ABC):
     stream: bool = False
     keep_usage: bool = False
     forced: Forced | None = None
+    prompt_field: str = ""
+
+    @property
+    def longest(self) -> int:
+        """Tokens that have to fit into one context."""
+        return self.estimate
 
     @abstractmethod
     def body(self, dialect: Dialect, served_name: str, context: int) -> JsonObject:
@@ -60,7 +66,7 @@ class AskedChat(Asked):
         sent = self.sent
         refuse_unknown_meaning(sent, dialect.fields)
         wanted = sent.max_completion_tokens or sent.max_tokens
-        given = _generation(sent, self.estimate, wanted, context)
+        given = _generation(self, sent, wanted, context)
         given["messages"] = [_message(one) for one in sent.messages]
         given |= sent.model_dump(
             exclude_none=True,
@@ -86,7 +92,7 @@ class AskedText(Asked):
     def body(self, dialect: Dialect, served_name: str, context: int) -> JsonObject:
         assert self.sent is not None
         refuse_unknown_meaning(self.sent, dialect.fields - {"logprobs"})
-        given = _generation(self.sent, self.estimate, self.sent.max_tokens, context)
+        given = _generation(self, self.sent, self.sent.max_tokens, context)
         given["prompt"] = self.sent.prompt[0]
         return _finished(given, dialect, served_name)
 
@@ -96,6 +102,11 @@ class AskedVectors(Asked):
     sent: EmbeddingRequest | None = None
 
     @property
+    def longest(self) -> int:
+        """Each text has a context of its own."""
+        return max(tokens_of(text) for text in self.sent.input) if self.sent else 0
+
+    @property
     def as_base64(self) -> bool:
         """OpenAI's own clients ask for that. No engine is bothered with it."""
         return self.sent is not None and self.sent.encoding_format == "base64"
@@ -103,9 +114,8 @@ class AskedVectors(Asked):
     def body(self, dialect: Dialect, served_name: str, context: int) -> JsonObject:
         assert self.sent is not None
         refuse_unknown_meaning(self.sent, dialect.fields)
-        longest = max(tokens_of(text) for text in self.sent.input)
-        if longest > context:
-            raise _too_long(longest, context, "input")
+        if self.longest > context:
+            raise too_long(self.longest, context, self.prompt_field)
         return _finished({"input": self.sent.input, "encoding_format": "float"}, dialect, served_name)
 
 
@@ -130,6 +140,7 @@ def chat(sent: ChatRequest) -> AskedChat:
         stream=bool(sent.stream),
         keep_usage=_wants_usage(sent),
         forced=must,
+        prompt_field="messages",
         sent=sent,
     )
 
@@ -143,6 +154,7 @@ def text(sent: CompletionRequest) -> AskedText:
         tokens_of(sent.prompt[0]),
         stream=bool(sent.stream),
         keep_usage=_wants_usage(sent),
+        prompt_field="prompt",
         sent=sent,
     )
 
@@ -154,6 +166,7 @@ def vectors(sent: EmbeddingRequest) -> AskedVectors:
         work_of(sent.model, Work.EMBEDDINGS),
         frozenset({Need.EMBEDDINGS}),
         sum(tokens_of(text) for text in sent.input),
+        prompt_field="input",
         sent=sent,
     )
 
@@ -164,12 +177,12 @@ def tokens_of(text: str) -> int:
 
 
 def _generation(
-    sent: ChatRequest | CompletionRequest, estimate: int, wanted: int | None, context: int
+    asked: Asked, sent: ChatRequest | CompletionRequest, wanted: int | None, context: int
 ) -> dict[str, Any]:
     """What both kinds share. The longest answer is what the context still holds, where no less is asked for."""
-    room = context - estimate
+    room = context - asked.estimate
     if room < 1:
-        raise _too_long(estimate, context, "messages" if isinstance(sent, ChatRequest) else "prompt")
+        raise too_long(asked.estimate, context, asked.prompt_field)
     given: dict[str, Any] = sent.model_dump(
         exclude_none=True,
         include={
@@ -235,7 +248,7 @@ def _wants_usage(sent: ChatRequest | CompletionRequest) -> bool:
     return bool(sent.stream_options and sent.stream_options.include_usage)
 
 
-def _too_long(estimate: int, context: int, param: str) -> Exception:
+def too_long(estimate: int, context: int, param: str) -> ApiError:
     return invalid(
         f"{param}: about {estimate} tokens, and the model takes {context} together with its answer",
         param,

@@ -84,9 +84,11 @@ async def test_what_is_not_there_or_not_so_is_refused_in_openais_form() -> None:
 async def test_a_model_that_cannot_do_it_is_not_asked() -> None:
     async with desk() as d:
         answer = await d.ask("/v1/embeddings", {"model": "qwen", "input": "hi"})
-    assert answer.status == 503
-    assert "embeddings" in answer.error["message"]
-    assert "retry-after" in answer.headers
+        auto = await d.ask("/v1/embeddings", {"model": "auto", "input": "hi"})
+        long = await d.chat(messages=[{"role": "user", "content": "x" * 20000}])
+    assert (answer.status, answer.error["message"]) == (400, "qwen cannot do embeddings")
+    assert (auto.status, "retry-after" in auto.headers) == (503, True)
+    assert (long.status, long.error["code"]) == (400, "context_length_exceeded")
 
 
 async def test_deadline_and_priority_are_the_callers_within_bounds() -> None:
