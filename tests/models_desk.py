@@ -198,7 +198,7 @@ async def desk(*models: Served, dialect: Dialect = DIALECT, beat: float = 0.05) 
             )
             yield made
             await meter.close()
-            await pool.close()
+            pool.close()
             door.cancel()
             await asyncio.gather(door, return_exceptions=True)
 

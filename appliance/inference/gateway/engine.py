@@ -1,26 +1,20 @@
-"""The way to an engine: one pool of connections, and answers as the bytes that come."""
+"""The way to engines: connections that are used again, and answers as the bytes that come."""
 
 import json
+import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cached_property
 
-import httpcore
-
+from appliance.inference.gateway.wire import Connection, EngineBroken, Place
 from appliance.inference.leases import Granted
 from appliance.lib.jsontypes import JsonObject
 
-CONNECT = 5.0
-SILENCE = 600.0
-"""Seconds between two pieces. The keeper ends an engine that stands still long before; this is for one of afar."""
 _REST = 3.0
 """Seconds that a connection is kept for the next request; engines hang up after five."""
 _LONGEST_REFUSAL = 64 << 10
-_BROKEN = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
-
-
-class EngineBroken(Exception):
-    """The engine, or the way to it, failed: no fault of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,49 +35,58 @@ class Reply:
 
 
 class Engines:
-    """Its pool belongs to the event loop that first uses it."""
-
     def __init__(self) -> None:
-        self._pool: httpcore.AsyncConnectionPool | None = None
+        self._resting: dict[Place, list[tuple[float, Connection]]] = {}
 
     async def post(self, stack: AsyncExitStack, granted: Granted, path: str, body: JsonObject) -> Reply:
         """The beginning of an answer. Leaving ``stack`` hangs up, by which engines stop. Raises EngineBroken."""
-        if self._pool is None:
-            self._pool = httpcore.AsyncConnectionPool(max_connections=None, keepalive_expiry=_REST)
-        headers = [(b"Content-Type", b"application/json"), (b"Accept-Encoding", b"identity")]
-        if granted.key:
-            headers.append((b"Authorization", f"Bearer {granted.key}".encode()))
-        timeout = {"connect": CONNECT, "read": SILENCE, "write": 30.0, "pool": CONNECT}
-        opened = self._pool.stream(
-            "POST",
-            f"{granted.url}{path}",
-            headers=headers,
-            content=json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
-            extensions={"timeout": timeout},
-        )
-        try:
-            response = await stack.enter_async_context(opened)
-        except _BROKEN as error:
-            raise EngineBroken(_why(error)) from error
-        return Reply(response.status, _pieces(response))
+        place = Place.of(granted.url)
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        connection = self._rested(place)
+        if connection is not None:
+            stack.callback(self._give_back, place, connection)
+            try:
+                return Reply(*await connection.post(path, granted.key, content))
+            except EngineBroken as error:
+                # It may have hung up while nobody looked, which says nothing of the engine.
+                if isinstance(error.__cause__, TimeoutError):
+                    raise
+        connection = await Connection.open(place, self._secure if place.secure else None)
+        stack.callback(self._give_back, place, connection)
+        return Reply(*await connection.post(path, granted.key, content))
 
-    async def close(self) -> None:
-        if self._pool is not None:
-            await self._pool.aclose()
-            self._pool = None
+    def close(self) -> None:
+        for resting in self._resting.values():
+            for _, connection in resting:
+                connection.close()
+        self._resting.clear()
 
+    @cached_property
+    def _secure(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
 
-async def _pieces(response: httpcore.Response) -> AsyncIterator[bytes]:
-    try:
-        async for piece in response.aiter_stream():
-            yield piece
-    except _BROKEN as error:
-        raise EngineBroken(_why(error)) from error
+    def _rested(self, place: Place) -> Connection | None:
+        resting = self._resting.get(place, [])
+        while resting:
+            since, connection = resting.pop()
+            if connection.alive and time.monotonic() - since < _REST:
+                return connection
+            connection.close()
+        return None
 
+    def _give_back(self, place: Place, connection: Connection) -> None:
+        """For the next request where the answer is at its end; else hang up."""
+        now = time.monotonic()
+        if connection.free and connection.alive:
+            self._resting.setdefault(place, []).append((now, connection))
+        else:
+            connection.close()
+        self._sweep(now)
 
-def _why(error: Exception) -> str:
-    if isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout):
-        return "the engine takes no connection"
-    if isinstance(error, httpcore.TimeoutException):
-        return "the engine stands still"
-    return "the engine broke off"
+    def _sweep(self, now: float) -> None:
+        """Of each place the oldest stand first."""
+        for place, resting in list(self._resting.items()):
+            while resting and now - resting[0][0] >= _REST:
+                resting.pop(0)[1].close()
+            if not resting:
+                del self._resting[place]

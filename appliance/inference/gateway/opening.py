@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from appliance.inference.backends.contract import Dialect
 from appliance.inference.client import Lease
 from appliance.inference.domain import EngineKind
-from appliance.inference.gateway.engine import EngineBroken, Engines, Reply
+from appliance.inference.gateway.engine import Engines, Reply
 from appliance.inference.gateway.errors import ApiError, engine_failed, invalid
 from appliance.inference.gateway.forced import Forced
 from appliance.inference.gateway.ports import CutOff, Dialects, Keeper
 from appliance.inference.gateway.shaping import Asked
+from appliance.inference.gateway.wire import EngineBroken
 from appliance.inference.leases import Chosen, Waiting, Wish
 
 _AT_FAULT = frozenset({400, 404, 405, 413, 415, 422, 501})

@@ -12,13 +12,13 @@ from appliance.accounts.principal import Principal
 from appliance.inference.domain import EngineKind
 from appliance.inference.gateway.access import Access
 from appliance.inference.gateway.answers import Answer
-from appliance.inference.gateway.engine import EngineBroken
 from appliance.inference.gateway.errors import ApiError, engine_failed
 from appliance.inference.gateway.meter import Meter
 from appliance.inference.gateway.opening import Opened, Openings, cut
 from appliance.inference.gateway.ports import CutOff
 from appliance.inference.gateway.shaping import Asked, AskedVectors
 from appliance.inference.gateway.sse import Relay, Unbroken
+from appliance.inference.gateway.wire import EngineBroken
 from appliance.inference.leases import Waiting, Wish
 from appliance.lib.cancelling import end
 from appliance.lib.jsontypes import JsonObject
