@@ -1,21 +1,36 @@
 """A model repository with a tiny model in it, and a keeper that serves it with real llama.cpp."""
 
+import asyncio
 import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.inference.backends.contract import Profile
+from appliance.inference.backends.contract import BackendContext, Profile
+from appliance.inference.backends.llamacpp.backend import LlamaCpp
 from appliance.inference.catalogue.manifest import Manifest, ModelFile, Shape
 from appliance.inference.domain import EngineKind, ModelFormat
+from appliance.inference.hardware.domain import Hardware, Processor
+from appliance.inference.scheduling.completing import Completion
+from appliance.inference.scheduling.keeper import Keeper
 from appliance.inference.scheduling.ports import Served
+from appliance.inference.scheduling.server import KeeperServer
+from appliance.lib.clock import SystemClock
+from appliance.sandbox.ports import Sandbox
+from tests.engine_room import Records, Shelf
 from tests.tiny_model import write_tiny_model
+from tests.wait import wait_for
 
 
-def tiny_served(models: Path, name: str = "tiny", *, slots: int = 2, seed: int = 0) -> Served:
+def tiny_served(
+    models: Path, name: str = "tiny", *, slots: int = 2, seed: int = 0, vectors: bool = False
+) -> Served:
     """The tiny model below ``models``, served by llama.cpp on the processor."""
     folder = models / name / "1"
     folder.mkdir(parents=True)
-    file = write_tiny_model(folder / "model.gguf", seed=seed)
+    file = write_tiny_model(folder / "model.gguf", seed=seed, vectors=vectors)
     for path in (models, folder.parent, folder):
         path.chmod(0o755)
     file.chmod(0o644)
@@ -33,7 +48,47 @@ def tiny_served(models: Path, name: str = "tiny", *, slots: int = 2, seed: int =
         context=2048,
         shape=Shape(layers=2, kv_heads=4, head_size=64),
         chat_template=True,
+        embeddings=vectors,
         added_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
     profile = Profile(EngineKind.LLAMACPP, context=1024, slots=slots, options={"threads": 1})
     return Served(manifest, folder, profile)
+
+
+@contextmanager
+def kept(models: Sequence[Served], place: Path, socket: Path, sandbox: Sandbox) -> Iterator[None]:
+    """A keeper of these models with real llama.cpp, in a thread of its own, for tests that have no loop."""
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+    thread = threading.Thread(
+        target=loop.run_until_complete, args=(_keep(models, place, socket, sandbox, stop),)
+    )
+    thread.start()
+    try:
+        wait_for(socket.exists)
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)
+        loop.close()
+        socket.unlink(missing_ok=True)
+
+
+async def _keep(
+    models: Sequence[Served], place: Path, socket: Path, sandbox: Sandbox, stop: asyncio.Event
+) -> None:
+    backend = LlamaCpp(BackendContext("home", place / "models", place / "work", {}, sandbox))
+    backends = {EngineKind.LLAMACPP: backend}
+    trial = Completion(backends)
+    keeper = Keeper(Shelf(models), Records(), backends, _hardware, trial, SystemClock())
+    running = [asyncio.create_task(keeper.run()), asyncio.create_task(KeeperServer(keeper, socket).serve())]
+    await stop.wait()
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await trial.close()
+    await backend.close()
+
+
+async def _hardware() -> Hardware:
+    return Hardware(Processor("cpu", 2), 16 << 30, 12 << 30)

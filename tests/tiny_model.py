@@ -4,7 +4,7 @@ under a JSON schema it is valid JSON, and the same each time."""
 from pathlib import Path
 
 import numpy as np
-from gguf import GGUFWriter
+from gguf import GGUFWriter, PoolingType
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -23,8 +23,12 @@ def write_tiny_model(
     inner: int = 512,
     context: int = 2048,
     seed: int = 0,
+    vectors: bool = False,
 ) -> Path:
-    """Write a llama of bytes with random weights as GGUF, in F32; rows of 256, so that each quantisation fits it."""
+    """Write a llama of bytes with random weights as GGUF, in F32; rows of 256, so that each quantisation fits it.
+
+    ``vectors``: it gives the mean of what it makes of a text.
+    """
     writer = GGUFWriter(str(path), "llama")
     writer.add_name("tiny")
     writer.add_context_length(context)
@@ -36,6 +40,8 @@ def write_tiny_model(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(width // heads)
     writer.add_file_type(0)
+    if vectors:
+        writer.add_pooling_type(PoolingType.MEAN)
     words = _add_tokens(writer)
     _add_weights(writer, words, width, layers, inner, np.random.default_rng(seed))
     writer.write_header_to_file()

@@ -1,4 +1,4 @@
-"""The ASGI application: pages over HTTP, hints over WebSocket."""
+"""The ASGI application: pages over HTTP, hints over WebSocket, models for programs below ``/v1``."""
 
 import os
 
@@ -11,6 +11,7 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402 - Django must be set
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from webadmin.models_api import ByPath, gateway  # noqa: E402
 from webadmin.origin import OwnPagesOnly  # noqa: E402
 from webadmin.proxies import TrustedProxies  # noqa: E402
 from webadmin.routing import GATEWAY, websocket_urlpatterns  # noqa: E402
@@ -18,6 +19,6 @@ from webadmin.routing import GATEWAY, websocket_urlpatterns  # noqa: E402
 sockets = OwnPagesOnly(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), {f"/{GATEWAY}"})
 
 application = TrustedProxies(
-    ProtocolTypeRouter({"http": http, "websocket": sockets}),
+    ProtocolTypeRouter({"http": ByPath(gateway(settings.CONFIG), http), "websocket": sockets}),
     settings.CONFIG.trusted_proxies,
 )

@@ -216,6 +216,7 @@ ABILITIES: dict[str, Text] = {
     "approve": _("approve"),
     "stop_all": _("engage the all-stop"),
     "chat": _("write in the chat"),
+    "use_models": _("use the models"),
     "publish": _("publish on the bus"),
     "edit_tasks": _("edit tasks"),
     "manage_devices": _("manage devices"),

@@ -138,6 +138,8 @@ class Seen(_Line):
     load_seconds: float | None = None
     again_in: float = 0.0
     pinned: bool = False
+    context: int = 0
+    offers: frozenset[Need] = frozenset()
 
 
 class Space(_Line):

@@ -78,3 +78,47 @@ class WorkChain(models.Model):
 
     def __str__(self) -> str:
         return self.work
+
+
+class ModelUse(models.Model):
+    """What a token used of the models on a day (UTC). ``told_…`` is what of it is on the audit record already."""
+
+    token = models.CharField(max_length=300)
+    day = models.DateField()
+    requests = models.BigIntegerField(default=0)
+    prompt_tokens = models.BigIntegerField(default=0)
+    generated_tokens = models.BigIntegerField(default=0)
+    refused = models.BigIntegerField(default=0)
+    told_at = models.DateTimeField()
+    told_requests = models.BigIntegerField(db_default=0)
+    told_prompt_tokens = models.BigIntegerField(db_default=0)
+    told_generated_tokens = models.BigIntegerField(db_default=0)
+    told_refused = models.BigIntegerField(db_default=0)
+
+    class Meta:
+        db_table = "inference_use"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["token", "day"], name="inference_use_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.token} on {self.day}"
+
+
+class Quota(models.Model):
+    """How much a token (``token:ana/bot``), or whoever has a role (``role:operator``), may use in a day.
+
+    NULL: no limit of that kind.
+    """
+
+    subject = models.CharField(max_length=300, primary_key=True)
+    requests = models.BigIntegerField(null=True)
+    tokens = models.BigIntegerField(null=True)
+    changed_at = models.DateTimeField()
+    changed_by = models.CharField(max_length=200)
+
+    class Meta:
+        db_table = "inference_quota"
+
+    def __str__(self) -> str:
+        return self.subject

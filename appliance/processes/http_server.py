@@ -11,6 +11,8 @@ LARGEST_BODY = 4 * 1024 * 1024
 LARGEST_FRAME = 64 * 1024
 """Of what a browser sends over a WebSocket: positions and names of runs."""
 
+_ANSWERS_FOR_LONG = b"/v1/"
+
 TOO_LARGE = 1009
 """RFC 6455, section 7.4.1."""
 
@@ -26,6 +28,11 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
             self.channel.transport.abortConnection()
             return
         super().handleContentChunk(data)
+
+    def check_timeouts(self) -> None:
+        """A model may speak for long: there the engine's silence and the client's going away end an answer."""
+        if not (self.path or b"").startswith(_ANSWERS_FOR_LONG):
+            super().check_timeouts()
 
 
 class BoundedSocket(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types

@@ -30,6 +30,8 @@ def seen(instance: Instance, line: Line, now: float) -> Seen:
         load_seconds=instance.load_seconds,
         again_in=instance.standing.rests(now),
         pinned=served.keep_alive is None,
+        context=served.profile.context,
+        offers=served.can,
     )
 
 

@@ -12,6 +12,7 @@ from appliance.processes.bench.crash import crash
 from appliance.processes.bench.drill import drill
 from appliance.processes.bench.events import load_task, measure, run_load, shell_rate
 from appliance.processes.bench.gate import gate
+from appliance.processes.bench.gateway import gateway
 from appliance.processes.bench.growth import growth
 from appliance.processes.bench.live import live
 from appliance.processes.bench.million import history
@@ -133,6 +134,7 @@ SUITE: dict[str, Measurement] = {
     "policy": Measurement(policy, needs_box=False),
     "gate": Measurement(gate),
     "tasks": Measurement(tasks),
+    "gateway": Measurement(gateway),
     "power_safe_event": Measurement(power_safe_event),
     "power_safe_reflex": Measurement(power_safe_reflex),
     "shards": Measurement(shards),

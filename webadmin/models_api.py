@@ -1,0 +1,67 @@
+"""``/v1`` put together: tokens of the accounts, the keeper at its socket, use and limits in the database."""
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, ParamSpec, TypeVar
+
+from channels.db import database_sync_to_async
+
+from appliance.accounts.principal import Principal
+from appliance.accounts.tokens import authenticate
+from appliance.inference.backends.dialects import dialect_of
+from appliance.inference.client import KeeperClient
+from appliance.inference.gateway.access import Access
+from appliance.inference.gateway.application import Gateway
+from appliance.inference.gateway.engine import Engines
+from appliance.inference.gateway.ledger import DatabaseLedger
+from appliance.inference.gateway.meter import Meter
+from appliance.inference.gateway.opening import Openings
+from appliance.inference.gateway.serving import Serving
+from appliance.lib.clock import SystemClock
+from appliance.lib.config import Config
+from appliance.safety import allstop
+from webadmin.proxies import Scope
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PREFIX = "/v1"
+
+
+class ByPath:
+    """Programs that use models, and everybody else: Django's way of a request costs more than theirs may."""
+
+    def __init__(self, models: Any, others: Any) -> None:
+        self._models = models
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
+        path = str(scope["path"])
+        meant = path == PREFIX or path.startswith(f"{PREFIX}/")
+        return await (self._models if meant else self._others)(scope, receive, send)
+
+
+def gateway(config: Config) -> Gateway:
+    threads = ThreadPoolExecutor(2, thread_name_prefix="models")
+
+    def in_thread(function: Callable[P, T], /, *args: P.args, **given: P.kwargs) -> Awaitable[T]:
+        # Not the thread that all pages' own look-ups share: none of them waits for another.
+        call = database_sync_to_async(function, thread_sensitive=False, executor=threads)
+        found: Awaitable[T] = call(*args, **given)
+        return found
+
+    async def cut_off() -> bool:
+        return (await in_thread(allstop.current)).cuts
+
+    clock = SystemClock()
+    access = Access(lambda text: in_thread(_principal_of, text), clock)
+    meter = Meter(DatabaseLedger(in_thread), clock)
+    keeper = KeeperClient(config.home.keeper_socket)
+    openings = Openings(keeper, Engines(), dialect_of, cut_off)
+    return Gateway(access, meter, keeper, Serving(openings, access, meter, cut_off))
+
+
+def _principal_of(text: str) -> Principal | None:
+    token = authenticate(text, datetime.now(UTC))
+    return None if token is None else token.principal
