@@ -36,7 +36,7 @@ class DatabaseVectors:
     def write(self, digest: str, found: Mapping[str, bytes]) -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             for text, values in sorted(found.items()):
-                row = {"encoder": digest, "text": _key(text), "values": values}
+                row: dict[str, Any] = {"encoder": digest, "text": _key(text), "values": values}
                 cursor.execute(sql.KEEP_VECTOR, row)
             cursor.execute(sql.PRUNE_VECTORS, {"encoder": digest, "most": MOST_KEPT})
 
