@@ -95,6 +95,10 @@ class Home:
         return self.path / "data"
 
     @property
+    def keeper_socket(self) -> Path:
+        return self.runtime / "keeper.sock"
+
+    @property
     def spawner_socket(self) -> Path:
         return self.runtime / "spawner.sock"
 

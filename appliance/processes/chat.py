@@ -1,16 +1,19 @@
 """What chat commands do: the bridges' CommandHandler, over the same services as the web admin."""
 
+from dataclasses import replace
+
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext, override
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.models import ApiToken, User
 from appliance.accounts.tokens import still_good
-from appliance.bridges.commands import help_text, stop_level, unknown_text
+from appliance.bridges.commands import help_text, parse_command, stop_level, unknown_text
 from appliance.bridges.ports import ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
 from appliance.lib.in_django import in_django
 from appliance.processes import chat_runs
+from appliance.processes.chat_routing import ChatRouting
 from appliance.processes.chat_runs import Speaker
 from appliance.runs import approvals
 from appliance.runs.models import Run
@@ -58,6 +61,9 @@ def _origin(person: Speaker) -> str:
 class ChatCommands:
     """Answers one command of a known person, in the language it was given in."""
 
+    def __init__(self, routing: ChatRouting | None = None) -> None:
+        self.routing = routing or ChatRouting()
+
     async def handle(self, command: ChatCommand, sender: ChatSender) -> str:
         """Raises MillwrightError where it was not done, with the sentence for whoever asked."""
         return await in_django(self._done, command, sender)
@@ -79,6 +85,8 @@ class ChatCommands:
                 raise NotDone(gettext("This cannot be decided by you now.")) from error
 
     def _do(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> str:
+        if command.verb not in (Verb.UNKNOWN, Verb.STOP):
+            self.routing.heard(command, sender, person)
         match command.verb:
             case Verb.STOP:
                 return self._stop(command, person)
@@ -98,7 +106,21 @@ class ChatCommands:
                 return chat_runs.cancel_one(command.argument, person)
             case Verb.HELP | Verb.START:
                 return help_text(command.language)
-        return unknown_text(command.language)
+        return self._routed(command, sender, person)
+
+    def _routed(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> str:
+        """Words that are no command: what the router takes them for, as long as that is no order to stop."""
+        reply = self.routing.reply(command, sender, person)
+        if reply is None:
+            return unknown_text(command.language)
+        if not reply.carry_out:
+            return reply.text
+        meant = parse_command(
+            reply.carry_out, key=command.key, received_at=command.received_at, language=command.language
+        )
+        if meant.verb in (Verb.UNKNOWN, Verb.STOP):
+            return unknown_text(command.language)
+        return self._do(replace(meant, text=command.text, language=command.language), sender, person)
 
     def _stop(self, command: ChatCommand, person: Speaker) -> str:
         person.principal.require(Ability.STOP_ALL)

@@ -24,6 +24,7 @@ from appliance.processes.backlog import Backlog
 from appliance.processes.box_topics import BoxTopics
 from appliance.processes.brokers import InboundBrokers
 from appliance.processes.chat import ChatCommands
+from appliance.processes.chat_routing import ChatRouting, warm_router
 from appliance.processes.events_out import EventsOut
 from appliance.processes.follow import JournalFollower
 from appliance.processes.guard_refusals import GuardRefusals
@@ -112,6 +113,7 @@ class Surroundings:
     sharing: Sharing
     notices: Notices
     refusals: GuardRefusals
+    routing: ChatRouting
 
 
 class Builder:
@@ -187,7 +189,8 @@ class Builder:
 
     def surroundings(self) -> Surroundings:
         config, pool, clock = self._config, self._pool, self._clock
-        hub = BridgeHub(pool, ChatCommands(), clock, settings={"telegram_api": config.telegram_api})
+        routing = ChatRouting(warm_router(config.home.data))
+        hub = BridgeHub(pool, ChatCommands(routing), clock, settings={"telegram_api": config.telegram_api})
         network = network_monitor(pool, clock, config, self._calls.network_changed)
         alerts = AlertFollower(pool, clock, self._hinter.poke)
         ours = "nats" in config.embedded
@@ -203,6 +206,7 @@ class Builder:
             sharing=Sharing(pool, clock),
             notices=Notices(pool),
             refusals=GuardRefusals(pool, GuardClient(config.home.guard_socket)),
+            routing=routing,
         )
 
     def _client_id(self, role: str) -> str:

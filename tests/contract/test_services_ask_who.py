@@ -20,6 +20,7 @@ from appliance.accounts.grants import Grant
 from appliance.accounts.models import User
 from appliance.accounts.principal import BOX, NotAllowed, Principal
 from appliance.accounts.services import create_user
+from appliance.agent.router.domain import Meaning
 from appliance.bus.brokers.domain import BrokerSpec
 from appliance.runs.services import start_task
 from appliance.safety.allstop import Level
@@ -45,6 +46,7 @@ EXEMPT = {
     "appliance.safety.approvals.codes.mint": "asks by objection(); its door is runs.approvals.mint_code",
     "appliance.safety.approvals.codes.word_of": "the word is the approver's, who is asked about",
     "appliance.tasks.services.load_here": "changes nothing; it suggests only secrets that they may use",
+    "appliance.agent.router.examples.examples": "shows one's own only, to who may not edit tasks",
     "appliance.runs.approvals.by_code": "the word is the approver's, who is asked about",
 }
 """Functions that take a principal and do not ask, each with its reason."""
@@ -94,6 +96,7 @@ KNOWN: dict[str, Callable[[], Any]] = {
     "level": lambda: Level.FREEZE,
     "scopes": lambda: [Ability.VIEW],
     "messages": list,
+    "meaning": lambda: Meaning("task.run", {"task": "greet"}),
     "payload": lambda: b"1",
     "spec": lambda: BrokerSpec("hall", "mqtt://192.0.2.1"),
 }

@@ -22,7 +22,7 @@ class Source:
 
 
 class WarmRouter:
-    """``refresh`` belongs into a thread, again and again; ``router`` is there for everybody at once."""
+    """``wanted`` and ``make`` again and again, each in its thread; ``router`` is there for everybody at once."""
 
     def __init__(
         self,
@@ -42,14 +42,24 @@ class WarmRouter:
     def is_warm(self) -> bool:
         return self._router is not None
 
-    def refresh(self) -> bool:
-        """Make it anew where the box has changed; whether that was so. Who asks meanwhile gets the one before."""
+    def wanted(self) -> World | None:
+        """What there is, where the router knows something else. It reads tables: in Django's thread."""
+        current = self._router
+        if current is not None and current.knowledge.world.revision == self._source.revision():
+            return None
+        return self._source.load()
+
+    def make(self, world: World) -> None:
+        """Takes a second or more with its pauses: in a thread of its own. Who asks meanwhile gets the one before."""
         with self._making:
-            current = self._router
-            if current is not None and current.knowledge.world.revision == self._source.revision():
-                return False
-            self._router = self._made(build(self._source.load(), self._pause))
-            return True
+            self._router = self._made(build(world, self._pause))
+
+    def refresh(self) -> bool:
+        """Both at once; whether there was something to do."""
+        world = self.wanted()
+        if world is not None:
+            self.make(world)
+        return world is not None
 
     def router(self) -> Router:
         """The one that is there; made at once, without pauses, where nobody has made one yet."""

@@ -37,7 +37,8 @@ def _block(text: str) -> str:
 
 def in_code() -> set[str]:
     files = [*(ROOT / "webadmin").rglob("*.py"), *(ROOT / "appliance/bridges").rglob("*.py")]
-    files += [ROOT / "appliance/processes/chat.py", ROOT / "appliance/processes/notices.py"]
+    files += [ROOT / f"appliance/processes/chat{part}.py" for part in ("", "_queries", "_routing")]
+    files += [ROOT / "appliance/processes/notices.py"]
     files += [ROOT / "appliance/tasks/notices.py"]
     files += [ROOT / "appliance/runs/approval_notices.py"]
     files += [ROOT / "appliance/alerts/notices.py"]
