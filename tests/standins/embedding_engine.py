@@ -1,4 +1,4 @@
-"""An engine's ``/v1/embeddings`` and a keeper that leases it: what a served encoder talks to."""
+"""An engine that embeds and completes, and a keeper that leases it: what encoders and interpreters talk to."""
 
 import asyncio
 import json
@@ -25,6 +25,9 @@ class Engine:
     wishes: list[Wish] = field(default_factory=list)
     beats: list[dict[str, Any]] = field(default_factory=list)
     digest: str = "d" * 64
+    says: str = ""
+    """What it completes."""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
 
 
 @contextmanager
@@ -55,10 +58,14 @@ def _handler(engine: Engine) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             assert self.headers["Authorization"] == f"Bearer {KEY}"
-            assert self.path == "/v1/embeddings"
-            engine.asked.append(body["input"])
-            rows = [{"index": i, "embedding": [len(text), 1]} for i, text in enumerate(body["input"])]
-            said = json.dumps({"data": rows[::-1]}).encode()
+            if self.path == "/v1/embeddings":
+                engine.asked.append(body["input"])
+                rows = [{"index": i, "embedding": [len(text), 1]} for i, text in enumerate(body["input"])]
+                said = json.dumps({"data": rows[::-1]}).encode()
+            else:
+                assert self.path == "/v1/chat/completions"
+                engine.bodies.append(body)
+                said = json.dumps({"choices": [{"message": {"content": engine.says}}]}).encode()
             self.send_response(engine.status)
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
@@ -78,7 +85,7 @@ def _keep(
         assert isinstance(wish, Wish)
         engine.wishes.append(wish)
         answer: Granted | RefusedLease
-        if wish.pinned != engine.digest:
+        if wish.pinned and wish.pinned != engine.digest:
             answer = RefusedLease(code="inference.refused", message="it is another one now")
         else:
             answer = _granted(port, engine)

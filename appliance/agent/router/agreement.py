@@ -105,7 +105,7 @@ class Agreement:
             said, own, allowed = said - STARTS, own - STARTS, own - STARTS
             if own - said:
                 self._unsure.append(f"it does not say {_sides(own - said)}")
-        if not self._changes and self._entry is not None:
+        if not self._changes:  # "run all tasks" is made of the words of "which tasks can I run"
             allowed = own | {pole for pole in allowed if pole[:-1] in SOFT}
         for pole in sorted(said - allowed):
             (self._against if _opposite(pole) in allowed | own or self._changes else self._unsure).append(

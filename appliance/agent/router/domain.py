@@ -68,6 +68,7 @@ class How(StrEnum):
     RULES = "rules"
     NEAREST = "nearest"
     STUDENT = "student"
+    ENCODER = "encoder"
     MODEL = "model"
     NONE = "none"
 
