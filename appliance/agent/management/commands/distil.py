@@ -35,7 +35,7 @@ class Command(BaseCommand):
             knowledge = build(loading.load())
             student, measured = distil(self._labels(knowledge, options))
         except MillwrightError as error:
-            raise CommandError(f"{error} {error.hint or ''}".strip()) from error
+            raise CommandError(str(error)) from error
         teacher = f"{measured.teacher_ms:.1f} ms" if measured.teacher_ms is not None else "not known"
         self.stdout.write(f"agreement {measured.agreement:.1%} of {measured.sentences} held-out sentences")
         speed = f"{measured.speed:.1f} times as fast" if measured.speed is not None else "no comparison"

@@ -46,7 +46,7 @@ class Command(BaseCommand):
                     examples.remove(options["number"], CONSOLE)
                     self.stdout.write(f"Example {options['number']} is forgotten.")
         except MillwrightError as error:
-            raise CommandError(f"{error} {error.hint or ''}".strip()) from error
+            raise CommandError(str(error)) from error
 
     def _ask(self, text: str) -> None:
         began = datetime.now(UTC)
