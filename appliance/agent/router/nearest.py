@@ -1,6 +1,7 @@
 """The known sentences that are nearest to one: cosine of hashed n-grams by an inverted index, without a matrix.
 
-Measured for 2,000 sentences: a query takes a millisecond in pure Python; numpy would take 25 MiB to be imported.
+Measured with 2,400 sentences: a whole routing takes 2 ms of processor time (p95 5), the index and all that goes with it
+8 MiB. numpy alone takes 5.5 MiB more.
 """
 
 from array import array
