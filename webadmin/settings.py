@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "appliance.devices",
     "appliance.tasks",
     "appliance.runs",
+    "appliance.agent",
     "appliance.ops",
     "appliance.processes",
     "webadmin",

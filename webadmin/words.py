@@ -221,7 +221,6 @@ ABILITIES: dict[str, Text] = {
     "edit_tasks": _("edit tasks"),
     "manage_devices": _("manage devices"),
     "manage_models": _("manage models"),
-    "use_models": _("use models"),
     "manage_bridges": _("manage platforms"),
     "release_stop": _("release the all-stop"),
     "view_audit": _("read the audit record"),

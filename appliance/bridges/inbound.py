@@ -266,6 +266,7 @@ class InboundWorker:
             message.conversation,
             linked_by=row[3],
             token_id=message.token_id,
+            private=message.private,
         )
         return sender, row[2]
 

@@ -256,6 +256,8 @@ class ChatSender:
     linked_by: str = ""
     """The principal that linked this identity to the person; empty where nobody had to."""
     token_id: int | None = None
+    private: bool = True
+    """Whether nobody else reads the conversation: in a group the box may not have been meant."""
 
     @property
     def principal(self) -> str:

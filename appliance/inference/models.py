@@ -122,3 +122,21 @@ class Quota(models.Model):
 
     def __str__(self) -> str:
         return self.subject
+
+
+class Vector(models.Model):
+    """The vector of a text: ``encoder`` and ``text`` are SHA-256 digests, ``values`` float16, little end first."""
+
+    encoder = models.CharField(max_length=64)
+    text = models.CharField(max_length=64)
+    values = models.BinaryField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "inference_vector"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["encoder", "text"], name="inference_vector_identity")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.encoder[:12]} {self.text[:12]}"

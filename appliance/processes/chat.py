@@ -1,5 +1,7 @@
 """What chat commands do: the bridges' CommandHandler, over the same services as the web admin."""
 
+from dataclasses import replace
+
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext, override
 
@@ -7,13 +9,15 @@ from appliance.accounts.domain import Ability
 from appliance.accounts.models import ApiToken, User
 from appliance.accounts.tokens import still_good
 from appliance.bridges import liveness
-from appliance.bridges.commands import help_text, stop_level
+from appliance.bridges.commands import help_text, parse_command, stop_level
+from appliance.bridges.messages import Button
 from appliance.bridges.ports import Answer, ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
 from appliance.lib.in_django import in_django
 from appliance.processes import chat_acks, chat_buttons, chat_mutes, chat_results, chat_runs
 from appliance.processes.chat_buttons import Speaker
 from appliance.processes.chat_phrases import ChatPhrases
+from appliance.processes.chat_routing import ChatRouting
 from appliance.runs import approvals
 from appliance.runs.models import Run
 from appliance.runs.services import start_task
@@ -35,6 +39,8 @@ _CHOICES = {
     "跳过": questions.Choice.SKIP,
 }
 
+MOST_BUTTON = 64
+"""Bytes of what a button means."""
 _WORDS = {Verb.APPROVE: Choice.APPROVE, Verb.DENY: Choice.DENY}
 
 
@@ -60,8 +66,9 @@ def _origin(person: Speaker) -> str:
 class ChatCommands:
     """Answers one command of a known person, in the language it was given in."""
 
-    def __init__(self) -> None:
+    def __init__(self, routing: ChatRouting | None = None) -> None:
         self._phrases = ChatPhrases()
+        self.routing = routing or ChatRouting()
 
     async def handle(self, command: ChatCommand, sender: ChatSender) -> Answer | None:
         """Raises MillwrightError where it was not done, with the sentence for whoever asked."""
@@ -85,6 +92,8 @@ class ChatCommands:
                 raise NotDone(gettext("This cannot be decided by you now.")) from error
 
     def _do(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> Answer | None:
+        if command.verb not in (Verb.UNKNOWN, Verb.STOP):
+            self.routing.heard(command, sender, person)
         match command.verb:
             case Verb.STOP:
                 return Answer(self._stop(command, person))
@@ -113,7 +122,26 @@ class ChatCommands:
             case Verb.HELP | Verb.START:
                 lines = [help_text(command.language), *self._phrases.help(sender, person)]
                 return Answer("\n".join(lines), chat_buttons.looks())
-        return self._phrases.answer(command, sender, person, _origin(person))
+        said = self._phrases.answer(command, sender, person, _origin(person))
+        return said if said is not None or not sender.private else self._routed(command, sender, person)
+
+    def _routed(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> Answer | None:
+        """Words that are no command: what the router takes them for, as long as that is no order to stop.
+
+        Only in private: in a group nobody may have spoken to the box.
+        """
+        reply = self.routing.reply(command, sender, person)
+        if reply is None:
+            return None
+        if not reply.carry_out:
+            offered = [one for one in reply.commands if len(one.encode()) <= MOST_BUTTON]
+            return Answer(reply.text, tuple(Button(one, one) for one in offered))
+        meant = parse_command(
+            reply.carry_out, key=command.key, received_at=command.received_at, language=command.language
+        )
+        if meant.verb in (Verb.UNKNOWN, Verb.STOP):
+            return None
+        return self._do(replace(meant, text=command.text, language=command.language), sender, person)
 
     def _stop(self, command: ChatCommand, person: Speaker) -> str:
         person.principal.require(Ability.STOP_ALL)

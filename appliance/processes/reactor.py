@@ -117,6 +117,7 @@ class Reactor:
         every(around.sharing.EVERY, around.sharing.tick)
         every(around.alerts.EVERY, around.alerts.follow)
         every(around.refusals.EVERY, around.refusals.tick)
+        every(around.routing.EVERY, around.routing.keep_warm)
 
     async def _look_back(self) -> None:
         """What was when this process was not there."""

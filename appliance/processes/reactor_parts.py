@@ -29,6 +29,7 @@ from appliance.processes.box_topics import BoxTopics
 from appliance.processes.brokers import InboundBrokers
 from appliance.processes.chat import ChatCommands
 from appliance.processes.chat_results import ChatResults
+from appliance.processes.chat_routing import ChatRouting, warm_router
 from appliance.processes.days import PARTITIONED
 from appliance.processes.events_out import EventsOut
 from appliance.processes.follow import JournalFollower
@@ -121,6 +122,7 @@ class Surroundings:
     results: ChatResults
     escalator: Escalator
     refusals: GuardRefusals
+    routing: ChatRouting
 
 
 class Builder:
@@ -198,9 +200,10 @@ class Builder:
 
     def surroundings(self) -> Surroundings:
         config, pool, clock = self._config, self._pool, self._clock
+        routing = ChatRouting(warm_router(config.home.data))
         hub = BridgeHub(
             pool,
-            ChatCommands(),
+            ChatCommands(routing),
             clock,
             settings={"telegram_api": config.telegram_api},
             illustrator=ChartIllustrator(pool, self._recorder.flush, Studio()),
@@ -223,6 +226,7 @@ class Builder:
             results=ChatResults(pool, clock),
             escalator=Escalator(pool, clock, self._hinter.poke),
             refusals=GuardRefusals(pool, GuardClient(config.home.guard_socket)),
+            routing=routing,
         )
 
     def _client_id(self, role: str) -> str:

@@ -19,6 +19,7 @@ from appliance.accounts.grants import Grant
 from appliance.accounts.models import User
 from appliance.accounts.principal import BOX, NotAllowed, Principal
 from appliance.accounts.services import create_user
+from appliance.agent.router.domain import Meaning
 from appliance.bus.brokers.domain import BrokerSpec
 from appliance.runs.services import start_task
 from appliance.safety.allstop import Level
@@ -52,6 +53,7 @@ EXEMPT = {
     "appliance.safety.approvals.codes.word_of": "the word is the approver's, who is asked about",
     "appliance.tasks.services.load_here": "changes nothing; it suggests only secrets that they may use",
     "appliance.devices.readings.services.between": "asks for the right to look, which these have",
+    "appliance.agent.router.examples.examples": "shows one's own only, to who may not edit tasks",
     "appliance.runs.approvals.by_code": "the word is the approver's, who is asked about",
 }
 """Functions that take a principal and do not ask, each with its reason."""
@@ -102,6 +104,7 @@ KNOWN: dict[str, Callable[[], Any]] = {
     "scopes": lambda: [Ability.VIEW],
     "messages": list,
     "meant": lambda: _meant(),
+    "meaning": lambda: Meaning("task.run", {"task": "greet"}),
     "payload": lambda: b"1",
     "spec": lambda: BrokerSpec("hall", "mqtt://192.0.2.1"),
 }

@@ -20,6 +20,7 @@ from appliance.processes.bench.modes import CRASH_SAFE, POWER_SAFE
 from appliance.processes.bench.pages import pages
 from appliance.processes.bench.policy import policy
 from appliance.processes.bench.ramp import highest
+from appliance.processes.bench.routing import routing
 from appliance.processes.bench.rows import Row
 from appliance.processes.bench.scale import scale
 from appliance.processes.bench.shards import shards
@@ -132,6 +133,7 @@ SUITE: dict[str, Measurement] = {
     "crash": Measurement(crash),
     "scale": Measurement(scale, needs_box=False),
     "policy": Measurement(policy, needs_box=False),
+    "routing": Measurement(routing, needs_box=False),
     "gate": Measurement(gate),
     "tasks": Measurement(tasks),
     "gateway": Measurement(gateway),

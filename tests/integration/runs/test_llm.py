@@ -42,7 +42,8 @@ async def test_its_answer_is_a_value_and_its_record_says_which_model(engine: Eng
     assert [topic for topic, _ in engine.world.published] == ["told/true"]
     ((question, wish),) = engine.world.asked
     assert question.messages == (("system", "You read logs."), ("user", "Is this bad? disk full"))
-    assert (wish.work.value, wish.needs) == ("logs", {"json"})
+    assert wish.work.value == "logs"
+    assert [need.value for need in wish.needs] == ["json"]
     (row,) = await engine.sql("SELECT detail FROM runs_step WHERE run_id = %s AND step = 'ask'", run_id)
     assert row["detail"]["model"] == "tiny@4bit"
     assert row["detail"]["rejected"] == [["large", "it is ready in about 90 s"]]

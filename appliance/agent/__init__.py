@@ -1,0 +1,1 @@
+"""What a request in words means, and what is made of it."""

@@ -1,0 +1,26 @@
+"""Rows of the agent: sentences that people have confirmed."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class AgentExample(models.Model):
+    """A sentence, in its normalised form, and what a person said that it means. One for each person and sentence."""
+
+    text = models.CharField(max_length=300)
+    language = models.CharField(max_length=10)
+    intent = models.CharField(max_length=60)
+    slots = models.JSONField(default=dict)
+    by = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "agent_example"
+        ordering: ClassVar[list[str]] = ["-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["by", "text"], name="agent_example_identity")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.text} -> {self.intent}"

@@ -1,0 +1,54 @@
+"""Proposals of a served encoder: only for sentences in a script that it reads, and checked as any other."""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from appliance.agent.router.domain import How, Intent, Meaning, Proposal
+from appliance.agent.router.reading import Reading
+from appliance.inference.embeddings.contract import Encoder, Matrix, cosine
+from appliance.inference.embeddings.scripts import Reads
+from appliance.lib.errors import MillwrightError
+
+log = logging.getLogger(__name__)
+
+ENOUGH = 0.5
+MOST = 3
+
+
+class EncodedProposer:
+    """``warm`` before it is asked, in a thread: it takes a second for a thousand sentences, and none when kept."""
+
+    def __init__(self, encoder: Encoder, reads: Reads, intents: Iterable[Intent]) -> None:
+        self._encoder = encoder
+        self._reads = reads
+        self._known: list[tuple[str, str]] = [
+            (text, intent.id) for intent in intents for text in intent.exemplars if reads.takes(text)
+        ]
+        self._vectors: Matrix | None = None
+
+    def warm(self) -> None:
+        """Raises MillwrightError where the model is away: then it proposes nothing until the next try."""
+        self._vectors = self._encoder.encode([text for text, _ in self._known])
+
+    def propose(self, reading: Reading) -> Iterable[Proposal]:
+        """The intents of the nearest sentences; nothing for another script, or while the model is away."""
+        vectors = self._vectors
+        if vectors is None or not self._reads.takes(reading.text):
+            return []
+        try:
+            asked = self._encoder.encode([reading.core]).row(0)
+        except MillwrightError as error:
+            log.info("the router goes without its encoder: %s", error)
+            return []
+        return self._nearest(vectors, asked)
+
+    def _nearest(self, vectors: Matrix, asked: Sequence[float]) -> list[Proposal]:
+        best: dict[str, tuple[float, str]] = {}
+        for place, (text, intent) in enumerate(self._known):
+            score = cosine(vectors.row(place), asked)
+            if score >= ENOUGH and score > best.get(intent, (0.0, ""))[0]:
+                best[intent] = (score, text)
+        ordered = sorted(best.items(), key=lambda one: -one[1][0])[:MOST]
+        return [
+            Proposal(Meaning(intent), How.ENCODER, min(score, 1.0), text) for intent, (score, text) in ordered
+        ]
