@@ -57,7 +57,8 @@ _ORDINARY = re.compile(r"[\d.]+ [ID] ")
 class _Process:
     """A job that runs, and what it has said."""
 
-    def __init__(self, sandbox: Sandbox, job: Job) -> None:
+    def __init__(self, running: Running, sandbox: Sandbox, job: Job) -> None:
+        self.running = running
         self.url = ""
         self.heard = 0
         self.said: deque[str] = deque(maxlen=100)
@@ -123,8 +124,20 @@ class LlamaCpp:
         if not found.available:
             raise EngineAbsent(found.reason, hint=found.hint)
         name, key = f"mw-{self._home}-{plan.model.name}-g{generation}", secrets.token_urlsafe(24)
-        self._processes[name] = _Process(self._sandbox, _job(plan, key, name))
-        return Running(name, generation, "", name, datetime.now(UTC), key=key)
+        if name in self._processes:
+            return self._processes[name].running
+        running = Running(
+            name,
+            generation,
+            "",
+            name,
+            datetime.now(UTC),
+            key=key,
+            model=plan.model.name,
+            plan=plan.digest,
+        )
+        self._processes[name] = _Process(running, self._sandbox, _job(plan, key, name))
+        return running
 
     async def ready(self, running: Running) -> Readiness:
         process = self._processes.get(running.handle)
