@@ -67,9 +67,10 @@ class GuardOfModels:
 
     def close_door(self) -> None:
         """It dies; what it made lives on."""
-        self._listener.shutdown(socket.SHUT_RDWR)
+        if self._thread.is_alive():
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._thread.join(5)
         self._listener.close()
-        self._thread.join(5)
 
     def kill(self, name: str, number: signal.Signals, *, out_of_memory: bool = False) -> None:
         """The kernel ends what runs in a container."""

@@ -15,6 +15,7 @@ import httpx
 
 from appliance.inference.backends.contract import Plan, Readiness, Running, Sign
 from appliance.inference.errors import EngineAbsent
+from appliance.inference.hardware.domain import Accelerator
 from appliance.sandbox.docker.client import GuardClient
 from appliance.sandbox.errors import JobRefused, SandboxUnavailable
 
@@ -206,14 +207,14 @@ def _request(plan: Plan, generation: int) -> dict[str, object]:
         "port": plan.port,
         "memory": plan.footprint.memory + plan.shared_memory + on_device + 2 * _GIB,
         "shared_memory": plan.shared_memory,
-        "device": None
-        if device is None
-        else {
-            "cdi": device.cdi,
-            "nvidia": device.id if device.vendor.value == "nvidia" else "",
-            "nodes": list(device.nodes),
-        },
+        "device": _device(device) if device else None,
     }
+
+
+def _device(device: Accelerator) -> dict[str, object]:
+    """In each way that is known; a number or an address is none of them."""
+    uuid = device.id if device.id.startswith(("GPU-", "MIG-")) else ""
+    return {"cdi": device.cdi, "nvidia": uuid, "nodes": list(device.nodes)}
 
 
 def _container(row: Mapping[str, Any]) -> Container:

@@ -20,15 +20,20 @@ from appliance.inference.backends.remote.backend import Remote
 from appliance.inference.backends.trtllm.backend import TensorRT
 from appliance.inference.domain import EngineKind
 from appliance.sandbox.ports import Sandbox
+from tests.container_engine import PrivateEngine
 from tests.contract.inference.members import (
+    UNNAMED,
     Member,
     on_device,
     remote_model,
     safetensors_model,
 )
+from tests.guard import start_guard
+from tests.model_containers import remove_models
 from tests.served_models import tiny_served
 from tests.spawner import processes_with, start_spawner
 from tests.standins.guard_of_models import SERVE, GuardOfModels
+from tests.standins.trtllm.image import build
 from tests.wait import wait_for
 
 IMAGE = f"sha256:{'1' * 64}"
@@ -48,9 +53,15 @@ def place() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="module", params=["llamacpp", "trtllm", "remote"])
+@pytest.fixture(
+    scope="module",
+    params=["llamacpp", "trtllm", "remote", pytest.param("trtllm-docker", marks=pytest.mark.slow)],
+)
 def member(request: pytest.FixtureRequest, place: Path) -> Iterator[Member]:
     with ExitStack() as stack:
+        if request.param == "trtllm-docker":
+            yield _docker(place, stack, request.getfixturevalue("networked_engine"))
+            return
         made = {"llamacpp": _llamacpp, "trtllm": _trtllm, "remote": _remote}[request.param]
         yield made(place, stack)
 
@@ -97,6 +108,32 @@ def _trtllm(place: Path, stack: ExitStack) -> Member:
         return TensorRT(_context(place, SETTINGS, guard=guard.door))
 
     return Member("trtllm", build, model, folder, on_device(), kill, adopts=True)
+
+
+def _docker(place: Path, stack: ExitStack, engine: PrivateEngine) -> Member:
+    """The stand-in in a real container, made by a real guard."""
+    image = build(engine)
+    settings = {"MILLWRIGHT_MODEL_IMAGES": f"trtllm=1.2.1@{image}"}
+    guard = start_guard(place, engine, **settings)
+    stack.callback(guard.stop)
+    stack.callback(remove_models, guard)
+    stack.enter_context(engine.entered())
+    model, folder = safetensors_model(guard.home.path / "models", version="1.2.1")
+
+    def kill(name: str, number: int) -> None:
+        """What runs in it, not the init beside it."""
+        with engine.client() as client:
+            rows = client.top(name, "-o pid,args")["Processes"]
+        for pid, words in rows:
+            if "docker-init" not in words:
+                os.kill(int(pid), number)
+
+    def made() -> TensorRT:
+        return TensorRT(
+            replace(_context(place, settings, guard=guard.home.guard_socket), home_id=guard.home.id)
+        )
+
+    return Member("trtllm-docker", made, model, folder, on_device(UNNAMED), kill, adopts=True)
 
 
 def _remote(place: Path, stack: ExitStack) -> Member:

@@ -14,11 +14,16 @@ from appliance.inference.hardware.domain import Accelerator, Hardware, Processor
 from tests.tiny_model import write_tiny_model
 
 GPU = "GPU-11111111-2222-3333-4444-555555555555"
+UNNAMED = "0000:01:00.0"
+"""One that container engines have no name for: none of it is given to a container."""
 HARDWARE = Hardware(
     Processor("cpu", 2),
     16 << 30,
     12 << 30,
-    (Accelerator(GPU, Vendor.NVIDIA, "a GPU that is not there", memory_total=24 << 30, memory_used=0),),
+    tuple(
+        Accelerator(id, Vendor.NVIDIA, "a GPU that is not there", memory_total=24 << 30, memory_used=0)
+        for id in (GPU, UNNAMED)
+    ),
 )
 CONTEXT = 256
 
@@ -64,8 +69,8 @@ def remote_model(models: Path, url: str, served_as: str, name: str = "elsewhere"
     return _manifest(folder, name, ModelFormat.REMOTE, "remote.json"), folder
 
 
-def on_device() -> Profile:
-    return Profile(EngineKind.TRTLLM, context=CONTEXT, slots=2, device=GPU)
+def on_device(device: str = GPU) -> Profile:
+    return Profile(EngineKind.TRTLLM, context=CONTEXT, slots=2, device=device)
 
 
 def open_to_all(folder: Path) -> None:

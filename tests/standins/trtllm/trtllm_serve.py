@@ -121,7 +121,7 @@ class State:
         steps = 10
         for step in range(steps):
             print(f"Loading weights: {step + 1}/{steps}", flush=True)
-            time.sleep(float(self.said.get("load_seconds", 0.2)) / steps)
+            time.sleep(float(self.said.get("load_seconds", 0.0)) / steps)
         if self.said.get("hang"):
             threading.Event().wait()
         if "eat" in self.said:
