@@ -25,7 +25,10 @@ from appliance.sandbox.process import wire
 from appliance.sandbox.process.request import Refused
 
 SERVE = Path(__file__).with_name("trtllm") / "trtllm_serve.py"
-_PROGRAMS = {"trtllm-serve": (sys.executable, "-I", str(SERVE))}
+_PROGRAMS = {
+    "trtllm-serve": (sys.executable, "-I", str(SERVE)),
+    "/app/llama-server": (sys.executable, "-I", str(Path(__file__).with_name("llama_server.py"))),
+}
 
 
 @dataclass
@@ -139,7 +142,11 @@ class GuardOfModels:
     def _command(self, request: ModelStart, work: Path, port: int) -> list[str]:
         """As the container has it, with the places of this machine."""
         places = {f"/models/{request.model}": str(request.folder), str(request.port): str(port)}
-        words = [places.get(word, word.replace("/work/", f"{work}/")) for word in request.argv[1:]]
+        inside = f"/models/{request.model}/"
+        words = [
+            places.get(word, word.replace("/work/", f"{work}/").replace(inside, f"{request.folder}/"))
+            for word in request.argv[1:]
+        ]
         return [*_PROGRAMS[request.argv[0]], *words]
 
     def _stop(self, name: str, grace: float) -> None:

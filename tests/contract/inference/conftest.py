@@ -22,6 +22,7 @@ from appliance.inference.domain import EngineKind
 from appliance.sandbox.ports import Sandbox
 from tests.container_engine import PrivateEngine
 from tests.contract.inference.members import (
+    GPU,
     UNNAMED,
     Member,
     on_device,
@@ -55,14 +56,26 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(
     scope="module",
-    params=["llamacpp", "trtllm", "remote", pytest.param("trtllm-docker", marks=pytest.mark.slow)],
+    params=[
+        "llamacpp",
+        "llamacpp-container",
+        "trtllm",
+        "remote",
+        pytest.param("trtllm-docker", marks=pytest.mark.slow),
+    ],
 )
 def member(request: pytest.FixtureRequest, place: Path) -> Iterator[Member]:
     with ExitStack() as stack:
         if request.param == "trtllm-docker":
             yield _docker(place, stack, request.getfixturevalue("networked_engine"))
             return
-        made = {"llamacpp": _llamacpp, "trtllm": _trtllm, "remote": _remote}[request.param]
+        members = {
+            "llamacpp": _llamacpp,
+            "llamacpp-container": _llamacpp_container,
+            "trtllm": _trtllm,
+            "remote": _remote,
+        }
+        made = members[request.param]
         yield made(place, stack)
 
 
@@ -95,6 +108,21 @@ def _llamacpp(place: Path, stack: ExitStack) -> Member:
     return Member(
         "llamacpp", build, served.manifest, served.folder, served.profile, kill, died=lambda number: -number
     )
+
+
+def _llamacpp_container(place: Path, stack: ExitStack) -> Member:
+    guard = stack.enter_context(GuardOfModels(place, "home", {IMAGE: "llamacpp"}))
+    served = tiny_served(place / "models", "tiny-c")
+
+    def kill(name: str, number: int) -> None:
+        guard.kill(name, signal.Signals(number))
+
+    def build() -> LlamaCpp:
+        settings = {"MILLWRIGHT_MODEL_IMAGES": f"llamacpp=b6000@{IMAGE}"}
+        return LlamaCpp(_context(place, settings, guard=guard.door))
+
+    profile = replace(served.profile, device=GPU)
+    return Member("llamacpp-container", build, served.manifest, served.folder, profile, kill, adopts=True)
 
 
 def _trtllm(place: Path, stack: ExitStack) -> Member:

@@ -12,7 +12,6 @@ import httpx
 from appliance.inference.backends.contract import (
     BackendContext,
     BackendFactory,
-    Dialect,
     Footprint,
     Plan,
     Probe,
@@ -25,48 +24,22 @@ from appliance.inference.backends.contract import (
 from appliance.inference.backends.fitting import check_context, check_format
 from appliance.inference.backends.options import checked
 from appliance.inference.backends.refusing import sentence
+from appliance.inference.backends.remote.dialect import DIALECT
 from appliance.inference.backends.remote.where import ALLOWED, Where, allowed_origins, origin_of, read_where
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind, ModelFormat
 from appliance.inference.errors import EngineAbsent, ModelRefused
 from appliance.inference.hardware.domain import Hardware
-from appliance.lib.jsontypes import JsonObject
 from appliance.safety.stop import Level
 
 FORMATS = frozenset({ModelFormat.REMOTE})
 _WITHIN = 5.0
-_FIELDS = frozenset(
-    {
-        "messages",
-        "prompt",
-        "input",
-        "model",
-        "stream",
-        "stream_options",
-        "max_tokens",
-        "temperature",
-        "top_p",
-        "seed",
-        "stop",
-        "presence_penalty",
-        "frequency_penalty",
-        "response_format",
-        "tools",
-        "tool_choice",
-        "encoding_format",
-    }
-)
-"""What OpenAI's own protocol has; others may refuse whatever goes beyond it."""
-
-
-def _shape(body: JsonObject) -> JsonObject:
-    return body
 
 
 class Remote:
     kind = EngineKind.REMOTE
     formats = FORMATS
-    dialect = Dialect(_FIELDS, _shape, sentence)
+    dialect = DIALECT
 
     def __init__(self, context: BackendContext) -> None:
         self._home = context.home_id

@@ -9,7 +9,7 @@ from functools import partial
 
 from appliance.inference.backends.contract import Dialect
 from appliance.inference.backends.refusing import sentence
-from appliance.inference.backends.trtllm.capabilities import Capabilities, SchemaForm
+from appliance.inference.backends.trtllm.capabilities import TABLE, Capabilities, SchemaForm
 from appliance.lib.jsontypes import JsonObject, JsonValue
 
 _FIELDS = frozenset(
@@ -68,3 +68,7 @@ def _with_plain_schema(body: JsonObject) -> JsonObject:
     wrapped = wanted.get("json_schema")
     schema = wrapped.get("schema", {}) if isinstance(wrapped, dict) else {}
     return {**body, "response_format": {"type": "json", "schema": schema}}
+
+
+DIALECT = dialect_of(TABLE[0])
+"""What every version takes, for who does not know which one it is."""

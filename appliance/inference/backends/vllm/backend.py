@@ -7,7 +7,6 @@ from appliance.inference.backends.containers import Containers
 from appliance.inference.backends.contract import (
     BackendContext,
     BackendFactory,
-    Dialect,
     Footprint,
     Plan,
     Probe,
@@ -18,32 +17,19 @@ from appliance.inference.backends.contract import (
 )
 from appliance.inference.backends.fitting import images_of, no_image
 from appliance.inference.backends.prometheus import figures
-from appliance.inference.backends.refusing import sentence
+from appliance.inference.backends.vllm.dialect import DIALECT
 from appliance.inference.backends.vllm.planning import ENGINE, FORMATS, plan
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind
 from appliance.inference.errors import EngineAbsent
 from appliance.inference.hardware.domain import Accelerator, Hardware, Vendor
-from appliance.lib.jsontypes import JsonObject
 from appliance.lib.model_images import ModelImage
-
-_FIELDS = frozenset(
-    {
-        *("messages", "prompt", "input", "model", "stream", "stream_options", "max_tokens", "temperature"),
-        *("top_p", "top_k", "min_p", "seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias"),
-        *("response_format", "tools", "tool_choice", "parallel_tool_calls", "encoding_format"),
-    }
-)
-
-
-def _shape(body: JsonObject) -> JsonObject:
-    return body
 
 
 class VLlm:
     kind = EngineKind.VLLM
     formats = FORMATS
-    dialect = Dialect(_FIELDS, _shape, sentence, forced_tools=True, prometheus="/metrics")
+    dialect = DIALECT
 
     def __init__(self, context: BackendContext) -> None:
         self._containers = Containers(context.guard, context.home_id, ENGINE)
