@@ -26,6 +26,8 @@ _OUT_OF_MEMORY_SCORE = 500  # of 1000: it goes before the appliance, and after a
 _MOST_PROCESSES = 4096
 _TMP_BYTES = 2 << 30
 _STACK = 64 << 20
+_LOCKED = 64 << 10
+_OPEN_FILES = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,13 @@ class ModelBlueprint:
     @property
     def user(self) -> tuple[int, int]:
         return (0, 0) if "root" in self.settings.flags else (self.uid, self.gid)
+
+    @property
+    def locked(self) -> int:
+        """Bytes that it may keep from being swapped out: what a device reads by itself has to stay where it is."""
+        device = self.request.device
+        given = device is not None and bool(device.cdi or device.nvidia or device.nodes)
+        return -1 if given else _LOCKED
 
     @property
     def place(self) -> str:
@@ -120,8 +129,8 @@ def _host(blueprint: ModelBlueprint) -> dict[str, object]:
         "PidsLimit": _MOST_PROCESSES,
         "Ulimits": [
             {"Name": "core", "Soft": 0, "Hard": 0},
-            {"Name": "memlock", "Soft": -1, "Hard": -1},
-            {"Name": "nofile", "Soft": 65536, "Hard": 65536},
+            {"Name": "memlock", "Soft": blueprint.locked, "Hard": blueprint.locked},
+            {"Name": "nofile", "Soft": _OPEN_FILES, "Hard": _OPEN_FILES},
             {"Name": "stack", "Soft": _STACK, "Hard": _STACK},
         ],
         "ShmSize": request.shared_memory,

@@ -129,6 +129,15 @@ def test_a_device_is_named_as_the_engine_knows_it() -> None:
     assert host["GroupAdd"] == ["104", "105"]
 
 
+def test_memory_is_locked_for_devices_alone() -> None:
+    def locked(device: object) -> int:
+        limits = host_of(blueprint(device=device))["Ulimits"]
+        return next(int(one["Soft"]) for one in limits if one["Name"] == "memlock")
+
+    assert locked(GOOD["device"]) == -1
+    assert locked(None) == locked({"cdi": "", "nvidia": "", "nodes": []}) == 64 << 10
+
+
 @pytest.fixture
 def containers(tmp_path: Path) -> ModelContainers:
     images = (ModelImage("trtllm", "1.2.1", IMAGE),)
