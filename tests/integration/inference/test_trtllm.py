@@ -125,9 +125,14 @@ async def test_one_that_lives_on_without_its_executor_is_found_out_by_a_trial(
 
 
 async def test_a_stream_that_is_cut_has_no_end(guard: GuardOfModels, backend: TensorRT) -> None:
-    one = served(guard, cut_after=2)
+    one = served(guard, cut_after=1)
     async with loaded(backend, one) as running, httpx.AsyncClient(timeout=30) as client:
-        body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 16, "stream": True}
+        body = {
+            "messages": [{"role": "user", "content": "hi"}],
+            "max_tokens": 16,
+            "stream": True,
+            "temperature": 0,
+        }
         lines: list[str] = []
 
         async def read() -> None:
