@@ -1,5 +1,6 @@
 """A real, private Docker engine for tests, with one image made of busybox: no registry is asked for anything."""
 
+import ctypes
 import functools
 import io
 import json
@@ -24,6 +25,7 @@ import pytest
 START_SECONDS = 60.0
 BUSYBOX = "busybox"
 _FOLDERS = ("bin", "usr", "usr/bin", "etc", "proc", "sys", "dev", "tmp", "var", "data", "setuid")
+_NEW_NETWORK = 0x40000000
 _MODES = {"tmp": 0o1777, "data": 0o777}
 
 
@@ -43,6 +45,21 @@ class PrivateEngine:
     def inside_network(self, *command: str) -> list[str]:
         """The command line that runs ``command`` where this engine's networks are."""
         return ["nsenter", f"--net=/proc/{self.pid}/ns/net", *command]
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """The sockets that this thread makes meanwhile are where this engine's networks are."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with (
+            Path("/proc/thread-self/ns/net").open() as own,
+            Path(f"/proc/{self.pid}/ns/net").open() as there,
+        ):
+            if libc.setns(there.fileno(), _NEW_NETWORK):
+                raise OSError(ctypes.get_errno(), "the engine's networks cannot be entered")
+            try:
+                yield
+            finally:
+                libc.setns(own.fileno(), _NEW_NETWORK)
 
 
 class EngineAway(Exception):

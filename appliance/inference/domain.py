@@ -16,6 +16,8 @@ class ModelFormat(StrEnum):
     GGUF = "gguf"
     SAFETENSORS = "safetensors"
     """A folder as Hugging Face lays it out: ``config.json``, the tokenizer's files, ``*.safetensors``."""
+    REMOTE = "remote"
+    """No weights: ``remote.json`` says where somebody else serves it."""
 
 
 class Work(StrEnum):

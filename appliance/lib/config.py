@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from appliance.lib.environment import ConfigInvalid, Settings, read_env_file
 from appliance.lib.home import Home
 from appliance.lib.listening import ANYWHERE, is_loopback, names_of
+from appliance.lib.model_images import ModelImage, model_images
 from appliance.lib.variables import VARIABLES
 
 __all__ = [
@@ -103,6 +104,9 @@ class Config(BaseModel):
     container_pool: int
     container_idle: int
     """Seconds."""
+    model_images: tuple[ModelImage, ...]
+    remote_models: tuple[str, ...]
+    """Roots of APIs elsewhere that models may be asked at."""
     kernel_rules: KernelRulesMode
     undeclared_network: str
     """``allow``, ``amber`` or ``deny``."""
@@ -243,6 +247,8 @@ def _containers(settings: Settings) -> dict[str, Any]:
         "trusted_images": frozenset(settings.items("MILLWRIGHT_TRUSTED_IMAGES")),
         "container_pool": settings.number("MILLWRIGHT_CONTAINER_POOL", 1),
         "container_idle": settings.number("MILLWRIGHT_CONTAINER_IDLE", 600, least=1),
+        "model_images": model_images(settings.items("MILLWRIGHT_MODEL_IMAGES")),
+        "remote_models": settings.items("MILLWRIGHT_REMOTE_MODELS"),
     }
 
 

@@ -103,6 +103,16 @@ VARIABLES = (
     Variable("MILLWRIGHT_CONTAINER_POOL", "1", "Containers kept ready of each image in use; 0: none"),
     Variable("MILLWRIGHT_CONTAINER_IDLE", "600", "Seconds after its last use that an image keeps them"),
     Variable(
+        "MILLWRIGHT_MODEL_IMAGES",
+        "",
+        "Images of engines for models, `engine=version@image@sha256:…` by comma; engines: `trtllm`, `vllm`, `llamacpp`",
+    ),
+    Variable(
+        "MILLWRIGHT_REMOTE_MODELS",
+        "",
+        "Where models elsewhere may be asked, by comma: `models.example`, `http://10.0.0.5:8000`; empty: nowhere",
+    ),
+    Variable(
         "MILLWRIGHT_KERNEL_RULES",
         "auto",
         "`auto`: what a command reaches is limited by the kernel and recorded where that can be done; `required`: a "

@@ -13,7 +13,7 @@ from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import append_here
 from appliance.safety.read_only import refuse_changes
-from appliance.sandbox.docker.request import IMAGE
+from appliance.sandbox.docker.closed import IMAGE
 from appliance.sandbox.errors import ImageRefused
 from appliance.sandbox.models import ImagePin
 

@@ -4,7 +4,7 @@ A backend runs engines as processes or containers of their own; none is ever loa
 them speak the OpenAI protocol; what they refuse of it stands in their ``Dialect``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -13,9 +13,10 @@ from typing import Protocol
 
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind, ModelFormat
-from appliance.inference.hardware.domain import Hardware
+from appliance.inference.hardware.domain import Accelerator, Hardware
 from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonObject
+from appliance.safety.stop import Level
 from appliance.sandbox.ports import Sandbox
 
 
@@ -62,21 +63,19 @@ class Plan:
     """Inside the container; of a process the one that it is given."""
     health: str = "/health"
     stall: float = 300.0
+    shared_memory: int = 64 << 20
+    """Bytes of ``/dev/shm``, of a container."""
+    accelerator: Accelerator | None = None
+    """The device of ``profile``, as it is known to container engines."""
 
     @property
     def digest(self) -> str:
-        """Of what is made and how: 64 hexadecimal digits. The label by which an engine is known again."""
+        """64 hexadecimal digits: of two engines with the same one either may serve in the place of the other. What was
+        learned about memory meanwhile makes no difference."""
         profile = self.profile
-        return sha256_hex(
-            {
-                "model": self.model.digest,
-                "served": [profile.context, profile.slots, profile.device],
-                "argv": self.argv,
-                "environment": dict(self.environment),
-                "files": dict(self.files),
-                "image": self.image,
-            }
-        )
+        options = {str(name): value for name, value in profile.options.items()}
+        words = [self.model.digest, self.model.name, profile.engine.value, profile.context, profile.slots]
+        return sha256_hex([*words, profile.device, options, self.image])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,11 @@ class Running:
     started_at: datetime
     key: str = ""
     """A bearer token that the engine asks for, where it can."""
+    model: str = ""
     plan: str = ""
-    """``Plan.digest`` of what it was made from, of one that ``found`` gives; empty where nothing says."""
+    """``Plan.digest`` of what it was started for, and the model's name: of one that was ``found``."""
+    served_as: str = ""
+    """What the engine calls the model, where that is not its name on this box."""
 
 
 class Sign(StrEnum):
@@ -210,6 +212,10 @@ class BackendContext:
     sandbox: Sandbox
     """Where processes run."""
     guard: Path | None = None
+    secret: Callable[[str], Awaitable[str]] | None = None
+    """The value of a secret of this box, by its name."""
+    stopped: Callable[[], Level] | None = None
+    """How far everything is stopped."""
 
 
 @dataclass(frozen=True, slots=True)

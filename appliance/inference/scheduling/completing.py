@@ -24,7 +24,7 @@ class Completion:
 
     async def completes(self, served: Served, running: Running) -> str:
         """Empty where an answer came; else what went wrong, in words."""
-        path, body = _asked(served)
+        path, body = _asked(served, running.served_as or served.name)
         headers = {"Authorization": f"Bearer {running.key}"} if running.key else {}
         try:
             answer = await self._client.post(f"{running.url}{path}", json=body, headers=headers)
@@ -38,11 +38,11 @@ class Completion:
         return "" if _holds(served, answer) else "the answer holds neither text nor a vector"
 
 
-def _asked(served: Served) -> tuple[str, dict[str, object]]:
+def _asked(served: Served, name: str) -> tuple[str, dict[str, object]]:
     if served.manifest.embeddings:
-        return "/v1/embeddings", {"model": served.name, "input": "OK"}
+        return "/v1/embeddings", {"model": name, "input": "OK"}
     message = {"role": "user", "content": _QUESTION}
-    body = {"model": served.name, "messages": [message], "max_tokens": 1, "temperature": 0}
+    body = {"model": name, "messages": [message], "max_tokens": 1, "temperature": 0}
     return "/v1/chat/completions", body
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from appliance.lib.config import Config, KernelRulesMode
 from appliance.lib.home import Home, owner_of
+from appliance.lib.model_images import ModelImage
 from appliance.processes.layout import pid_folder
 from appliance.safety.stop import StopFile
 from appliance.sandbox.docker.mounts import Allowed
@@ -27,6 +28,9 @@ class Options:
     idle: float
     kernel_rules: KernelRulesMode
     stop_file: StopFile
+    models: Path
+    """Below which the models of this box lie."""
+    model_images: tuple[ModelImage, ...]
 
 
 def options_of(config: Config) -> Options:
@@ -51,6 +55,8 @@ def options_of(config: Config) -> Options:
         idle=float(config.container_idle),
         kernel_rules=config.kernel_rules,
         stop_file=StopFile(home.path),
+        models=home.path / "models",
+        model_images=config.model_images,
     )
 
 

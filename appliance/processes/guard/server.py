@@ -17,6 +17,8 @@ from appliance.processes.guard.refusals import Cause, Refusals
 from appliance.processes.guard.watching import Watching
 from appliance.processes.launch import start_time
 from appliance.sandbox.docker.engine import Engine, EngineRefused, Facts
+from appliance.sandbox.docker.model_containers import ModelContainers
+from appliance.sandbox.docker.model_request import ModelRequest
 from appliance.sandbox.docker.pool import Pool
 from appliance.sandbox.docker.presence import engine_missing
 from appliance.sandbox.docker.request import (
@@ -64,6 +66,10 @@ class Server:
         self._pool = Pool(self._engine, SystemClock(), size=options.pool, idle=options.idle)
         self._watching = Watching(options.home_id, options.kernel_rules)
         self._runner = Runner(self._engine, self._pool, options.rules, watcher=self._watching)
+        rules = options.rules
+        self._models = ModelContainers(
+            self._engine, options.home_id, options.models, options.model_images, rules.uid, rules.gid
+        )
         self._egress = Egress(self._watching.set_cut, self._watching.unwatched)
         self._refusals = Refusals()
         self._facts: tuple[float, Facts] | None = None
@@ -164,6 +170,10 @@ class Server:
         if isinstance(request, RunRequest):
             with self._refusals.at(Cause.JOB, connection):
                 return await self._run(request, conversation, connection)
+        if isinstance(request, ModelRequest):
+            with self._refusals.at(Cause.JOB, connection):
+                await self._check_engine()
+                return _facts(await self._models.answer(request))
         if isinstance(request, WatchRequest):
             return await self._watching.serve(request, conversation)
         if isinstance(request, UnwatchedRequest):
@@ -181,9 +191,7 @@ class Server:
     async def _run(self, request: RunRequest, conversation: Conversation, connection: socket.socket) -> bytes:
         size = request.checkpoint.initial if request.checkpoint else 0
         earlier = await conversation.take(size, _REQUEST_SECONDS)
-        facts = await self._engine_facts()
-        if facts.lacking:
-            raise SandboxUnavailable(f"The container engine cannot be used: {facts.lacking}.")
+        await self._check_engine()
         if len(self._runner.jobs) >= _MOST_JOBS:
             raise SandboxUnavailable(
                 f"{_MOST_JOBS} jobs run already, which is the most that may.",
@@ -234,6 +242,12 @@ class Server:
             "rules": self._watching.state(),
             "egress": self._egress.state(),
         }
+
+    async def _check_engine(self) -> None:
+        """Whether it can confine as it must. Raises SandboxUnavailable."""
+        facts = await self._engine_facts()
+        if facts.lacking:
+            raise SandboxUnavailable(f"The container engine cannot be used: {facts.lacking}.")
 
     async def _engine_facts(self) -> Facts:
         """What the engine said a moment ago, or says now."""

@@ -61,12 +61,16 @@ class DockerSandbox(ProcessSandbox):
 
 
 class GuardClient(ProcessSandbox):
-    """Everything else that guard can be asked."""
+    """Everything else that guard can be asked. ``within``: seconds that an answer may take."""
 
     _server = "guard"
 
-    async def ask(self, verb: str, **values: str) -> dict[str, Any]:
-        """The answer to ``probe``, ``list``, ``refusals``, ``cancel`` or ``cleanup``.
+    def __init__(self, socket_path: Path, *, within: float = 15.0) -> None:
+        super().__init__(socket_path)
+        self._start_seconds = within
+
+    async def ask(self, verb: str, **values: object) -> dict[str, Any]:
+        """The answer to ``probe``, ``list``, ``refusals``, ``cancel``, ``cleanup``, or to what is asked about models.
 
         Raises SandboxUnavailable, JobRefused.
         """

@@ -11,7 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from appliance.sandbox.docker.blueprint import HOME_LABEL, LIFE_LABEL, Blueprint, Image, creation
+from appliance.sandbox.docker.blueprint import (
+    HOME_LABEL,
+    LIFE_LABEL,
+    TEMPLATE_LABEL,
+    Blueprint,
+    Image,
+    creation,
+)
+from appliance.sandbox.docker.model_blueprint import TEMPLATE as MODEL_TEMPLATE
 from appliance.sandbox.docker.mounts import Mount
 from appliance.sandbox.docker.presence import engine_missing
 from appliance.sandbox.errors import SandboxUnavailable
@@ -44,10 +52,12 @@ class EngineRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the engine says of itself; ``lacking`` is why it cannot be used, empty when it can."""
+    """What the engine says of itself; ``lacking`` is why it cannot be used, empty when it can. ``cdi``: whether it
+    knows devices by their CDI names."""
 
     version: str
     lacking: str
+    cdi: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +97,18 @@ class Engine:
 
     async def facts(self) -> Facts:
         """Whether the engine can confine as it must."""
-        info = await self._call(lambda client: client.info())
+        info = await self.call(lambda client: client.info())
         missing = [what for key, what in _LIMITS.items() if not info.get(key)]
         problems = [f"it cannot limit {', '.join(missing)}"] if missing else []
         if not any(str(option).startswith("name=seccomp") for option in info.get("SecurityOptions") or ()):
             problems.append("it has no seccomp")
-        return Facts(str(info.get("ServerVersion", "")), "; ".join(problems))
+        cdi = bool(info.get("CDISpecDirs"))
+        return Facts(str(info.get("ServerVersion", "")), "; ".join(problems), cdi)
 
     async def image(self, reference: str) -> Image:
         """The image with that digest. Raises Refused when it is not here: nothing is ever fetched."""
         try:
-            found = await self._call(lambda client: client.inspect_image(reference))
+            found = await self.call(lambda client: client.inspect_image(reference))
         except EngineRefused as error:
             if error.status != _NOT_FOUND:
                 raise SandboxUnavailable(f"The container engine refused: {error.said}.") from error
@@ -120,7 +131,7 @@ class Engine:
 
             return Container(*library.start(client, body))
 
-        return await self._call(begin)
+        return await self.call(begin)
 
     async def signal(self, container: str, name: str) -> None:
         """Send a signal to the job; to a container that is gone, nothing. After KILL nothing of it runs."""
@@ -136,7 +147,7 @@ class Engine:
     async def exit_code(self, container: str) -> int | None:
         """With what its first process ended; None when it is gone, or runs."""
         try:
-            state = (await self._call(lambda client: client.inspect_container(container)))["State"]
+            state = (await self.call(lambda client: client.inspect_container(container)))["State"]
         except EngineRefused as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -144,12 +155,12 @@ class Engine:
         return None if state["Running"] else int(state["ExitCode"])
 
     async def containers(self) -> list[dict[str, Any]]:
-        """Every container of this home, whatever its state: the engine's rows."""
+        """Every container of this home's jobs, whatever its state: the engine's rows. A model's lives on."""
         wanted = {"label": f"{HOME_LABEL}={self._home_id}"}
-        found: list[dict[str, Any]] = await self._call(
+        found: list[dict[str, Any]] = await self.call(
             lambda client: client.containers(all=True, filters=wanted)
         )
-        return found
+        return [row for row in found if (row.get("Labels") or {}).get(TEMPLATE_LABEL) != MODEL_TEMPLATE]
 
     async def own_network(self, name: str) -> None:
         """Make sure that there is a network of that name without a way out. Raises Refused."""
@@ -160,7 +171,7 @@ class Engine:
 
             library.own_network(client, name, labels)
 
-        await self._call(have)
+        await self.call(have)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -169,13 +180,13 @@ class Engine:
 
     async def _gone_is_fine(self, work: "Callable[[docker.APIClient], object]") -> None:
         try:
-            await self._call(work)
+            await self.call(work)
         except EngineRefused as error:
             # 404: gone already. 409: not running any more, or being removed.
             if error.status not in (_NOT_FOUND, 409):
                 raise SandboxUnavailable(f"The container engine refused: {error.said}.") from error
 
-    async def _call(self, work: "Callable[[docker.APIClient], T]") -> T:
+    async def call(self, work: "Callable[[docker.APIClient], T]") -> T:
         """``work(client)`` in a thread. EngineRefused comes through, for callers that expect one."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._asked, work)
 

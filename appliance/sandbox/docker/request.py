@@ -5,40 +5,21 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     TypeAdapter,
     ValidationError,
 )
 
-from appliance.sandbox.ports import FILE_NAME, LONGEST_LABEL, Limits
+from appliance.sandbox.docker.closed import Closed, FileName, ImageName, Place, Text, plain
+from appliance.sandbox.docker.model_request import ModelRequest
+from appliance.sandbox.ports import LONGEST_LABEL, Limits
 from appliance.sandbox.process.request import Refused
-
-DIGEST = r"sha256:[0-9a-f]{64}"
-IMAGE = rf"^(?:[a-z0-9][a-z0-9._/:-]{{0,200}}@)?{DIGEST}$"
-"""An image by what is in it: its id, or a repository's digest. A tag can be moved to another image."""
 
 TemplateName = Literal["strict", "net", "device", "trusted"]
 
 
-def _plain(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not hold a NUL character")
-    return text
-
-
-def _normal(path: str) -> str:
-    if not path.startswith("/") or any(part in (".", "..") for part in path.split("/")):
-        raise ValueError("must be an absolute path without . and ..")
-    return _plain(path)
-
-
-Text = Annotated[str, AfterValidator(_plain)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,200}$")]
-FileName = Annotated[str, StringConstraints(pattern=FILE_NAME)]
-Place = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_normal)]
 RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{0,36}$")]
 
 
@@ -47,11 +28,7 @@ def _network(text: str) -> str:
     return text
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class JobLimits(_Closed):
+class JobLimits(Closed):
     """As ``ports.Limits``; a template caps them further."""
 
     memory: int = Field(ge=6 << 20, le=1 << 50)
@@ -61,7 +38,7 @@ class JobLimits(_Closed):
     cpu_seconds: int | None = Field(ge=1, le=1 << 30)
 
 
-class KeptFile(_Closed):
+class KeptFile(Closed):
     """What is kept of a checkpoint file; ``initial`` bytes of an earlier one follow the request."""
 
     limit: int = Field(ge=1, le=48 << 20)
@@ -69,7 +46,7 @@ class KeptFile(_Closed):
     initial: int = Field(ge=0, le=48 << 20)
 
 
-class Reach(_Closed):
+class Reach(Closed):
     """Where a job may connect to: an address or a network, and a port; 0 stands for all."""
 
     network: Annotated[str, AfterValidator(_network)]
@@ -79,12 +56,12 @@ class Reach(_Closed):
 Reaches = Annotated[tuple[Reach, ...], Field(max_length=1024)]
 
 
-class RunRequest(_Closed):
+class RunRequest(Closed):
     """One job in one container."""
 
     verb: Literal["run"]
     template: TemplateName
-    image: Annotated[str, StringConstraints(pattern=IMAGE)]
+    image: ImageName
     argv: tuple[Text, ...] = Field(min_length=1, max_length=4096)
     env: dict[EnvName, Text] = Field(max_length=1024)
     files: dict[FileName, Text] = Field(default={}, max_length=64)
@@ -97,13 +74,13 @@ class RunRequest(_Closed):
     live: bool
     checkpoint: KeptFile | None
     run: RunId
-    step: Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain)]
+    step: Annotated[str, StringConstraints(max_length=200), AfterValidator(plain)]
     network: Reaches | None = None
     must_limit: bool = False
     """Whether the job is not to run where ``network`` cannot be enforced."""
 
 
-class WatchRequest(_Closed):
+class WatchRequest(Closed):
     """A control group with rules for a job that somebody else starts. It ends when the client shuts its side.
 
     ``devices``: the device files, and folders of such, that the job was given; None for no limit.
@@ -114,35 +91,35 @@ class WatchRequest(_Closed):
     devices: Annotated[tuple[Place, ...], Field(max_length=64)] | None
 
 
-class UnwatchedRequest(_Closed):
+class UnwatchedRequest(Closed):
     """A job that somebody else has started without rules runs until the client shuts its side: ``label`` names it."""
 
     verb: Literal["unwatched"]
     label: Annotated[str, Field(max_length=LONGEST_LABEL)]
 
 
-class CancelRequest(_Closed):
+class CancelRequest(Closed):
     """End the containers of one run; of all runs where none is named."""
 
     verb: Literal["cancel"]
     run: RunId = ""
 
 
-class ListRequest(_Closed):
+class ListRequest(Closed):
     verb: Literal["list"]
 
 
-class ProbeRequest(_Closed):
+class ProbeRequest(Closed):
     verb: Literal["probe"]
 
 
-class RefusalsRequest(_Closed):
+class RefusalsRequest(Closed):
     """What was refused lately, to whomever."""
 
     verb: Literal["refusals"]
 
 
-class CleanupRequest(_Closed):
+class CleanupRequest(Closed):
     """Remove the containers of this home that no living job has."""
 
     verb: Literal["cleanup"]
@@ -157,6 +134,7 @@ Request = (
     | ProbeRequest
     | RefusalsRequest
     | CleanupRequest
+    | ModelRequest
 )
 _ANY: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 

@@ -1,4 +1,4 @@
-"""llama.cpp: GGUF models, on the processor or a device, as a confined process of this box's own.
+"""llama.cpp: GGUF models, on the processor or a device, as a confined process of this box's own, or in a container.
 
 The process lives as long as the sandbox's connection, and that as long as the keeper: nothing is left behind.
 """
@@ -12,7 +12,6 @@ import re
 import secrets
 import sys
 from collections import deque
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,9 +29,10 @@ from appliance.inference.backends.contract import (
     Sign,
     Stats,
 )
+from appliance.inference.backends.llamacpp.container import LlamaCppContainers
 from appliance.inference.backends.llamacpp.dialect import DIALECT
+from appliance.inference.backends.llamacpp.figures import stats_of
 from appliance.inference.backends.llamacpp.planning import CONFIG, plan
-from appliance.inference.backends.prometheus import figures
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind, ModelFormat
 from appliance.inference.errors import EngineAbsent
@@ -50,6 +50,8 @@ _LAST_LINES = 8
 _BESIDE = 4 << 30
 """Address space beside the weights: thread stacks, the interpreter, buffers."""
 _NO_LIMIT = 1 << 46
+_PROCESS = "process "
+"""With what the handle of one begins that is no container."""
 _ORDINARY = re.compile(r"[\d.]+ [ID] ")
 """Of llama.cpp's log: what it says while all is well."""
 
@@ -57,7 +59,8 @@ _ORDINARY = re.compile(r"[\d.]+ [ID] ")
 class _Process:
     """A job that runs, and what it has said."""
 
-    def __init__(self, sandbox: Sandbox, job: Job) -> None:
+    def __init__(self, running: Running, sandbox: Sandbox, job: Job) -> None:
+        self.running = running
         self.url = ""
         self.heard = 0
         self.said: deque[str] = deque(maxlen=100)
@@ -102,6 +105,7 @@ class LlamaCpp:
         self._sandbox = context.sandbox
         self._home = context.home_id
         self._processes: dict[str, _Process] = {}
+        self._containers = LlamaCppContainers(context)
         self._client = httpx.AsyncClient(timeout=_HEALTH_WITHIN, trust_env=False)
 
     async def probe(self) -> Probe:
@@ -116,18 +120,38 @@ class LlamaCpp:
     def plan(
         self, model: Manifest, folder: Path, profile: Profile, hardware: Hardware, learned: Footprint | None
     ) -> Plan:
+        """For a container where the operator named an image for the device; else for a process."""
+        if self._containers.serves(profile, hardware):
+            return self._containers.plan(model, folder, profile, hardware, learned)
         return plan(model, folder, profile, hardware, learned)
 
     async def start(self, plan: Plan, generation: int) -> Running:
+        if plan.image:
+            return await self._containers.start(plan, generation)
         found = await self.probe()
         if not found.available:
             raise EngineAbsent(found.reason, hint=found.hint)
         name, key = f"mw-{self._home}-{plan.model.name}-g{generation}", secrets.token_urlsafe(24)
-        self._processes[name] = _Process(self._sandbox, _job(plan, key, name))
-        return Running(name, generation, "", name, datetime.now(UTC), key=key)
+        handle = f"{_PROCESS}{name}"
+        if handle in self._processes:
+            return self._processes[handle].running
+        running = Running(
+            name,
+            generation,
+            "",
+            handle,
+            datetime.now(UTC),
+            key=key,
+            model=plan.model.name,
+            plan=plan.digest,
+        )
+        self._processes[handle] = _Process(running, self._sandbox, _job(plan, key, name))
+        return running
 
     async def ready(self, running: Running) -> Readiness:
         process = self._processes.get(running.handle)
+        if process is None and _in_container(running):
+            return await self._containers.ready(running)
         if process is None:
             return Readiness(Sign.GONE, reason="it is not of this life of the box")
         gone = process.gone()
@@ -149,9 +173,13 @@ class LlamaCpp:
         process = self._processes.pop(running.handle, None)
         if process is not None:
             await end({process.task})
+        elif _in_container(running):
+            await self._containers.stop(running, grace)
 
     async def stats(self, running: Running) -> Stats:
         process = self._processes.get(running.handle)
+        if _in_container(running):
+            return await self._containers.stats(running)
         if process is None or not process.url:
             return Stats()
         try:
@@ -159,16 +187,21 @@ class LlamaCpp:
             page = await self._client.get(f"{process.url}/metrics", headers=headers)
         except httpx.HTTPError:
             return Stats()
-        return _stats(figures(page.text))
+        return stats_of(page.text)
 
     async def found(self) -> list[Running]:
-        """None: they end with whoever started them."""
-        return []
+        """Those in containers; a process ends with whoever started it."""
+        return await self._containers.found()
 
     async def close(self) -> None:
         await end({process.task for process in self._processes.values()})
         self._processes.clear()
+        await self._containers.close()
         await self._client.aclose()
+
+
+def _in_container(running: Running) -> bool:
+    return not running.handle.startswith(_PROCESS)
 
 
 def _job(plan: Plan, key: str, name: str) -> Job:
@@ -190,18 +223,6 @@ def _interpreter() -> tuple[str, ...]:
     """Where this Python and its packages lie; the engine's script among them."""
     found = {sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parent)}
     return tuple(sorted(str(Path(path).resolve()) for path in found))
-
-
-def _stats(given: Mapping[str, float]) -> Stats:
-    def whole(name: str) -> int | None:
-        return int(given[name]) if name in given else None
-
-    return Stats(
-        running=whole("llamacpp:requests_processing"),
-        waiting=whole("llamacpp:requests_deferred"),
-        prompt_tokens=whole("llamacpp:prompt_tokens_total"),
-        generated_tokens=whole("llamacpp:tokens_predicted_total"),
-    )
 
 
 BACKEND = BackendFactory(EngineKind.LLAMACPP, "llama.cpp", FORMATS, LlamaCpp)

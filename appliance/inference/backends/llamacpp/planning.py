@@ -28,17 +28,8 @@ def plan(
     model: Manifest, folder: Path, profile: Profile, hardware: Hardware, learned: Footprint | None
 ) -> Plan:
     """Raises ModelRefused."""
-    if model.format is not ModelFormat.GGUF:
-        raise ModelRefused(
-            f"llama.cpp reads GGUF, and {model.name} is {model.format.value}",
-            hint="serve it with vllm or trtllm, or convert it",
-        )
-    if model.context and profile.context > model.context:
-        raise ModelRefused(
-            f"{model.name} was made for {model.context} tokens, and {profile.context} are asked for",
-            hint=f"at most context: {model.context}",
-        )
-    known = _options(profile)
+    check(model, profile)
+    known = options_of(profile)
     config = {
         "name": model.name,
         "model": str(folder / model.main),
@@ -60,7 +51,21 @@ def plan(
     )
 
 
-def _options(profile: Profile) -> dict[str, int]:
+def check(model: Manifest, profile: Profile) -> None:
+    """Whether llama.cpp can serve it so. Raises ModelRefused."""
+    if model.format is not ModelFormat.GGUF:
+        raise ModelRefused(
+            f"llama.cpp reads GGUF, and {model.name} is {model.format.value}",
+            hint="serve it with vllm or trtllm, or convert it",
+        )
+    if model.context and profile.context > model.context:
+        raise ModelRefused(
+            f"{model.name} was made for {model.context} tokens, and {profile.context} are asked for",
+            hint=f"at most context: {model.context}",
+        )
+
+
+def options_of(profile: Profile) -> dict[str, int]:
     found = {}
     for name, value in profile.options.items():
         bounds = OPTIONS.get(name)
