@@ -66,6 +66,8 @@ class EngineRoom:
 
     def __init__(self) -> None:
         self.engines: dict[str, Engine] = {}
+        self.left: list[Running] = []
+        """What runs from an earlier life."""
 
     def of(self, name: str) -> Engine:
         return self.engines.setdefault(name, Engine())
@@ -98,7 +100,7 @@ class EngineRoom:
         return Stats()
 
     async def found(self) -> list[Running]:
-        return []
+        return self.left
 
     async def close(self) -> None:
         pass
@@ -150,6 +152,7 @@ class Room:
 
     def __init__(self, *models: Served, silence: float = 120.0) -> None:
         self.clock = ManualClock()
+        self.stopped = ""
         self.engines = EngineRoom()
         self.records = Records()
         self.shelf = Shelf(models)
@@ -163,6 +166,7 @@ class Room:
             self.engines,
             self.clock,
             silence=silence,
+            stopped=lambda: self.stopped,
         )
         self.task: asyncio.Task[None] | None = None
 

@@ -21,6 +21,7 @@ from appliance.processes.guard.presence import guard_states
 from appliance.processes.models import PartBeat
 from appliance.processes.part_checks import SIGNING, PartState, disk_state, silence, spawner_state
 from appliance.processes.signs import BROKER_PART
+from webadmin.model_figures import model_figures
 from webadmin.probes import Prober, Sign, prober
 
 
@@ -140,6 +141,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             _read_figures(runs, received, theirs)
             _read_bus_figures(commands, events)
             _network_figures(registry)
+            model_figures(registry)
         except DatabaseError:
             connection.close()
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -34,3 +34,43 @@ ON CONFLICT (key) DO UPDATE SET
 """
 
 PRUNE = "DELETE FROM inference_modelchange WHERE at < %(before)s"
+
+HINT = "SELECT pg_notify('millwright_models', '')"
+
+# What was live stays known, to go back to. NULL as revision: whatever stands there; else only where it is still that.
+SERVE = """
+INSERT INTO inference_servedmodel AS old (
+    name, version, digest, previous, engine, context, slots, device, options, keep_alive, enabled, revision,
+    changed_at, changed_by
+) VALUES (
+    %(name)s, %(version)s, %(digest)s, '', %(engine)s, %(context)s, %(slots)s, %(device)s, %(options)s,
+    %(keep_alive)s, true, 1, %(at)s, %(by)s
+)
+ON CONFLICT (name) DO UPDATE SET
+    previous = CASE WHEN old.version = excluded.version THEN old.previous ELSE old.version END,
+    version = excluded.version, digest = excluded.digest, engine = excluded.engine, context = excluded.context,
+    slots = excluded.slots, device = excluded.device, options = excluded.options, keep_alive = excluded.keep_alive,
+    enabled = true, revision = old.revision + 1, changed_at = excluded.changed_at, changed_by = excluded.changed_by
+WHERE %(revision)s::int IS NULL OR old.revision = %(revision)s
+RETURNING revision
+"""
+
+WITHDRAW = """
+UPDATE inference_servedmodel SET enabled = false, revision = revision + 1, changed_at = %(at)s, changed_by = %(by)s
+WHERE name = %(name)s AND enabled
+"""
+
+GO_BACK = """
+UPDATE inference_servedmodel SET version = previous, previous = version, digest = %(digest)s, enabled = true,
+    revision = revision + 1, changed_at = %(at)s, changed_by = %(by)s
+WHERE name = %(name)s AND revision = %(revision)s
+"""
+
+# As SERVE, of the selection matrix: one row for each kind of work.
+SET_CHAIN = """
+INSERT INTO inference_workchain AS old (work, models_in_order, revision, changed_at, changed_by)
+VALUES (%(work)s, %(names)s, 1, %(at)s, %(by)s)
+ON CONFLICT (work) DO UPDATE SET models_in_order = excluded.models_in_order, revision = old.revision + 1,
+    changed_at = excluded.changed_at, changed_by = excluded.changed_by
+WHERE %(revision)s::int IS NULL OR old.revision = %(revision)s
+"""

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from datetime import timedelta
+from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg import Error as DatabaseError
@@ -17,7 +18,6 @@ from appliance.inference import sql
 from appliance.inference.backends.contract import BackendContext
 from appliance.inference.backends.registry import build
 from appliance.inference.catalogue.repository import Repository
-from appliance.inference.domain import InstanceState
 from appliance.inference.hardware.detecting import detect
 from appliance.inference.scheduling.completing import Completion
 from appliance.inference.scheduling.keeper import Keeper
@@ -98,11 +98,25 @@ class ModelsKeeper:
                 self.keeper.changed()
 
     async def _sign(self) -> None:
-        states = [one.state for one in self.keeper.roster.instances.values()]
-        loaded = sum(state is InstanceState.READY for state in states)
-        detail = {"served": len(states), "loaded": loaded, "waiting": self.keeper.waiting}
+        detail = _figures(self.keeper)
         async with self._pool.connection() as connection:
             await sign(connection, PART, True, detail)
+
+
+def _figures(keeper: Keeper) -> dict[str, Any]:
+    """For ``/metrics``, by model."""
+    roster = keeper.roster
+    models = {
+        one.model: {
+            "state": one.state.value,
+            "in_use": one.in_use,
+            "waiting": one.waiting,
+            "loads": roster.loads[one.model],
+            "failures": roster.failures[one.model],
+        }
+        for one in keeper.view().models
+    }
+    return {"models": models, "waiting": keeper.waiting}
 
 
 def stopped(file: StopFile) -> str:

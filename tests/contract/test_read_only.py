@@ -48,6 +48,17 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["silence", "pump-1", "90s"],
     ],
     "brokers": [["add", "hall", "mqtt://192.0.2.1"], ["remove", "hall"]],
+    "models": [
+        ["import", "pyproject.toml", "--name", "tiny"],
+        ["remove", "tiny@1"],
+        ["serve", "tiny"],
+        ["withdraw", "tiny"],
+        ["back", "tiny"],
+        ["load", "tiny"],
+        ["unload", "tiny"],
+        ["free", "tiny"],
+        ["matrix", "chat", "--any"],
+    ],
     "platforms": [["load", "examples/brief_platforms.json"]],
     "cache": [
         ["set", "k", "1"],
@@ -86,7 +97,8 @@ EXEMPT_COMMANDS = {
     "quantize": "writes a file into a folder that it is told; the box serves nothing of it",
     **dict.fromkeys(("up", "down", "status", "install"), "starts, stops and shows the processes"),
     **dict.fromkeys(
-        ("web", "worker", "beat", "reactor", "guard", "forkserver"), "is one of the box's own processes"
+        ("web", "worker", "beat", "reactor", "keeper", "guard", "forkserver"),
+        "is one of the box's own processes",
     ),
 }
 

@@ -24,6 +24,7 @@ from webadmin.api import (
     brokers,
     calendar,
     doctor,
+    models,
     outbox,
     people,
     policy,
@@ -50,6 +51,7 @@ api.add_router("/audit", audit.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
 api.add_router("/doctor", doctor.router)
+api.add_router("/models", models.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)
 api.add_router("/policy", policy.router)
@@ -100,7 +102,7 @@ def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
 
 
 def _status(error: MillwrightError) -> int:
-    if error.code.endswith(".not_found") or error.code == "accounts.no_such_user":
+    if error.code.endswith(".not_found") or error.code in ("accounts.no_such_user", "model.unknown"):
         return 404
     if error.code == "accounts.not_allowed" or isinstance(error, ApprovalRefused):
         return 403

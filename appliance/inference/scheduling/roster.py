@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,6 +40,9 @@ class Roster:
         look: Callable[[], None],
     ) -> None:
         self.instances: dict[str, Instance] = {}
+        self.loads: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        """By the model's name, since the keeper began."""
         self._backends = backends
         self._ledger = ledger
         self._trial = trial
@@ -175,6 +179,7 @@ class Roster:
             instance.load_seconds = now - instance.since
         instance.loaded_at = instance.last_used = now
         instance.standing.works()
+        self.loads[instance.name] += 1
         self._set(instance, InstanceState.READY, "a real answer came")
         learned = Learned(instance.footprint if instance.footprint.measured else None, instance.load_seconds)
         self._records.put_nowait(partial(self._ledger.learn, instance.served, learned))
@@ -191,6 +196,7 @@ class Roster:
         if instance.state in (InstanceState.DRAINING, InstanceState.STOPPING):
             self._stop(instance, InstanceState.ABSENT, instance.reason)
             return
+        self.failures[instance.name] += 1
         dead = died(end.exit_status, end.out_of_memory)
         reason = f"out of memory: {end.reason}" if end.out_of_memory else end.reason
         alone = instance.standing.failed(self._clock.monotonic(), dead=dead)

@@ -11,6 +11,7 @@ MODULES = (
     "celery.apps.beat",
     "celery.worker.worker",
     "django_celery_beat.schedulers",
+    "httpx",
     "kombu.transport.redis",
     "uvloop",
 )

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from appliance.inference.backends.llamacpp.backend import LlamaCpp
+from appliance.inference.backends.llamacpp.planning import ENGINE
 from appliance.inference.client import KeeperClient
 from appliance.inference.domain import EngineKind, InstanceState
 from appliance.inference.hardware.domain import Hardware, Processor
@@ -48,7 +49,7 @@ async def test_a_model_is_there_when_wanted_and_again_after_its_engine_was_kille
     instance = keeper.roster.instances["tiny"]
     assert instance.load_seconds is not None
 
-    for pid in processes_with("backends/llamacpp/engine.py"):
+    for pid in processes_with(str(ENGINE)):
         os.kill(pid, signal.SIGKILL)
     await wait_for_async(lambda: instance.state is InstanceState.FAILED)
     assert "signal 9" in instance.reason
@@ -61,7 +62,7 @@ async def test_a_model_is_there_when_wanted_and_again_after_its_engine_was_kille
     await asyncio.gather(*running, return_exceptions=True)
     await trial.close()
     await llamacpp.close()
-    await wait_for_async(lambda: not processes_with("backends/llamacpp/engine.py"))
+    await wait_for_async(lambda: not processes_with(str(ENGINE)))
 
 
 async def said(url: str, key: str) -> int:

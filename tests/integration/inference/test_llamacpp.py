@@ -12,6 +12,7 @@ import pytest
 
 from appliance.inference.backends.contract import Plan, Readiness, Running, Sign
 from appliance.inference.backends.llamacpp.backend import LlamaCpp
+from appliance.inference.backends.llamacpp.planning import ENGINE
 from appliance.inference.domain import EngineKind
 from appliance.inference.errors import ModelRefused
 from appliance.inference.hardware.domain import Hardware, Processor
@@ -70,8 +71,8 @@ async def test_it_answers_counts_and_leaves_nothing_behind(llamacpp: LlamaCpp, s
         stats = await llamacpp.stats(running)
         assert stats.generated_tokens
         assert stats.running == 0
-        assert processes_with("backends/llamacpp/engine.py")
-    await wait_for_async(lambda: not processes_with("backends/llamacpp/engine.py"))
+        assert processes_with(str(ENGINE))
+    await wait_for_async(lambda: not processes_with(str(ENGINE)))
 
 
 async def test_without_its_key_nobody_is_answered(llamacpp: LlamaCpp, served: Served) -> None:
@@ -84,7 +85,7 @@ async def test_without_its_key_nobody_is_answered(llamacpp: LlamaCpp, served: Se
 
 async def test_death_by_a_signal_is_told_with_its_number(llamacpp: LlamaCpp, served: Served) -> None:
     async with loaded(llamacpp, served) as running:
-        for pid in processes_with("backends/llamacpp/engine.py"):
+        for pid in processes_with(str(ENGINE)):
             os.kill(pid, signal.SIGSEGV)
         seen = await until(llamacpp, running, Sign.GONE)
         assert seen.exit_status == -signal.SIGSEGV

@@ -102,4 +102,4 @@ async def test_what_a_job_declares_of_the_models_it_reads_and_changes_nothing_of
         {"workdir": weights.parent},
     ):
         with pytest.raises(JobRefused):
-            await shared.sandbox.run(Job(("/bin/true",), **wrong))  # type: ignore[arg-type]
+            await shared.sandbox.run(Job(("/bin/true",), **wrong))

@@ -16,6 +16,7 @@ from appliance.accounts.setup import issue_setup_token
 from appliance.bridges.models import ChatIdentity
 from appliance.bus.models import Broker, TopicValue
 from appliance.devices.models import Device
+from appliance.inference.models import ModelChange, ServedModel
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue_now
 from appliance.runs.models import Run
@@ -46,6 +47,7 @@ def test_an_empty_box_says_what_to_do_on_every_page(browser: Browsers) -> None:
     assert "The bus is silent" in html(client, "/bus/")
     assert "Only the box's own broker" in html(client, "/bus/brokers/")
     assert "No device has an account" in html(client, "/devices/")
+    assert "No model lies on this box" in html(client, "/models/")
     assert "No program has a key" in html(client, "/tokens/")
     assert "Nothing is kept here yet" in html(client, "/secrets/")
     assert "Nobody comes after this name" in html(client, "/people/?after=zzz")
@@ -174,6 +176,7 @@ MANY = [
         "/audit/",
         "/devices/",
         "/platforms/",
+        "/models/",
     ),
     *("/outbox/", "/docs/", "/docs/search/?q=task", "/api/v1/runs", "/api/v1/tasks", "/api/v1/outbox"),
     *("/admin/runs/run/", "/admin/events/eventrow/", "/admin/tasks/occurrence/", "/admin/outbox/outboxrow/"),
@@ -200,6 +203,10 @@ def grow(ended_run: MakeRun, name: str) -> None:
     Broker.objects.create(name=name, url="mqtt://192.0.2.1", updated_at=now)
     TopicValue.objects.create(topic=f"t/{name}", payload=b"1", size=1, value=1, quality="good", at=now)
     Device.objects.create(name=f"d-{name}", username=f"d-{name}", password_hash="x", created_at=now)
+    ServedModel.objects.create(
+        name=name, version="1", digest="0" * 64, engine="llamacpp", context=1, changed_at=now, changed_by="x"
+    )
+    ModelChange.objects.create(model=name, version="1", generation=1, state="ready", at=now)
     ChatIdentity.objects.create(platform="telegram", user_id=name, first_seen=now, last_seen=now)
     enqueue_now(OutboxItem(f"k/{name}", "telegram", {"text": "hi"}, at=now, conversation=name))
 

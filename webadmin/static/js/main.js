@@ -1,5 +1,6 @@
 /* Starts the behaviours; each looks for its own marks in the page and does nothing without them. */
 
+import { startAsking } from "./ask.js";
 import { startEditor } from "./editor.js";
 import { startForms } from "./forms.js";
 import { startFollowing } from "./follow.js";
@@ -12,5 +13,6 @@ startTimes();
 startKeeping();
 startFollowing();
 startForms();
+startAsking();
 startEditor();
 startLive();

@@ -6,17 +6,17 @@ from appliance.inference.management.verb import Options, Say, Verb
 from appliance.inference.overview import ModelRow, overview, plain
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     found = overview()
     if options["json"]:
-        say(json.dumps([plain(row) for row in found.rows]))
+        tell(json.dumps([plain(row) for row in found.rows]))
         return
     if found.away and found.rows:
-        say(f"{found.away}; the states are not known.")
+        tell(f"{found.away}; the states are not known.")
     for row in found.rows:
-        say(_line(row))
+        tell(_line(row))
     if not found.rows:
-        say("No model lies on this box. docs/how-to/models.md shows how to get a first one.")
+        tell("No model lies on this box. docs/how-to/models.md shows how to get a first one.")
 
 
 def _line(row: ModelRow) -> str:

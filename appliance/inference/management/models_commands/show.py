@@ -11,21 +11,21 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name")
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     shown = plain(find_model(options["name"]))
     happened = [
         {"at": one.at.isoformat(), "version": one.version, "state": one.state, "reason": one.reason}
         for one in changes(options["name"], limit=20)
     ]
     if options["json"]:
-        say(json.dumps({**shown, "changes": happened}))
+        tell(json.dumps({**shown, "changes": happened}))
         return
     for key, value in shown.items():
         said = ", ".join(map(str, value)) if isinstance(value, list) else value
         if said not in (None, ""):
-            say(f"{key.replace('_', ' '):<14} {said}")
+            tell(f"{key.replace('_', ' '):<14} {said}")
     for one in happened:
-        say(f"{one['at'][:19]} {one['state']:<12} {one['reason']}")
+        tell(f"{one['at'][:19]} {one['state']:<12} {one['reason']}")
 
 
 VERB = Verb("show", "one model, and what became of it", _perform, _add_arguments)

@@ -1,0 +1,21 @@
+"""``manage.py models free``."""
+
+import json
+from argparse import ArgumentParser
+
+from appliance.accounts.principal import CONSOLE
+from appliance.inference import services
+from appliance.inference.management.verb import Options, Say, Verb
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name")
+
+
+def _perform(options: Options, tell: Say) -> None:
+    name = options["name"]
+    services.free(name, CONSOLE)
+    tell(json.dumps({"name": name, "done": True}) if options["json"] else f"{name} may be loaded again.")
+
+
+VERB = Verb("free", "let a model out of quarantine", _perform, _add_arguments)

@@ -1,0 +1,115 @@
+"""The page, the API and the figures of models; the keeper behind them answers on a real socket."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from appliance.accounts.domain import Role
+from appliance.inference.catalogue.repository import MANIFEST
+from appliance.inference.models import ServedModel, WorkChain
+from appliance.inference.scheduling.server import KeeperServer
+from appliance.processes.models import PartBeat
+from tests.engine_room import Room
+from tests.served_models import tiny_served
+from tests.wait import wait_for
+
+Browsers = Callable[[Role], Client]
+
+
+@pytest.fixture
+def repository() -> Iterator[Path]:
+    home = settings.CONFIG.home
+    served = tiny_served(home.models)
+    (served.folder / MANIFEST).write_text(served.manifest.model_dump_json())
+    yield home.models
+    for path in sorted(home.models.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+@pytest.fixture
+def keeper(repository: Path) -> Iterator[Room]:
+    """A keeper of obedient engines that serves ``tiny``, on the box's own socket."""
+    room = Room(tiny_served(repository.parent / "elsewhere"))
+    door = settings.CONFIG.home.keeper_socket
+    door.parent.mkdir(parents=True, exist_ok=True)
+    loop, ended = asyncio.new_event_loop(), asyncio.Event()
+
+    async def keep() -> None:
+        async with room:
+            serving = asyncio.create_task(KeeperServer(room.keeper, door).serve())
+            await ended.wait()
+            serving.cancel()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(keep(),))
+    thread.start()
+    wait_for(door.exists)
+    yield room
+    loop.call_soon_threadsafe(ended.set)
+    thread.join()
+    loop.close()
+    door.unlink(missing_ok=True)
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_model_of_the_box_is_served_put_in_order_and_withdrawn(browser: Browsers) -> None:
+    client = browser(Role.ENGINEER)
+    page = client.get("/models/").content.decode()
+    assert "On this box, not served" in page
+    said = {"version": "1", "context": "1024", "slots": "2", "always": "yes"}
+    assert client.post("/models/tiny/serve/", said)["Location"] == "/models/"
+    row = ServedModel.objects.get()
+    assert (row.context, row.slots, row.keep_alive, row.changed_by) == (1024, 2, None, "user:engineer")
+    client.post("/models/matrix/", {"work": "chat", "names": "tiny"})
+    assert WorkChain.objects.get().models_in_order == ["tiny"]
+    page = client.post("/models/matrix/", {"work": "chat", "names": "large"}, follow=True).content.decode()
+    assert "is not served on this box" in page
+    client.post("/models/tiny/act/", {"do": "withdraw"})
+    assert not ServedModel.objects.get().enabled
+
+
+def test_a_model_is_loaded_and_unloaded_from_the_page_and_over_the_api(
+    browser: Browsers, keeper: Room
+) -> None:
+    client = browser(Role.ENGINEER)
+    client.post("/models/tiny/serve/", {})
+    client.post("/models/tiny/act/", {"do": "load"})
+    wait_for(lambda: client.get("/api/v1/models/tiny").json()["state"] == "ready")
+    page = client.get("/models/").content.decode()
+    assert "a real answer came" in page
+    assert 'value="unload"' in page
+    assert client.post("/api/v1/models/tiny/unload", content_type="application/json").status_code == 200
+    wait_for(lambda: client.get("/api/v1/models").json()[0]["state"] == "absent")
+    assert keeper.engines.of("tiny").stops == 1
+    assert client.get("/api/v1/models/tyny").status_code == 404
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_prompt_that_nobody_can_answer_says_why_with_and_without_a_stream(browser: Browsers) -> None:
+    client = browser(Role.OPERATOR)
+    ServedModel.objects.create(
+        name="tiny", version="1", digest="0" * 64, engine="llamacpp", context=1024,
+        changed_at=datetime.now(UTC), changed_by="user:eve",
+    )  # fmt: skip
+    answer = client.post("/models/test/", {"prompt": "hi", "model": "tiny"})
+    assert answer.status_code == 422
+    assert "the keeper of models does not run" in answer.content.decode()
+    assert client.post("/models/test/", {"prompt": " "}).status_code == 422
+
+
+def test_the_figures_are_those_that_the_keeper_signed(db: None) -> None:
+    figures = {"state": "ready", "in_use": 1, "waiting": 2, "loads": 3, "failures": 1}
+    detail = json.loads(json.dumps({"models": {"tiny": figures}}))
+    PartBeat.objects.create(part="keeper", at=datetime.now(UTC), healthy=True, detail=detail)
+    page = Client().get("/metrics").content.decode()
+    assert 'millwright_model_state{model="tiny",state="ready"} 1.0' in page
+    assert 'millwright_model_state{model="tiny",state="failed"} 0.0' in page
+    assert 'millwright_model_waiting{model="tiny"} 2.0' in page
+    assert 'millwright_model_loads_total{model="tiny"} 3.0' in page
+    assert 'millwright_model_failures_total{model="tiny"} 1.0' in page
