@@ -50,6 +50,8 @@ COMMANDS: dict[str, list[list[str]]] = {
     ],
     "brokers": [["add", "hall", "mqtt://192.0.2.1"], ["remove", "hall"]],
     "models": [
+        ["import", "pyproject.toml", "--name", "tiny"],
+        ["remove", "tiny@1"],
         ["serve", "tiny"],
         ["withdraw", "tiny"],
         ["back", "tiny"],

@@ -34,7 +34,7 @@ def remotes(url: str, sha256: str) -> list[Remote]:
 
 
 def download(wanted: list[Remote], fetcher: Fetcher, staging: Staging) -> list[ModelFile]:
-    """Files that are whole already, from an earlier try, are not asked for again. Raises as ``Fetcher.fetch``."""
+    """One after the other; after a cut the one that was on its way goes on. Raises as ``Fetcher.fetch``."""
     found = []
     for remote in wanted:
         target = staging.files / remote.name

@@ -151,7 +151,10 @@ class Fetcher:
                 return part.size
             raise _Other
         if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
-            raise ModelRefused(f"the server answers {status} for {remote.name}", hint=_hint(status))
+            said = f"the server answers {status} for {remote.name}"
+            if part.size:  # an address that was good for a while: what came by it is kept
+                raise ImportInterrupted(said, hint=_hint(status))
+            raise ModelRefused(said, hint=_hint(status))
         if answer.headers.get("content-encoding", "identity") != "identity":
             raise ModelRefused("the server packs the file on its way, so that it could not be resumed")
         note = _noted(answer)

@@ -165,6 +165,18 @@ def test_what_no_other_try_mends_is_refused_in_words(
     assert not box.target.exists()
 
 
+def test_an_address_that_is_good_no_more_costs_nothing_of_what_came(shop: ModelShop, box: Box) -> None:
+    shop.shelves[PATH] = Shelf(CONTENT, cut_after=[400_000] + [0] * 20)
+    with pytest.raises(ImportInterrupted):
+        box.fetch()
+    shop.shelves[PATH] = Shelf(CONTENT, status=403)
+    with pytest.raises(ImportInterrupted, match="403"):
+        box.fetch()
+    shop.shelves[PATH] = Shelf(CONTENT)
+    assert box.fetch() == DIGEST
+    assert shop.ranges(PATH)[-1] == "bytes=400000-"
+
+
 def test_a_redirect_is_followed_and_the_token_stays_with_its_host(shop: ModelShop, tmp_path: Path) -> None:
     with ModelShop() as elsewhere:
         elsewhere.shelves["/blob"] = Shelf(CONTENT)
