@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -170,7 +171,7 @@ def _talking(box: Box) -> Iterator[tuple[str, str, int]]:
 def _token(box: Box) -> str:
     name = f"bench-{time.time_ns()}"
     file = Path(box.home.parent) / "bench-gateway.password"
-    file.write_text(f"hammer-{name}-anvil")
+    file.write_text(secrets.token_urlsafe(24))
     box.manage("users", "add", name, "--role", "operator", "--password-file", str(file))
     said = box.manage("users", "token", name, "bench", "--scope", "use_models")
     return next(word for word in said.split() if word.startswith("mw_"))
