@@ -31,6 +31,7 @@ from appliance.processes.part_watch import STOPPED
 from appliance.processes.parts import open_pool
 from appliance.processes.periodic import Periodic
 from appliance.processes.signs import sign
+from appliance.safety.secrets import resolve_async
 from appliance.safety.stop import Level, StopFile
 from appliance.sandbox.process.client import ProcessSandbox
 
@@ -53,7 +54,7 @@ class ModelsKeeper:
     async def start(self) -> None:
         config, clock = self._config, SystemClock()
         self._pool = await open_pool(config, smallest=1, largest=4)
-        self._backends = build(_context(config))
+        self._backends = build(self._context())
         self._trial = Completion(self._backends)
         self._hinter = Hinter()
         records = Records(self._pool, clock, self._hinter.poke)
@@ -98,6 +99,26 @@ class ModelsKeeper:
             async for _ in connection.notifies():
                 self.keeper.changed()
 
+    def _context(self) -> BackendContext:
+        """What the backends get of the box."""
+        home = self._config.home
+        work = home.data / "engines"
+        work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return BackendContext(
+            home.id,
+            home.models,
+            work,
+            plain_environment(os.environ),
+            ProcessSandbox(home.spawner_socket),
+            home.guard_socket,
+            self._secret,
+            StopFile(home.path).level,
+        )
+
+    async def _secret(self, name: str) -> str:
+        async with self._pool.connection() as connection:
+            return await resolve_async(connection, f"secret:{name}", self._config.home.path)
+
     async def _sign(self) -> None:
         detail = _figures(self.keeper)
         async with self._pool.connection() as connection:
@@ -131,19 +152,6 @@ def stopped(file: StopFile) -> str:
 async def _hardware() -> Hardware:
     """A driver may take a second to answer: in a thread."""
     return await asyncio.to_thread(this_machine.get)
-
-
-def _context(config: Config) -> BackendContext:
-    work = config.home.data / "engines"
-    work.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return BackendContext(
-        config.home.id,
-        config.home.models,
-        work,
-        plain_environment(os.environ),
-        ProcessSandbox(config.home.spawner_socket),
-        config.home.guard_socket,
-    )
 
 
 async def run(config: Config) -> None:
