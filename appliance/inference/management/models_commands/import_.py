@@ -38,7 +38,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--keep-free-gb", type=int, default=2, help="what stays free of the disk (2)")
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     token = options["token"]
     shown = ProgressShown(quiet=options["json"])
     wanted = Wanted(
@@ -61,12 +61,12 @@ def _perform(options: Options, say: Say) -> None:
     manifest = imported.stored.manifest
     if options["json"]:
         said = {**manifest.model_dump(mode="json"), "digest": manifest.digest, "fresh": imported.fresh}
-        say(json.dumps({**said, "left_out": [list(one) for one in imported.left_out]}))
+        tell(json.dumps({**said, "left_out": [list(one) for one in imported.left_out]}))
         return
     for name, why in imported.left_out:
-        say(f"left out: {name} ({why})")
+        tell(f"left out: {name} ({why})")
     word = "is here now" if imported.fresh else "was here already"
-    say(
+    tell(
         f"{manifest.name}@{manifest.version} {word}: {size(manifest.size)}, {manifest.quantisation or 'as it is'}."
     )
 

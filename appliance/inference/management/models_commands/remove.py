@@ -12,10 +12,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("version", metavar="NAME@VERSION")
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     name, version = split_name(options["version"])
     remove_version(name, version, CONSOLE)
-    say(json.dumps({"removed": f"{name}@{version}"}) if options["json"] else f"{name}@{version} is removed.")
+    tell(json.dumps({"removed": f"{name}@{version}"}) if options["json"] else f"{name}@{version} is removed.")
 
 
 VERB = Verb("remove", "take a version off the disk; not one that is served", _perform, _add_arguments)

@@ -15,7 +15,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", default="", help="a model, or NAME@VERSION; without it all")
 
 
-def _perform(options: Options, say: Say) -> None:
+def _perform(options: Options, tell: Say) -> None:
     name, _, version = options["name"].partition("@")
     stored = [
         one
@@ -28,7 +28,7 @@ def _perform(options: Options, say: Say) -> None:
     checked = [verify(one, shown) for one in stored]
     shown.end()
     if options["json"]:
-        say(
+        tell(
             json.dumps(
                 [
                     {"name": c.manifest.name, "version": c.manifest.version, "wrong": list(c.wrong)}
@@ -39,7 +39,7 @@ def _perform(options: Options, say: Say) -> None:
     else:
         for one in checked:
             said = "; ".join(one.wrong) or "as it was when it came"
-            say(f"{one.manifest.name}@{one.manifest.version}: {said}")
+            tell(f"{one.manifest.name}@{one.manifest.version}: {said}")
     if any(one.wrong for one in checked):
         raise ModelRefused("a model is not what it was", hint="remove it, and import it again")
 
