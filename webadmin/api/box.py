@@ -24,7 +24,7 @@ from webadmin.api.box_schemas import (
     EventsOut,
     NetworkOut,
     PartOut,
-    PlatformOut,
+    PlatformLiveOut,
     StatusOut,
     StopIn,
     StopOut,
@@ -56,10 +56,10 @@ def status(request: HttpRequest) -> StatusOut:
     )
 
 
-def _platforms() -> list[PlatformOut]:
+def _platforms() -> list[PlatformLiveOut]:
     waiting = counts()
     return [
-        PlatformOut(
+        PlatformLiveOut(
             name=one.name,
             state=one.state.value,
             hears=not one.is_deaf,

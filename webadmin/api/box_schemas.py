@@ -51,7 +51,7 @@ class StopOut(Schema):
     cut: CutOut | None = None
 
 
-class PlatformOut(Schema):
+class PlatformLiveOut(Schema):
     """A chat platform that is switched on. ``hears`` is false for one that is deaf; ``answered_at`` and
     ``round_trip_ms`` are of its last round trip that came back."""
 
@@ -70,7 +70,7 @@ class StatusOut(Schema):
     ready: bool
     durability: Durability
     parts: dict[str, PartOut]
-    platforms: list[PlatformOut]
+    platforms: list[PlatformLiveOut]
     runs: dict[str, int]
     allstop: StopOut
 

@@ -194,7 +194,7 @@ def test_in_chat_on_another_platform(telegram: Messenger) -> None:
     sender = ChatSender(ann.pk, "ann", "slack", "7", "7")
     assert "telegram" not in ChatCommands()._answer(command, sender)
     telegram.falls_silent()
-    assert ChatCommands()._answer(command, sender).startswith("DEAF: telegram, since ")
+    assert "DEAF: telegram, since " in ChatCommands()._answer(command, sender)
 
 
 def test_at_the_console(telegram: Messenger) -> None:

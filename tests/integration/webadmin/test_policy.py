@@ -121,7 +121,7 @@ def test_the_page_asks_no_more_with_more_versions(
     client = browser(Role.ADMIN)
     for n in range(8):
         put(SMALL.replace("id: a", f"id: a{n}"))
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         page(client, "/policy/")
 
 
