@@ -19,7 +19,7 @@ MOST_MEMORY = 64 * 1024 * 1024
 def within_a_second() -> Iterator[None]:
     started = time.process_time()
     yield
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 4
 
 
 BOMBS = {
