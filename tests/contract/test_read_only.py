@@ -95,6 +95,10 @@ EXEMPT_COMMANDS = {
     "doctor": "looks, and writes documentation into the source tree",
     "tls": "shows a certificate, or makes one that counts from the next start",
     "bench": "measures a box of its own",
+    "hardware": "shows what the machine has",
+    "quotas": "shows limits; a change is its service's to refuse",
+    "router": "shows what a sentence means; forgetting an example is its service's to refuse",
+    "distil": "writes a file that only proposes",
     "quantize": "writes a file into a folder that it is told; the box serves nothing of it",
     **dict.fromkeys(("up", "down", "status", "install"), "starts, stops and shows the processes"),
     **dict.fromkeys(

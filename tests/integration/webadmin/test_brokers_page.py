@@ -133,13 +133,13 @@ def test_a_foreign_broker_that_is_away_is_said_and_does_not_make_the_box_unready
 ) -> None:
     client, now = browser(Role.ENGINEER), datetime.now(UTC)
     client.post("/bus/brokers/add/", form(plant))
-    for part in ("reactor", "worker", "beat"):
+    for part in ("reactor", "worker", "beat", "keeper"):
         PartBeat.objects.create(part=part, at=now, detail={"received": 7})
     PartBeat.objects.create(
         part="mqtt:plant", at=now, healthy=False, detail={"message": "gone", "received": 3}
     )
     real = {
-        "postgres": lambda: ask_postgres(["reactor", "worker", "beat"]),
+        "postgres": lambda: ask_postgres(["reactor", "worker", "beat", "keeper"]),
         "redis": Answer,
         "broker": Answer,
     }
