@@ -1,7 +1,9 @@
 """Named SQL of the queue: which runs a worker takes next. By priority; then tasks take turns; then the oldest.
 
-What already runs of a task counts as turns that it has had. The index has a task's runs side by side, so that one
-with 100,000 of them costs no more than the few rows that may be taken: nothing here sorts a queue.
+What already runs of a task counts as turns that it has had, and so does what this worker has in hand, not yet claimed
+or just over: else in those moments a task that floods the queue would win each turn by its age. The index has a task's
+runs side by side, so that one with 100,000 of them costs no more than the few rows that may be taken: nothing here sorts
+a queue.
 """
 
 INDEX = """
@@ -44,7 +46,10 @@ BEGIN
     ELSIF cardinality(ids) <= 256 THEN
         RETURN QUERY
         WITH running AS MATERIALIZED (
-            SELECT r.task_id, count(*) AS taken FROM runs_run r WHERE r.state = 'running' GROUP BY r.task_id)
+            SELECT taken.task_id, count(*) AS taken FROM (
+                SELECT r.id, r.task_id FROM runs_run r WHERE r.state = 'running'
+                UNION SELECT r.id, r.task_id FROM runs_run r WHERE r.id = ANY(known)) taken
+            GROUP BY taken.task_id)
         SELECT ranked.id, true FROM (
             SELECT q.id, q.priority, coalesce(r.taken, 0)
                 + row_number() OVER (PARTITION BY q.priority, q.task_id ORDER BY q.id) AS turn
@@ -62,7 +67,10 @@ BEGIN
                 WHERE r.state = 'queued' AND (r.priority, r.task_id) < (w.priority, w.task_id)
                 ORDER BY r.priority DESC, r.task_id DESC LIMIT 1) following
         ), running AS MATERIALIZED (
-            SELECT r.task_id, count(*) AS taken FROM runs_run r WHERE r.state = 'running' GROUP BY r.task_id
+            SELECT taken.task_id, count(*) AS taken FROM (
+                SELECT r.id, r.task_id FROM runs_run r WHERE r.state = 'running'
+                UNION SELECT r.id, r.task_id FROM runs_run r WHERE r.id = ANY(known)) taken
+            GROUP BY taken.task_id
         ), task AS MATERIALIZED (
             SELECT w.priority, w.task_id, coalesce(r.taken, 0) AS taken,
                 greatest(1, least(room, 2048 / count(*) OVER ())) AS most

@@ -84,7 +84,7 @@ async def test_a_flood_of_one_task_starves_no_other(engine: Engine, length: int)
     for run_id in [*runs, *quiet]:
         worker.attend(run_id)
     # Two are taken before anybody waits; then each run of the one is for one of the other, and two are under way.
-    assert await sent_until_quiet(engine, 5) <= 20
+    assert await sent_until_quiet(engine, 5) <= 10
     await worker.drain(5)
 
 
