@@ -1,9 +1,9 @@
 """Named SQL of the queue: which runs a worker takes next. By priority; then tasks take turns; then the oldest.
 
 What already runs of a task counts as turns that it has had, and so does what this worker has in hand, not yet claimed
-or just over: else in those moments a task that floods the queue would win each turn by its age. The index has a task's
-runs side by side, so that one with 100,000 of them costs no more than the few rows that may be taken: nothing here sorts
-a queue.
+or just over: else in those moments a task that floods the queue would win each turn by its age. The index has a
+task's runs side by side, so that one with 100,000 of them costs no more than the few rows that may be taken: nothing
+here sorts a queue.
 """
 
 INDEX = """

@@ -69,24 +69,7 @@ class Recorder:
         """
         spec, now = following.spec, self._clock.now()
         result = without_secrets(result) if result else StepResult(Status.SUCCEEDED)
-        write = StepWrite(
-            step=spec.id,
-            attempt=following.attempt,
-            position=following.position,
-            phase=following.phase,
-            kind=spec.type,
-            effect=effect,
-            state=state,
-            started_at=started,
-            finished_at=None if state is StepState.WAITING else now,
-            input=arguments,
-            output=plain(result.output),
-            detail=with_gate(result.detail, walk.decided.pop(spec.id, "")),
-            stderr=result.stderr,
-            error=result.error,
-            checkpoint=result.checkpoint,
-            due_at=due_at,
-        )
+        write = self._written(walk, following, state, started, effect, arguments, result, due_at, now)
         walk.progress.take(as_row(write))
         walk.recorded += 1
         costs = afterwards(walk.costs.pop(spec.id, ()), What.TIME)
@@ -123,6 +106,38 @@ class Recorder:
             self._after_outbox()
         if queued:
             self._ledger.on_queued(queued)
+
+    def _written(
+        self,
+        walk: Walk,
+        following: Next,
+        state: StepState,
+        started: datetime,
+        effect: EffectClass,
+        arguments: JsonObject | None,
+        result: StepResult,
+        due_at: datetime | None,
+        now: datetime,
+    ) -> StepWrite:
+        """The step's row; what the gate said of it goes with it, once."""
+        return StepWrite(
+            step=following.spec.id,
+            attempt=following.attempt,
+            position=following.position,
+            phase=following.phase,
+            kind=following.spec.type,
+            effect=effect,
+            state=state,
+            started_at=started,
+            finished_at=None if state is StepState.WAITING else now,
+            input=arguments,
+            output=plain(result.output),
+            detail=with_gate(result.detail, walk.decided.pop(following.spec.id, "")),
+            stderr=result.stderr,
+            error=result.error,
+            checkpoint=result.checkpoint,
+            due_at=due_at,
+        )
 
     async def finish(self, walk: Walk) -> None:
         """Nothing is left to do: the run succeeded, failed, or is undone."""

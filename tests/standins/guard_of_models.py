@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from appliance.sandbox.docker.model_blueprint import WORK
 from appliance.sandbox.docker.model_request import (
     ModelList,
     ModelLog,
@@ -144,7 +145,7 @@ class GuardOfModels:
         places = {f"/models/{request.model}": str(request.folder), str(request.port): str(port)}
         inside = f"/models/{request.model}/"
         words = [
-            places.get(word, word.replace("/work/", f"{work}/").replace(inside, f"{request.folder}/"))
+            places.get(word, word.replace(f"{WORK}/", f"{work}/").replace(inside, f"{request.folder}/"))
             for word in request.argv[1:]
         ]
         return [*_PROGRAMS[request.argv[0]], *words]

@@ -18,7 +18,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "llamacpp": ("/app/llama-server",),
 }
 """With what a command line begins, by the engine that the settings name."""
-MODELS, WORK, CACHE = "/models", "/work", "/cache"
+MODELS, WORK, CACHE = "/models", "/engine", "/cache"
 OWN = "engine"
 """The folder below the cache that the engine may write: the volume's own belongs to root."""
 

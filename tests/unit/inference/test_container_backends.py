@@ -53,7 +53,7 @@ def manifest(**given: object) -> Manifest:
 
 def context(images: str = IMAGES, **settings: str) -> BackendContext:
     found = {"MILLWRIGHT_MODEL_IMAGES": images, **settings}
-    return BackendContext("home", Path("/models"), Path("/work"), found, None)  # type: ignore[arg-type]
+    return BackendContext("home", Path("/models"), Path("/var/engines"), found, None)  # type: ignore[arg-type]
 
 
 def trtllm(version: str = "1.2.1", **given: Any) -> Plan:
@@ -72,7 +72,7 @@ def test_model_host_and_port_stand_on_the_command_line_and_all_else_in_the_file(
     plan = trtllm(version)
     assert plan.argv == (
         *("trtllm-serve", "/models/qwen3-8b", "--host", "0.0.0.0", "--port", "8000"),
-        *("--extra_llm_api_options", "/work/engine.yaml"),
+        *("--extra_llm_api_options", "/engine/engine.yaml"),
     )
     config = config_of(plan)
     assert (config["max_batch_size"], config["max_seq_len"], config["max_num_tokens"]) == (4, 8192, 8192)

@@ -21,6 +21,7 @@ from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.hardware.domain import Accelerator, Hardware, Vendor
 from appliance.inference.scheduling.memory import estimate
 from appliance.lib.model_images import ModelImage
+from appliance.sandbox.docker.model_blueprint import MODELS
 
 ENGINE = "llamacpp"
 PORT = 8080
@@ -89,7 +90,7 @@ def _device(profile: Profile, hardware: Hardware) -> Accelerator | None:
 
 def _argv(model: Manifest, profile: Profile) -> tuple[str, ...]:
     options = options_of(profile)
-    words = ["/app/llama-server", "-m", f"/models/{model.name}/{model.main}", "--alias", model.name]
+    words = ["/app/llama-server", "-m", f"{MODELS}/{model.name}/{model.main}", "--alias", model.name]
     words += ["--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104 - inside the container
     # llama.cpp's figure is that of all slots together.
     words += ["-c", str(profile.context * profile.slots), "--parallel", str(profile.slots)]

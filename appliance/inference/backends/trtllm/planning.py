@@ -22,6 +22,7 @@ from appliance.inference.errors import ModelRefused
 from appliance.inference.hardware.domain import Accelerator, Hardware, Vendor
 from appliance.inference.scheduling.memory import estimate, kv_bytes
 from appliance.lib.model_images import ModelImage
+from appliance.sandbox.docker.model_blueprint import MODELS, WORK
 
 ENGINE = "trtllm"
 FORMATS = frozenset({ModelFormat.SAFETENSORS})
@@ -49,9 +50,9 @@ def plan(
         raise ModelRefused(f"{ENGINE} gives no vectors here", hint="serve an encoder with llamacpp or vllm")
     device = device_of(ENGINE, profile, hardware, VENDORS)
     options = checked(ENGINE, profile, _bounds(known))
-    place = f"/models/{model.name}"
+    place = f"{MODELS}/{model.name}"
     argv = ["trtllm-serve", place, "--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104 - inside the container
-    argv += [known.config_flag, f"/work/{CONFIG}"]
+    argv += [known.config_flag, f"{WORK}/{CONFIG}"]
     if "tool_parser" in options:  # of the server, not of the engine: no key of the file says it
         argv += ["--tool_parser", str(options["tool_parser"])]
     return Plan(

@@ -18,6 +18,7 @@ from appliance.inference.domain import ModelFormat
 from appliance.inference.hardware.domain import Hardware, Vendor
 from appliance.inference.scheduling.memory import estimate
 from appliance.lib.model_images import ModelImage
+from appliance.sandbox.docker.model_blueprint import MODELS
 
 ENGINE = "vllm"
 FORMATS = frozenset({ModelFormat.SAFETENSORS})
@@ -45,7 +46,7 @@ def plan(
     device = device_of(ENGINE, profile, hardware, frozenset({vendor}))
     options = checked(ENGINE, profile, OPTIONS)
     footprint = learned or estimate(model, profile)
-    argv = ["vllm", "serve", f"/models/{model.name}", "--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104 - inside
+    argv = ["vllm", "serve", f"{MODELS}/{model.name}", "--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104 - inside
     argv += ["--served-model-name", model.name]
     argv += ["--max-model-len", str(profile.context), "--max-num-seqs", str(profile.slots)]
     # Of the whole device: what is reserved, never all that could be had.
