@@ -107,6 +107,10 @@ class Config(BaseModel):
     model_images: tuple[ModelImage, ...]
     remote_models: tuple[str, ...]
     """Roots of APIs elsewhere that models may be asked at."""
+    remote_models_ca: Path | None
+    """PEM file of authorities that vouch for them, beside the usual ones."""
+    cache: Path
+    """Of engines of models: what can be made again."""
     kernel_rules: KernelRulesMode
     undeclared_network: str
     """``allow``, ``amber`` or ``deny``."""
@@ -250,6 +254,7 @@ def _containers(settings: Settings) -> dict[str, Any]:
         "model_images": model_images(settings.items("MILLWRIGHT_MODEL_IMAGES")),
         "remote_models": settings.items("MILLWRIGHT_REMOTE_MODELS"),
     }
+        "remote_models_ca": settings.path("MILLWRIGHT_REMOTE_MODELS_CA"),
 
 
 def _kernel(settings: Settings) -> dict[str, Any]:

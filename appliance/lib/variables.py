@@ -119,6 +119,11 @@ VARIABLES = (
         "step whose `network` is limited waits where it cannot; `off`: neither is done",
     ),
     Variable(
+        "MILLWRIGHT_REMOTE_MODELS_CA",
+        "",
+        "PEM file of your own authority, where models elsewhere have certificates of it; the usual ones count too",
+    ),
+    Variable(
         "MILLWRIGHT_UNDECLARED_NETWORK",
         "allow",
         "What becomes of a command whose step declares no `network`: `allow` all, `amber` for allowed but marked, or "
