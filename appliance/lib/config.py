@@ -218,6 +218,7 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         network_targets=settings.named_addresses("MILLWRIGHT_NETWORK_TARGETS"),
         telegram_api=settings.text("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org").rstrip("/"),
         bench_cache=settings.path("MILLWRIGHT_BENCH_CACHE") or Path("~/.cache/millwright-bench"),
+        cache=settings.path("MILLWRIGHT_CACHE") or home.cache,
         database_url=database or _embedded_database(home),
         redis_url=redis or _embedded_redis(home),
         mqtt_url=broker
@@ -253,8 +254,8 @@ def _containers(settings: Settings) -> dict[str, Any]:
         "container_idle": settings.number("MILLWRIGHT_CONTAINER_IDLE", 600, least=1),
         "model_images": model_images(settings.items("MILLWRIGHT_MODEL_IMAGES")),
         "remote_models": settings.items("MILLWRIGHT_REMOTE_MODELS"),
-    }
         "remote_models_ca": settings.path("MILLWRIGHT_REMOTE_MODELS_CA"),
+    }
 
 
 def _kernel(settings: Settings) -> dict[str, Any]:
