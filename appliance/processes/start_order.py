@@ -141,6 +141,11 @@ def unset(entry: PlatformEntry) -> tuple[str, ...]:
 
 def _check_box(config: Config) -> None:
     home = config.home
+    if StopFile(home.path).level() is Level.READ_ONLY:  # the database, which says more, is not there yet
+        raise ReadOnlyNow(
+            "the all-stop stands at read only; nothing can be changed until it is released",
+            hint="start the box with `manage.py up` where it does not run, and release the stop there",
+        )
     running = lock.holder(home)
     if running is not None:
         raise lock.AlreadyRunning(
@@ -153,11 +158,6 @@ def _check_box(config: Config) -> None:
         raise HomeUnusable(
             f"{user_name(os.geteuid())} may not write in the home {home.path}",
             hint="set MILLWRIGHT_HOME to a folder that this user can write",
-        )
-    if StopFile(home.path).level() is Level.READ_ONLY:  # the database, which says more, is not there yet
-        raise ReadOnlyNow(
-            "the all-stop stands at read only; nothing can be changed until it is released",
-            hint="start the box with `manage.py up`, and release it there",
         )
     check_ports(config)
 
