@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import NoReturn
 
@@ -76,8 +77,8 @@ def _start(startup: Startup, config: Config, say: Say, occasions: Occasions, *, 
         say("The engines are up.")
         return
     _migrate()
-    _load_examples(say)
     occasions.furnish()
+    _load_examples(say)
     startup.let_services_begin()
     missing = startup.wait_ready(READY_SECONDS)
     if missing:
@@ -109,11 +110,14 @@ def _load_examples(say: Say) -> None:
 
     if Task.objects.exists():
         return
+    said = StringIO()
     try:
-        call_command("tasks", "apply", str(Path(ROOT) / "examples"), verbosity=0)
+        call_command("tasks", "apply", str(Path(ROOT) / "examples"), verbosity=0, stdout=said, stderr=said)
     except CommandError as error:
         # A box without examples is still a box.
         say(f"The example tasks could not be loaded: {error}")
+    for line in filter(str.strip, said.getvalue().splitlines()):
+        say(line)
 
 
 def _setup_link() -> str:

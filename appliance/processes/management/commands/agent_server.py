@@ -76,7 +76,7 @@ class Command(BaseCommand):
 
     def _run(self, plan: StartPlan, serving: Serving, *, as_json: bool) -> None:
         def say(text: str) -> None:
-            print(text, file=sys.stderr if as_json else self.stdout, flush=True)
+            print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
 
         shown = ProgressShown(quiet=as_json)
         furnishing = Furnishing(plan, serving, lambda: datetime.now(UTC), shown)
