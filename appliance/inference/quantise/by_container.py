@@ -80,21 +80,21 @@ def made_by(
 
 
 def keep(made: Made, output: Path) -> list[Path]:
-    """Copy what was made to a folder of its own. Raises ModelRefused, ImportInterrupted."""
-    make_folder(output, None)
-    kept = []
-    for name in made.facts.files:
-        target = output / name
-        if target.exists():
-            raise ModelRefused(f"{target} is there already", hint="give another --output, or remove it")
-        make_folder(target.parent, None)
-        try:
-            copy_file(made.folder / name, target, lambda _: None)
-        except OSError as error:
+    """Copy what was made to a folder of its own: all of it, or nothing. Raises ModelRefused, ImportInterrupted."""
+    targets = {output / name: made.folder / name for name in made.facts.files}
+    if there := next((one for one in targets if one.exists()), None):
+        raise ModelRefused(f"{there} is there already", hint="give another --output, or remove it")
+    try:
+        for target, source in targets.items():
+            make_folder(target.parent, None)
+            copy_file(source, target, lambda _: None)
+    except BaseException as error:
+        for target in targets:
             target.unlink(missing_ok=True)
-            raise ImportInterrupted(f"{target} cannot be written: {error.strerror}") from error
-        kept.append(target)
-    return kept
+        if isinstance(error, OSError):
+            raise ImportInterrupted(f"{error.filename} cannot be written: {error.strerror}") from error
+        raise
+    return list(targets)
 
 
 @contextlib.contextmanager
