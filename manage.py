@@ -13,10 +13,15 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webadmin.settings")
     from django.db import OperationalError
 
+    from appliance.lib.errors import MillwrightError
     from appliance.processes.command_line import execute
 
     try:
         execute(sys.argv)
+    except (
+        MillwrightError
+    ) as error:  # of the settings: a home that cannot be used, a variable that cannot be meant
+        sys.exit(str(error))
     except OperationalError as error:
         from appliance.lib.config import get_config
 

@@ -41,17 +41,17 @@ class Box:
     def url(self) -> str:
         return self.config.public_url
 
-    def launch(self, *options: str) -> subprocess.Popen[bytes]:
-        """``manage.py up`` without waiting for anything."""
-        command = [sys.executable, str(ROOT / "manage.py"), "up", *options]
+    def launch(self, *options: str, verb: str = "up") -> subprocess.Popen[bytes]:
+        """``manage.py up`` (or another command that starts a box) without waiting for anything."""
+        command = [sys.executable, str(ROOT / "manage.py"), verb, *options]
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 command, env=self.environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file
             )
         return self.process
 
-    def start(self, *options: str) -> None:
-        process = self.launch(*options)
+    def start(self, *options: str, verb: str = "up") -> None:
+        process = self.launch(*options, verb=verb)
         wait_for(lambda: self.is_up() or process.poll() is not None, START_SECONDS, "the box is up")
         assert process.poll() is None, self.said()
 

@@ -3,13 +3,15 @@
 import asyncio
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
-from appliance.inference.backends.contract import BackendContext, Profile
+from appliance.inference.backends.contract import Backend, BackendContext, Profile
 from appliance.inference.backends.llamacpp.backend import LlamaCpp
+from appliance.inference.backends.remote.backend import Remote
 from appliance.inference.catalogue.manifest import Manifest, ModelFile, Shape
 from appliance.inference.domain import EngineKind, ModelFormat
 from appliance.inference.hardware.domain import Hardware, Processor
@@ -19,6 +21,7 @@ from appliance.inference.scheduling.ports import Served
 from appliance.inference.scheduling.server import KeeperServer
 from appliance.lib.clock import SystemClock
 from appliance.sandbox.ports import Sandbox
+from tests.contract.inference.members import remote_model
 from tests.engine_room import Records, Shelf
 from tests.tiny_model import write_tiny_model
 from tests.wait import wait_for
@@ -55,13 +58,25 @@ def tiny_served(
     return Served(manifest, folder, profile)
 
 
+def far_served(models: Path, url: str, name: str = "far") -> Served:
+    """A model that the server at ``url`` serves, under the same name."""
+    manifest, folder = remote_model(models, url, name, name, key="")
+    return Served(manifest, folder, Profile(EngineKind.REMOTE, context=1024, slots=2))
+
+
 @contextmanager
-def kept(models: Sequence[Served], place: Path, socket: Path, sandbox: Sandbox) -> Iterator[None]:
+def kept(
+    models: Sequence[Served],
+    place: Path,
+    socket: Path,
+    sandbox: Sandbox,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[None]:
     """A keeper of these models with real llama.cpp, in a thread of its own, for tests that have no loop."""
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     thread = threading.Thread(
-        target=loop.run_until_complete, args=(_keep(models, place, socket, sandbox, stop),)
+        target=loop.run_until_complete, args=(_keep(models, place, socket, sandbox, settings, stop),)
     )
     thread.start()
     try:
@@ -75,10 +90,18 @@ def kept(models: Sequence[Served], place: Path, socket: Path, sandbox: Sandbox) 
 
 
 async def _keep(
-    models: Sequence[Served], place: Path, socket: Path, sandbox: Sandbox, stop: asyncio.Event
+    models: Sequence[Served],
+    place: Path,
+    socket: Path,
+    sandbox: Sandbox,
+    settings: Mapping[str, str],
+    stop: asyncio.Event,
 ) -> None:
-    backend = LlamaCpp(BackendContext("home", place / "models", place / "work", {}, sandbox))
-    backends = {EngineKind.LLAMACPP: backend}
+    context = BackendContext("home", place / "models", place / "work", settings, sandbox)
+    backends: dict[EngineKind, Backend] = {
+        EngineKind.LLAMACPP: LlamaCpp(context),
+        EngineKind.REMOTE: Remote(context),
+    }
     trial = Completion(backends)
     keeper = Keeper(Shelf(models), Records(), backends, _hardware, trial, SystemClock())
     running = [asyncio.create_task(keeper.run()), asyncio.create_task(KeeperServer(keeper, socket).serve())]
@@ -87,7 +110,8 @@ async def _keep(
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
     await trial.close()
-    await backend.close()
+    for backend in backends.values():
+        await backend.close()
 
 
 async def _hardware() -> Hardware:

@@ -58,7 +58,7 @@ def gateway(config: Config) -> Gateway:
     access = Access(lambda text: in_thread(_principal_of, text), clock)
     meter = Meter(DatabaseLedger(in_thread), clock)
     keeper = KeeperClient(config.home.keeper_socket)
-    openings = Openings(keeper, Engines(), dialect_of, cut_off)
+    openings = Openings(keeper, Engines(config.remote_models_ca), dialect_of, cut_off)
     return Gateway(access, meter, keeper, Serving(openings, access, meter, cut_off))
 
 

@@ -58,7 +58,7 @@ def serve(
     by.require(Ability.MANAGE_MODELS)
     refuse_changes(by)
     manifest = repository().read(name, how.version or _newest(name)).manifest
-    profile = _profile(manifest, how)
+    profile = profile_for(manifest, how)
     values = {
         "name": name,
         "version": manifest.version,
@@ -185,8 +185,8 @@ def _newest(name: str) -> str:
     return versions[-1]
 
 
-def _profile(manifest: Manifest, how: Serving) -> Profile:
-    """Checked against the model and the engine. Raises ModelRefused, EngineAbsent."""
+def profile_for(manifest: Manifest, how: Serving) -> Profile:
+    """How it would be served: checked against the model and the engine. Raises ModelRefused, EngineAbsent."""
     engine = how.engine or next(
         (kind for kind, factory in backends().items() if manifest.format in factory.formats), None
     )

@@ -2,6 +2,7 @@
 
 import ssl
 from functools import cache
+from pathlib import Path
 
 
 @cache
@@ -13,3 +14,15 @@ def authorities() -> ssl.SSLContext:
     import httpx  # at first use: ten MiB that a process without HTTP does not need
 
     return httpx.create_ssl_context(trust_env=False)
+
+
+@cache
+def authorities_with(file: Path | None) -> ssl.SSLContext:
+    """As ``authorities``, and those of the operator's own PEM file where there is one. Raises OSError."""
+    if file is None:
+        return authorities()
+    import httpx
+
+    found = httpx.create_ssl_context(trust_env=False)
+    found.load_verify_locations(file)
+    return found

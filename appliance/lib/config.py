@@ -107,6 +107,10 @@ class Config(BaseModel):
     model_images: tuple[ModelImage, ...]
     remote_models: tuple[str, ...]
     """Roots of APIs elsewhere that models may be asked at."""
+    remote_models_ca: Path | None
+    """PEM file of authorities that vouch for them, beside the usual ones."""
+    cache: Path
+    """Of engines of models: what can be made again."""
     kernel_rules: KernelRulesMode
     undeclared_network: str
     """``allow``, ``amber`` or ``deny``."""
@@ -214,6 +218,7 @@ def read_config(environ: Mapping[str, str], env_file: Path | None = None) -> Con
         network_targets=settings.named_addresses("MILLWRIGHT_NETWORK_TARGETS"),
         telegram_api=settings.text("MILLWRIGHT_TELEGRAM_API", "https://api.telegram.org").rstrip("/"),
         bench_cache=settings.path("MILLWRIGHT_BENCH_CACHE") or Path("~/.cache/millwright-bench"),
+        cache=settings.path("MILLWRIGHT_CACHE") or home.cache,
         database_url=database or _embedded_database(home),
         redis_url=redis or _embedded_redis(home),
         mqtt_url=broker
@@ -249,6 +254,7 @@ def _containers(settings: Settings) -> dict[str, Any]:
         "container_idle": settings.number("MILLWRIGHT_CONTAINER_IDLE", 600, least=1),
         "model_images": model_images(settings.items("MILLWRIGHT_MODEL_IMAGES")),
         "remote_models": settings.items("MILLWRIGHT_REMOTE_MODELS"),
+        "remote_models_ca": settings.path("MILLWRIGHT_REMOTE_MODELS_CA"),
     }
 
 

@@ -100,6 +100,11 @@ class Home:
         return self.path / "models"
 
     @property
+    def cache(self) -> Path:
+        """Where engines of models keep what they compiled, unless the settings name another place."""
+        return self.path / "cache"
+
+    @property
     def keeper_socket(self) -> Path:
         return self.runtime / "keeper.sock"
 

@@ -1,4 +1,5 @@
-"""Which container image is which engine: ``engine=version[+flag…]@image``, by comma, from the operator's settings."""
+"""Which container image is which engine, or which tool for models: ``engine=version[+flag…]@image``, by comma, from the
+operator's settings."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ FLAGS = ("root", "writable", "seccomp-default", "rocm")
 """What an image needs beyond the strictest way: to run as root (without any capability), to write its own folders, the
 container engine's own list of system calls; and whether it is for AMD's devices."""
 _ONE = re.compile(
-    r"(?P<engine>trtllm|vllm|llamacpp)=(?P<version>[0-9A-Za-z][0-9A-Za-z._-]{0,40})"
+    r"(?P<engine>trtllm|vllm|llamacpp|llamacpp-tools|modelopt)=(?P<version>[0-9A-Za-z][0-9A-Za-z._-]{0,40})"
     r"(?P<flags>(?:\+[a-z-]+)*)@(?P<image>(?:[a-z0-9][a-z0-9._/:-]{0,200}@)?sha256:[0-9a-f]{64})"
 )
 
@@ -35,7 +36,8 @@ def model_images(items: Sequence[str]) -> tuple[ModelImage, ...]:
             raise ConfigInvalid(
                 f"MILLWRIGHT_MODEL_IMAGES has {item!r}; expected engine=version@image, each image once, by its digest",
                 hint="such as trtllm=1.2.1@nvcr.io/nvidia/tensorrt-llm/release@sha256:…; engines: trtllm, vllm, "
-                f"llamacpp; flags behind the version: {', '.join(f'+{flag}' for flag in FLAGS)}",
+                "llamacpp; tools: llamacpp-tools, modelopt; "
+                f"flags behind the version: {', '.join(f'+{flag}' for flag in FLAGS)}",
             )
         found[read["image"]] = ModelImage(read["engine"], read["version"], read["image"], flags)
     return tuple(found.values())

@@ -105,12 +105,23 @@ VARIABLES = (
     Variable(
         "MILLWRIGHT_MODEL_IMAGES",
         "",
-        "Images of engines for models, `engine=version@image@sha256:…` by comma; engines: `trtllm`, `vllm`, `llamacpp`",
+        "Images of engines for models, `engine=version@image@sha256:…` by comma; engines: `trtllm`, `vllm`, `llamacpp`"
+        "; tools: `llamacpp-tools`, `modelopt`",
+    ),
+    Variable(
+        "MILLWRIGHT_CACHE",
+        "cache in the home",
+        "Folder in which engines of models in containers keep what they compiled for this machine",
     ),
     Variable(
         "MILLWRIGHT_REMOTE_MODELS",
         "",
         "Where models elsewhere may be asked, by comma: `models.example`, `http://10.0.0.5:8000`; empty: nowhere",
+    ),
+    Variable(
+        "MILLWRIGHT_REMOTE_MODELS_CA",
+        "",
+        "PEM file of your own authority, where models elsewhere have certificates of it; the usual ones count too",
     ),
     Variable(
         "MILLWRIGHT_KERNEL_RULES",

@@ -32,7 +32,7 @@ def lay_out(home: Home, privilege: Privilege) -> None:
     service_folder(home.models, privilege).chmod(_READ_BY_ALL if dropped else _PRIVATE)
     for folder in shared if privilege.root else ():
         for entry in folder.iterdir():
-            if entry not in (*shared, *shown, pid_folder(home), lock_file(home)):
+            if entry not in (*shared, *shown, pid_folder(home), lock_file(home), home.cache):
                 _give(entry, privilege)
 
 

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import ssl
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from appliance.inference.scheduling.keeper import Keeper
 from appliance.inference.scheduling.records import Records
 from appliance.inference.scheduling.server import KeeperServer
 from appliance.inference.scheduling.shelf import DatabaseShelf
+from appliance.lib.authorities import authorities_with
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config, plain_environment
 from appliance.processes.part_watch import STOPPED
@@ -55,7 +57,7 @@ class ModelsKeeper:
         config, clock = self._config, SystemClock()
         self._pool = await open_pool(config, smallest=1, largest=4)
         self._backends = build(self._context())
-        self._trial = Completion(self._backends)
+        self._trial = Completion(self._backends, trusted=_trusted(config))
         self._hinter = Hinter()
         records = Records(self._pool, clock, self._hinter.poke)
         shelf = DatabaseShelf(self._pool, Repository(config.home.models))
@@ -123,6 +125,14 @@ class ModelsKeeper:
         detail = _figures(self.keeper)
         async with self._pool.connection() as connection:
             await sign(connection, PART, True, detail)
+
+
+def _trusted(config: Config) -> ssl.SSLContext | None:
+    """Where the operator's file cannot be read, the backend says so."""
+    try:
+        return authorities_with(config.remote_models_ca)
+    except OSError:
+        return None
 
 
 def _figures(keeper: Keeper) -> dict[str, Any]:

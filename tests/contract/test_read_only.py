@@ -61,6 +61,7 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["matrix", "chat", "--any"],
     ],
     "platforms": [["load", "examples/brief_platforms.json"]],
+    "agent_server": [["--model-path", "tiny", "--platform-config", "examples/brief_platforms.json"]],
     "cache": [
         ["set", "k", "1"],
         ["remove", "k"],

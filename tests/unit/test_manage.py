@@ -32,6 +32,22 @@ def test_a_box_that_does_not_run_is_told_in_two_lines(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_settings_that_cannot_be_are_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    environment = {**os.environ, "MILLWRIGHT_HOME": str(tmp_path / "file/home")}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "agent_server", "--model-path", "tiny"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot be used: Not a directory (set MILLWRIGHT_HOME to a folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("error", "said", "status"),
     [

@@ -9,10 +9,18 @@ from appliance.sandbox.docker.model_blueprint import CACHE, MODELS, WORK
 _GIB = 1 << 30
 
 
-def compose_text(plan: Plan) -> str:
-    """Text of a ``compose.yaml`` with one service and the engine's files. Raises ModelRefused for what is no container.
+_HEAD = """# {model} on {engine}; plan {plan}
+# What guard would make of it on this box, but that the port is published, on this machine alone, and that the container
+# engine's own list of system calls takes the place of the box's. {needs}
+"""
+_INSIDE = "The engine's files stand in it: that needs Docker Compose 2.23.1 or newer."
+_BESIDE = "For Docker Compose 2, and for docker-compose from 1.28 on."
 
-    It publishes its port on this machine alone. The engine's own list of system calls takes the place of the box's.
+
+def compose_text(plan: Plan, beside: str = "") -> str:
+    """Text of a ``compose.yaml`` with one service. Raises ModelRefused for what is no container.
+
+    ``beside``: a folder, relative to the file's own, in which the engine's files lie; empty: they stand in it.
     """
     if not plan.image:
         raise ModelRefused(
@@ -20,13 +28,22 @@ def compose_text(plan: Plan) -> str:
             hint="there is nothing to compose",
         )
     name = plan.model.name
+    files = {} if beside else plan.files
     service: dict[str, object] = {
         "image": plan.image,
         "entrypoint": [plan.argv[0]],
         "command": list(plan.argv[1:]),
         "environment": dict(sorted(plan.environment.items())),
-        "volumes": [f"{plan.folder}:{MODELS}/{name}:ro", f"cache:{CACHE}"],
-        "configs": [{"source": _config(file), "target": f"{WORK}/{file}"} for file in plan.files],
+        "volumes": [
+            f"{plan.folder}:{MODELS}/{name}:ro",
+            f"cache:{CACHE}",
+            *(f"./{beside}/{file}:{WORK}/{file}:ro" for file in plan.files if beside),
+        ],
+        **(
+            {"configs": [{"source": _config(one), "target": f"{WORK}/{one}"} for one in files]}
+            if files
+            else {}
+        ),
         "ports": [f"127.0.0.1:{plan.port}:{plan.port}"],
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
@@ -42,9 +59,15 @@ def compose_text(plan: Plan) -> str:
         "logging": {"driver": "json-file", "options": {"max-size": "20m", "max-file": "3"}},
         **_device(plan),
     }
-    files = {_config(file): {"content": text} for file, text in plan.files.items()}
-    whole = {"services": {name: service}, "configs": files, "volumes": {"cache": {}}}
-    head = f"# {name}@{plan.model.version} on {plan.profile.engine.value}; plan {plan.digest[:12]}\n"
+    whole: dict[str, object] = {"services": {name: service}, "volumes": {"cache": {}}}
+    if files:
+        whole["configs"] = {_config(one): {"content": text} for one, text in files.items()}
+    head = _HEAD.format(
+        model=f"{name}@{plan.model.version}",
+        engine=plan.profile.engine.value,
+        plan=plan.digest[:12],
+        needs=_INSIDE if files else _BESIDE,
+    )
     return head + yaml.safe_dump(whole, sort_keys=False, width=120)
 
 

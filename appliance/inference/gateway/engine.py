@@ -6,10 +6,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from pathlib import Path
 
 from appliance.inference.gateway.wire import Connection, EngineBroken, Place
 from appliance.inference.leases import Granted
+from appliance.lib.authorities import authorities_with
 from appliance.lib.jsontypes import JsonObject
 
 _REST = 3.0
@@ -35,7 +36,10 @@ class Reply:
 
 
 class Engines:
-    def __init__(self) -> None:
+    """``ca``: a file of authorities that vouch for engines elsewhere, beside the usual ones."""
+
+    def __init__(self, ca: Path | None = None) -> None:
+        self._ca = ca
         self._resting: dict[Place, list[tuple[float, Connection]]] = {}
 
     async def post(self, stack: AsyncExitStack, granted: Granted, path: str, body: JsonObject) -> Reply:
@@ -51,7 +55,7 @@ class Engines:
                 # It may have hung up while nobody looked, which says nothing of the engine.
                 if isinstance(error.__cause__, TimeoutError):
                     raise
-        connection = await Connection.open(place, self._secure if place.secure else None)
+        connection = await Connection.open(place, self._secure() if place.secure else None)
         stack.callback(self._give_back, place, connection)
         return Reply(*await connection.post(path, granted.key, content))
 
@@ -61,9 +65,11 @@ class Engines:
                 connection.close()
         self._resting.clear()
 
-    @cached_property
     def _secure(self) -> ssl.SSLContext:
-        return ssl.create_default_context()
+        try:
+            return authorities_with(self._ca)
+        except OSError as error:
+            raise EngineBroken(f"the authorities in {self._ca} cannot be read") from error
 
     def _rested(self, place: Place) -> Connection | None:
         resting = self._resting.get(place, [])

@@ -56,6 +56,8 @@ class Connection:
         try:
             async with asyncio.timeout(CONNECT):
                 reader, writer = await asyncio.open_connection(place.host, place.port, ssl=secure)
+        except ssl.SSLCertVerificationError as error:
+            raise EngineBroken(f"the engine is not who it says: {error.verify_message}") from error
         except OSError as error:
             raise EngineBroken("the engine takes no connection") from error
         return cls(place, reader, writer)

@@ -1,5 +1,6 @@
 """A real answer of an engine, as small as can be: one that says it is well may lie."""
 
+import ssl
 from collections.abc import Mapping
 
 import httpx
@@ -7,17 +8,24 @@ import httpx
 from appliance.inference.backends.contract import Backend, Running
 from appliance.inference.domain import EngineKind
 from appliance.inference.scheduling.ports import Served
+from appliance.lib.authorities import authorities
 
 _WITHIN = 60.0
 _QUESTION = "Reply with OK."
 
 
 class Completion:
-    """The keeper's ``Trial``."""
+    """The keeper's ``Trial``. ``trusted``: whom to believe of engines elsewhere."""
 
-    def __init__(self, backends: Mapping[EngineKind, Backend], *, within: float = _WITHIN) -> None:
+    def __init__(
+        self,
+        backends: Mapping[EngineKind, Backend],
+        *,
+        within: float = _WITHIN,
+        trusted: ssl.SSLContext | None = None,
+    ) -> None:
         self._backends = backends
-        self._client = httpx.AsyncClient(timeout=within, trust_env=False)
+        self._client = httpx.AsyncClient(timeout=within, trust_env=False, verify=trusted or authorities())
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -7,10 +7,14 @@ from pathlib import Path
 from appliance.lib.config import Config, KernelRulesMode
 from appliance.lib.home import Home, owner_of
 from appliance.lib.model_images import ModelImage
-from appliance.processes.layout import pid_folder
+from appliance.processes.layout import pid_folder, settings_folder
 from appliance.safety.stop import StopFile
+from appliance.sandbox.docker.model_jobs import ModelJobs
 from appliance.sandbox.docker.mounts import Allowed
 from appliance.sandbox.docker.runner import Rules
+
+INCOMING = ".incoming"
+"""Below the models, as the catalogue calls it; guard does not load that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,10 @@ class Options:
     stop_file: StopFile
     models: Path
     """Below which the models of this box lie."""
+    cache: Path
+    """In which their engines keep what they compiled."""
     model_images: tuple[ModelImage, ...]
+    tools: ModelJobs
 
 
 def options_of(config: Config) -> Options:
@@ -55,9 +62,19 @@ def options_of(config: Config) -> Options:
         idle=float(config.container_idle),
         kernel_rules=config.kernel_rules,
         stop_file=StopFile(home.path),
-        models=home.path / "models",
+        models=home.models,
+        cache=config.cache,
         model_images=config.model_images,
+        tools=ModelJobs(config.model_images, _of_models(config, home)),
     )
+
+
+def _of_models(config: Config, home: Home) -> Allowed:
+    """What tools of models may reach: the repository, and what is on its way into it."""
+    reads = (home.models, *config.container_reads, *config.container_writes)
+    forbidden = [place for place in _forbidden(config, home) if place != home.path]
+    own = (home.secrets, home.data, home.logs, home.cache, settings_folder(home))
+    return Allowed(reads, (home.models / INCOMING,), [*forbidden, *own])
 
 
 def _forbidden(config: Config, home: Home) -> list[Path]:

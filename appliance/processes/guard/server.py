@@ -24,6 +24,7 @@ from appliance.sandbox.docker.presence import engine_missing
 from appliance.sandbox.docker.request import (
     CancelRequest,
     CleanupRequest,
+    JobRequest,
     ListRequest,
     RefusalsRequest,
     Request,
@@ -33,6 +34,7 @@ from appliance.sandbox.docker.request import (
     parse_request,
 )
 from appliance.sandbox.docker.runner import Runner
+from appliance.sandbox.docker.templates import TOOLS
 from appliance.sandbox.egress import Egress
 from appliance.sandbox.errors import SandboxUnavailable
 from appliance.sandbox.process import peer, wire
@@ -65,10 +67,16 @@ class Server:
         self._engine = Engine(options.engine, options.home_id)
         self._pool = Pool(self._engine, SystemClock(), size=options.pool, idle=options.idle)
         self._watching = Watching(options.home_id, options.kernel_rules)
-        self._runner = Runner(self._engine, self._pool, options.rules, watcher=self._watching)
+        self._runner = Runner(self._engine, self._pool, options.rules, options.tools, self._watching)
         rules = options.rules
         self._models = ModelContainers(
-            self._engine, options.home_id, options.models, options.model_images, rules.uid, rules.gid
+            self._engine,
+            options.home_id,
+            options.models,
+            options.cache,
+            options.model_images,
+            rules.uid,
+            rules.gid,
         )
         self._egress = Egress(self._watching.set_cut, self._watching.unwatched)
         self._refusals = Refusals()
@@ -167,7 +175,7 @@ class Server:
         conversation = Conversation(connection, wire.MAX_REQUEST)
         with self._refusals.at(Cause.SCHEMA, connection):
             request = await _heard(conversation)
-        if isinstance(request, RunRequest):
+        if isinstance(request, JobRequest):
             with self._refusals.at(Cause.JOB, connection):
                 return await self._run(request, conversation, connection)
         if isinstance(request, ModelRequest):
@@ -188,7 +196,7 @@ class Server:
             return _facts(self._refusals.to_json())
         return _facts(await self._state())
 
-    async def _run(self, request: RunRequest, conversation: Conversation, connection: socket.socket) -> bytes:
+    async def _run(self, request: JobRequest, conversation: Conversation, connection: socket.socket) -> bytes:
         size = request.checkpoint.initial if request.checkpoint else 0
         earlier = await conversation.take(size, _REQUEST_SECONDS)
         await self._check_engine()
@@ -221,7 +229,7 @@ class Server:
                 "container": job.container.id,
                 "run": job.request.run,
                 "step": job.request.step,
-                "template": job.request.template,
+                "template": job.request.template if isinstance(job.request, RunRequest) else TOOLS.name,
                 "image": job.request.image,
             }
             for job in self._runner.jobs.values()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from ipaddress import ip_network
 
 from appliance.lib.config import KernelRulesMode
-from appliance.sandbox.docker.request import Reach, RunRequest, UnwatchedRequest, WatchRequest
+from appliance.sandbox.docker.request import JobRequest, Reach, UnwatchedRequest, WatchRequest
 from appliance.sandbox.ebpf.errors import NoKernelRules
 from appliance.sandbox.ebpf.rules import KernelRules, Wanted, Watch
 from appliance.sandbox.ebpf.tables import Destination
@@ -79,7 +79,7 @@ class Watching:
                 raise
         return wire.frame(wire.WATCHED, rules.end(watch).model_dump_json().encode())
 
-    def contained(self, pid: int, container: str, request: RunRequest) -> Callable[[], dict[str, object]]:
+    def contained(self, pid: int, container: str, request: JobRequest) -> Callable[[], dict[str, object]]:
         """See ``runner.Watcher``."""
         rules, reason = self._rules, self._lacking
         if rules is not None:

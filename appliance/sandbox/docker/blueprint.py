@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from appliance.sandbox.docker.model_request import ModelDevice
 from appliance.sandbox.docker.mounts import Mount
 from appliance.sandbox.docker.request import JobLimits
 from appliance.sandbox.docker.seccomp import profile
@@ -19,8 +20,6 @@ _NOBODY = "192.0.2.1"
 would ask of the machine's resolver, and so carry out whatever a name can hold (CVE-2024-29018)."""
 
 _OUT_OF_MEMORY_SCORE = 700  # of 1000: when memory ends, a job goes before the appliance
-_TMP_BYTES = 64 << 20
-_SHM_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,20 @@ class Blueprint:
     gid: int
     network: str
     devices: tuple[Device, ...] = ()
+    accelerator: ModelDevice | None = None
+    cdi: bool = False
+    """Whether the engine knows devices by CDI names."""
+
+
+def device_requests(device: ModelDevice | None, *, cdi: bool) -> list[dict[str, object]]:
+    """How the engine is told of an accelerator; nothing where it is given by its files."""
+    if device is None:
+        return []
+    if device.cdi and cdi:
+        return [{"Driver": "cdi", "DeviceIDs": [device.cdi]}]
+    if device.nvidia:
+        return [{"Driver": "nvidia", "DeviceIDs": [device.nvidia], "Capabilities": [["gpu"]]}]
+    return []
 
 
 def creation(
@@ -100,10 +113,11 @@ def _host(blueprint: Blueprint, mounts: Sequence[Mount]) -> dict[str, object]:
         "OomScoreAdj": _OUT_OF_MEMORY_SCORE,
         "PidsLimit": limits.processes,
         "NanoCpus": int(min(template.cpus, os.cpu_count() or 1) * 1e9),
-        "Ulimits": _ulimits(limits),
-        "ShmSize": _SHM_BYTES,
+        "Ulimits": _ulimits(blueprint),
+        "ShmSize": template.shared_bytes,
         "Tmpfs": _folders(blueprint),
         "Mounts": [_mount(mount) for mount in mounts],
+        "DeviceRequests": device_requests(blueprint.accelerator, cdi=blueprint.cdi),
         "Devices": [
             {"PathOnHost": device.path, "PathInContainer": device.path, "CgroupPermissions": "rw"}
             for device in blueprint.devices
@@ -114,8 +128,11 @@ def _host(blueprint: Blueprint, mounts: Sequence[Mount]) -> dict[str, object]:
     }
 
 
-def _ulimits(limits: JobLimits) -> list[dict[str, object]]:
-    most = {"core": 0, "nofile": limits.open_files, "fsize": limits.file_bytes, "memlock": 64 * 1024}
+def _ulimits(blueprint: Blueprint) -> list[dict[str, object]]:
+    limits = blueprint.limits
+    # What a device reads by itself has to stay where it is.
+    locked = -1 if blueprint.accelerator else 64 * 1024
+    most = {"core": 0, "nofile": limits.open_files, "fsize": limits.file_bytes, "memlock": locked}
     if limits.cpu_seconds is not None:
         most["cpu"] = limits.cpu_seconds
     return [{"Name": name, "Soft": value, "Hard": value} for name, value in most.items()]
@@ -125,14 +142,14 @@ def _folders(blueprint: Blueprint) -> dict[str, str]:
     """Folders in memory: they count against the container's memory, and end with it."""
     template = blueprint.template
     # Without a word on it the engine takes noexec.
-    common = f"rw,nosuid,nodev,{'exec' if template.writable else 'noexec'}"
+    common = f"rw,nosuid,nodev,{'exec' if template.writable or template.executes else 'noexec'}"
     owner = f"mode=0700,uid={blueprint.uid},gid={blueprint.gid}"
     own = {
         WORK: f"{common},size={template.work_bytes},{owner}",
-        "/tmp": f"{common},size={_TMP_BYTES},mode=1777",  # noqa: S108 - inside the container
+        "/tmp": f"{common},size={template.tmp_bytes},mode=1777",  # noqa: S108 - inside the container
     }
     # Else each would be a folder on the machine's disk, without a limit.
-    return dict.fromkeys(blueprint.image.volumes, f"{common},size={_TMP_BYTES},{owner}") | own
+    return dict.fromkeys(blueprint.image.volumes, f"{common},size={template.tmp_bytes},{owner}") | own
 
 
 def _mount(mount: Mount) -> dict[str, object]:

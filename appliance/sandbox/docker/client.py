@@ -1,6 +1,7 @@
 """The asyncio side of the container sandbox: jobs by way of guard."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,27 @@ class DockerSandbox(ProcessSandbox):
         return within_limit(
             {"verb": "run", **described, **place, "network": network, "must_limit": where.must_limit}
         )
+
+
+class ModelTools(ProcessSandbox):
+    """Runs a tool of models, of an image that the box's settings name, by way of the guard at ``socket_path``.
+
+    What the job reads and writes has, inside, the place that it has outside. ``device``: as ``ModelDevice`` has it.
+    """
+
+    _server = "guard"
+    _start_seconds = _START_SECONDS
+
+    def __init__(self, socket_path: Path, image: str, device: Mapping[str, object] | None = None) -> None:
+        super().__init__(socket_path)
+        self._image, self._device = image, device
+
+    def _describe(self, job: Job, *, live: bool) -> bytes:
+        described = describe(job, live=live)
+        for name in ("workdir", "pins", "executable", "cgroup"):
+            del described[name]
+        place = {"image": self._image, "run": "", "step": job.label, "device": self._device}
+        return within_limit({"verb": "model_job", **described, **place})
 
 
 class GuardClient(ProcessSandbox):

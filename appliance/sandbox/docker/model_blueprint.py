@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appliance.lib.model_images import ModelImage
-from appliance.sandbox.docker.blueprint import HOME_LABEL, TEMPLATE_LABEL, Device, Image
+from appliance.sandbox.docker.blueprint import (
+    HOME_LABEL,
+    TEMPLATE_LABEL,
+    Device,
+    Image,
+    device_requests,
+)
 from appliance.sandbox.docker.model_request import ModelStart
 from appliance.sandbox.docker.seccomp import profile
 
@@ -20,7 +26,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
 """With what a command line begins, by the engine that the settings name."""
 MODELS, WORK, CACHE = "/models", "/engine", "/cache"
 OWN = "engine"
-"""The folder below the cache that the engine may write: the volume's own belongs to root."""
+"""The folder below the cache that the engine may write: the cache's own belongs to guard's user."""
 
 _OUT_OF_MEMORY_SCORE = 500  # of 1000: it goes before the appliance, and after a job
 _MOST_PROCESSES = 4096
@@ -32,7 +38,8 @@ _OPEN_FILES = 8192
 
 @dataclass(frozen=True, slots=True)
 class ModelBlueprint:
-    """``folder`` is where the model really lies; ``cdi``: whether the engine knows devices by CDI names."""
+    """``folder`` is where the model really lies, ``cache`` the image's own; ``cdi``: whether devices are known by CDI
+    names."""
 
     request: ModelStart
     spec: str
@@ -41,6 +48,7 @@ class ModelBlueprint:
     image: Image
     settings: ModelImage
     folder: str
+    cache: str
     network: str
     uid: int
     gid: int
@@ -136,7 +144,7 @@ def _host(blueprint: ModelBlueprint) -> dict[str, object]:
         "ShmSize": request.shared_memory,
         "Tmpfs": _folders(blueprint),
         "Mounts": _mounts(blueprint),
-        "DeviceRequests": _device_requests(blueprint),
+        "DeviceRequests": device_requests(request.device, cdi=blueprint.cdi),
         "Devices": [
             {"PathOnHost": one.path, "PathInContainer": one.path, "CgroupPermissions": "rw"}
             for one in blueprint.devices
@@ -155,7 +163,6 @@ def _folders(blueprint: ModelBlueprint) -> dict[str, str]:
 
 def _mounts(blueprint: ModelBlueprint) -> list[dict[str, object]]:
     home = {HOME_LABEL: blueprint.home_id}
-    digest = blueprint.settings.image.rpartition(":")[2]
     return [
         {
             "Type": "bind",
@@ -165,22 +172,11 @@ def _mounts(blueprint: ModelBlueprint) -> list[dict[str, object]]:
             "BindOptions": {"Propagation": "rprivate", "NonRecursive": True},
         },
         {
-            # What an image compiled is of use to the same image alone.
-            "Type": "volume",
-            "Source": f"mw-{blueprint.home_id}-cache-{digest[:16]}",
+            "Type": "bind",
+            "Source": blueprint.cache,
             "Target": CACHE,
-            "VolumeOptions": {"NoCopy": True, "Labels": home},
+            "ReadOnly": False,
+            "BindOptions": {"Propagation": "rprivate", "NonRecursive": True},
         },
         {"Type": "volume", "Target": WORK, "VolumeOptions": {"NoCopy": True, "Labels": home}},
     ]
-
-
-def _device_requests(blueprint: ModelBlueprint) -> list[dict[str, object]]:
-    device = blueprint.request.device
-    if device is None:
-        return []
-    if device.cdi and blueprint.cdi:
-        return [{"Driver": "cdi", "DeviceIDs": [device.cdi]}]
-    if device.nvidia:
-        return [{"Driver": "nvidia", "DeviceIDs": [device.nvidia], "Capabilities": [["gpu"]]}]
-    return []

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from appliance.sandbox.docker import model_blueprint as labels
 from appliance.sandbox.docker.blueprint import HOME_LABEL, Device
 from appliance.sandbox.docker.engine import Engine, EngineRefused
 from appliance.sandbox.docker.model_blueprint import ModelBlueprint, creation
+from appliance.sandbox.docker.model_cache import open_cache
 from appliance.sandbox.docker.model_request import (
     ModelDevice,
     ModelList,
@@ -34,20 +35,22 @@ _NAME = re.compile(r"mw-(?P<home>[a-z0-9]+)-.*")
 
 
 class ModelContainers:
-    """``models`` is the folder of this home below which models lie; ``images`` what the box's settings name."""
+    """``models`` is the folder of this home below which models lie, ``cache`` where engines keep what they compiled;
+    ``images`` what the box's settings name."""
 
     def __init__(
         self,
         engine: Engine,
         home_id: str,
         models: Path,
+        cache: Path,
         images: tuple[ModelImage, ...],
         uid: int,
         gid: int,
     ) -> None:
         self._engine = engine
         self._home_id = home_id
-        self._models = models
+        self._models, self._cache = models, cache
         self._images: Mapping[str, ModelImage] = {one.image: one for one in images}
         self._uid, self._gid = uid, gid
 
@@ -80,8 +83,9 @@ class ModelContainers:
         await self._engine.call(
             lambda client: library.own_network(client, self.network, {HOME_LABEL: self._home_id})
         )
-        mount = self._open(request)
+        mounts = [self._open(request)]
         try:
+            mounts.append(self._open_cache(settings))
             blueprint = ModelBlueprint(
                 request,
                 sha256_hex(request.model_dump_json()),
@@ -89,19 +93,20 @@ class ModelContainers:
                 self._home_id,
                 image,
                 settings,
-                mount.source,
+                mounts[0].source,
+                mounts[1].source,
                 self.network,
                 self._uid,
                 self._gid,
                 (await self._engine.facts()).cdi,
                 _nodes(request.device),
             )
-            await self._begin(blueprint, mount)
+            await self._begin(blueprint, mounts)
         finally:
-            close([mount])
+            close(mounts)
         return await self._look(blueprint.name)
 
-    async def _begin(self, blueprint: ModelBlueprint, mount: Mount) -> None:
+    async def _begin(self, blueprint: ModelBlueprint, mounts: Sequence[Mount]) -> None:
         """Make it and start it; one that a request like this has made already is only started where it was not."""
         from appliance.sandbox.docker import model_library as library
 
@@ -122,9 +127,9 @@ class ModelContainers:
             return int((library.seen(client, name) or {}).get("State", {}).get("Pid") or 0)
 
         pid = await self._engine.call(begin)
-        if pid and _is_another(mount, pid):
+        if pid and any(_is_another(mount, pid) for mount in mounts):
             await self._engine.call(lambda client: library.end(client, name, 0))
-            raise Refused("The model's folder was exchanged for another meanwhile.")
+            raise Refused("The model's folder, or its cache, was exchanged for another meanwhile.")
 
     async def _stop(self, request: ModelStop) -> Facts:
         from appliance.sandbox.docker import model_library as library
@@ -185,10 +190,16 @@ class ModelContainers:
                 f"The image {request.image} is none that the box's settings name for models.",
                 "An administrator names them, by digest, in MILLWRIGHT_MODEL_IMAGES.",
             )
-        program = labels.PROGRAMS[settings.engine]
+        program = labels.PROGRAMS.get(settings.engine)
+        if program is None:
+            raise Refused(f"{settings.engine} is a tool for models, and serves none.")
         if request.argv[: len(program)] != program:
             raise Refused(f"An image of {settings.engine} runs `{' '.join(program)}`, and nothing else.")
         return settings
+
+    def _open_cache(self, settings: ModelImage) -> Mount:
+        """What an image compiled is of use to the same image alone."""
+        return open_cache(self._cache, settings.image.rpartition(":")[2][:16], labels.CACHE)
 
     def _open(self, request: ModelStart) -> Mount:
         """The model's folder, held open: one of this box's models, whatever links lead there."""

@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from appliance.sandbox.docker.closed import Closed, FileName, ImageName, Place, Text, plain
-from appliance.sandbox.docker.model_request import ModelRequest
+from appliance.sandbox.docker.model_request import ModelDevice, ModelRequest
 from appliance.sandbox.ports import LONGEST_LABEL, Limits
 from appliance.sandbox.process.request import Refused
 
@@ -56,11 +56,9 @@ class Reach(Closed):
 Reaches = Annotated[tuple[Reach, ...], Field(max_length=1024)]
 
 
-class RunRequest(Closed):
+class JobRequest(Closed):
     """One job in one container."""
 
-    verb: Literal["run"]
-    template: TemplateName
     image: ImageName
     argv: tuple[Text, ...] = Field(min_length=1, max_length=4096)
     env: dict[EnvName, Text] = Field(max_length=1024)
@@ -78,6 +76,20 @@ class RunRequest(Closed):
     network: Reaches | None = None
     must_limit: bool = False
     """Whether the job is not to run where ``network`` cannot be enforced."""
+
+
+class RunRequest(JobRequest):
+    """A step's, or whoever's: in one of the templates."""
+
+    verb: Literal["run"]
+    template: TemplateName
+
+
+class ModelJob(JobRequest):
+    """A tool that makes another model of one: from an image that the settings name for it, and nothing else of it."""
+
+    verb: Literal["model_job"]
+    device: ModelDevice | None = None
 
 
 class WatchRequest(Closed):
@@ -127,6 +139,7 @@ class CleanupRequest(Closed):
 
 Request = (
     RunRequest
+    | ModelJob
     | WatchRequest
     | UnwatchedRequest
     | CancelRequest
@@ -149,7 +162,7 @@ def parse_request(raw: bytes) -> Request:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"][1:]) or "request"
         raise Refused(f"The request is not taken: {place}: {first['msg']}.", _hint(place)) from error
-    if isinstance(request, RunRequest):
+    if isinstance(request, JobRequest):
         if not request.argv[0]:
             raise Refused("The job has no command.")
         if request.checkpoint and request.checkpoint.initial > request.checkpoint.limit:

@@ -23,10 +23,12 @@ from appliance.sandbox.docker.blueprint import (
 )
 from appliance.sandbox.docker.engine import Container, Engine
 from appliance.sandbox.docker.entry import script
+from appliance.sandbox.docker.model_jobs import ModelJobs
+from appliance.sandbox.docker.model_request import ModelDevice
 from appliance.sandbox.docker.pool import Pool
-from appliance.sandbox.docker.request import RunRequest
+from appliance.sandbox.docker.request import JobRequest, ModelJob, RunRequest
 from appliance.sandbox.docker.running import Running
-from appliance.sandbox.docker.templates import TEMPLATES, Template
+from appliance.sandbox.docker.templates import TEMPLATES, TOOLS, Template
 from appliance.sandbox.errors import SandboxUnavailable
 from appliance.sandbox.process import checkpoint, wire, workfolder
 from appliance.sandbox.process.request import Checkpoint, Refused
@@ -58,7 +60,7 @@ def _nothing() -> dict[str, object]:
 class Watcher(Protocol):
     """Puts a container under the kernel's rules."""
 
-    def contained(self, pid: int, container: str, request: RunRequest) -> Callable[[], dict[str, object]]:
+    def contained(self, pid: int, container: str, request: JobRequest) -> Callable[[], dict[str, object]]:
         """From now on. What is given tells, at the job's end, what it did, as the RESULT says it.
 
         Raises SandboxUnavailable where the request is not to run without.
@@ -69,7 +71,7 @@ class Watcher(Protocol):
 class Unwatched:
     """Watches nothing."""
 
-    def contained(self, pid: int, container: str, request: RunRequest) -> Callable[[], dict[str, object]]:
+    def contained(self, pid: int, container: str, request: JobRequest) -> Callable[[], dict[str, object]]:
         return _nothing
 
 
@@ -80,16 +82,18 @@ class Runner:
     engine: Engine
     pool: Pool
     rules: Rules
+    tools: ModelJobs = field(default_factory=lambda: ModelJobs((), folders.Allowed((), (), ())))
     watcher: Watcher = field(default_factory=Unwatched)
     jobs: dict[str, Running] = field(default_factory=dict)
 
-    async def run(self, request: RunRequest, earlier: bytes, client: socket.socket) -> bytes:
+    async def run(self, request: JobRequest, earlier: bytes, client: socket.socket) -> bytes:
         """Run the job; STARTED is sent when it is handed over. Gives the frames that end the conversation.
 
         Raises Refused, SandboxUnavailable.
         """
         blueprint = await self._blueprint(request)
-        mounts = self.rules.allowed.open(request.reads, request.writes)
+        allowed = self.tools.allowed if isinstance(request, ModelJob) else self.rules.allowed
+        mounts = allowed.open(request.reads, request.writes)
         labels = {RUN_LABEL: request.run, STEP_LABEL: request.step}
         try:
             container, made_ahead = await self.pool.take(blueprint, labels, mounts)
@@ -136,7 +140,7 @@ class Runner:
         return len(left)
 
     async def _hand_over(
-        self, job: str, request: RunRequest, earlier: bytes, client: socket.socket, container: Container
+        self, job: str, request: JobRequest, earlier: bytes, client: socket.socket, container: Container
     ) -> Running:
         env = dict(request.env)
         watch = None
@@ -153,8 +157,8 @@ class Runner:
         await asyncio.get_running_loop().sock_sendall(container.stream, text)
         return running
 
-    async def _blueprint(self, request: RunRequest) -> Blueprint:
-        template = TEMPLATES[request.template]
+    async def _blueprint(self, request: JobRequest) -> Blueprint:
+        template, accelerator, cdi = await self._kind(request)
         image = await self.engine.image(request.image)
         network: str = template.network
         if template.network == "internal":
@@ -170,16 +174,26 @@ class Runner:
             self.rules.gid,
             network,
             _devices(template, self.rules.devices),
+            accelerator,
+            cdi,
         )
 
-    def _check_trusted(self, request: RunRequest, image: Image) -> None:
+    async def _kind(self, request: JobRequest) -> tuple[Template, ModelDevice | None, bool]:
+        """The template, the accelerator, and whether the engine knows it by its CDI name. Raises Refused."""
+        if isinstance(request, ModelJob):
+            self.tools.check(request)
+            return TOOLS, request.device, request.device is not None and (await self.engine.facts()).cdi
+        assert isinstance(request, RunRequest)
+        return TEMPLATES[request.template], None, False
+
+    def _check_trusted(self, request: JobRequest, image: Image) -> None:
         if self.rules.trusted.isdisjoint((request.image, image.id)):
             raise Refused(
                 "The template trusted is only for images that the box's settings name.",
                 "An administrator names them, by digest, in MILLWRIGHT_TRUSTED_IMAGES.",
             )
 
-    def _name(self, request: RunRequest, job: str) -> str:
+    def _name(self, request: JobRequest, job: str) -> str:
         """Of a container that was made before its run: labels cannot be changed any more."""
         step = request.step.encode("ascii", "replace").decode().translate(_NOT_IN_A_NAME)
         return f"millwright-{self.rules.home_id}-{request.run or 'none'}-{step[:60]}-{job[:8]}"
@@ -206,7 +220,7 @@ def _devices(template: Template, paths: Sequence[str]) -> tuple[Device, ...]:
 
 
 def _checkpoint_watch(
-    container: Container, request: RunRequest, earlier: bytes
+    container: Container, request: JobRequest, earlier: bytes
 ) -> checkpoint.CheckpointWatch:
     """Put back what an earlier life left, and watch what this one writes, by way of the kernel's view of the
     container. Held open it can be read also when the container is dead, and nobody can write any more."""
@@ -218,7 +232,7 @@ def _checkpoint_watch(
     return checkpoint.CheckpointWatch(folder, Checkpoint(asked.model_dump()), time.monotonic())
 
 
-def _put_files(container: Container, request: RunRequest) -> None:
+def _put_files(container: Container, request: JobRequest) -> None:
     """In the container's folder in memory: neither the engine nor a disk gets what stands in them."""
     if not request.files:
         return

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from appliance.sandbox.docker.engine import Container, Engine
 from appliance.sandbox.docker.entry import ALONE, Ending, Frames
-from appliance.sandbox.docker.request import RunRequest
+from appliance.sandbox.docker.request import JobRequest
 from appliance.sandbox.process import wire
 from appliance.sandbox.process.capture import HeadTail, LiveFeed
 from appliance.sandbox.process.checkpoint import CheckpointWatch
@@ -38,7 +38,7 @@ class Running:
 
     engine: Engine
     container: Container
-    request: RunRequest
+    request: JobRequest
     client: socket.socket
     mark: str
     checkpoint: CheckpointWatch | None

@@ -11,14 +11,16 @@ _GIB, _MIB = 1 << 30, 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """``network``: nothing; a network of the box's own without a way out; or the engine's own, with one.
+    """``tmp_bytes``, ``shared_bytes``: of folders in memory. ``executes``: whether what is written there may be run.
+
+    ``network``: nothing; a network of the box's own without a way out; or the engine's own, with one.
 
     ``devices``: the device files that the box's settings name. ``trusted``: only for images that the settings
     name. ``writable``: what is written in the image's own folders goes away with the container. Memory and
     folder sizes are in bytes; ``cpus`` is processors.
     """
 
-    name: TemplateName
+    name: TemplateName | Literal["tools"]
     network: Network = "none"
     devices: bool = False
     trusted: bool = False
@@ -29,6 +31,9 @@ class Template:
     most_file_bytes: int = _GIB
     work_bytes: int = 256 * _MIB
     cpus: float = 1.0
+    tmp_bytes: int = 64 * _MIB
+    shared_bytes: int = 16 * _MIB
+    executes: bool = False
 
     def cap(self, asked: JobLimits) -> JobLimits:
         """What of ``asked`` this template gives."""
@@ -58,3 +63,17 @@ TEMPLATES: dict[TemplateName, Template] = {
         cpus=4.0,
     ),
 }
+
+TOOLS = Template(
+    "tools",
+    most_memory=1 << 45,
+    most_processes=4096,
+    most_open_files=65536,
+    most_file_bytes=1 << 50,
+    work_bytes=2 * _GIB,
+    cpus=float(1 << 10),
+    tmp_bytes=2 * _GIB,
+    shared_bytes=8 * _GIB,
+    executes=True,
+)
+"""Of the tools that make another model of one: they have the machine's processors, and no network either."""

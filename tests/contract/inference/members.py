@@ -60,12 +60,12 @@ def say(folder: Path, **said: object) -> None:
     open_to_all(folder)
 
 
-def remote_model(models: Path, url: str, served_as: str, name: str = "elsewhere") -> tuple[Manifest, Path]:
+def remote_model(
+    models: Path, url: str, served_as: str, name: str = "elsewhere", *, key: str = "far_key"
+) -> tuple[Manifest, Path]:
     folder = models / name / "1"
     folder.mkdir(parents=True)
-    (folder / "remote.json").write_text(
-        json.dumps({"url": f"{url}/v1", "model": served_as, "key": "far_key"})
-    )
+    (folder / "remote.json").write_text(json.dumps({"url": f"{url}/v1", "model": served_as, "key": key}))
     return _manifest(folder, name, ModelFormat.REMOTE, "remote.json"), folder
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import openai
 import pytest
 from asgiref.sync import sync_to_async
@@ -18,7 +19,7 @@ from openai import AsyncOpenAI, OpenAI
 
 from appliance.accounts.domain import Ability, Role
 from appliance.accounts.models import ApiToken, User
-from appliance.accounts.principal import BOX
+from appliance.accounts.principal import BOX, Principal
 from appliance.accounts.services import create_user
 from appliance.accounts.tokens import issue_api_token, revoke_api_token
 from appliance.audit.models import AuditRecord
@@ -27,9 +28,12 @@ from appliance.inference.gateway.meter import Limit
 from appliance.inference.gateway.quotas import set_quota
 from appliance.inference.models import ModelUse
 from appliance.lib.config import Config
+from appliance.safety.allstop import Level, engage, release
 from tests.integration.webadmin.web_process import web_process
-from tests.served_models import kept, tiny_served
+from tests.served_models import far_served, kept, tiny_served
 from tests.spawner import start_spawner
+from tests.standins.model_engine import chat
+from tests.standins.server import Asked, Standin, Told
 from tests.visitor import PASSWORD
 from tests.wait import wait_for
 
@@ -42,21 +46,49 @@ SCHEMA: Any = {
     "required": ["on", "room"],
     "additionalProperties": False,
 }
+HORN: Any = {
+    "type": "object",
+    "properties": {"tone": {"enum": ["low", "high"]}},
+    "required": ["tone"],
+    "additionalProperties": False,
+}
 TOOLS: Any = [{"type": "function", "function": {"name": "light", "parameters": SCHEMA}}]
+OTHER: Any = {"type": "function", "function": {"name": "horn", "parameters": HORN}}
+
+
+class Elsewhere(Standin):
+    """A server of somebody else's, which says hello."""
+
+    def answer(self, asked: Asked) -> Told:
+        if asked.method == "GET":
+            return Told(body={"data": [{"id": "far"}]})
+        if asked.json.get("stream"):
+            return Told(body=b"".join(chat("Hel", "lo")), headers={"Content-Type": "text/event-stream"})
+        return Told(body={"choices": [{"message": {"content": "OK"}}], "usage": {"completion_tokens": 1}})
 
 
 @pytest.fixture(scope="module")
-def place(engines: Config, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def far() -> Iterator[Elsewhere]:
+    with Elsewhere() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def place(
+    engines: Config, django_db_setup: None, tmp_path_factory: pytest.TempPathFactory, far: Elsewhere
+) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="mw-models-"))
     folder.chmod(0o755)
     spawner = start_spawner(folder)
     models = [
         tiny_served(folder / "models"),
         tiny_served(folder / "models", "vectors", vectors=True),
+        far_served(folder / "models", far.root),
     ]
+    settings = {"MILLWRIGHT_REMOTE_MODELS": far.root}
     try:
         with (
-            kept(models, folder, engines.home.keeper_socket, spawner.sandbox),
+            kept(models, folder, engines.home.keeper_socket, spawner.sandbox, settings),
             web_process(engines, tmp_path_factory.mktemp("web")) as place,
         ):
             yield place
@@ -122,17 +154,40 @@ def test_a_schema_and_a_forced_tool_give_what_they_say(client: OpenAI) -> None:
     shaped: Any = {"type": "json_schema", "json_schema": {"name": "light", "schema": SCHEMA, "strict": True}}
     given: Any = {"model": "tiny", "messages": MESSAGES, "temperature": 0, "max_tokens": 300}
     answer = client.chat.completions.create(**given, response_format=shaped)
-    if answer.choices[0].finish_reason == "stop":
-        assert set(json.loads(answer.choices[0].message.content or "")) == {"on", "room"}
+    assert answer.choices[0].finish_reason == "stop"
+    jsonschema.validate(json.loads(answer.choices[0].message.content or ""), SCHEMA)
 
     choice: Any = {"type": "function", "function": {"name": "light"}}
-    answer = client.chat.completions.create(**given, tools=TOOLS, tool_choice=choice)
-    if answer.choices[0].finish_reason != "length":
-        call = (answer.choices[0].message.tool_calls or [])[0]
+    wanted: Any
+    for tools, wanted in ((TOOLS, choice), (TOOLS, "required"), ([*TOOLS, OTHER], "required")):
+        answer = client.chat.completions.create(**given, tools=tools, tool_choice=wanted)
+        assert answer.choices[0].finish_reason == "tool_calls"
+        (call,) = answer.choices[0].message.tool_calls or []
         assert call.type == "function"
-        assert json.loads(call.function.arguments)["room"] in (1, 2)
+        assert not answer.choices[0].message.content
+        schema = {"light": SCHEMA, "horn": HORN}[call.function.name]
+        jsonschema.validate(json.loads(call.function.arguments), schema)
     with pytest.raises(openai.BadRequestError, match="cannot do tools"):
         client.chat.completions.create(**given, tools=TOOLS)
+
+
+def test_a_model_elsewhere_is_not_asked_while_nothing_may_leave_the_box(
+    client: OpenAI, far: Elsewhere, engines: Config
+) -> None:
+    """The keeper of this test knows of no stop: it is the gateway that refuses."""
+    given: Any = {"model": "far", "messages": MESSAGES}
+    assert client.chat.completions.create(**given).choices[0].message.content == "Hello"
+    asked = len(far.asked("/v1/chat"))
+    engage(Level.CUT, "a leak", BOX, datetime.now(UTC), engines.home.path)
+    try:
+        for stream in (False, True):
+            with pytest.raises(openai.InternalServerError, match="nothing leaves the box") as caught:
+                client.chat.completions.create(**given, stream=stream)
+            assert caught.value.code == "allstop.engaged"
+        assert len(far.asked("/v1/chat")) == asked
+    finally:
+        release("mended", Principal("user:ida", Role.ADMIN), datetime.now(UTC), engines.home.path)
+    assert client.chat.completions.create(**given).choices[0].message.content == "Hello"
 
 
 def test_vectors_and_the_list_of_models(client: OpenAI) -> None:
@@ -140,7 +195,7 @@ def test_vectors_and_the_list_of_models(client: OpenAI) -> None:
     assert len(one.embedding) == len(other.embedding) == 256
     plain = client.embeddings.create(model="auto", input="on", encoding_format="float").data[0].embedding
     assert plain == pytest.approx(one.embedding, abs=1e-5)
-    assert {model.id for model in client.models.list()} == {"tiny", "vectors"}
+    assert {model.id for model in client.models.list()} == {"tiny", "vectors", "far"}
     assert client.models.retrieve("tiny").owned_by == "millwright"
 
 

@@ -1,6 +1,8 @@
 """What engines in containers are told: command lines, files, bodies, and the compose file of the same."""
 
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ AMD = Accelerator(
 )
 HARDWARE = Hardware(Processor("cpu", 8), 64 * GIB, 60 * GIB, (NVIDIA, AMD))
 DIGESTS = [f"sha256:{letter * 64}" for letter in "abc"]
+AMDS = Profile(EngineKind.VLLM, context=8192, slots=4, device=AMD.id)
 IMAGES = f"trtllm=1.2.1@{DIGESTS[0]}, vllm=0.11@{DIGESTS[1]}, vllm=0.11+rocm@{DIGESTS[2]}"
 
 
@@ -237,6 +240,36 @@ def test_a_compose_file_says_what_guard_would_make() -> None:
     assert found["configs"]["engine-yaml"]["content"] == plan.files["engine.yaml"]
     with pytest.raises(ModelRefused, match="by a process"):
         compose_text(replace(plan, image=""))
+
+
+def test_a_compose_file_says_which_compose_reads_it() -> None:
+    """Files in the text itself are of Compose 2.23.1 on; beside it, or without any, the older program reads it too."""
+    plan = trtllm()
+    assert "2.23.1 or newer" in compose_text(plan).split("services:")[0]
+    for text in (compose_text(plan, "engine"), compose_text(replace(plan, files={}))):
+        assert "docker-compose from 1.28 on" in text.split("services:")[0]
+        assert "configs" not in yaml.safe_load(text)
+    service = yaml.safe_load(compose_text(plan, "engine"))["services"]["qwen3-8b"]
+    assert "./engine/engine.yaml:/engine/engine.yaml:ro" in service["volumes"]
+
+
+@pytest.mark.parametrize("beside", ["engine-files", ""])
+def test_the_program_of_compose_takes_it(tmp_path: Path, beside: str) -> None:
+    """The older one, of a model without files, or with its files beside it."""
+    program = shutil.which("docker-compose")
+    if program is None:
+        pytest.skip("no docker-compose here (apt-get install docker-compose)")
+    for plan in (trtllm(), VLlm(context()).plan(manifest(), Path("/m"), AMDS, HARDWARE, None)):
+        file = tmp_path / f"{plan.profile.engine.value}.yaml"
+        file.write_text(compose_text(plan if beside else replace(plan, files={}), beside))
+        done = subprocess.run(
+            [program, "-f", str(file), "config"], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        service = yaml.safe_load(done.stdout)["services"]["qwen3-8b"]
+        assert service["image"] == plan.image
+        assert [*service["entrypoint"], *service["command"]] == list(plan.argv)
+        assert service["cap_drop"] == ["ALL"]
 
 
 def remote(where: str, **settings: str) -> Remote:

@@ -12,8 +12,10 @@ from appliance.lib.model_images import ModelImage, model_images
 from appliance.sandbox.docker.blueprint import Device, Image
 from appliance.sandbox.docker.engine import Engine
 from appliance.sandbox.docker.model_blueprint import ModelBlueprint, creation
+from appliance.sandbox.docker.model_cache import open_cache
 from appliance.sandbox.docker.model_containers import ModelContainers
 from appliance.sandbox.docker.model_request import ModelStart
+from appliance.sandbox.docker.mounts import close
 from appliance.sandbox.docker.request import parse_request
 from appliance.sandbox.process.request import Refused
 
@@ -78,7 +80,19 @@ def blueprint(
     image = Image("sha256:0", ("/data",))
     asked = request(**values)
     return ModelBlueprint(
-        asked, "s", "mw-home-qwen3-8b-g7", "home", image, settings, "/real", "net", 61001, 61001, cdi, devices
+        asked,
+        "s",
+        "mw-home-qwen3-8b-g7",
+        "home",
+        image,
+        settings,
+        "/real",
+        "/kept",
+        "net",
+        61001,
+        61001,
+        cdi,
+        devices,
     )
 
 
@@ -110,7 +124,7 @@ def test_no_flag_of_an_image_gives_a_way_out(flags: tuple[str, ...]) -> None:
 def test_the_model_is_read_only_and_lies_where_its_name_is_the_folders() -> None:
     model, cache, work = host_of(blueprint())["Mounts"]
     assert (model["Source"], model["Target"], model["ReadOnly"]) == ("/real", "/models/qwen3-8b", True)
-    assert (cache["Source"], cache["Target"]) == (f"mw-home-cache-{'a' * 16}", "/cache")
+    assert (cache["Source"], cache["Target"], cache["ReadOnly"]) == ("/kept", "/cache", False)
     assert "Source" not in work  # a volume of its own, which goes with the container
 
 
@@ -143,7 +157,9 @@ def containers(tmp_path: Path) -> ModelContainers:
     images = (ModelImage("trtllm", "1.2.1", IMAGE),)
     engine = Engine(f"unix://{tmp_path}/none.sock", "home")
     (tmp_path / "models/qwen3-8b/1").mkdir(parents=True)
-    return ModelContainers(engine, "home", tmp_path / "models", images, os.getuid(), os.getgid())
+    return ModelContainers(
+        engine, "home", tmp_path / "models", tmp_path / "cache", images, os.getuid(), os.getgid()
+    )
 
 
 async def test_only_images_of_the_settings_run_and_only_their_own_program(
@@ -188,3 +204,21 @@ def test_images_are_read_with_version_and_flags() -> None:
 def test_an_image_that_is_not_named_as_it_should_be_is_refused(wrong: str) -> None:
     with pytest.raises(ConfigInvalid, match="engine=version@image"):
         model_images((wrong,))
+
+
+def test_a_cache_is_a_folder_for_each_image_that_nobody_else_can_exchange(tmp_path: Path) -> None:
+    root = tmp_path / "deep/cache"
+    mount = open_cache(root, "a" * 16, "/cache")
+    assert (mount.source, mount.path, mount.writable) == (f"{root}/engines/{'a' * 16}", "/cache", True)
+    assert [one.stat().st_mode & 0o777 for one in (root, root / "engines", Path(mount.source))] == [0o755] * 3
+    close([mount, open_cache(root, "a" * 16, "/cache")])
+    (root / "engines" / ("b" * 16)).symlink_to(tmp_path)
+    with pytest.raises(Refused, match="cannot be used"):
+        open_cache(root, "b" * 16, "/cache")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refused, match="cannot be used"):
+        open_cache(tmp_path / "file", "a" * 16, "/cache")
+    if os.geteuid() == 0:
+        os.chown(root / "engines", 12345, -1)
+        with pytest.raises(Refused, match="belongs to somebody else"):
+            open_cache(root, "a" * 16, "/cache")

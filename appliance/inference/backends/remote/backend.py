@@ -4,6 +4,7 @@ It is off unless the operator's settings name where. In the repository such a mo
 one file, ``remote.json``, says where it is: so it has a digest, goes live by its tests, and stands in the matrix.
 """
 
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,11 +26,19 @@ from appliance.inference.backends.fitting import check_context, check_format
 from appliance.inference.backends.options import checked
 from appliance.inference.backends.refusing import sentence
 from appliance.inference.backends.remote.dialect import DIALECT
-from appliance.inference.backends.remote.where import ALLOWED, Where, allowed_origins, origin_of, read_where
+from appliance.inference.backends.remote.where import (
+    ALLOWED,
+    AUTHORITIES,
+    Where,
+    allowed_origins,
+    origin_of,
+    read_where,
+)
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind, ModelFormat
 from appliance.inference.errors import EngineAbsent, ModelRefused
 from appliance.inference.hardware.domain import Hardware
+from appliance.lib.authorities import authorities, authorities_with
 from appliance.safety.stop import Level
 
 FORMATS = frozenset({ModelFormat.REMOTE})
@@ -46,9 +55,14 @@ class Remote:
         self._allowed = allowed_origins(context.settings.get(ALLOWED, ""))
         self._secret = context.secret
         self._stopped = context.stopped or (lambda: Level.NONE)
-        self._client = httpx.AsyncClient(timeout=_WITHIN, trust_env=False)
+        trusted, self._unreadable = _trusted(context.settings.get(AUTHORITIES, ""))
+        self._client = httpx.AsyncClient(timeout=_WITHIN, trust_env=False, verify=trusted)
 
     async def probe(self) -> Probe:
+        if self._allowed and self._unreadable:
+            return Probe(
+                False, self._unreadable, f"{AUTHORITIES} names a PEM file that the services can read"
+            )
         if self._allowed:
             return Probe(True)
         return Probe(
@@ -97,9 +111,7 @@ class Remote:
         try:
             answer = await self._client.get(f"{running.url}/v1/models", headers=headers)
         except httpx.HTTPError as error:
-            return Readiness(
-                Sign.LOADING, f"{origin_of(running.url)} does not answer: {type(error).__name__}"
-            )
+            return Readiness(Sign.LOADING, f"{origin_of(running.url)} does not answer: {_why(error)}")
         if answer.is_success:
             return Readiness(Sign.READY, url=running.url)
         said = sentence(answer.status_code, answer.content)
@@ -137,6 +149,19 @@ class Remote:
                 hint=f"an administrator names it in {ALLOWED}",
             )
         return where
+
+
+def _trusted(file: str) -> tuple[ssl.SSLContext, str]:
+    """Whom to believe; without the operator's own where they cannot be read, and why."""
+    try:
+        return authorities_with(Path(file) if file else None), ""
+    except OSError as error:
+        return authorities(), f"the authorities in {file} cannot be read: {error.strerror or error}"
+
+
+def _why(error: httpx.HTTPError) -> str:
+    """A certificate that is not taken is told as such: it is no matter of the network."""
+    return str(error) if "certificate verify failed" in str(error).lower() else type(error).__name__
 
 
 BACKEND = BackendFactory(EngineKind.REMOTE, "remote", FORMATS, Remote)

@@ -1,21 +1,26 @@
 import json
 import tempfile
 from argparse import ArgumentParser
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from appliance.accounts.principal import CONSOLE
+from appliance.inference.catalogue.importing import Wanted, import_model
 from appliance.inference.catalogue.inspecting import inspect_path
 from appliance.inference.catalogue.space import Space
 from appliance.inference.domain import ModelFormat
 from appliance.inference.errors import ModelRefused
 from appliance.inference.management.showing import ProgressShown
 from appliance.inference.quantise.confined import sandbox_at_hand
-from appliance.inference.quantise.containers import ToolJob, for_trtllm, to_gguf
+from appliance.inference.quantise.containers import ToolJob
 from appliance.inference.quantise.quantising import Quantised, quantise
 from appliance.inference.quantise.recipe import BITS, Recipe
 from appliance.inference.quantise.report import Report
+from appliance.inference.quantise.safetensors import converted, for_tensorrt, job_of
 from appliance.inference.quantise.trial import PROMPTS, Trial, read_prompts, try_both
 from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
@@ -47,14 +52,21 @@ class Command(BaseCommand):
             "--show-job", action="store_true", help="print the job of the tools container, and do nothing"
         )
         parser.add_argument(
-            "--engine", choices=["llamacpp", "trtllm"], default="llamacpp", help="of --show-job"
+            "--engine",
+            choices=["llamacpp", "trtllm"],
+            default="llamacpp",
+            help="of safetensors: for which engine",
         )
-        parser.add_argument("--image", default="", help="of --show-job: NAME@sha256:…")
         parser.add_argument(
-            "--calibration", type=Path, metavar="DIR", help="of --show-job for trtllm: texts on this box"
+            "--image", default="", help="of safetensors: NAME@sha256:…; the settings' own else"
         )
+        parser.add_argument("--calibration", type=Path, metavar="DIR", help="for trtllm: texts on this box")
+        parser.add_argument("--blackwell", action="store_true", help="for trtllm: the GPU has FP4")
+        parser.add_argument("--device", default="", help="for trtllm: the id of a device")
         parser.add_argument(
-            "--blackwell", action="store_true", help="of --show-job for trtllm: the GPU has FP4"
+            "--name",
+            default="",
+            help="import what was made as a new version of this model (the box has to run)",
         )
         parser.add_argument("--json", action="store_true")
 
@@ -65,12 +77,57 @@ class Command(BaseCommand):
                 job = _job(options, recipe)
                 said = [job.as_json()] if options["json"] else [job.as_command(), f"then: {job.then}"]
             else:
-                report = _perform(options, recipe)
-                said = [json.dumps(report.as_json())] if options["json"] else report.as_lines()
+                said = _made(options, recipe)
         except MillwrightError as error:
             raise CommandError(str(error)) from error
         for line in said:
             self.stdout.write(line)
+
+
+def _made(options: dict[str, Any], recipe: Recipe) -> list[str]:
+    """Make it, by whatever it takes, and say what came of it."""
+    given: Path = options["input"]
+    if not given.is_dir() or inspect_path(given).format is not ModelFormat.SAFETENSORS:
+        report = _perform(options, recipe)
+    elif options["engine"] == "trtllm":
+        return _with_modelopt(options)
+    else:
+        shown = ProgressShown(quiet=options["json"])
+        try:
+            with converted(given, options, recipe, shown) as folder:
+                report = _perform({**options, "input": folder}, recipe)
+        finally:
+            shown.end()
+        report = replace(report, made=replace(report.made, source=given))
+    imported = _import(report.made.file, options["name"])
+    if options["json"]:
+        return [json.dumps(report.as_json() | {"imported": imported})]
+    return [*report.as_lines(), *([f"It is {imported} on this box."] if imported else [])]
+
+
+def _with_modelopt(options: dict[str, Any]) -> list[str]:
+    shown = ProgressShown(quiet=options["json"])
+    try:
+        kept = for_tensorrt(options["input"], options, shown)
+    finally:
+        shown.end()
+    imported = _import(options["output"], options["name"])
+    if options["json"]:
+        return [
+            json.dumps(
+                {"output": str(options["output"]), "files": list(map(str, kept)), "imported": imported}
+            )
+        ]
+    come = f" It is {imported} on this box." if imported else ""
+    return [f"It lies in {options['output']}: {len(kept)} files.{come}"]
+
+
+def _import(source: Path, name: str) -> str:
+    """As a new version, called after its content; empty where nobody asked for it. Raises MillwrightError."""
+    if not name:
+        return ""
+    imported = import_model(Wanted(source=str(source), name=name), CONSOLE, datetime.now(UTC))
+    return f"{imported.stored.manifest.name}@{imported.stored.manifest.version}"
 
 
 def _perform(options: dict[str, Any], recipe: Recipe) -> Report:
@@ -106,19 +163,6 @@ def _try(made: Quantised, prompts: list[str], shown: ProgressShown) -> Trial:
 
 
 def _job(options: dict[str, Any], recipe: Recipe) -> ToolJob:
-    folder: Path = options["input"]
-    facts = inspect_path(folder)
-    if facts.format is not ModelFormat.SAFETENSORS:
+    if inspect_path(options["input"]).format is not ModelFormat.SAFETENSORS:
         raise ModelRefused("a GGUF file needs no container", hint="without --show-job it is quantised here")
-    size = sum((folder / name).stat().st_size for name in facts.files)
-    if options["engine"] == "trtllm":
-        return for_trtllm(
-            folder,
-            options["output"],
-            options["bits"],
-            size,
-            blackwell=options["blackwell"],
-            calibration=options["calibration"],
-            image=options["image"],
-        )
-    return to_gguf(folder, options["output"], recipe, size, options["image"])
+    return job_of(options["input"], options, recipe)
