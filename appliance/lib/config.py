@@ -107,6 +107,9 @@ class Config(BaseModel):
     model_images: tuple[ModelImage, ...]
     remote_models: tuple[str, ...]
     """Roots of APIs elsewhere that models may be asked at."""
+    chat_model: bool
+    """Whether a model may be asked what a sentence in a chat means."""
+    chat_model_seconds: int
     kernel_rules: KernelRulesMode
     undeclared_network: str
     """``allow``, ``amber`` or ``deny``."""
@@ -249,6 +252,8 @@ def _containers(settings: Settings) -> dict[str, Any]:
         "container_idle": settings.number("MILLWRIGHT_CONTAINER_IDLE", 600, least=1),
         "model_images": model_images(settings.items("MILLWRIGHT_MODEL_IMAGES")),
         "remote_models": settings.items("MILLWRIGHT_REMOTE_MODELS"),
+        "chat_model": settings.flag("MILLWRIGHT_CHAT_MODEL", True),
+        "chat_model_seconds": min(settings.number("MILLWRIGHT_CHAT_MODEL_SECONDS", 5, least=1), 20),
     }
 
 

@@ -113,6 +113,16 @@ VARIABLES = (
         "Where models elsewhere may be asked, by comma: `models.example`, `http://10.0.0.5:8000`; empty: nowhere",
     ),
     Variable(
+        "MILLWRIGHT_CHAT_MODEL",
+        "yes",
+        "no: a sentence in a chat that the box does not understand by itself is shown to no served model",
+    ),
+    Variable(
+        "MILLWRIGHT_CHAT_MODEL_SECONDS",
+        "5",
+        "How long a chat waits for what such a model says of a sentence, 1 to 20",
+    ),
+    Variable(
         "MILLWRIGHT_KERNEL_RULES",
         "auto",
         "`auto`: what a command reaches is limited by the kernel and recorded where that can be done; `required`: a "
