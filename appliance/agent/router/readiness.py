@@ -43,6 +43,12 @@ class Readiness:
         """The selection matrix' row for it; empty: whatever on this box can do it."""
         self._chain = tuple(chain)
 
+    @property
+    def reason(self) -> str:
+        """Why it is the one that is asked, for people."""
+        whose = "the matrix' row" if self._chain else "those on this box"
+        return f"the first of {whose} that is ready"
+
     @contextmanager
     def asking(self) -> Iterator[Seen]:
         """Ask the model that is given. A MillwrightError on the way counts against it.

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 from django.db import connections
@@ -149,13 +149,16 @@ class Voices:
         """``began`` is called when there is somebody to ask. Raises MillwrightError."""
         with self._models.asking() as model:
             began()
-            return ModelInterpreter(
+            understood = ModelInterpreter(
                 self._client,
                 model=model.model,
                 pinned=model.digest,
                 patience=self._patience,
                 priority=Priority.HIGH,  # somebody waits in a chat
             ).ask(asked)
+        return replace(
+            understood, chosen=understood.chosen.model_copy(update={"reason": self._models.reason})
+        )
 
 
 class _Interpreting:

@@ -125,7 +125,7 @@ def test_what_changes_something_is_asked_back_and_says_which_model_took_it_so(
     assert (record.principal, record.subject) == ("user:ana", "model/minilm")
     for part in (
         '"digest":"' + "d" * 64,
-        '"reason":"asked for"',
+        '"reason":"the first of those on this box that is ready"',
         '"said":"task.run"',
         '"agreed":true',
         STRANGE,
