@@ -111,6 +111,9 @@ class Config(BaseModel):
     """PEM file of authorities that vouch for them, beside the usual ones."""
     cache: Path
     """Of engines of models: what can be made again."""
+    chat_model: bool
+    """Whether a model may be asked what a sentence in a chat means."""
+    chat_model_seconds: int
     kernel_rules: KernelRulesMode
     undeclared_network: str
     """``allow``, ``amber`` or ``deny``."""
@@ -255,6 +258,8 @@ def _containers(settings: Settings) -> dict[str, Any]:
         "model_images": model_images(settings.items("MILLWRIGHT_MODEL_IMAGES")),
         "remote_models": settings.items("MILLWRIGHT_REMOTE_MODELS"),
         "remote_models_ca": settings.path("MILLWRIGHT_REMOTE_MODELS_CA"),
+        "chat_model": settings.flag("MILLWRIGHT_CHAT_MODEL", True),
+        "chat_model_seconds": min(settings.number("MILLWRIGHT_CHAT_MODEL_SECONDS", 5, least=1), 20),
     }
 
 

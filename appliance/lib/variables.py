@@ -124,6 +124,16 @@ VARIABLES = (
         "PEM file of your own authority, where models elsewhere have certificates of it; the usual ones count too",
     ),
     Variable(
+        "MILLWRIGHT_CHAT_MODEL",
+        "yes",
+        "no: a sentence in a chat that the box does not understand by itself is shown to no served model",
+    ),
+    Variable(
+        "MILLWRIGHT_CHAT_MODEL_SECONDS",
+        "5",
+        "How long a chat waits for what such a model says of a sentence, 1 to 20",
+    ),
+    Variable(
         "MILLWRIGHT_KERNEL_RULES",
         "auto",
         "`auto`: what a command reaches is limited by the kernel and recorded where that can be done; `required`: a "

@@ -8,6 +8,7 @@ from django.utils.translation import gettext, ngettext, override
 from appliance.accounts.domain import Ability
 from appliance.accounts.models import ApiToken, User
 from appliance.accounts.tokens import still_good
+from appliance.agent.router.voices import Heard
 from appliance.bridges import liveness
 from appliance.bridges.commands import help_text, parse_command, stop_level
 from appliance.bridges.messages import Button
@@ -17,7 +18,7 @@ from appliance.lib.in_django import in_django
 from appliance.processes import chat_acks, chat_buttons, chat_mutes, chat_results, chat_runs
 from appliance.processes.chat_buttons import Speaker
 from appliance.processes.chat_phrases import ChatPhrases
-from appliance.processes.chat_routing import ChatRouting
+from appliance.processes.chat_routing import ChatRouting, Reply, Unclear
 from appliance.runs import approvals
 from appliance.runs.models import Run
 from appliance.runs.services import start_task
@@ -71,8 +72,17 @@ class ChatCommands:
         self.routing = routing or ChatRouting()
 
     async def handle(self, command: ChatCommand, sender: ChatSender) -> Answer | None:
-        """Raises MillwrightError where it was not done, with the sentence for whoever asked."""
-        return await in_django(self._done, command, sender)
+        """Raises MillwrightError where it was not done, with the sentence for whoever asked.
+
+        What takes a model's time is waited for in neither Django's thread nor the loop's.
+        """
+        answer = await in_django(self._done, command, sender)
+        if not isinstance(answer, Unclear):
+            return answer
+        heard = await self.routing.listen(answer)
+        last = await in_django(self._done, command, sender, heard)
+        assert not isinstance(last, Unclear)
+        return last
 
     def _answer(self, command: ChatCommand, sender: ChatSender) -> str:
         """What people read, whether it was done or not."""
@@ -80,18 +90,25 @@ class ChatCommands:
             answer = self._done(command, sender)
         except MillwrightError as error:
             return str(error)
-        return answer.text if answer else ""
+        return answer.text if isinstance(answer, Answer) else ""
 
-    def _done(self, command: ChatCommand, sender: ChatSender) -> Answer | None:
+    def _done(
+        self, command: ChatCommand, sender: ChatSender, heard: Heard | None = None
+    ) -> Answer | Unclear | None:
+        """``heard``: the sentence was unclear, and this is what the slow voices say of it."""
         with override(command.language):
             try:
-                return self._do(command, sender, _speaker(sender))
+                person = _speaker(sender)
+                if heard is None:
+                    return self._do(command, sender, person)
+                reply = self.routing.reply_to_heard(heard, command, sender, person)
+                return self._replied(reply, command, sender, person)
             except (User.DoesNotExist, ApiToken.DoesNotExist) as error:
                 raise NotDone(gettext("This account is switched off.")) from error
             except ApprovalRefused as error:
                 raise NotDone(gettext("This cannot be decided by you now.")) from error
 
-    def _do(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> Answer | None:
+    def _do(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> Answer | Unclear | None:
         if command.verb not in (Verb.UNKNOWN, Verb.STOP):
             self.routing.heard(command, sender, person)
         match command.verb:
@@ -125,12 +142,18 @@ class ChatCommands:
         said = self._phrases.answer(command, sender, person, _origin(person))
         return said if said is not None or not sender.private else self._routed(command, sender, person)
 
-    def _routed(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> Answer | None:
-        """Words that are no command: what the router takes them for, as long as that is no order to stop.
+    def _routed(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> Answer | Unclear | None:
+        """Words that are no command: what the router takes them for.
 
         Only in private: in a group nobody may have spoken to the box.
         """
         reply = self.routing.reply(command, sender, person)
+        return reply if isinstance(reply, Unclear) else self._replied(reply, command, sender, person)
+
+    def _replied(
+        self, reply: Reply | None, command: ChatCommand, sender: ChatSender, person: Speaker
+    ) -> Answer | Unclear | None:
+        """A command that is meant is carried out as if it was written, as long as it is no order to stop."""
         if reply is None:
             return None
         if not reply.carry_out:
@@ -141,7 +164,10 @@ class ChatCommands:
         )
         if meant.verb in (Verb.UNKNOWN, Verb.STOP):
             return None
-        return self._do(replace(meant, text=command.text, language=command.language), sender, person)
+        done = self._do(replace(meant, text=command.text, language=command.language), sender, person)
+        if reply.note and isinstance(done, Answer):
+            return replace(done, text=f"{reply.note}\n{done.text}")
+        return done
 
     def _stop(self, command: ChatCommand, person: Speaker) -> str:
         person.principal.require(Ability.STOP_ALL)

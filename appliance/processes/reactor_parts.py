@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
 
+from appliance.agent.router.voices import Voices
 from appliance.alerts.follower import AlertFollower
 from appliance.bridges.hub import BridgeHub
 from appliance.bus.aside import Aside
@@ -19,6 +20,7 @@ from appliance.devices.readings.recorder import Recorder
 from appliance.devices.watch import DeviceWatch
 from appliance.escalations.escalating import Escalator
 from appliance.events.hints import Hinter
+from appliance.inference.client import KeeperClient
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
 from appliance.outbox.network.domain import Edge
@@ -200,7 +202,12 @@ class Builder:
 
     def surroundings(self) -> Surroundings:
         config, pool, clock = self._config, self._pool, self._clock
-        routing = ChatRouting(warm_router(config.home.data))
+        voices = Voices(
+            KeeperClient(config.home.keeper_socket),
+            model=config.chat_model,
+            patience=config.chat_model_seconds,
+        )
+        routing = ChatRouting(warm_router(config.home.data), voices=voices)
         hub = BridgeHub(
             pool,
             ChatCommands(routing),

@@ -1,6 +1,7 @@
 """An engine that embeds and completes, and a keeper that leases it: what encoders and interpreters talk to."""
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from appliance.inference.domain import EngineKind
-from appliance.inference.leases import ASK, Chosen, Granted, RefusedLease, Wish
+from appliance.inference.domain import EngineKind, InstanceState, Need
+from appliance.inference.leases import ASK, Chosen, Done, Granted, Look, Order, RefusedLease, Seen, View, Wish
 
 KEY = "engine-key"
 
@@ -28,11 +29,18 @@ class Engine:
     says: str = ""
     """What it completes."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    state: InstanceState = InstanceState.READY
+    orders: list[Order] = field(default_factory=list)
+    goes_on: threading.Event = field(default_factory=threading.Event)
+    """Completions wait for it."""
+    model: str = "minilm"
+    is_remote: bool = False
 
 
 @contextmanager
 def engine_and_keeper(socket: Path) -> Iterator[Engine]:
     engine = Engine()
+    engine.goes_on.set()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(engine))
     loop = asyncio.new_event_loop()
     listening = threading.Event()
@@ -46,6 +54,7 @@ def engine_and_keeper(socket: Path) -> Iterator[Engine]:
     try:
         yield engine
     finally:
+        engine.goes_on.set()
         server.shutdown()
         server.server_close()
         loop.call_soon_threadsafe(loop.stop)
@@ -65,11 +74,13 @@ def _handler(engine: Engine) -> type[BaseHTTPRequestHandler]:
             else:
                 assert self.path == "/v1/chat/completions"
                 engine.bodies.append(body)
+                engine.goes_on.wait(10)
                 said = json.dumps({"choices": [{"message": {"content": engine.says}}]}).encode()
             self.send_response(engine.status)
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
-            self.wfile.write(said)
+            with contextlib.suppress(ConnectionError):  # who asked may not have waited
+                self.wfile.write(said)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Nothing is written."""
@@ -82,7 +93,11 @@ def _keep(
 ) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         wish = ASK.validate_json(await reader.readline())
-        assert isinstance(wish, Wish)
+        if not isinstance(wish, Wish):
+            writer.write(_said(engine, wish).model_dump_json().encode() + b"\n")
+            await writer.drain()
+            writer.close()
+            return
         engine.wishes.append(wish)
         answer: Granted | RefusedLease
         if wish.pinned and wish.pinned != engine.digest:
@@ -107,6 +122,24 @@ def _keep(
     loop.close()
 
 
+def _said(engine: Engine, asked: Look | Order) -> View | Done:
+    if isinstance(asked, Order):
+        engine.orders.append(asked)
+        return Done()
+    seen = Seen(
+        model=engine.model,
+        version="1",
+        digest=engine.digest,
+        engine=EngineKind.REMOTE if engine.is_remote else EngineKind.LLAMACPP,
+        device="",
+        state=engine.state,
+        reason="",
+        for_seconds=1,
+        offers=frozenset({Need.JSON, Need.EMBEDDINGS}),
+    )
+    return View(models=(seen,), spaces=(), waiting=0)
+
+
 def _granted(port: int, engine: Engine) -> Granted:
     return Granted(
         lease="1",
@@ -117,6 +150,10 @@ def _granted(port: int, engine: Engine) -> Granted:
         slots=1,
         generation=1,
         chosen=Chosen(
-            model="minilm", version="1", digest=engine.digest, engine=EngineKind.LLAMACPP, reason="asked for"
+            model=engine.model,
+            version="1",
+            digest=engine.digest,
+            engine=EngineKind.LLAMACPP,
+            reason="asked for",
         ),
     )

@@ -61,8 +61,9 @@ class Agreement:
         self._opposites()
         self._numbers(slots)
         self._mood()
-        if self._how is not How.MODEL:
-            self._words(slots)
+        self._words(slots)
+        if self._how is How.NEAREST and not self._changes and self._is_one_word_of_more:
+            self._unsure.append("it says too little")
         return Verdict(slots, tuple(self._against), tuple(self._unsure))
 
     def _slots(self) -> dict[str, str]:
@@ -124,6 +125,12 @@ class Agreement:
         return self._entry is not None and bool(self._entry.meaning.slots)
 
     @property
+    def _is_one_word_of_more(self) -> bool:
+        """``run`` is no question which tasks can be run."""
+        said = self._reading.said
+        return len(said) == 1 and self._entry is not None and self._entry.text != self._reading.core
+
+    @property
     def _named_poles(self) -> frozenset[str]:
         """Inside of names: ``lights on off`` may be the opposite of the task lights_on, or this task switched off."""
         return frozenset(
@@ -179,7 +186,8 @@ class Agreement:
         if unknown and self._changes and not self._says_to_do_it(len(unknown)):
             # As in "hold greet": whatever it is, it is not starting it.
             self._against.append(f"not understood, and nothing says to do it: {', '.join(unknown[:5])}")
-        elif unknown:
+        elif unknown and self._how is not How.MODEL:
+            # Words that nobody here knows are what a model is asked for.
             self._unsure.append(f"not understood: {', '.join(unknown[:5])}")
 
     def _says_to_do_it(self, unknown: int) -> bool:
@@ -198,6 +206,15 @@ def without_names(reading: Reading, hidden: frozenset[Name]) -> Reading:
         for one in reading.segments
     )
     return Reading(reading.text, segments)
+
+
+def closed(reading: Reading) -> str:
+    """Why no voice can be right about it, unless some known sentence says the same; empty where one may."""
+    if reading.negations:
+        return "it has a negation"
+    if reading.has("condition"):
+        return "it has a condition or a time"
+    return "it says more than one thing" if reading.has("joining") else ""
 
 
 def own_side(intent: Intent) -> bool:

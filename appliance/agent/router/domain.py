@@ -120,6 +120,10 @@ class Routed:
     asks: bool = True
     alternatives: tuple[Meaning, ...] = ()
     looks: tuple[Look, ...] = field(default=(), repr=False)
+    open: bool = False
+    """Nothing agreed so far, and nothing in the sentence rules out that a further voice is right."""
+    took: tuple[tuple[str, float], ...] = field(default=(), repr=False)
+    """Each step that was gone, with its seconds."""
 
     @property
     def meaning(self) -> Meaning | None:

@@ -99,7 +99,11 @@ class Knowledge:
     """Places in ``entries``."""
     confirmed: Mapping[str, tuple[Meaning, ...]]
     entries: tuple[Entry, ...]
-    index: NgramIndex
+    """The box's own sentences first, in the order of ``own``; then those of ``others``."""
+    own: NgramIndex
+    """By ``Reading.core``."""
+    others: NgramIndex
+    """Sentences of tasks and people, by ``Reading.bare``."""
     vocabularies: Mapping[str, Vocabulary]
     poles: Mapping[str, frozenset[str]]
     numbers_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -116,7 +120,7 @@ def build(world: World, pause: Callable[[], None] = _nothing) -> Knowledge:
     """Reads every known sentence. ``pause`` is called between small pieces, so that a thread is in nobody's way."""
     names = name_table(world.names())
     intents = {intent.id: intent for intent in own_intents()}
-    index = NgramIndex()
+    indexes = NgramIndex(), NgramIndex()
     exact: dict[str, dict[object, int]] = {}
     entries: list[Entry] = []
     poles = {intent.id: set(intent.poles) for intent in intents.values()}
@@ -135,7 +139,7 @@ def build(world: World, pause: Callable[[], None] = _nothing) -> Knowledge:
                 words[meaning.intent] |= {segment.text for segment in reading.segments}
                 pairs[meaning.intent] |= _pairs(reading.text)
             entries.append(_entry(reading, meaning, how, frozenset() if own else _words(reading)))
-        index.add([entry.text for entry in entries[len(index) :]])
+            indexes[not own].add([reading.core if own else reading.bare])
         pause()
     return Knowledge(
         world=world,
@@ -144,7 +148,8 @@ def build(world: World, pause: Callable[[], None] = _nothing) -> Knowledge:
         exact={text: tuple(found.values()) for text, found in exact.items()},
         confirmed=_confirmed(world),
         entries=tuple(entries),
-        index=index,
+        own=indexes[0],
+        others=indexes[1],
         vocabularies={one: Vocabulary(frozenset(words[one]), frozenset(pairs[one])) for one in intents},
         poles={one: frozenset(found) for one, found in poles.items()},
         numbers_of={task.name: task.numbers for task in world.tasks},

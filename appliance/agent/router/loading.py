@@ -1,5 +1,8 @@
 """What there is on this box, read from its tables."""
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 from django.db import connection
 
 from appliance.agent import sql
@@ -9,13 +12,26 @@ from appliance.agent.router.knowledge import Confirmed, KnownTask, World
 from appliance.bridges.services import platform_names
 from appliance.bus.models import TopicValue
 from appliance.devices.services import list_devices
-from appliance.inference.models import ServedModel
+from appliance.inference.domain import EngineKind, Work
+from appliance.inference.models import ServedModel, WorkChain
+from appliance.inference.overview import repository
+from appliance.lib.errors import MillwrightError
 from appliance.tasks.models import Task
 
 MOST_TASKS = 2000
 MOST_DEVICES = 5000
 MOST_TOPICS = 5000
 MOST_EXAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Which models may help: ``encoder`` by name and digest, ``models`` the matrix' row for classification."""
+
+    encoder: tuple[str, str] | None = None
+    models: tuple[str, ...] = ()
+    has_models: bool = False
+    """Whether one that writes text is served at all."""
 
 
 def revision() -> tuple[object, ...]:
@@ -41,6 +57,37 @@ def load() -> World:
         confirmed=tuple(Confirmed(one.text, Meaning(one.intent, one.slots), one.by) for one in examples),
         revision=now,
     )
+
+
+def offered() -> Offered:
+    """What is served. The matrix names the encoder, else it is the first by name that runs on this box."""
+    works = (Work.CLASSIFICATION.value, Work.EMBEDDINGS.value)
+    rows = WorkChain.objects.filter(work__in=works).values_list("work", "models_in_order")
+    chains = {work: [str(name) for name in names] for work, names in rows}
+    served = ServedModel.objects.filter(enabled=True).order_by("name")
+    models = {name: rest for name, *rest in served.values_list("name", "version", "digest", "engine")}
+    vectors = {name for name, (version, digest, _) in models.items() if _gives_vectors(name, version, digest)}
+    own = [name for name in models if name in vectors and models[name][2] != EngineKind.REMOTE]
+    first = next((name for name in chains.get(works[1], own) or own if name in vectors), None)
+    return Offered(
+        encoder=(first, models[first][1]) if first is not None else None,
+        models=tuple(chains.get(works[0], ())),
+        has_models=len(vectors) < len(models),
+    )
+
+
+def _gives_vectors(name: str, version: str, digest: str) -> bool:
+    """A version whose files cannot be read now is for nothing."""
+    try:
+        return _manifest_gives_vectors(name, version, digest)
+    except (MillwrightError, OSError):
+        return False
+
+
+@lru_cache(maxsize=256)
+def _manifest_gives_vectors(name: str, version: str, digest: str) -> bool:
+    """A manifest never changes once it is written; another one under this name has another digest."""
+    return repository().read(name, version).manifest.embeddings
 
 
 def _task(name: str, definition: dict[str, object]) -> KnownTask:

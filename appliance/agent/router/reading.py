@@ -73,6 +73,11 @@ class Reading:
         return " ".join(one.masked for one in self.said)
 
     @cached_property
+    def bare(self) -> str:
+        """As ``core``, but with names as they are: a sentence about one task may say its name in words."""
+        return " ".join(one.text for one in self.said)
+
+    @cached_property
     def names(self) -> tuple[tuple[Name, ...], ...]:
         return tuple(one.names for one in self.segments if one.names)
 

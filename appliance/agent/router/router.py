@@ -1,33 +1,14 @@
-"""From a sentence to a proposal, in fixed order: exact, confirmed, rules, nearest, student, model, ask back."""
+"""From a sentence to a proposal: what is known of the box, and who else is heard."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
-from appliance.agent.router.agreement import Agreement, Verdict, without_names
-from appliance.agent.router.domain import Effect, How, Look, Meaning, Proposal, Routed, SlotType
-from appliance.agent.router.grammar import by_rules
-from appliance.agent.router.interpreting import Asked, Interpreter
-from appliance.agent.router.knowledge import Entry, Knowledge, as_example, spelled
+from appliance.agent.router.agreement import without_names
+from appliance.agent.router.domain import Look, Routed
+from appliance.agent.router.interpreting import Interpreter
+from appliance.agent.router.knowledge import Knowledge
 from appliance.agent.router.lexicon import Name
-from appliance.agent.router.reading import Reading
 from appliance.agent.router.tokens import LONGEST_TEXT
-from appliance.lib.errors import MillwrightError
-
-NEAREST = 12
-"""Known sentences that are looked at."""
-ENOUGH = 0.5
-"""Cosine below which nothing is taken. It only saves work: no height of it makes a proposal right."""
-WORTH_ASKING = 0.3
-CLOSE = 0.05
-"""Two different meanings that are so near to each other are both offered."""
-ALTERNATIVES = 3
-SURE_TO_ACT = frozenset({How.EXACT})
-
-
-class Proposer(Protocol):
-    """One more source of proposals, such as a student or a served encoder."""
-
-    def propose(self, reading: Reading) -> Iterable[Proposal]: ...
+from appliance.agent.router.way import Beside, Proposer, Way
 
 
 def everything(name: Name) -> bool:
@@ -45,8 +26,7 @@ class Router:
         interpreter: Interpreter | None = None,
     ) -> None:
         self.knowledge = knowledge
-        self._proposers = proposers
-        self._interpreter = interpreter
+        self._beside = Beside(proposers, interpreter)
 
     def route(self, text: str, sees: Callable[[Name], bool] = everything) -> Routed:
         """What ``text`` means to somebody who sees these names. It never raises, and changes nothing."""
@@ -54,187 +34,8 @@ class Router:
             return Routed(text, looks=(Look("read", "empty, or too long for a command"),))
         reading = self.knowledge.read(text)
         hidden = frozenset(name for names in reading.names for name in names if not sees(name))
-        return _Way(self, without_names(reading, hidden), text, sees).go()
+        return Way(self.knowledge, self._beside, without_names(reading, hidden), text, sees).go()
 
-    @property
-    def proposers(self) -> tuple[Proposer, ...]:
-        return self._proposers
-
-    @property
-    def interpreter(self) -> Interpreter | None:
-        return self._interpreter
-
-
-class _Way:
-    """One sentence on its way; keeps what was looked at."""
-
-    def __init__(self, router: Router, reading: Reading, text: str, sees: Callable[[Name], bool]) -> None:
-        self._router = router
-        self._known = router.knowledge
-        self._reading = reading
-        self._text = text
-        self._sees = sees
-        self._looks = [Look("read", reading.core or "nothing")]
-        self._possible: dict[object, tuple[Meaning, float]] = {}
-        self._ruled_out: set[object] = set()
-
-    def go(self) -> Routed:
-        for step in (self._exact, self._example, self._rules, self._nearest, self._others, self._model):
-            found = step()
-            if found is not None:
-                return found
-        return Routed(self._text, alternatives=self._alternatives(), looks=tuple(self._looks))
-
-    def _exact(self) -> Routed | None:
-        keys = (self._reading.masked, spelled(self._reading))
-        entries = [self._known.entries[place] for key in keys for place in self._known.exact.get(key, ())]
-        found = [
-            (Proposal(one.meaning, How.EXACT, 1.0), one) for one in entries if self._is_seen(one.meaning)
-        ]
-        return self._only(How.EXACT, found)
-
-    def _example(self) -> Routed | None:
-        known = self._known.confirmed.get(as_example(self._text), ())
-        meanings = [one for one in known if self._is_seen(one)]
-        if len(meanings) > 1:
-            self._looks.append(Look("example", "people have said different things about it"))
-            self._possible |= {one.key: (one, 1.0) for one in meanings}
-            return Routed(self._text, alternatives=self._alternatives(), looks=tuple(self._looks))
-        proposals = [
-            (Proposal(one, How.EXAMPLE, 1.0, self._reading.text), self._like(one)) for one in meanings
-        ]
-        return self._only(How.EXAMPLE, proposals)
-
-    def _like(self, meaning: Meaning) -> Entry | None:
-        text = as_example(self._text)
-        return next(
-            (
-                one
-                for one in self._known.entries
-                if one.how is How.EXAMPLE and one.meaning.key == meaning.key and as_example(one.text) == text
-            ),
-            None,
-        )
-
-    def _rules(self) -> Routed | None:
-        found: list[tuple[Proposal, Entry | None]] = [
-            (one, None) for one in by_rules(self._reading, self._known.intents.values())
-        ]
-        return self._only(How.RULES, found)
-
-    def _nearest(self) -> Routed | None:
-        # Names by their type, then as they are: a sentence about one task says its name in words.
-        scores: dict[int, float] = {}
-        for text in {self._reading.core, self._reading.text}:
-            for place, score in self._known.index.nearest(text, NEAREST, WORTH_ASKING):
-                scores[place] = max(scores.get(place, 0.0), score)
-        agreed: dict[object, tuple[Proposal, Verdict]] = {}
-        for place, score in sorted(scores.items(), key=lambda one: -one[1])[:NEAREST]:
-            entry = self._known.entries[place]
-            if not self._is_seen(entry.meaning):
-                continue
-            proposal = Proposal(entry.meaning, How.NEAREST, min(score, 1.0), entry.text)
-            verdict = self._judge(proposal, entry)
-            if verdict.agreed and score >= ENOUGH:
-                agreed.setdefault(Meaning(entry.meaning.intent, verdict.slots).key, (proposal, verdict))
-        return self._best(list(agreed.values()))
-
-    def _best(self, agreed: list[tuple[Proposal, Verdict]]) -> Routed | None:
-        if not agreed:
-            return None
-        (first, verdict), others = agreed[0], agreed[1:]
-        if any(one.confidence > first.confidence - CLOSE for one, _ in others):
-            self._looks.append(Look("nearest", "two meanings are as near as each other"))
-            return None
-        return self._routed(first, verdict)
-
-    def _others(self) -> Routed | None:
-        found = [
-            (proposal, None)
-            for proposer in self._router.proposers
-            for proposal in proposer.propose(self._reading)
-        ]
-        return self._only(How.STUDENT, [one for one in found if self._is_seen(one[0].meaning)])
-
-    def _model(self) -> Routed | None:
-        interpreter = self._router.interpreter
-        if interpreter is None:
-            self._looks.append(Look("model", "none is configured"))
-            return None
-        tasks = [task.name for task in self._known.world.tasks if self._sees(Name(SlotType.TASK, task.name))]
-        try:
-            meaning = interpreter.interpret(
-                Asked(self._reading.text, list(self._known.intents.values()), tasks)
-            )
-        except MillwrightError as error:
-            self._looks.append(Look("model", str(error)))
-            return None
-        if meaning is None:
-            self._looks.append(Look("model", "it means none of them"))
-            return None
-        return self._only(How.MODEL, [(Proposal(meaning, How.MODEL, 0.5), None)])
-
-    def _only(self, how: How, proposals: Sequence[tuple[Proposal, Entry | None]]) -> Routed | None:
-        """The one that agrees; None where there is none, or more than one."""
-        judged = [(proposal, self._judge(proposal, entry)) for proposal, entry in proposals]
-        agreed = {
-            Meaning(proposal.meaning.intent, verdict.slots).key: (proposal, verdict)
-            for proposal, verdict in judged
-            if verdict.agreed
-        }
-        if not proposals:
-            self._looks.append(Look(how, "nothing"))
-        if len(agreed) != 1:
-            return None
-        ((proposal, verdict),) = agreed.values()
-        return self._routed(proposal, verdict)
-
-    def _judge(self, proposal: Proposal, entry: Entry | None) -> Verdict:
-        verdict = Agreement(self._known, self._reading, proposal.meaning, entry, proposal.how).verdict()
-        meaning = Meaning(proposal.meaning.intent, verdict.slots)
-        like = f" (like: {proposal.like})" if proposal.like else ""
-        self._looks.append(
-            Look(proposal.how, f"{_said(meaning)} {proposal.confidence:.2f}{like}: {verdict.said}")
-        )
-        if verdict.against:
-            self._ruled_out.add(meaning.key)
-        elif meaning.key not in self._possible:
-            self._possible[meaning.key] = (meaning, proposal.confidence)
-        return verdict
-
-    def _routed(self, proposal: Proposal, verdict: Verdict) -> Routed:
-        intent = self._known.intents[proposal.meaning.intent]
-        return Routed(
-            self._text,
-            intent=intent,
-            slots=verdict.slots,
-            how=proposal.how,
-            confidence=proposal.confidence,
-            agreed=True,
-            asks=intent.effect is Effect.CHANGE and proposal.how not in SURE_TO_ACT,
-            alternatives=tuple(one for one in self._alternatives() if one.intent != intent.id),
-            looks=tuple(self._looks),
-        )
-
-    def _alternatives(self) -> tuple[Meaning, ...]:
-        """What it may have meant, and could be done as it stands. What one check spoke against is not offered."""
-        able = [
-            (meaning, score)
-            for key, (meaning, score) in self._possible.items()
-            if key not in self._ruled_out and self._is_whole(meaning)
-        ]
-        best = sorted(able, key=lambda one: -one[1])[:ALTERNATIVES]
-        return tuple(meaning for meaning, _ in best)
-
-    def _is_whole(self, meaning: Meaning) -> bool:
-        slots = self._known.intents[meaning.intent].slots
-        return all(slot.name in meaning.slots for slot in slots if slot.required)
-
-    def _is_seen(self, meaning: Meaning) -> bool:
-        task = meaning.slots.get("task")
-        return task is None or self._sees(Name(SlotType.TASK, task))
-
-
-def _said(meaning: Meaning) -> str:
-    slots = ", ".join(f"{name}={value}" for name, value in meaning.slots.items())
-    return f"{meaning.intent}({slots})" if slots else meaning.intent
+    def joined_by(self, proposers: tuple[Proposer, ...], interpreter: Interpreter | None) -> "Router":
+        """The same with further voices, which are heard after its own."""
+        return Router(self.knowledge, (*self._beside.proposers, *proposers), interpreter)

@@ -1,4 +1,4 @@
-"""A small student of a larger model: a linear softmax over hashed n-grams, asked in plain Python.
+"""A small student of a larger model: a linear softmax over hashed features, asked in plain Python.
 
 The file: one line of JSON (form, classes, bits, what was measured), then float16 weights, class by class, and biases.
 """
@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from appliance.agent.router.domain import How, Meaning, Proposal
+from appliance.agent.router.features import BITS, SCHEME, features
+from appliance.agent.router.interpreting import NO_INTENT
 from appliance.agent.router.reading import Reading
-from appliance.inference.embeddings.ngrams import BITS, SCHEME, NgramEncoder
 from appliance.inference.embeddings.vectors import packed, unpacked
 from appliance.lib.atomic import write_atomically
 from appliance.lib.errors import MillwrightError
 
-FORM = "millwright-student/1"
+FORM = "millwright-student/2"
 FOLDER = "router"
 """Below the home's data."""
 POINTER = "student.json"
 SURE = 0.6
 """Probability below which a student says nothing."""
-NO_INTENT = "none"
 
 
 class StudentUnreadable(MillwrightError):
@@ -42,9 +42,9 @@ class Student:
     measured: dict[str, Any]
     digest: str = ""
 
-    def probabilities(self, text: str) -> list[tuple[str, float]]:
+    def probabilities(self, reading: Reading) -> list[tuple[str, float]]:
         """Every class, the most likely first."""
-        found = NgramEncoder().sparse(text)
+        found = features(reading)
         logits = [
             bias + sum(weights[place] * weight for place, weight in found.items())
             for weights, bias in zip(self.weights, self.biases, strict=True)
@@ -55,12 +55,12 @@ class Student:
         shares = [(name, power / total) for name, power in zip(self.classes, powers, strict=True)]
         return sorted(shares, key=lambda one: -one[1])
 
-    def says(self, text: str) -> str:
-        return self.probabilities(text)[0][0]
+    def says(self, reading: Reading) -> str:
+        return self.probabilities(reading)[0][0]
 
     def propose(self, reading: Reading) -> Iterable[Proposal]:
         """One more proposal for the router, which checks it as any other."""
-        name, probability = self.probabilities(reading.core)[0]
+        name, probability = self.probabilities(reading)[0]
         if name != NO_INTENT and probability >= SURE:
             yield Proposal(Meaning(name), How.STUDENT, probability)
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from appliance.agent.router.traditional import simplified
 from appliance.inference.embeddings.normalising import normalised
 
 LONGEST_TEXT = 300
@@ -43,7 +44,7 @@ class Token:
 
 def tokens_of(text: str, topics: Collection[str] = ()) -> tuple[str, tuple[Token, ...]]:
     """The normalised text and its tokens. A topic is one of ``topics``, or has two slashes; it keeps its capitals."""
-    normal = normalised(text)
+    normal = simplified(normalised(text))
     spelled = {found[0].lower(): found[0] for found in _spelled(text)}
     tokens: list[Token] = []
     place = 0

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
-from appliance.agent.router.interpreting import Interpreter
 from appliance.agent.router.knowledge import Knowledge, World, build
-from appliance.agent.router.router import Proposer, Router
+from appliance.agent.router.router import Router
+from appliance.agent.router.way import Proposer
 
 PAUSE = 0.005
 """Seconds between two pieces of a build, in which everything else of the process goes on."""
@@ -28,12 +28,10 @@ class WarmRouter:
         self,
         source: Source,
         proposers: tuple[Proposer, ...] = (),
-        interpreter: Interpreter | None = None,
         pause: Callable[[], None] = lambda: time.sleep(PAUSE),
     ) -> None:
         self._source = source
         self._proposers = proposers
-        self._interpreter = interpreter
         self._pause = pause
         self._making = Lock()
         self._router: Router | None = None
@@ -72,4 +70,4 @@ class WarmRouter:
             return self._router
 
     def _made(self, knowledge: Knowledge) -> Router:
-        return Router(knowledge, self._proposers, self._interpreter)
+        return Router(knowledge, self._proposers)

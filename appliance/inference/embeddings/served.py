@@ -19,13 +19,24 @@ PATIENCE = 30.0
 
 
 class ServedEncoder:
-    """Pinned by digest: other weights under the same name are refused by the keeper, and vectors never mix."""
+    """Pinned by digest: other weights under the same name are refused by the keeper, and vectors never mix.
+
+    ``size`` 0: as its first answer says. ``patience`` is seconds, for the wait for the model and for each answer.
+    """
 
     def __init__(
-        self, client: KeeperClient, model: str, digest: str, size: int, *, principal: str = "box"
+        self,
+        client: KeeperClient,
+        model: str,
+        digest: str,
+        size: int = 0,
+        *,
+        principal: str = "box",
+        patience: float = PATIENCE,
     ) -> None:
         self._client = client
         self._principal = principal
+        self._patience = patience
         self.name, self.digest, self.size = model, digest, size
 
     def encode(self, texts: Sequence[str]) -> Matrix:
@@ -39,7 +50,7 @@ class ServedEncoder:
             model=self.name,
             work=Work.EMBEDDINGS,
             needs=frozenset({Need.EMBEDDINGS}),
-            deadline=PATIENCE,
+            deadline=self._patience,
             principal=self._principal,
             pinned=self.digest,
         )
@@ -49,7 +60,7 @@ class ServedEncoder:
             headers = {"Authorization": f"Bearer {granted.key}"} if granted.key else {}
             # The engine is on this machine: a proxy of the environment has no part in it.
             async with httpx.AsyncClient(
-                base_url=granted.url, headers=headers, timeout=PATIENCE, trust_env=False
+                base_url=granted.url, headers=headers, timeout=self._patience, trust_env=False
             ) as engine:
                 try:
                     for start in range(0, len(texts), BATCH):
@@ -79,6 +90,8 @@ class ServedEncoder:
             vectors = [unit([float(value) for value in row["embedding"]]) for row in rows]
         except (KeyError, TypeError, ValueError) as error:
             raise ModelUnavailable(f"{self.name} gave something that is no vector") from error
+        if not self.size and vectors:
+            self.size = len(vectors[0])
         if len(vectors) != count or any(len(vector) != self.size for vector in vectors):
             raise ModelUnavailable(f"{self.name} gave {len(vectors)} vectors for {count} texts")
         values = array("f")

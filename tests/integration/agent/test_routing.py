@@ -168,7 +168,7 @@ def test_the_command_line_explains_and_tests() -> None:
 
 def test_a_golden_set_that_goes_wrong_is_an_exit_status(tmp_path: object) -> None:
     file = tmp_path / "g.yaml"  # type: ignore[operator]
-    file.write_text("world: {tasks: [{name: a}]}\nlines: |\n  run a = ask\n")
+    file.write_text("world: {tasks: [{name: greet}]}\nlines: |\n  run greet = ask\n")
     with pytest.raises(CommandError, match="1 sentences go wrong"):
         call_command("router", "test", str(file), stdout=StringIO())
 

@@ -7,8 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from appliance.agent.router import loading
-from appliance.agent.router.distilling import Labelled, distil, labels_in, labels_of
+from appliance.agent.router.distilling import Measured, distil
 from appliance.agent.router.knowledge import Knowledge, build
+from appliance.agent.router.labelling import Labelled, labels_in, labels_of
 from appliance.agent.router.model import ModelInterpreter
 from appliance.agent.router.student import FOLDER, save
 from appliance.inference.client import KeeperClient
@@ -36,10 +37,8 @@ class Command(BaseCommand):
             student, measured = distil(self._labels(knowledge, options))
         except MillwrightError as error:
             raise CommandError(str(error)) from error
-        teacher = f"{measured.teacher_ms:.1f} ms" if measured.teacher_ms is not None else "not known"
-        self.stdout.write(f"agreement {measured.agreement:.1%} of {measured.sentences} held-out sentences")
-        speed = f"{measured.speed:.1f} times as fast" if measured.speed is not None else "no comparison"
-        self.stdout.write(f"teacher {teacher}, student {measured.student_ms:.3f} ms: {speed}")
+        for line in _report(measured, "as the file says" if options["labels"] else "measured now"):
+            self.stdout.write(line)
         if measured.objection:
             raise CommandError(f"the student is not taken: {measured.objection}")
         path = save(student, options["output"] or get_config().home.data / FOLDER)
@@ -52,3 +51,19 @@ class Command(BaseCommand):
         names = [task.name for task in knowledge.world.tasks[:TASKS]]
         said = self.stdout.write if options["verbosity"] > 1 else lambda line: None
         return labels_of(ModelInterpreter(client, model=options["model"]), knowledge, names, said)
+
+
+def _report(measured: Measured, source: str) -> list[str]:
+    teacher = f"{measured.teacher_ms:.1f} ms ({source})" if measured.teacher_ms is not None else "not known"
+    speed = f"{measured.speed:.1f} times as fast" if measured.speed is not None else "no comparison"
+    known = f"teacher right in {measured.teacher} of the box's own sentences" if measured.teacher.of else ""
+    lines = [
+        f"learnt from {measured.learnt} sentences in {measured.seconds:.1f} s",
+        f"agreement on held-out sentences: {measured.all}",
+        f"  English {measured.english}",
+        f"  Chinese {measured.chinese}" if measured.chinese.of else "  Chinese: not measured",
+        f"  where it is sure enough to propose: {measured.sure}",
+        known,
+        f"teacher {teacher}, student {measured.student_ms:.3f} ms: {speed}",
+    ]
+    return [line for line in lines if line]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandError
 
 from appliance.accounts.principal import CONSOLE
@@ -12,7 +13,11 @@ from appliance.agent.router import examples, loading
 from appliance.agent.router.domain import Meaning, Routed
 from appliance.agent.router.golden import SHIPPED, judge, read_golden
 from appliance.agent.router.knowledge import build
-from appliance.agent.router.router import Router
+from appliance.agent.router.router import Router, everything
+from appliance.agent.router.student import FOLDER, installed
+from appliance.agent.router.voices import Voices
+from appliance.inference.client import KeeperClient
+from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
 
 
@@ -24,6 +29,11 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", required=True)
         ask = verbs.add_parser("ask", help="what a sentence means, and why; nothing is done")
         ask.add_argument("text")
+        ask.add_argument(
+            "--no-model",
+            action="store_true",
+            help="do not show it to a served model, whatever the setting says",
+        )
         test = verbs.add_parser("test", help="run a golden set; exit status 1 where a sentence goes wrong")
         test.add_argument(
             "file", nargs="?", type=Path, default=SHIPPED, help="default: the one that is shipped"
@@ -37,7 +47,7 @@ class Command(BaseCommand):
         try:
             match options["verb"]:
                 case "ask":
-                    self._ask(options["text"])
+                    self._ask(options["text"], model=not options["no_model"])
                 case "test":
                     self._test(options["file"])
                 case _ if options["example_verb"] == "list":
@@ -48,17 +58,30 @@ class Command(BaseCommand):
         except MillwrightError as error:
             raise CommandError(str(error)) from error
 
-    def _ask(self, text: str) -> None:
+    def _ask(self, text: str, *, model: bool) -> None:
+        """As a chat would, its slow voices with it."""
+        config = get_config()
         began = datetime.now(UTC)
-        router = Router(build(loading.load()))
-        warmed = datetime.now(UTC)
-        routed = router.route(text)
-        took = (datetime.now(UTC) - warmed).total_seconds() * 1000
-        for look in routed.looks:
+        student = installed(config.home.data / FOLDER)
+        router = Router(build(loading.load()), (student,) if student is not None else ())
+        voices = Voices(
+            KeeperClient(config.home.keeper_socket),
+            model=model and config.chat_model,
+            patience=config.chat_model_seconds,
+        )
+        async_to_sync(voices.keep_warm)()
+        made = (datetime.now(UTC) - began).total_seconds() * 1000
+        heard = voices.hear(router, text, CONSOLE.name, everything)
+        for look in heard.routed.looks:
             self.stdout.write(f"{look.step:<8} {look.said}")
-        self.stdout.write(_result(routed))
-        made = (warmed - began).total_seconds() * 1000
-        self.stdout.write(f"{took:.1f} ms, after {made:.0f} ms to read what there is")
+        if heard.understood is not None:
+            chosen = heard.understood.chosen
+            self.stdout.write(
+                f"model    was {chosen.model}@{chosen.version} {chosen.digest}: {chosen.reason}"
+            )
+        self.stdout.write(_result(heard.routed))
+        steps = ", ".join(f"{step} {seconds * 1000:.1f}" for step, seconds in heard.routed.took)
+        self.stdout.write(f"ms: {steps}; {made:.0f} to read what there is")
 
     def _test(self, file: Path) -> None:
         world, lines = read_golden(file)
