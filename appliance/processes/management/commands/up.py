@@ -70,6 +70,7 @@ class Command(BaseCommand):
             return
         _migrate()
         self._load_examples()
+        self._make_admin(config)
         startup.let_services_begin()
         missing = startup.wait_ready(READY_SECONDS)
         if missing:
@@ -103,6 +104,18 @@ class Command(BaseCommand):
         except CommandError as error:
             # A box without examples is still a box.
             self._say(f"The example tasks could not be loaded: {error}")
+
+    def _make_admin(self, config: Config) -> None:
+        """Of the password file, before the first page is served: else one could say that there is nobody yet."""
+        from appliance.accounts.setup import ensure_admin
+
+        if config.admin_password_file is None:
+            return
+        try:
+            if ensure_admin(config.admin_password_file):
+                self._say("The user 'admin' was made with the password of the password file.")
+        except MillwrightError as error:
+            self._say(f"There is no administrator yet: {error}")
 
     def _setup_link(self) -> str:
         command = [sys.executable, str(ROOT / "manage.py"), "setup_link"]
