@@ -31,6 +31,8 @@ class Options:
     models: Path
     """Below which the models of this box lie."""
     model_images: tuple[ModelImage, ...]
+    model_network: str
+    """Empty: guard makes one."""
 
 
 def options_of(config: Config) -> Options:
@@ -57,6 +59,7 @@ def options_of(config: Config) -> Options:
         stop_file=StopFile(home.path),
         models=home.path / "models",
         model_images=config.model_images,
+        model_network=config.model_network,
     )
 
 

@@ -68,7 +68,13 @@ class Server:
         self._runner = Runner(self._engine, self._pool, options.rules, watcher=self._watching)
         rules = options.rules
         self._models = ModelContainers(
-            self._engine, options.home_id, options.models, options.model_images, rules.uid, rules.gid
+            self._engine,
+            options.home_id,
+            options.models,
+            options.model_images,
+            rules.uid,
+            rules.gid,
+            options.model_network,
         )
         self._egress = Egress(self._watching.set_cut, self._watching.unwatched)
         self._refusals = Refusals()
