@@ -105,8 +105,13 @@ class Config(BaseModel):
     container_idle: int
     """Seconds."""
     model_images: tuple[ModelImage, ...]
+    model_network: str
+    """Of the container engine, for models' containers; empty: guard makes one."""
     remote_models: tuple[str, ...]
     """Roots of APIs elsewhere that models may be asked at."""
+    models_refused: bool
+    """Whether no real model may be asked, only ``standin_models``."""
+    standin_models: frozenset[str]
     kernel_rules: KernelRulesMode
     undeclared_network: str
     """``allow``, ``amber`` or ``deny``."""
@@ -248,7 +253,11 @@ def _containers(settings: Settings) -> dict[str, Any]:
         "container_pool": settings.number("MILLWRIGHT_CONTAINER_POOL", 1),
         "container_idle": settings.number("MILLWRIGHT_CONTAINER_IDLE", 600, least=1),
         "model_images": model_images(settings.items("MILLWRIGHT_MODEL_IMAGES")),
+        "model_network": settings.text("MILLWRIGHT_MODEL_NETWORK", ""),
         "remote_models": settings.items("MILLWRIGHT_REMOTE_MODELS"),
+        "models_refused": settings.choice("MILLWRIGHT_MODELS", "real", ("real", "refused"), "real or refused")
+        == "refused",
+        "standin_models": frozenset(settings.items("MILLWRIGHT_STANDIN_MODELS")),
     }
 
 
