@@ -188,7 +188,8 @@ class Outcome(StrEnum):
 
 
 class Decided(_Line):
-    """One decision, with its reason. ``principal`` and ``work`` are empty where nobody's wish was decided about."""
+    """One decision, with its reason. ``principal`` and ``work`` are empty where nobody's wish was decided about;
+    ``times``: how often lately, the last time ``at``."""
 
     at: datetime
     outcome: Outcome
@@ -197,6 +198,7 @@ class Decided(_Line):
     principal: str = ""
     work: str = ""
     rejected: tuple[tuple[str, str], ...] = ()
+    times: int = 1
 
 
 class View(_Line):

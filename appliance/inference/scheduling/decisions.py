@@ -3,13 +3,12 @@
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from appliance.inference.leases import Decided, Outcome, Wish
 from appliance.lib.clock import Clock
 
 MOST = 60
-_LONGEST = 300
+_LONGEST, _MOST_REJECTED = 300, 10
 
 
 @dataclass(slots=True)
@@ -47,15 +46,22 @@ class Decisions:
         work: str = "",
         rejected: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        at: datetime = self.clock.now()
-        self._kept.append(
-            Decided(
-                at=at,
-                outcome=outcome,
-                model=model,
-                reason=reason[:_LONGEST],
-                principal=principal,
-                work=work,
-                rejected=rejected[:10],
-            )
+        made = Decided(
+            at=self.clock.now(),
+            outcome=outcome,
+            model=model,
+            reason=reason[:_LONGEST],
+            principal=principal,
+            work=work,
+            rejected=rejected[:_MOST_REJECTED],
         )
+        same = next((one for one in self if _key(one) == _key(made)), None)
+        if same is not None:
+            self._kept.remove(same)
+            made = made.model_copy(update={"times": same.times + 1})
+        self._kept.append(made)
+
+
+def _key(one: Decided) -> tuple[str, ...]:
+    """Of two that say the same about the same one is enough."""
+    return (one.outcome.value, one.model, one.reason, one.principal, one.work)

@@ -46,6 +46,15 @@ async def test_each_decision_is_shown_with_its_reason() -> None:
     assert "40.8 GiB" in dict(refused.rejected)["huge"]
 
 
+async def test_the_same_decision_again_is_counted_and_does_not_push_out_the_others() -> None:
+    async with Room(served("a", slots=8), served("b")) as room:
+        assert isinstance(await room.ask("b"), Granted)
+        for _ in range(8):
+            assert isinstance(await room.ask("a"), Granted)
+        granted = {one.model: one.times for one in decided(room) if one.outcome is Outcome.GRANTED}
+    assert granted == {"a": 8, "b": 1}
+
+
 async def test_an_eviction_is_a_decision_and_says_for_whom() -> None:
     async with Room(served("a", 16), served("b", 16)) as room:
         first = await room.ask("a")
