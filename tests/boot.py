@@ -13,6 +13,7 @@ FOLDER = tempfile.mkdtemp(prefix="mw-test-")
 os.environ["MILLWRIGHT_HOME"] = f"{FOLDER}/home"
 for _name in ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "MILLWRIGHT_LISTEN", "MILLWRIGHT_MQTT_LISTEN"):
     os.environ.pop(_name, None)
+os.environ["MILLWRIGHT_MODELS"] = "refused"  # no test asks a real model, or one elsewhere, by accident
 os.chmod(FOLDER, 0o755)  # noqa: PTH101 - services that change user pass through it
 
 LANES = ("acceptance", "browser", "contract", "integration", "unit")

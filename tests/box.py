@@ -31,7 +31,8 @@ class Box:
         kept = {
             name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "HOME")
         }
-        return {**kept, "MILLWRIGHT_HOME": str(self.home), "MILLWRIGHT_ENV_FILE": os.devnull, **self.settings}
+        own = {"MILLWRIGHT_HOME": str(self.home), "MILLWRIGHT_ENV_FILE": os.devnull}
+        return {**kept, **own, "MILLWRIGHT_MODELS": "refused", **self.settings}
 
     @property
     def config(self) -> Config:

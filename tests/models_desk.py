@@ -116,6 +116,7 @@ class Desk:
     tokens: dict[str, Principal]
     clock: ManualClock
     lookups: list[str]
+    keeper: KeeperClient
     cut: bool = False
 
     def begin(
@@ -194,7 +195,15 @@ async def desk(*models: Served, dialect: Dialect = DIALECT, beat: float = 0.05) 
             openings = Openings(keeper, pool, lambda _: dialect, cut_off)
             serving = Serving(openings, access, meter, cut_off, beat=beat, say_after=2 * beat)
             made = Desk(
-                Gateway(access, meter, keeper, serving), engine, room, book, meter, tokens, clock, lookups
+                Gateway(access, meter, keeper, serving),
+                engine,
+                room,
+                book,
+                meter,
+                tokens,
+                clock,
+                lookups,
+                keeper,
             )
             yield made
             await meter.close()

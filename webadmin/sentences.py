@@ -6,7 +6,7 @@ from functools import cache
 from django.utils.translation import gettext
 
 from appliance.lib.said import Said
-from webadmin.kept_sentences import WITH_VALUES
+from webadmin import kept_sentences, model_sentences
 
 _NAME = re.compile(r"%\((\w+)\)[sr]")
 _WITH_HINT = re.compile(r"(.+?) \((.+)\)", re.DOTALL)
@@ -53,7 +53,8 @@ def _known_again(text: str) -> str | None:
 @cache
 def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     """The sentence that says most itself first."""
-    longest = sorted(WITH_VALUES, key=lambda words: -len(_NAME.sub("", words)))
+    known = (*kept_sentences.WITH_VALUES, *model_sentences.WITH_VALUES)
+    longest = sorted(known, key=lambda words: -len(_NAME.sub("", words)))
     return [(words, _pattern(words)) for words in longest]
 
 

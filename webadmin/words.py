@@ -137,6 +137,12 @@ WORDS: dict[str, Word] = {
     "ready": Word(_("ready"), "ok"),
     "draining": Word(_("ends what is under way"), "wait"),
     "stopping": Word(_("being stopped"), "wait"),
+    "granted": Word(_("granted"), "ok"),
+    "fell_back": Word(_("another one instead"), "wait"),
+    "waited": Word(_("told to wait"), "busy"),
+    "refused": Word(_("turned away"), "bad"),
+    "evicted": Word(_("sent away"), "off"),
+    "evicting": Word(_("making room"), "wait"),
     "quarantined": Word(_("left alone"), "bad"),
     "not served": Word(_("not served"), "off"),
     "missing": Word(_("its files are missing"), "bad"),
@@ -152,6 +158,21 @@ WORDS: dict[str, Word] = {
     "cut": Word(_("cut: nothing leaves the box"), "bad"),
     "read_only": Word(_("read only: people can only look"), "bad"),
 }
+
+PRIORITIES: dict[str, Text] = {
+    "low": _("low priority"),
+    "normal": _("normal priority"),
+    "high": _("high priority"),
+    "critical": _("critical priority"),
+}
+"""How urgent somebody is who waits (appliance/lib/priority.py)."""
+
+STAGES: dict[str, Text] = {
+    "copying": _("copying"),
+    "downloading": _("downloading"),
+    "checking": _("checking"),
+}
+"""What an import is at (appliance/inference/catalogue)."""
 
 SEVERITIES: dict[str, Word] = {
     "high": Word(_("serious"), "bad"),

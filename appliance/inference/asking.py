@@ -21,6 +21,8 @@ BESIDE = 64
 """Tokens that the template of a chat puts around its messages."""
 BEAT_EVERY = 1.0
 _LONGEST = 1 << 20
+NO_ANSWER = (ValueError, TypeError, AttributeError, KeyError, IndexError)
+"""What comes of reading something as a piece of an answer that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,9 @@ async def _heard(question: Question, lease: Lease, on_text: Callable[[str], None
     except (openai.APIError, httpx2.HTTPError) as error:
         lease.failed(str(error))
         raise ModelUnavailable(f"the connection to the model broke: {error}") from error
+    except NO_ANSWER as error:
+        lease.failed(f"what nobody understands: {error}")
+        raise ModelUnavailable("the model's engine sent what nobody understands") from error
     finally:
         await client.close()
 

@@ -6,6 +6,7 @@ many tokens so far), by which the keeper sees a model that has stopped in the mi
 circuit breaker. ``Look`` is answered by one ``View``, ``Order`` by ``Done`` or ``refused``.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -140,6 +141,12 @@ class Seen(_Line):
     pinned: bool = False
     context: int = 0
     offers: frozenset[Need] = frozenset()
+    tokens_per_second: float = 0.0
+    """Of all its answers together, in the last seconds."""
+    last_speed: float | None = None
+    """Of its last whole answer, in tokens a second."""
+    barred: str = ""
+    """Why nobody gets it, whatever its state: an operator's switch."""
 
 
 class Space(_Line):
@@ -152,11 +159,59 @@ class Space(_Line):
     """What may still be given out."""
 
 
+class Queued(_Line):
+    """One who waits for a model. ``left``: seconds until its deadline; ``rejected`` as of the last look."""
+
+    principal: str
+    model: str
+    work: Work
+    priority: Priority
+    why: str
+    """As in ``Waiting``; empty where nobody has looked yet."""
+    wanted: str = ""
+    """The model that it waits for."""
+    waited: float
+    left: float
+    expected: float | None = None
+    rejected: tuple[tuple[str, str], ...] = ()
+
+
+class Outcome(StrEnum):
+    """What the keeper decides about whoever asks, and about those who are loaded."""
+
+    GRANTED = "granted"
+    FELL_BACK = "fell_back"
+    """Granted, and not the first of the chain."""
+    WAITED = "waited"
+    REFUSED = "refused"
+    EVICTED = "evicted"
+
+
+class Decided(_Line):
+    """One decision, with its reason. ``principal`` and ``work`` are empty where nobody's wish was decided about;
+    ``times``: how often lately, the last time ``at``."""
+
+    at: datetime
+    outcome: Outcome
+    model: str
+    reason: str
+    principal: str = ""
+    work: str = ""
+    rejected: tuple[tuple[str, str], ...] = ()
+    times: int = 1
+
+
 class View(_Line):
+    """``queue`` is the beginning of the line, ``decisions`` the last ones, the newest first."""
+
     kind: Literal["view"] = "view"
     models: tuple[Seen, ...]
     spaces: tuple[Space, ...]
     waiting: int
+    queue: tuple[Queued, ...] = ()
+    decisions: tuple[Decided, ...] = ()
+    barred: str = ""
+    """Why real models are not asked; empty where they are."""
 
 
 Ask = Annotated[Wish | Order | Look, Field(discriminator="kind")]

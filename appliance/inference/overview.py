@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from asgiref.sync import async_to_sync
 
+from appliance.inference.backends.llamacpp.planning import LIBRARY
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.catalogue.repository import Repository, Stored
+from appliance.inference.catalogue.staging import Coming, coming
 from appliance.inference.client import KeeperClient
-from appliance.inference.domain import Work
+from appliance.inference.domain import InstanceState, Work
 from appliance.inference.errors import ModelUnavailable, ModelUnknown
 from appliance.inference.leases import Seen, View
 from appliance.inference.models import ModelChange, ServedModel, WorkChain
 from appliance.lib.config import get_config
 from appliance.lib.located.issues import suggestion
+
+_LOADING = (InstanceState.CREATING, InstanceState.LOADING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,14 @@ class ModelRow:
     @property
     def is_served(self) -> bool:
         return self.served is not None and self.served.enabled
+
+    @property
+    def load_per_mille(self) -> int | None:
+        """How far its loading is, by what it took before: never quite the whole. None where that is not known."""
+        seen = self.seen
+        if seen is None or not seen.load_seconds or seen.state not in _LOADING:
+            return None
+        return min(980, int(1000 * seen.for_seconds / seen.load_seconds))
 
     @property
     def state(self) -> str:
@@ -93,6 +106,16 @@ def find_model(name: str) -> ModelRow:
     return rows[name]
 
 
+def imports() -> Sequence[Coming]:
+    """What is on its way into the repository."""
+    return coming(get_config().home.models)
+
+
+def lacks_llamacpp() -> bool:
+    """Whether the engine that needs no container is not installed in the box's own environment."""
+    return find_spec(LIBRARY) is None
+
+
 def changes(model: str = "", *, limit: int = 50) -> Sequence[ModelChange]:
     """What became of the models, the newest first."""
     rows = ModelChange.objects.order_by("-id")
@@ -131,4 +154,6 @@ def plain(row: ModelRow) -> dict[str, Any]:
         "device_bytes": seen.device_bytes if seen else 0,
         "memory_bytes": seen.memory_bytes if seen else 0,
         "load_seconds": seen.load_seconds if seen else None,
+        "tokens_per_second": round(seen.tokens_per_second, 2) if seen else 0.0,
+        "last_speed": round(seen.last_speed, 2) if seen and seen.last_speed else None,
     }

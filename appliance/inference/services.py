@@ -16,6 +16,7 @@ from appliance.events import ModelChanged
 from appliance.events.services import record
 from appliance.inference import sql
 from appliance.inference.backends.contract import Profile
+from appliance.inference.backends.options import checked
 from appliance.inference.backends.registry import backends, factory_of
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind, Work
@@ -202,7 +203,9 @@ def profile_for(manifest: Manifest, how: Serving) -> Profile:
         )
     if not 1 <= how.slots <= MOST_SLOTS:
         raise ModelRefused(f"slots are 1 to {MOST_SLOTS}, not {how.slots}")
-    return Profile(engine, context, how.slots, how.device, how.options)
+    profile = Profile(engine, context, how.slots, how.device, how.options)
+    checked(factory.title, profile, factory.options)
+    return profile
 
 
 def _keep_alive(seconds: float | None) -> float | None:

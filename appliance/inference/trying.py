@@ -9,13 +9,16 @@ import httpx
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
+from appliance.inference.asking import NO_ANSWER
 from appliance.inference.client import KeeperClient, Lease
-from appliance.inference.errors import ModelRefused, ModelUnavailable
+from appliance.inference.errors import ModelAnswerBad, ModelRefused, ModelUnavailable
 from appliance.inference.leases import Chosen, Waiting, Wish
 from appliance.lib.priority import Priority
 
 MOST_TOKENS = 512
 LONGEST_PROMPT = 8000
+LONGEST_ANSWER = 100_000
+"""Characters: some engines do not keep to a number of tokens."""
 WITHIN = 180.0
 """Seconds for a model to be there; an answer may take as long again."""
 
@@ -50,16 +53,21 @@ async def _asked(
 ) -> AsyncIterator[Piece]:
     wish = Wish(model=model, principal=by.name, priority=Priority.HIGH, deadline=WITHIN)
     async with keeper.lease(wish, on_wait) as lease:
-        tokens, began = 0, time.monotonic()
+        tokens, size, began = 0, 0, time.monotonic()
         yield Piece("", 0, 0.0, lease.chosen)
         try:
             async for text in _answer(lease, prompt):
-                tokens += 1
+                tokens, size = tokens + 1, size + len(text)
+                if size > LONGEST_ANSWER:
+                    raise ModelAnswerBad(f"the answer is longer than {LONGEST_ANSWER} characters")
                 lease.beat(tokens)
                 yield Piece(text, tokens, time.monotonic() - began)
         except httpx.HTTPError as error:
             lease.failed(f"the connection broke: {type(error).__name__}")
             raise ModelUnavailable(f"{lease.chosen.model} broke off: {type(error).__name__}") from error
+        except NO_ANSWER as error:
+            lease.failed(f"what nobody understands: {error}")
+            raise ModelUnavailable(f"{lease.chosen.model} sent what nobody understands") from error
         lease.done(tokens)
 
 

@@ -105,6 +105,8 @@ class Config(BaseModel):
     container_idle: int
     """Seconds."""
     model_images: tuple[ModelImage, ...]
+    model_network: str
+    """Of the container engine, for models' containers; empty: guard makes one."""
     remote_models: tuple[str, ...]
     """Roots of APIs elsewhere that models may be asked at."""
     remote_models_ca: Path | None
@@ -114,6 +116,9 @@ class Config(BaseModel):
     chat_model: bool
     """Whether a model may be asked what a sentence in a chat means."""
     chat_model_seconds: int
+    models_refused: bool
+    """Whether no real model may be asked, only ``standin_models``."""
+    standin_models: frozenset[str]
     kernel_rules: KernelRulesMode
     undeclared_network: str
     """``allow``, ``amber`` or ``deny``."""
@@ -256,10 +261,14 @@ def _containers(settings: Settings) -> dict[str, Any]:
         "container_pool": settings.number("MILLWRIGHT_CONTAINER_POOL", 1),
         "container_idle": settings.number("MILLWRIGHT_CONTAINER_IDLE", 600, least=1),
         "model_images": model_images(settings.items("MILLWRIGHT_MODEL_IMAGES")),
+        "model_network": settings.text("MILLWRIGHT_MODEL_NETWORK", ""),
         "remote_models": settings.items("MILLWRIGHT_REMOTE_MODELS"),
         "remote_models_ca": settings.path("MILLWRIGHT_REMOTE_MODELS_CA"),
         "chat_model": settings.flag("MILLWRIGHT_CHAT_MODEL", True),
         "chat_model_seconds": min(settings.number("MILLWRIGHT_CHAT_MODEL_SECONDS", 5, least=1), 20),
+        "models_refused": settings.choice("MILLWRIGHT_MODELS", "real", ("real", "refused"), "real or refused")
+        == "refused",
+        "standin_models": frozenset(settings.items("MILLWRIGHT_STANDIN_MODELS")),
     }
 
 

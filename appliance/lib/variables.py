@@ -134,6 +134,21 @@ VARIABLES = (
         "How long a chat waits for what such a model says of a sentence, 1 to 20",
     ),
     Variable(
+        "MILLWRIGHT_MODELS",
+        "real",
+        "`refused`: the keeper gives nobody a real model, only those of `MILLWRIGHT_STANDIN_MODELS`; for tests",
+    ),
+    Variable(
+        "MILLWRIGHT_STANDIN_MODELS",
+        "",
+        "Names of models whose engines are stand-ins, by comma; only where others are refused",
+    ),
+    Variable(
+        "MILLWRIGHT_MODEL_NETWORK",
+        "made by guard",
+        "A network of the container engine for models' containers, which leads nowhere; for a box in containers",
+    ),
+    Variable(
         "MILLWRIGHT_KERNEL_RULES",
         "auto",
         "`auto`: what a command reaches is limited by the kernel and recorded where that can be done; `required`: a "

@@ -20,6 +20,8 @@ if __name__ == "__main__":
 from appliance.processes import broker_store, control
 
 REVIVE_SECONDS = 10.0
+GO_AHEAD = "go-ahead"
+"""The name that ``go_ahead`` gives it, which is not imported: this process is to stay small."""
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -29,6 +31,8 @@ def main(manager: int, door: Path, broker: Path | None = None) -> int:
 
     def stop(number: int, frame: object) -> None:
         stopping.set()
+        with contextlib.suppress(OSError):  # what ends now is not to be started again: go_ahead.py
+            (door.parent / GO_AHEAD).unlink(missing_ok=True)
         with contextlib.suppress(ProcessLookupError):
             os.kill(manager, signal.SIGTERM)
 

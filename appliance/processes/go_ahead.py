@@ -14,11 +14,13 @@ from appliance.lib.home import Home
 VARIABLE = "MW_GO_AHEAD"
 """The path that a service waits for. Without it, as under other process managers, it begins at once."""
 
+NAME = "go-ahead"
+"""In the folder of the box's sockets."""
 _LOOK_EVERY = 0.02
 
 
 def file_of(home: Home) -> Path:
-    return home.runtime / "go-ahead"
+    return home.runtime / NAME
 
 
 def withhold(home: Home) -> None:
@@ -29,6 +31,15 @@ def withhold(home: Home) -> None:
 def give(home: Home) -> None:
     """The services begin; so does each that is started again later."""
     file_of(home).touch()
+
+
+def is_withdrawn(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a service that is asked to end goes down with the whole box, rather than to be started again.
+
+    Other process managers say nothing of it: whoever is asked to end there leaves nothing behind.
+    """
+    path = environment.get(VARIABLE)
+    return not path or not Path(path).exists()
 
 
 def wait(environment: Mapping[str, str] = os.environ) -> None:

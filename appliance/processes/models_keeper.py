@@ -21,6 +21,8 @@ from appliance.inference.backends.registry import build
 from appliance.inference.catalogue.repository import Repository
 from appliance.inference.hardware.domain import Hardware
 from appliance.inference.hardware.reading import this_machine
+from appliance.inference.scheduling.adopting import end_all
+from appliance.inference.scheduling.barring import barring
 from appliance.inference.scheduling.completing import Completion
 from appliance.inference.scheduling.keeper import Keeper
 from appliance.inference.scheduling.records import Records
@@ -29,6 +31,7 @@ from appliance.inference.scheduling.shelf import DatabaseShelf
 from appliance.lib.authorities import authorities_with
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config, plain_environment
+from appliance.processes import go_ahead
 from appliance.processes.part_watch import STOPPED
 from appliance.processes.parts import open_pool
 from appliance.processes.periodic import Periodic
@@ -44,6 +47,8 @@ SIGN_EVERY = 3.0
 PRUNE_EVERY = 3600.0
 KEEP_CHANGES = timedelta(days=30)
 LISTEN_AGAIN = 1.0
+STOPS_WITHIN = 25.0
+"""An engine in a container has ten seconds to end by itself."""
 
 
 class ModelsKeeper:
@@ -62,8 +67,17 @@ class ModelsKeeper:
         records = Records(self._pool, clock, self._hinter.poke)
         shelf = DatabaseShelf(self._pool, Repository(config.home.models))
         stop_file = StopFile(config.home.path)
+        switch = barring(refused=config.models_refused, standins=config.standin_models)
         self.keeper = Keeper(
-            shelf, records, self._backends, _hardware, self._trial, clock, stopped=lambda: stopped(stop_file)
+            shelf,
+            records,
+            self._backends,
+            _hardware,
+            self._trial,
+            clock,
+            stopped=lambda: stopped(stop_file),
+            bar=switch.bar,
+            barred=switch.said,
         )
         self._keeping = asyncio.create_task(self.keeper.run())
         self._serving = asyncio.create_task(KeeperServer(self.keeper, config.home.keeper_socket).serve())
@@ -77,13 +91,16 @@ class ModelsKeeper:
         await asyncio.wait([self._keeping, self._serving], return_when=asyncio.FIRST_COMPLETED)
 
     async def stop(self) -> None:
-        """Containers go on, and are adopted by the next life; processes end with this one."""
+        """Where the box goes down its engines do too. Else containers go on, and are adopted by the next life."""
         await self._jobs.stop()
         self._serving.cancel()
         self._keeping.cancel()
         for ended in await asyncio.gather(self._serving, self._keeping, return_exceptions=True):
             if isinstance(ended, Exception):
                 log.error("the keeper ended by itself", exc_info=ended)
+        if go_ahead.is_withdrawn():
+            await self.keeper.roster.close(keep=False)
+            await end_all(self._backends)
         await asyncio.gather(*(backend.close() for backend in self._backends.values()))
         await self._trial.close()
         with contextlib.suppress(DatabaseError, PoolTimeout, OSError):
@@ -179,5 +196,5 @@ async def run(config: Config) -> None:
     for task in over:
         task.cancel()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(STOPS_WITHIN):
             await keeper.stop()

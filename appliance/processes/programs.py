@@ -73,6 +73,8 @@ def service_programs(config: Config, privilege: Privilege, certificate: tuple[Pa
                 name,
                 (sys.executable, str(ROOT / "manage.py"), name),
                 environment,
+                # The keeper ends the engines of models before itself.
+                stop_seconds=30 if name == "keeper" else 20,
                 uid=privilege.uid,
                 keep=(launch.CAP_NET_BIND_SERVICE,) if low_port else (),
                 forked=name != FORKSERVER and not low_port,

@@ -169,6 +169,7 @@ class Startup:
 
     def stop(self) -> None:
         """Stop all in order: services first, engines last."""
+        go_ahead.withhold(self._home)
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:

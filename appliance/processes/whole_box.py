@@ -79,6 +79,7 @@ def _start(startup: Startup, config: Config, say: Say, occasions: Occasions, *, 
     _migrate()
     occasions.furnish()
     _load_examples(say)
+    _make_admin(config, say)
     startup.let_services_begin()
     missing = startup.wait_ready(READY_SECONDS)
     if missing:
@@ -118,6 +119,19 @@ def _load_examples(say: Say) -> None:
         say(f"The example tasks could not be loaded: {error}")
     for line in filter(str.strip, said.getvalue().splitlines()):
         say(line)
+
+
+def _make_admin(config: Config, say: Say) -> None:
+    """Of the password file, before the first page is served: else one could say that there is nobody yet."""
+    from appliance.accounts.setup import ensure_admin
+
+    if config.admin_password_file is None:
+        return
+    try:
+        if ensure_admin(config.admin_password_file):
+            say("The user 'admin' was made with the password of the password file.")
+    except MillwrightError as error:
+        say(f"There is no administrator yet: {error}")
 
 
 def _setup_link() -> str:

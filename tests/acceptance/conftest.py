@@ -25,6 +25,7 @@ def house(telegram: TelegramStandin) -> Iterator[House]:
     box.environment |= {
         "MILLWRIGHT_ADMIN_PASSWORD_FILE": str(password),
         "MILLWRIGHT_TELEGRAM_API": telegram.root,
+        "MILLWRIGHT_MODELS": "refused",
         "BOT_TOKEN": TOKEN,
         "APP_ID": "cli_test",
         "APP_SECRET": "test",

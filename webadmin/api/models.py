@@ -19,7 +19,8 @@ router = Router(tags=["models"])
 
 class ModelOut(Schema):
     """``state``: not served, missing, unknown (the keeper is away), absent, creating, loading, ready, draining,
-    stopping, failed, quarantined. Sizes are bytes, times seconds; ``keep_alive`` null: always loaded."""
+    stopping, failed, quarantined. Sizes are bytes, times seconds; ``keep_alive`` null: always loaded.
+    ``tokens_per_second`` is of all answers under way, ``last_speed`` that of the last whole one."""
 
     name: str
     state: str
@@ -43,6 +44,8 @@ class ModelOut(Schema):
     device_bytes: int
     memory_bytes: int
     load_seconds: float | None
+    tokens_per_second: float
+    last_speed: float | None
 
 
 class PromptIn(Schema):

@@ -19,17 +19,17 @@ from appliance.accounts.principal import Principal
 from appliance.events.services import current_cursor
 from appliance.inference import services
 from appliance.inference.domain import Work
-from appliance.inference.leases import Space, View
-from appliance.inference.overview import chains, changes, keeper, overview
-from appliance.inference.scheduling.instance import LIVING
+from appliance.inference.hardware.reading import this_machine
+from appliance.inference.overview import chains, changes, imports, keeper, lacks_llamacpp, overview
 from appliance.inference.trying import Piece, ask
 from appliance.lib.errors import MillwrightError
 from webadmin.pages.access import needs, person
+from webadmin.pages.model_parts import bars, choices, devices
+from webadmin.sentences import kept
 
-CHANGES = 25
+CHANGES = 15
+DECISIONS = 20
 STREAM = "text/event-stream"
-_WIDTH = 1000
-"""Of a bar, in its own units."""
 
 ACTIONS: dict[str, Callable[[str, Principal, datetime], Any]] = {
     "load": lambda name, by, now: services.load(name, by),
@@ -38,27 +38,6 @@ ACTIONS: dict[str, Callable[[str, Principal, datetime], Any]] = {
     "back": services.go_back,
     "withdraw": services.withdraw,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """Memory of one device. Bytes, and the widths of what is used and of what is reserved beyond that."""
-
-    device: str
-    total: int
-    used: int
-    reserved: int
-    free: int
-
-    @property
-    def used_width(self) -> int:
-        return min(_WIDTH, _WIDTH * self.used // max(1, self.total))
-
-    @property
-    def coming_width(self) -> int:
-        """Of what is promised and not yet in use."""
-        promised = min(_WIDTH, _WIDTH * self.reserved // max(1, self.total))
-        return max(0, promised - self.used_width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +66,7 @@ def act(request: HttpRequest, name: str) -> HttpResponse:
             action(name, person(request).principal, datetime.now(UTC))
             messages.success(request, _("%(name)s: done.") % {"name": name})
     except MillwrightError as error:
-        messages.error(request, str(error))
+        messages.error(request, kept(str(error)))
     return redirect("models")
 
 
@@ -106,24 +85,24 @@ def serve(request: HttpRequest, name: str) -> HttpResponse:
         services.serve(name, how, person(request).principal, datetime.now(UTC))
         messages.success(request, _("%(name)s is served. Whoever needs it has it loaded.") % {"name": name})
     except MillwrightError as error:
-        messages.error(request, str(error))
+        messages.error(request, kept(str(error)))
     return redirect("models")
 
 
 @require_POST
 @needs(Ability.MANAGE_MODELS)
 def matrix(request: HttpRequest) -> HttpResponse:
-    """One row of it: names between commas or spaces, the best first."""
+    """One row of it: for each place a name, the best first; several names in one place between commas or spaces."""
     try:
         work = Work(request.POST.get("work", ""))
-        names = request.POST.get("names", "").replace(",", " ").split()
+        names = " ".join(request.POST.getlist("names")).replace(",", " ").split()
         seen = _number(request.POST.get("revision", "")) or None
         services.set_chain(work, names, person(request).principal, datetime.now(UTC), revision=seen)
         messages.success(request, _("Saved."))
     except ValueError:
         messages.error(request, _("There is no such work."))
     except MillwrightError as error:
-        messages.error(request, str(error))
+        messages.error(request, kept(str(error)))
     return redirect("models")
 
 
@@ -179,31 +158,26 @@ def _number(text: str) -> int:
 
 
 def _page(request: HttpRequest, tried: Try | None, status: int = 200) -> HttpResponse:
-    found = overview()
+    found, hardware = overview(), this_machine.get()
+    view = found.view
     context = {
         "cursor": current_cursor(),
         "served": [row for row in found.rows if row.is_served],
         "others": [row for row in found.rows if not row.is_served and row.stored],
         "away": found.away,
-        "bars": _bars(found.view) if found.view else [],
-        "waiting": found.view.waiting if found.view else 0,
+        "barred": view.barred if view else "",
+        "lacks_llamacpp": lacks_llamacpp(),
+        "bars": bars(view, hardware) if view else [],
+        "hardware": hardware,
+        "devices": devices(view, hardware),
+        "waiting": view.waiting if view else 0,
+        "queue": view.queue if view else (),
+        "decisions": view.decisions[:DECISIONS] if view else (),
+        "imports": imports(),
         "changes": changes(limit=CHANGES),
-        "chains": chains(),
+        "choices": choices(found.rows, chains()),
         "tried": tried,
         "may_manage": person(request).can(Ability.MANAGE_MODELS),
         "may_use": person(request).can(Ability.USE_MODELS),
     }
     return render(request, "models.html", context, status=status)
-
-
-def _bars(view: View) -> list[Bar]:
-    return [_bar(space, view) for space in view.spaces]
-
-
-def _bar(space: Space, view: View) -> Bar:
-    own = [one for one in view.models if one.state in LIVING]
-    if space.device:
-        reserved = sum(one.device_bytes for one in own if one.device == space.device)
-    else:
-        reserved = sum(one.memory_bytes for one in own)
-    return Bar(space.device, space.total, space.used or 0, reserved, space.free)

@@ -26,7 +26,17 @@ from appliance.safety.allstop import AllStop, current
 from appliance.safety.approvals.services import count_open
 from appliance.tasks.models import TaskTrigger
 from webadmin import sentences
-from webadmin.words import ABILITIES, COMMANDS, DURABILITY, KINDS, PARTS, SEVERITIES, word
+from webadmin.words import (
+    ABILITIES,
+    COMMANDS,
+    DURABILITY,
+    KINDS,
+    PARTS,
+    PRIORITIES,
+    SEVERITIES,
+    STAGES,
+    word,
+)
 
 register = template.Library()
 
@@ -80,6 +90,17 @@ def said(value: Any) -> Any:
 def command_said(value: str) -> Any:
     """What a command of this class does."""
     return COMMANDS[value].text if value in COMMANDS else value
+
+
+@register.filter
+def priority_said(value: str) -> Any:
+    return PRIORITIES.get(value, value)
+
+
+@register.filter
+def stage_said(value: str) -> Any:
+    """What an import is at."""
+    return STAGES.get(value, value)
 
 
 @register.filter

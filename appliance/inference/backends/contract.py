@@ -19,6 +19,9 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.safety.stop import Level
 from appliance.sandbox.ports import Sandbox
 
+Bounds = tuple[int, int] | frozenset[str]
+"""Of an option: the least and the most of a whole number, or the words that it may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -226,3 +229,5 @@ class BackendFactory:
     title: str
     formats: frozenset[ModelFormat]
     build: Callable[[BackendContext], Backend]
+    options: Mapping[str, Bounds] = field(default_factory=dict)
+    """What an operator may say to it, of whatever version: the plan knows which one it is, and may take less."""

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-from appliance.inference.backends.contract import Profile
+from appliance.inference.backends.contract import Bounds, Profile
 from appliance.inference.errors import ModelRefused
+from appliance.lib.located.issues import suggestion_or_list
 
-Bounds = tuple[int, int] | frozenset[str]
-"""The least and the most of a whole number, or the words that it may be."""
 Options = dict[str, int | str]
 
 
@@ -16,11 +15,13 @@ def checked(engine: str, profile: Profile, known: Mapping[str, Bounds]) -> Optio
     for name, value in profile.options.items():
         bounds = known.get(name)
         if bounds is None:
-            raise ModelRefused(f"{engine} has no option `{name}` here", hint=", ".join(sorted(known)))
+            hint = suggestion_or_list(name, known) if known else None
+            raise ModelRefused(f"{engine} has no option `{name}` here", hint=hint)
         if isinstance(bounds, frozenset):
             if not isinstance(value, str) or value not in bounds:
                 words = ", ".join(sorted(bounds)) or "nothing in this version"
-                raise ModelRefused(f"`{name}` is one of: {words}")
+                near = suggestion_or_list(value, bounds) if bounds else None
+                raise ModelRefused(f"`{name}` is one of: {words}", hint=near)
             found[name] = value
             continue
         if not isinstance(value, int) or isinstance(value, bool) or not bounds[0] <= value <= bounds[1]:

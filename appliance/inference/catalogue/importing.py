@@ -111,6 +111,13 @@ class _Taking:
         self._from = source.text if source.kind is SourceKind.LOCAL else shown(source.text)
 
     def into(self, staging: Staging, now: datetime) -> Imported:
+        tell = self._on_progress
+
+        def both(progress: Progress) -> None:
+            staging.note(progress)
+            tell(progress)
+
+        self._on_progress = both
         try:
             # Copies begin anew; downloads go on.
             staging.prepare(afresh=self._wanted.afresh or self._source.kind is SourceKind.LOCAL)

@@ -7,23 +7,29 @@ works on it; a process that dies lets go of it.
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.inference.catalogue.durable import make_folder, settle, sync_folder
 from appliance.inference.catalogue.manifest import Manifest
+from appliance.inference.catalogue.progress import Progress
 from appliance.inference.catalogue.repository import MANIFEST
 from appliance.inference.errors import ModelBusy, ModelRefused
 from appliance.lib.atomic import write_atomically
 
 INCOMING = ".incoming"
-_WANTED = "wanted"
+_WANTED, _PROGRESS = "wanted", "progress"
 _REMOVED = "removed-"
 _FORGOTTEN_AFTER = 14 * 86400.0
+_NOTE_EVERY = 1.0
+_STANDS_STILL = 20.0
+"""Seconds without a note after which an import counts as stopped."""
 
 
 class Staging:
@@ -32,6 +38,23 @@ class Staging:
     def __init__(self, models: Path, folder: Path, owner: tuple[int, int] | None) -> None:
         self.models, self.folder, self.owner = models, folder, owner
         self.files, self.parts = folder / "files", folder / "parts"
+        self._noted = float("-inf")
+
+    def note(self, progress: Progress) -> None:
+        """How far it is, for whoever looks: now and then, and never at the cost of the import itself."""
+        if time.monotonic() - self._noted < _NOTE_EVERY:
+            return
+        self._noted = time.monotonic()
+        said = {
+            "stage": progress.stage,
+            "done": progress.done,
+            "total": progress.total,
+            "file": progress.file,
+        }
+        with contextlib.suppress(OSError):
+            own = self.folder / f".{_PROGRESS}"
+            own.write_text(json.dumps(said))
+            own.replace(self.folder / _PROGRESS)
 
     def prepare(self, *, afresh: bool) -> None:
         """``afresh``: without what an earlier try left."""
@@ -102,6 +125,37 @@ def waiting(models: Path) -> list[tuple[str, int]]:
         with contextlib.suppress(OSError):
             size = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
             found.append(((folder / _WANTED).read_text().rstrip("@"), size))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """An import on its way. ``under_way``: whether it was seen to get on just now; else the same call goes on."""
+
+    wanted: str
+    under_way: bool
+    stage: str = ""
+    done: int = 0
+    total: int | None = None
+    file: str = ""
+
+    @property
+    def per_mille(self) -> int | None:
+        return min(1000, 1000 * self.done // self.total) if self.total else None
+
+
+def coming(models: Path) -> list[Coming]:
+    """Without a lock: looking at it must not have an import believe that somebody else is at work."""
+    found = []
+    for folder in _stagings(models):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            wanted = (folder / _WANTED).read_text().rstrip("@")
+            note = folder / _PROGRESS
+            if not note.exists():
+                found.append(Coming(wanted, under_way=time.time() - folder.stat().st_mtime < _STANDS_STILL))
+                continue
+            fresh = time.time() - note.stat().st_mtime < _STANDS_STILL
+            found.append(Coming(wanted, fresh, **json.loads(note.read_text())))
     return found
 
 

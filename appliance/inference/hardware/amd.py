@@ -43,9 +43,21 @@ def read_nodes(roots: Roots) -> dict[int, Mapping[str, int]]:
     return found
 
 
+def read_numbers(roots: Roots) -> dict[int, int]:
+    """As ROCm counts the same nodes: in the order of the driver's numbers, those that do not compute left out."""
+    folders = [one for one in inside(roots.sys / "class/kfd/kfd/topology/nodes") if one.name.isdecimal()]
+    minors = []
+    for folder in sorted(folders, key=lambda one: int(one.name)):
+        known = parse_properties(text_of(folder / "properties"))
+        if known.get("simd_count") and (minor := known.get("drm_render_minor")):
+            minors.append(minor)
+    return {minor: number for number, minor in enumerate(minors)}
+
+
 def look(roots: Roots, cards: Sequence[Function]) -> Seen:
     mine = [card for card in cards if card.vendor == AMD and (card.is_display or card.kind == 0x1200)]
     nodes = read_nodes(roots) if mine else {}
+    numbers = read_numbers(roots) if mine else {}
     seen = Seen()
     for card in mine:
         where = f"1002:{card.device}, {card.slot}"
@@ -55,8 +67,9 @@ def look(roots: Roots, cards: Sequence[Function]) -> Seen:
             held = say("An AMD card (%(where)s) is held by %(driver)s.", where=where, driver=card.driver)
             seen += Seen(notes=(held,))
         else:
-            node = next((nodes[minor] for minor in _minors(card) if minor in nodes), {})
-            seen += _card(roots, card, node)
+            minor = next((one for one in _minors(card) if one in nodes), -1)
+            number = str(numbers[minor]) if minor in numbers else ""
+            seen += _card(roots, card, nodes.get(minor, {}), number)
     return seen
 
 
@@ -65,7 +78,7 @@ def _minors(card: Function) -> list[int]:
     return [minor for name in names if (minor := whole(name)) is not None]
 
 
-def _card(roots: Roots, card: Function, node: Mapping[str, int]) -> Seen:
+def _card(roots: Roots, card: Function, node: Mapping[str, int], number: str) -> Seen:
     architecture = gfx(node.get("gfx_target_version", 0))
     shares = bool(node.get("cpu_cores_count")) or architecture in _SHARES or card.device == _MI300A
     version = text_of(roots.sys / "module/amdgpu/version").strip()
@@ -80,6 +93,8 @@ def _card(roots: Roots, card: Function, node: Mapping[str, int]) -> Seen:
         architecture=architecture,
         driver=f"{card.driver} {version}".strip(),
         nodes=kfd + card.nodes,
+        # Graphics inside a processor have no name of their own, only a number.
+        visible_as=_uuid(node) or number,
     )  # fmt: skip
     if node and kfd:
         return Seen((found,))

@@ -34,6 +34,8 @@ class Accelerator:
     """Its name for the container engine, where that has a CDI specification: ``nvidia.com/gpu=GPU-…``."""
     nodes: tuple[str, ...] = ()
     """Its device files."""
+    visible_as: str = ""
+    """How its vendor's own variable names it (`CUDA_VISIBLE_DEVICES`, `ROCR_VISIBLE_DEVICES`), where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

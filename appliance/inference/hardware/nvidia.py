@@ -164,6 +164,7 @@ def _accelerator(
         architecture=row.architecture or (chip.architecture if chip else ""),
         driver=row.driver or (tegra.release_of(roots) if chip else ""),
         nodes=_nodes(roots, known) or (tegra.nodes_of(roots) if chip else ()),
+        visible_as=tegra.ONLY if chip else row.uuid,
     )
 
 
@@ -181,7 +182,8 @@ def _by_information(roots: Roots, information: Mapping[str, Mapping[str, str]]) 
     for slot, known in information.items():
         uuid, name = known.get("GPU UUID", ""), known.get("Model", "NVIDIA")
         id = uuid if uuid.startswith("GPU-") and "?" not in uuid else slot
-        found.append(Accelerator(id, Vendor.NVIDIA, name, nodes=_nodes(roots, known)))
+        visible = id if id.startswith("GPU-") else ""
+        found.append(Accelerator(id, Vendor.NVIDIA, name, nodes=_nodes(roots, known), visible_as=visible))
     return tuple(found)
 
 

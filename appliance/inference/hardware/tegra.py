@@ -7,6 +7,8 @@ from appliance.inference.hardware.domain import Accelerator, MemoryKind, Vendor
 from appliance.inference.hardware.roots import Roots, Seen, text_of
 
 _ARCHITECTURES = {"tegra210": "5.3", "tegra186": "6.2", "tegra194": "7.2", "tegra234": "8.7"}
+ONLY = "0"
+"""What CUDA calls the one GPU of a board."""
 _RELEASE = re.compile(r"# R(\d+) \(release\), REVISION: ([\d.]+)")
 _CHIP = re.compile(r"nvidia,(tegra\d{3})\b")
 
@@ -52,6 +54,7 @@ def look(roots: Roots, chip: Chip) -> Seen:
                 architecture=chip.architecture,
                 driver=release_of(roots),
                 nodes=nodes,
+                visible_as=ONLY,
             ),
         )
     )

@@ -1,5 +1,6 @@
 """Engines of an earlier life of the keeper: what is as it would be made now is taken over, everything else ends."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -39,6 +40,8 @@ def _same(
         served = instance.served
         if served.profile.engine is not backend.kind or instance.state in LIVING or not running.plan:
             continue
+        if instance.barred:
+            continue
         learned = instance.footprint if instance.footprint.measured else None
         try:
             plan = backend.plan(served.manifest, served.folder, served.profile, hardware, learned)
@@ -54,3 +57,14 @@ async def _end(backend: Backend, running: Running) -> None:
         await backend.stop(running, GRACE)
     except (MillwrightError, OSError) as error:
         log.warning("%s of an earlier life does not end: %s", running.name, error)
+
+
+async def end_all(backends: Mapping[EngineKind, Backend]) -> None:
+    """Whatever still runs of this box, known to a keeper or not. A backend that cannot say what runs is passed over."""
+    for kind, backend in backends.items():
+        try:
+            found = await backend.found()
+        except (MillwrightError, OSError) as error:
+            log.warning("what of %s still runs is not known: %s", kind.value, error)
+            continue
+        await asyncio.gather(*(_end(backend, running) for running in found))

@@ -95,6 +95,8 @@ def _look(
 def _unfit(waiter: Waiter, instance: Instance) -> str:
     """Why it could not answer even if it were ready; empty where it could."""
     wish, served = waiter.wish, instance.served
+    if instance.barred:
+        return instance.barred
     if wish.pinned and served.manifest.digest != wish.pinned:
         return "it is another version than the run began with"
     lacking = wish.needs - served.can

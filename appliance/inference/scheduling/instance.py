@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from appliance.inference.backends.contract import Footprint, Plan, Running
 from appliance.inference.domain import InstanceState
 from appliance.inference.scheduling.memory import Resident
+from appliance.inference.scheduling.pace import Pace
 from appliance.inference.scheduling.ports import Served
 from appliance.inference.scheduling.standing import Standing
 
@@ -55,8 +56,9 @@ class Instance:
     rank: int = 0
     held: dict[str, Held] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
-    again: bool = False
-    """To be loaded as soon as it has stopped."""
+    pace: Pace = field(default_factory=Pace)
+    barred: str = ""
+    """Why nobody may have it, by the operator's switch; empty where anybody may."""
 
     @property
     def name(self) -> str:

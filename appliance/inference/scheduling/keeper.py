@@ -13,28 +13,29 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 from appliance.inference.backends.contract import Backend
 from appliance.inference.domain import EngineKind, InstanceState
-from appliance.inference.errors import ModelBusy, ModelUnavailable
+from appliance.inference.errors import ModelUnavailable
 from appliance.inference.hardware.domain import Hardware
 from appliance.inference.leases import (
     Beat,
-    Granted,
     News,
     Order,
+    Outcome,
     Verb,
     View,
     Waiting,
     Wish,
 )
 from appliance.inference.scheduling.adopting import adopt
-from appliance.inference.scheduling.answers import chosen, refusal
+from appliance.inference.scheduling.answers import granted, none, refusal
 from appliance.inference.scheduling.deciding import Decision, Move, can_load, decide
+from appliance.inference.scheduling.decisions import Decisions
 from appliance.inference.scheduling.instance import Held, Instance
 from appliance.inference.scheduling.life import End
 from appliance.inference.scheduling.line import Line, Waiter
 from appliance.inference.scheduling.memory import Room, rooms
-from appliance.inference.scheduling.ports import Ledger, Shelf, Trial
+from appliance.inference.scheduling.ports import Ledger, Served, Shelf, Trial
 from appliance.inference.scheduling.roster import Roster
-from appliance.inference.scheduling.viewing import seen, spaces
+from appliance.inference.scheduling.viewing import queue, seen, spaces
 from appliance.lib.cancelling import end
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
@@ -50,7 +51,7 @@ SILENCE = 120.0
 class Keeper:
     """``hardware`` is asked again and again: what other programs take of a device changes.
 
-    ``stopped`` says why no model may be at work now; empty where they may."""
+    ``stopped`` says why no model may be at work now, ``bar`` of one why nobody may have it; empty where they may."""
 
     def __init__(
         self,
@@ -63,6 +64,8 @@ class Keeper:
         *,
         silence: float = SILENCE,
         stopped: Callable[[], str] = lambda: "",
+        bar: Callable[[Served], str] = lambda _: "",
+        barred: str = "",
     ) -> None:
         self._shelf = shelf
         self._backends = backends
@@ -75,7 +78,9 @@ class Keeper:
         self._refreshing: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._line = Line()
-        self.roster = Roster(backends, ledger, trial, clock, self._wake.set)
+        self._barred = barred
+        self._decisions = Decisions(clock)
+        self.roster = Roster(backends, ledger, trial, clock, self._wake.set, bar)
         self._leases: dict[str, Instance] = {}
         self._hardware: Hardware | None = None
         self._rooms: Mapping[str, Room] = {}
@@ -142,7 +147,8 @@ class Keeper:
             self._stand_still(why)
             return
         for waiter in self._line.late(now):
-            self._refuse(waiter, "no model could answer in time")
+            head = "no model could answer in time"
+            self._refuse(waiter, head, none(waiter, head, late=True))
         if not self._adopted:
             return  # an engine that runs already is not loaded beside itself
         for waiter in self._line:
@@ -153,19 +159,19 @@ class Keeper:
 
     def _stand_still(self, why: str) -> None:
         for waiter in self._line:
-            self._line.leave(waiter)
-            waiter.news.put_nowait(refusal(ModelUnavailable(why)))
+            self._refuse(waiter, why, ModelUnavailable(why))
         self.roster.stop_all(why)
 
     def _carry_out(self, waiter: Waiter, decision: Decision, now: float) -> None:
         waiter.rejected.update(decision.rejected)
         if decision.move is Move.REFUSE:
-            self._refuse(waiter, "no model can answer this")
+            head = "no model can answer this"
+            self._refuse(waiter, head, none(waiter, head, late=waiter.until <= now))
         elif decision.move is Move.GRANT:
             self._grant(waiter, self.roster.instances[decision.name], now)
         else:
             for name in decision.evict:
-                self.roster.drain(name, f"{decision.name} needs the memory")
+                self._evict(name, f"{decision.name} needs the memory")
             if decision.move is Move.LOAD and not decision.evict and self._hardware is not None:
                 self.roster.load(decision.name, self._hardware)
             self._say(waiter, decision)
@@ -181,13 +187,19 @@ class Keeper:
         keep = instance.served.keep_alive
         wanted = self._line.for_model(instance.name)
         if keep is not None and not instance.held and not wanted and now - instance.last_used >= keep:
-            self.roster.drain(instance.name, f"nobody used it for {keep:.0f} s")
+            self._evict(instance.name, f"nobody used it for {keep:.0f} s")
+
+    def _evict(self, name: str, reason: str) -> None:
+        self._decisions.evicted(name, reason)
+        self.roster.drain(name, reason)
 
     def _warm(self, instance: Instance, now: float) -> None:
         """What is to be there always is loaded before anybody asks, where it drives nobody out."""
         pinned = instance.served.keep_alive is None
         resting = instance.state not in (InstanceState.ABSENT, InstanceState.FAILED)
-        if not pinned or resting or instance.standing.rests(now) or self._hardware is None:
+        if not pinned or resting or instance.barred or self._hardware is None:
+            return
+        if instance.standing.rests(now):
             return
         if can_load(instance, self.roster.instances, self._rooms, now):
             self.roster.load(instance.name, self._hardware)
@@ -198,6 +210,7 @@ class Keeper:
         """Load, unload or free a model. Raises KeyError where it is not served, ModelUnavailable where it cannot be."""
         instance = self.roster.instances[order.model]
         now, why = self._clock.monotonic(), self._stopped()
+        why = why or instance.barred
         if why and order.verb is Verb.LOAD:
             raise ModelUnavailable(why)
         if order.verb is Verb.FREE:
@@ -217,6 +230,9 @@ class Keeper:
             models=tuple(seen(one, self._line, now) for one in self.roster.instances.values()),
             spaces=spaces(self._rooms, self.roster.instances, now),
             waiting=len(self._line),
+            queue=queue(self._line, now),
+            decisions=tuple(self._decisions),
+            barred=self._barred,
         )
 
     # --- leases -----------------------------------------------------------------------------------
@@ -229,6 +245,7 @@ class Keeper:
         try:
             waiter = self._line.join(wish, tuple(self._shelf.chain(wish)), self._clock.monotonic())
         except MillwrightError as error:
+            self._decisions.about(wish, Outcome.REFUSED, error.message)
             yield refusal(error)
             return
         self._wake.set()
@@ -252,8 +269,10 @@ class Keeper:
             if instance.standing.strike():
                 self.roster.fail(instance, End(beat.failed))
             return
+        instance.pace.add(beat.tokens - held.tokens, now)
         if beat.done:
             instance.standing.works()
+            instance.pace.ended(beat.tokens, now - held.since)
         held.tokens, held.told = beat.tokens, now
 
     def release(self, lease: str) -> None:
@@ -266,41 +285,32 @@ class Keeper:
         self._wake.set()
 
     def _grant(self, waiter: Waiter, instance: Instance, now: float) -> None:
-        assert instance.running is not None
-        assert instance.plan is not None
-        lease = secrets.token_hex(16)
-        wish, served = waiter.wish, instance.served
+        wish, lease = waiter.wish, secrets.token_hex(16)
+        news = granted(waiter, instance, lease)
         instance.held[lease] = Held(lease, wish.principal, wish.priority.rank, now, now)
         instance.last_used = now
         self._leases[lease] = instance
         self._line.leave(waiter)
-        waiter.news.put_nowait(
-            Granted(
-                lease=lease,
-                url=instance.running.url,
-                key=instance.running.key,
-                served_name=instance.running.served_as or served.name,
-                context=served.profile.context,
-                slots=served.profile.slots,
-                generation=instance.generation,
-                chosen=chosen(waiter, instance),
-            )
+        waiter.news.put_nowait(news)
+        chosen = news.chosen
+        outcome = Outcome.FELL_BACK if chosen.rejected else Outcome.GRANTED
+        self._decisions.about(
+            wish, outcome, chosen.reason, model=instance.name, rejected=dict(chosen.rejected)
         )
 
-    def _refuse(self, waiter: Waiter, head: str) -> None:
+    def _refuse(self, waiter: Waiter, head: str, error: MillwrightError) -> None:
         self._line.leave(waiter)
-        said = "; ".join(f"{name}: {why}" for name, why in waiter.rejected.items())
-        late = waiter.until <= self._clock.monotonic()
-        error: MillwrightError = (
-            ModelBusy(f"{head}: {said or waiter.said or 'all are at work'}")
-            if late
-            else ModelUnavailable(f"{head}: {said or 'nothing is served for this work'}")
-        )
         waiter.news.put_nowait(refusal(error))
+        self._decisions.about(waiter.wish, Outcome.REFUSED, head, rejected=waiter.rejected)
 
     def _say(self, waiter: Waiter, decision: Decision) -> None:
-        said = f"{decision.why} {decision.name}"
-        if said != waiter.said:
-            waiter.said = said
-            ahead = sum(other.order < waiter.order for other in self._line)
-            waiter.news.put_nowait(Waiting(why=decision.why, place=ahead + 1, expected=decision.expected))
+        """Where it waits for something else than before."""
+        waiter.expected = decision.expected
+        if (waiter.why, waiter.wanted) == (decision.why, decision.name):
+            return
+        waiter.why, waiter.wanted = decision.why, decision.name
+        ahead = sum(other.order < waiter.order for other in self._line)
+        waiter.news.put_nowait(Waiting(why=decision.why, place=ahead + 1, expected=decision.expected))
+        self._decisions.about(
+            waiter.wish, Outcome.WAITED, decision.why, model=decision.name, rejected=waiter.rejected
+        )

@@ -14,17 +14,24 @@ MOST_OF_ONE = 128
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """One wish that waits. ``until`` is monotonic; ``news`` is what its client has yet to hear."""
+    """One wish that waits. ``since`` and ``until`` are monotonic; ``news`` is what its client has yet to hear."""
 
     wish: Wish
     chain: tuple[str, ...]
     number: int
+    since: float
     until: float
     news: asyncio.Queue[News] = field(default_factory=asyncio.Queue)
     rejected: dict[str, str] = field(default_factory=dict)
     """Why not, by the model's name, as of the last look."""
-    said: str = ""
-    """What it was last told to wait for."""
+    why: str = ""
+    wanted: str = ""
+    """What it was last told to wait for, and of which model."""
+    expected: float | None = None
+
+    @property
+    def said(self) -> str:
+        return f"{self.why} {self.wanted}".strip()
 
     @property
     def order(self) -> tuple[int, int]:
@@ -55,7 +62,7 @@ class Line:
         if own >= self._most_of_one:
             raise ModelBusy(f"{own} requests of {wish.principal} wait for a model already", retry_after=5.0)
         self._count += 1
-        waiter = Waiter(wish, chain, self._count, now + wish.deadline)
+        waiter = Waiter(wish, chain, self._count, now, now + wish.deadline)
         self._waiters.append(waiter)
         return waiter
 

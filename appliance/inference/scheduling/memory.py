@@ -1,7 +1,7 @@
 """How much a model takes, what is free, and who has to go. Pure; sizes are bytes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.inference.backends.contract import Footprint, Profile
 from appliance.inference.catalogue.manifest import Manifest
@@ -38,10 +38,12 @@ def estimate(manifest: Manifest, profile: Profile) -> Footprint:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Memory of one device or of the machine. ``used`` is what the driver reports, None where it does not."""
+    """Memory of one device or of the machine. ``used`` is what the driver reports, None where it does not; ``shares``:
+    it is the machine's own under the name of a device that has none."""
 
     total: int
     used: int | None = None
+    shares: bool = False
 
     def free(self, reserved: int, coming: int = 0) -> int:
         """What may be given out beside ``reserved``: the worse of what was promised and of what is seen.
@@ -54,13 +56,27 @@ class Room:
 
 
 def rooms(hardware: Hardware) -> dict[str, Room]:
-    """By ``Accelerator.id``, and the machine's own. A device that shares that one has no room of its own."""
+    """By ``Accelerator.id``, and the machine's own, which is also that of each device without memory of its own."""
+    machine = Room(hardware.memory_total, hardware.memory_total - hardware.memory_available)
+    sharing = {
+        device.id: replace(machine, shares=True)
+        for device in hardware.accelerators
+        if device.memory_kind is MemoryKind.UNIFIED
+    }
     found = {
         device.id: Room(device.memory_total, device.memory_used)
         for device in hardware.accelerators
         if device.memory_kind is MemoryKind.DEDICATED and device.memory_total
     }
-    return {**found, MACHINE: Room(hardware.memory_total, hardware.memory_total - hardware.memory_available)}
+    return {**sharing, **found, MACHINE: machine}
+
+
+def settled(device: str, takes: Footprint, room_of: Mapping[str, Room]) -> tuple[str, Footprint]:
+    """Where it really lies: of a device that shares the machine's memory all of it is missing there."""
+    room = room_of.get(device)
+    if room is None or not room.shares:
+        return device, takes
+    return MACHINE, Footprint(0, takes.device + takes.memory, takes.measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,10 @@ class Resident:
     rank: int
     """The priority of the most urgent wish that it served lately."""
     loading: bool = False
+
+    def settled(self, room_of: Mapping[str, Room]) -> "Resident":
+        device, takes = settled(self.device, self.footprint, room_of)
+        return replace(self, device=device, footprint=takes)
 
     def cost(self, now: float) -> float:
         """What its going away would cost: how long it takes to come back, the dearer the more urgently and lately it
@@ -114,6 +134,8 @@ def fit(
     room = room_of.get(device)
     if room is None:
         return Fit(False, reason=f"there is no device {device} any more")
+    device, need = settled(device, need, room_of)
+    residents = [one.settled(room_of) for one in residents]
     missing = {
         place: asked - free_of(place, room_of, residents)
         for place, asked in ((device, need.device), (MACHINE, need.memory))

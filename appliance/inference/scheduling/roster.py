@@ -29,7 +29,8 @@ class _Lived:
 
 
 class Roster:
-    """``look`` is called whenever something has changed that somebody may wait for."""
+    """``look`` is called whenever something has changed that somebody may wait for; ``bar`` says of a model why nobody
+    may have it."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Roster:
         trial: Trial,
         clock: Clock,
         look: Callable[[], None],
+        bar: Callable[[Served], str] = lambda _: "",
     ) -> None:
         self.instances: dict[str, Instance] = {}
         self.loads: Counter[str] = Counter()
@@ -48,6 +50,7 @@ class Roster:
         self._trial = trial
         self._clock = clock
         self._look = look
+        self._bar = bar
         self._lives: dict[str, _Lived] = {}
         self._ends: set[asyncio.Task[None]] = set()
         self._records: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
@@ -70,7 +73,7 @@ class Roster:
             if name not in self.instances:
                 took = known[name]
                 footprint = took.footprint or estimate(one.manifest, one.profile)
-                self.instances[name] = Instance(one, footprint, took.load_seconds)
+                self.instances[name] = Instance(one, footprint, took.load_seconds, barred=self._bar(one))
 
     # --- lives ------------------------------------------------------------------------------------
 
@@ -133,11 +136,11 @@ class Roster:
 
     async def close(self, *, keep: bool) -> None:
         """End all lives. ``keep``: the engines go on, for the next life of the keeper to adopt."""
+        if not keep:
+            self.stop_all("the box is stopped")
         for lived in self._lives.values():
             lived.task.cancel()
         await asyncio.gather(*(lived.task for lived in self._lives.values()), return_exceptions=True)
-        if not keep:
-            await asyncio.gather(*(lived.life.end() for lived in self._lives.values()))
         await asyncio.gather(*self._ends)
         await self.written()
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 
-from appliance.inference.leases import Seen, Space
+from appliance.inference.leases import Queued, Seen, Space
 from appliance.inference.scheduling.instance import LIVING, Instance
-from appliance.inference.scheduling.line import Line
+from appliance.inference.scheduling.line import Line, Waiter
 from appliance.inference.scheduling.memory import Room, free_of
+
+MOST_SHOWN = 50
+_MOST_REJECTED, _LONGEST = 10, 300
 
 
 def seen(instance: Instance, line: Line, now: float) -> Seen:
@@ -32,12 +35,40 @@ def seen(instance: Instance, line: Line, now: float) -> Seen:
         pinned=served.keep_alive is None,
         context=served.profile.context,
         offers=served.can,
+        tokens_per_second=instance.pace.now(now),
+        last_speed=instance.pace.last,
+        barred=instance.barred,
+    )
+
+
+def queue(line: Line, now: float) -> tuple[Queued, ...]:
+    """Those who are first in the line; ``View.waiting`` says how many there are."""
+    return tuple(_queued(waiter, now) for waiter in list(line)[:MOST_SHOWN])
+
+
+def _queued(waiter: Waiter, now: float) -> Queued:
+    wish = waiter.wish
+    return Queued(
+        principal=wish.principal,
+        model=wish.model,
+        work=wish.work,
+        priority=wish.priority,
+        why=waiter.why,
+        wanted=waiter.wanted,
+        waited=now - waiter.since,
+        left=waiter.until - now,
+        expected=waiter.expected,
+        rejected=tuple(
+            (name, why[:_LONGEST]) for name, why in list(waiter.rejected.items())[:_MOST_REJECTED]
+        ),
     )
 
 
 def spaces(room_of: Mapping[str, Room], instances: Mapping[str, Instance], now: float) -> tuple[Space, ...]:
-    residents = [one.resident(now) for one in instances.values() if one.state in LIVING]
+    """Each memory once: a device that shares the machine's has none of its own to show."""
+    residents = [one.resident(now).settled(room_of) for one in instances.values() if one.state in LIVING]
     return tuple(
         Space(device=name, total=room.total, used=room.used, free=max(0, free_of(name, room_of, residents)))
         for name, room in room_of.items()
+        if not room.shares
     )

@@ -38,6 +38,8 @@ class Options:
     """In which their engines keep what they compiled."""
     model_images: tuple[ModelImage, ...]
     tools: ModelJobs
+    model_network: str
+    """Empty: guard makes one."""
 
 
 def options_of(config: Config) -> Options:
@@ -66,6 +68,7 @@ def options_of(config: Config) -> Options:
         cache=config.cache,
         model_images=config.model_images,
         tools=ModelJobs(config.model_images, _of_models(config, home)),
+        model_network=config.model_network,
     )
 
 

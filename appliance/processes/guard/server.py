@@ -77,6 +77,7 @@ class Server:
             options.model_images,
             rules.uid,
             rules.gid,
+            options.model_network,
         )
         self._egress = Egress(self._watching.set_cut, self._watching.unwatched)
         self._refusals = Refusals()

@@ -36,7 +36,8 @@ _NAME = re.compile(r"mw-(?P<home>[a-z0-9]+)-.*")
 
 class ModelContainers:
     """``models`` is the folder of this home below which models lie, ``cache`` where engines keep what they compiled;
-    ``images`` what the box's settings name."""
+    ``images`` what the box's settings name; so does ``network``, where the box is in containers itself and could not
+    reach into one that guard makes."""
 
     def __init__(
         self,
@@ -47,8 +48,10 @@ class ModelContainers:
         images: tuple[ModelImage, ...],
         uid: int,
         gid: int,
+        network: str = "",
     ) -> None:
         self._engine = engine
+        self._given = network
         self._home_id = home_id
         self._models, self._cache = models, cache
         self._images: Mapping[str, ModelImage] = {one.image: one for one in images}
@@ -56,7 +59,7 @@ class ModelContainers:
 
     @property
     def network(self) -> str:
-        return f"millwright-{self._home_id}-models"
+        return self._given or f"millwright-{self._home_id}-models"
 
     async def answer(self, request: ModelRequest) -> Facts:
         """Raises Refused, SandboxUnavailable."""
@@ -76,13 +79,10 @@ class ModelContainers:
             raise SandboxUnavailable(f"The container engine refused: {error.said}.") from error
 
     async def _start(self, request: ModelStart) -> Facts:
-        from appliance.sandbox.docker import model_library as library
 
         settings = self._settings_of(request)
         image = await self._engine.image(request.image)
-        await self._engine.call(
-            lambda client: library.own_network(client, self.network, {HOME_LABEL: self._home_id})
-        )
+        await self._engine.call(self._check_network)
         mounts = [self._open(request)]
         try:
             mounts.append(self._open_cache(settings))
@@ -105,6 +105,15 @@ class ModelContainers:
         finally:
             close(mounts)
         return await self._look(blueprint.name)
+
+    def _check_network(self, client: "docker.APIClient") -> None:
+        """Raises Refused."""
+        from appliance.sandbox.docker import model_library as library
+
+        if self._given:
+            library.given_network(client, self._given)
+        else:
+            library.own_network(client, self.network, {HOME_LABEL: self._home_id})
 
     async def _begin(self, blueprint: ModelBlueprint, mounts: Sequence[Mount]) -> None:
         """Make it and start it; one that a request like this has made already is only started where it was not."""

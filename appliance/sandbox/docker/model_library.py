@@ -39,6 +39,21 @@ def own_network(client: docker.APIClient, name: str, labels: dict[str, str]) -> 
         raise Refused(f"The network {name} leads out.", f"Remove it: `docker network rm {name}`.")
 
 
+def given_network(client: docker.APIClient, name: str) -> None:
+    """Make sure that the one that the operator named is there, and that nothing leads out of it. Raises Refused.
+
+    Its members reach each other: some of them are the box's own containers, which are to reach the engines.
+    """
+    found = client.networks(names=[f"^{name}$"])
+    if not found:
+        raise Refused(
+            f"There is no network {name}, which MILLWRIGHT_MODEL_NETWORK names.",
+            "With Compose: start the box with compose/models.yaml, which makes it.",
+        )
+    if not found[0].get("Internal"):
+        raise Refused(f"The network {name} leads out.", "Make it internal, or name another.")
+
+
 def make(client: docker.APIClient, name: str, body: Mapping[str, object]) -> bool:
     """Make a container; gives whether there was none of that name. Raises Refused, SandboxUnavailable."""
     try:

@@ -43,7 +43,7 @@ def test_a_model_answers_and_outlives_the_death_of_its_engine_and_of_its_keeper(
     pytest.importorskip("xllamacpp")
     password = tmp_path / "password"
     password.write_text("hammer-and-anvil-7\n")
-    box = make_box(MILLWRIGHT_ADMIN_PASSWORD_FILE=str(password))
+    box = make_box(MILLWRIGHT_ADMIN_PASSWORD_FILE=str(password), MILLWRIGHT_STANDIN_MODELS="tiny")
     before = set(processes_with(str(ENGINE)))
 
     def engines() -> set[int]:

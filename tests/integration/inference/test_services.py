@@ -78,6 +78,22 @@ def test_what_cannot_be_is_refused_at_once(how: Serving) -> None:
     assert not ServedModel.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"thread": 2}, "has no option `thread` here .did you mean `threads`"),
+        ({"threads": "many"}, "whole number from 1 to 256"),
+        ({"threads": True}, "whole number from 1 to 256"),
+        ({"gpu_layers": 1000}, "whole number from 0 to 999"),
+    ],
+)
+def test_what_an_engine_is_told_is_checked_when_it_is_said(options: dict[str, int | str], said: str) -> None:
+    with pytest.raises(ModelRefused, match=said):
+        services.serve("tiny", Serving(options=options), ENGINEER, NOW)
+    assert not ServedModel.objects.exists()
+    services.serve("tiny", Serving(options={"threads": 2}), ENGINEER, NOW)
+
+
 def test_an_unknown_name_gets_the_nearest_one() -> None:
     with pytest.raises(ModelUnknown, match="did you mean `tiny`"):
         services.serve("tinny", Serving(), ENGINEER, NOW)

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +14,12 @@ from django.conf import settings
 from django.test import Client
 
 from appliance.accounts.domain import Role
+from appliance.inference.backends.contract import Readiness, Sign
+from appliance.inference.catalogue.progress import Progress
 from appliance.inference.catalogue.repository import MANIFEST
+from appliance.inference.catalogue.staging import open_staging
+from appliance.inference.domain import Work
+from appliance.inference.leases import Wish
 from appliance.inference.models import ServedModel, WorkChain
 from appliance.inference.scheduling.server import KeeperServer
 from appliance.processes.models import PartBeat
@@ -34,9 +41,9 @@ def repository() -> Iterator[Path]:
 
 
 @pytest.fixture
-def keeper(repository: Path) -> Iterator[Room]:
+def keeper(repository: Path, tmp_path: Path) -> Iterator[Room]:
     """A keeper of obedient engines that serves ``tiny``, on the box's own socket."""
-    room = Room(tiny_served(repository.parent / "elsewhere"))
+    room = Room(tiny_served(tmp_path))
     door = settings.CONFIG.home.keeper_socket
     door.parent.mkdir(parents=True, exist_ok=True)
     loop, ended = asyncio.new_event_loop(), asyncio.Event()
@@ -55,6 +62,15 @@ def keeper(repository: Path) -> Iterator[Room]:
     thread.join()
     loop.close()
     door.unlink(missing_ok=True)
+
+
+@contextmanager
+def asking(wish: Wish) -> Iterator[None]:
+    """Somebody at the keeper's door who waits."""
+    with socket.socket(socket.AF_UNIX) as door:
+        door.connect(str(settings.CONFIG.home.keeper_socket))
+        door.sendall(wish.model_dump_json().encode() + b"\n")
+        yield
 
 
 @pytest.mark.usefixtures("repository")
@@ -101,6 +117,63 @@ def test_a_prompt_that_nobody_can_answer_says_why_with_and_without_a_stream(brow
     assert answer.status_code == 422
     assert "the keeper of models does not run" in answer.content.decode()
     assert client.post("/models/test/", {"prompt": " "}).status_code == 422
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_row_of_the_matrix_is_put_in_order_by_choosing(browser: Browsers) -> None:
+    client = browser(Role.ENGINEER)
+    client.post("/models/tiny/serve/", {})
+    page = client.get("/models/").content.decode()
+    assert page.count('<select name="names">') == 6  # none for embeddings, which it cannot do
+    client.post("/models/matrix/", {"work": "logs", "names": ["", "tiny", ""]})
+    assert WorkChain.objects.get().models_in_order == ["tiny"]
+    assert '<option value="tiny" selected>' in " ".join(client.get("/models/").content.decode().split())
+    twice = client.post("/models/matrix/", {"work": "chat", "names": ["tiny", "tiny"]}, follow=True)
+    assert "a model stands there twice" in twice.content.decode()
+
+
+def test_who_waits_and_what_was_decided_are_shown_in_both_languages(browser: Browsers, keeper: Room) -> None:
+    client = browser(Role.ENGINEER)
+    client.post("/models/tiny/serve/", {})
+    wish = Wish(model="tiny", principal="token:ben/bot", work=Work.LOGS)
+    keeper.engines.of("tiny").readiness = Readiness(Sign.LOADING, "5 bytes of its log")
+    with asking(wish):
+        wait_for(lambda: "5 bytes of its log" in client.get("/models/").content.decode())
+        page = " ".join(client.get("/models/").content.decode().split())
+        assert "token:ben/bot" in page
+        assert "gives up in" in page
+        assert "told to wait" in page
+        client.cookies["django_language"] = "zh-hans"
+        chinese = " ".join(
+            client.get("/models/", headers={"Accept-Language": "zh-hans"}).content.decode().split()
+        )
+        assert "后放弃" in chinese
+        assert "日志已有 5 字节" in chinese
+
+
+@pytest.mark.usefixtures("db")
+def test_an_empty_box_says_the_next_step_with_its_command(
+    browser: Browsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webadmin.pages.models.lacks_llamacpp", lambda: True)
+    page = browser(Role.ENGINEER).get("/models/").content.decode()
+    assert "pip install -r requirements-llamacpp.txt" in page
+    assert "manage.py models import /path/to/model.gguf --name small" in page
+    assert "the keeper of models does not run" in page
+    assert "<code>manage.py status</code>" in page
+
+
+@pytest.mark.usefixtures("db")
+def test_an_import_on_its_way_is_shown_until_it_is_there(browser: Browsers) -> None:
+    client, models = browser(Role.ENGINEER), settings.CONFIG.home.models
+    models.mkdir(exist_ok=True)
+    with open_staging(models, "qwen", "4bit", "https://example.com/q.gguf", None) as staging:
+        staging.note(Progress("downloading", 250 << 20, 1 << 30))
+        page = " ".join(client.get("/models/").content.decode().split())
+        assert "qwen@4bit" in page
+        assert "250.0 MB of 1.0 GB" in page
+        staging.discard()
+    assert "qwen@4bit" not in client.get("/models/").content.decode()
 
 
 def test_the_figures_are_those_that_the_keeper_signed(db: None) -> None:

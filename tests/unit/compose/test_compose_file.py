@@ -9,6 +9,7 @@ import yaml
 
 from appliance.lib.config import ROOT
 from appliance.lib.variables import VARIABLES
+from appliance.processes.models_keeper import STOPS_WITHIN
 from appliance.sandbox.docker.seccomp import profile
 
 FOLDER = ROOT / "compose"
@@ -20,7 +21,7 @@ def read(name: str) -> dict[str, Any]:
     return found
 
 
-BASE, CONTAINERS = read("compose.yaml"), read("containers.yaml")
+BASE, CONTAINERS, MODELS = read("compose.yaml"), read("containers.yaml"), read("models.yaml")
 SERVICES: dict[str, Service] = {**BASE["services"], "guard": CONTAINERS["services"]["guard"]}
 OWN = {"migrate", "web", "worker", "beat", "reactor", "keeper", "spawner", "guard"}
 ENGINES = {"database", "redis", "mqtt"}
@@ -152,3 +153,32 @@ def test_the_image_runs_as_nobody_and_holds_what_is_named() -> None:
     ]
     assert first == "*"
     assert not {"!.", "!*", "!var", "!.env", "!compose", "!compose/secrets"} & set(allowed)
+
+
+def test_whoever_asks_a_model_is_on_its_network_which_leads_nowhere() -> None:
+    network = MODELS["networks"]["models"]
+    assert network == {"name": "${COMPOSE_PROJECT_NAME:-millwright}-models", "internal": True}
+    on_it = {name for name, service in MODELS["services"].items() if service.get("networks") == ["models"]}
+    assert on_it == {"keeper", "web", "worker", "reactor"}
+    assert MODELS["services"]["guard"]["environment"]["MILLWRIGHT_MODEL_NETWORK"] == network["name"]
+
+
+def test_models_lie_at_the_same_path_for_whoever_mounts_or_reads_them() -> None:
+    place = "/var/lib/millwright/models"
+    mounted = {name for name, service in MODELS["services"].items() if "volumes" in service}
+    assert mounted == {"guard", "keeper", "web"}
+    for name in mounted:
+        assert MODELS["services"][name]["volumes"] == [f"{place}:{place}"]
+
+
+def test_the_keeper_stops_before_guard_and_has_time_to_end_its_engines() -> None:
+    keeper = MODELS["services"]["keeper"]
+    assert keeper["depends_on"] == {"guard": {"condition": "service_started"}}
+    assert int(keeper["stop_grace_period"].removesuffix("s")) > STOPS_WITHIN
+
+
+def test_models_add_no_power_and_only_settings_that_there_are() -> None:
+    known = {variable.name for variable in VARIABLES}
+    for service in MODELS["services"].values():
+        assert set(service) <= {"volumes", "environment", "networks", "depends_on", "stop_grace_period"}
+        assert set(service.get("environment", {})) <= known

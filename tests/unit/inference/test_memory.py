@@ -64,11 +64,19 @@ def test_a_model_on_a_device_takes_little_of_the_machine() -> None:
     assert taken.memory == GIB
 
 
-def test_a_device_that_shares_memory_has_no_room_of_its_own() -> None:
-    shared = Accelerator("A", Vendor.AMD, "apu", MemoryKind.UNIFIED, 8 * GIB, 0)
+def test_a_device_that_shares_memory_takes_of_the_machines() -> None:
+    """Jetson, DGX Spark, graphics inside a processor."""
+    shared = Accelerator("A", Vendor.NVIDIA, "orin", MemoryKind.UNIFIED)
     own = Accelerator("B", Vendor.NVIDIA, "gpu", MemoryKind.DEDICATED, 24 * GIB, GIB)
-    found = rooms(Hardware(Processor("cpu", 2), 32 * GIB, 20 * GIB, (shared, own)))
-    assert found == {"B": Room(24 * GIB, GIB), MACHINE: Room(32 * GIB, 12 * GIB)}
+    found = rooms(Hardware(Processor("cpu", 2), 32 * GIB, 28 * GIB, (shared, own)))
+    machine = Room(32 * GIB, 4 * GIB)
+    assert found == {"A": replace(machine, shares=True), "B": Room(24 * GIB, GIB), MACHINE: machine}
+    there = [resident("first", 10 * GIB, device="A"), resident("second", 6 * GIB, device=MACHINE)]
+    assert fit("A", Footprint(8 * GIB, GIB), found, there[:1], now=1000.0).evict == ()
+    assert fit("A", Footprint(20 * GIB, GIB), found, there[:1], now=1000.0).evict == ("first",)
+    assert fit(MACHINE, Footprint(0, 20 * GIB), found, there, now=1000.0).evict == ("first",)
+    assert "30.0 GiB" in fit("A", Footprint(29 * GIB, GIB), found, there, now=1000.0).reason
+    assert "no device C" in fit("C", Footprint(GIB, 0), found, there, now=1000.0).reason
 
 
 def test_what_is_still_loading_counts_beside_what_is_seen() -> None:

@@ -32,7 +32,7 @@ from appliance.inference.backends.contract import (
 from appliance.inference.backends.llamacpp.container import LlamaCppContainers
 from appliance.inference.backends.llamacpp.dialect import DIALECT
 from appliance.inference.backends.llamacpp.figures import stats_of
-from appliance.inference.backends.llamacpp.planning import CONFIG, plan
+from appliance.inference.backends.llamacpp.planning import CONFIG, LIBRARY, OPTIONS, plan
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind, ModelFormat
 from appliance.inference.errors import EngineAbsent
@@ -41,7 +41,6 @@ from appliance.lib.cancelling import end
 from appliance.sandbox.ports import Job, Limits, Outcome, Sandbox
 
 FORMATS = frozenset({ModelFormat.GGUF})
-LIBRARY = "xllamacpp"
 _LONGEST = 7 * 86400.0 - 60
 """As long as the sandbox runs a job; then it is made anew."""
 _STARTS_WITHIN = 20.0
@@ -225,4 +224,4 @@ def _interpreter() -> tuple[str, ...]:
     return tuple(sorted(str(Path(path).resolve()) for path in found))
 
 
-BACKEND = BackendFactory(EngineKind.LLAMACPP, "llama.cpp", FORMATS, LlamaCpp)
+BACKEND = BackendFactory(EngineKind.LLAMACPP, "llama.cpp", FORMATS, LlamaCpp, OPTIONS)

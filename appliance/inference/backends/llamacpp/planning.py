@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from appliance.inference.backends.contract import Footprint, Plan, Profile
+from appliance.inference.backends.contract import Bounds, Footprint, Plan, Profile
+from appliance.inference.backends.options import checked
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import ModelFormat
 from appliance.inference.errors import ModelRefused
@@ -14,9 +15,11 @@ from appliance.inference.hardware.domain import Hardware
 from appliance.inference.scheduling.memory import estimate
 
 ENGINE = Path(__file__).with_name("engine.py")
+LIBRARY = "xllamacpp"
+"""The wheel that brings the engine."""
 CONFIG = "engine.json"
 ALL_LAYERS, NO_LAYERS = 999, 0
-OPTIONS: Mapping[str, tuple[int, int]] = {
+OPTIONS: Mapping[str, Bounds] = {
     "threads": (1, 256),
     "gpu_layers": (0, 999),
     "cache_mib": (0, 65536),
@@ -66,15 +69,8 @@ def check(model: Manifest, profile: Profile) -> None:
 
 
 def options_of(profile: Profile) -> dict[str, int]:
-    found = {}
-    for name, value in profile.options.items():
-        bounds = OPTIONS.get(name)
-        if bounds is None:
-            raise ModelRefused(f"llama.cpp has no option `{name}` here", hint=", ".join(sorted(OPTIONS)))
-        if not isinstance(value, int) or isinstance(value, bool) or not bounds[0] <= value <= bounds[1]:
-            raise ModelRefused(f"`{name}` is a whole number from {bounds[0]} to {bounds[1]}")
-        found[name] = value
-    return found
+    """Raises ModelRefused."""
+    return {name: int(value) for name, value in checked("llama.cpp", profile, OPTIONS).items()}
 
 
 def _environment(profile: Profile, hardware: Hardware) -> dict[str, str]:
@@ -83,8 +79,8 @@ def _environment(profile: Profile, hardware: Hardware) -> dict[str, str]:
     device = next((one for one in hardware.accelerators if one.id == profile.device), None)
     if device is not None:
         hide = {"nvidia": "CUDA_VISIBLE_DEVICES", "amd": "ROCR_VISIBLE_DEVICES"}.get(device.vendor.value)
-        if hide:
-            found[hide] = device.id
+        if hide and device.visible_as:  # a name that the driver does not know would hide the device itself
+            found[hide] = device.visible_as
     else:
         found |= {"CUDA_VISIBLE_DEVICES": "", "ROCR_VISIBLE_DEVICES": ""}
     return found

@@ -22,7 +22,7 @@ from appliance.inference.backends.fitting import images_of, no_image
 from appliance.inference.backends.prometheus import figures
 from appliance.inference.backends.trtllm.capabilities import TABLE, Capabilities, capabilities_of
 from appliance.inference.backends.trtllm.dialect import dialect_of
-from appliance.inference.backends.trtllm.planning import ENGINE, FORMATS, plan
+from appliance.inference.backends.trtllm.planning import ENGINE, FORMATS, options_with, plan
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind
 from appliance.inference.errors import EngineAbsent, ModelRefused
@@ -135,4 +135,5 @@ def _stats(text: str) -> Stats:
     )
 
 
-BACKEND = BackendFactory(EngineKind.TRTLLM, "TensorRT-LLM", FORMATS, TensorRT)
+_PARSERS = frozenset[str]().union(*(row.tool_parsers for row in TABLE))
+BACKEND = BackendFactory(EngineKind.TRTLLM, "TensorRT-LLM", FORMATS, TensorRT, options_with(_PARSERS))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from appliance.inference.backends.contract import Footprint, Plan, Profile
+from appliance.inference.backends.contract import Bounds, Footprint, Plan, Profile
 from appliance.inference.backends.fitting import (
     JIT_STALL,
     OWN,
@@ -14,7 +14,7 @@ from appliance.inference.backends.fitting import (
     conversations_share,
     device_of,
 )
-from appliance.inference.backends.options import Bounds, Options, checked
+from appliance.inference.backends.options import Options, checked
 from appliance.inference.backends.trtllm.capabilities import Capabilities
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import ModelFormat
@@ -72,8 +72,12 @@ def plan(
 
 
 def _bounds(known: Capabilities) -> dict[str, Bounds]:
+    return options_with(known.tool_parsers)
+
+
+def options_with(tool_parsers: frozenset[str]) -> dict[str, Bounds]:
     return {
-        "tool_parser": known.tool_parsers,
+        "tool_parser": tool_parsers,
         "cache_type": _CACHE_TYPES,
         "start_stall_seconds": (60, 7200),
     }

@@ -18,7 +18,7 @@ from appliance.inference.backends.contract import (
 from appliance.inference.backends.fitting import images_of, no_image
 from appliance.inference.backends.prometheus import figures
 from appliance.inference.backends.vllm.dialect import DIALECT
-from appliance.inference.backends.vllm.planning import ENGINE, FORMATS, plan
+from appliance.inference.backends.vllm.planning import ENGINE, FORMATS, OPTIONS, plan
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind
 from appliance.inference.errors import EngineAbsent
@@ -93,4 +93,4 @@ def _stats(text: str) -> Stats:
     )
 
 
-BACKEND = BackendFactory(EngineKind.VLLM, "vLLM", FORMATS, VLlm)
+BACKEND = BackendFactory(EngineKind.VLLM, "vLLM", FORMATS, VLlm, OPTIONS)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from appliance.inference.backends.contract import Footprint, Plan, Profile
+from appliance.inference.backends.contract import Bounds, Footprint, Plan, Profile
 from appliance.inference.backends.fitting import (
     JIT_STALL,
     OWN,
@@ -12,7 +12,7 @@ from appliance.inference.backends.fitting import (
     device_of,
     reserved_share,
 )
-from appliance.inference.backends.options import Bounds, checked
+from appliance.inference.backends.options import checked
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import ModelFormat
 from appliance.inference.hardware.domain import Hardware, Vendor

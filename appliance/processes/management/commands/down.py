@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
-from appliance.processes import leftovers, lock
+from appliance.processes import go_ahead, leftovers, lock
 
 PATIENCE = 120.0
 
@@ -25,6 +25,7 @@ class Command(BaseCommand):
 
     def _stop(self) -> str:
         home = get_config().home
+        go_ahead.withhold(home)  # so that what ends knows that it is not to be started again
         running = lock.holder(home)
         if running is not None:
             with suppress(ProcessLookupError):

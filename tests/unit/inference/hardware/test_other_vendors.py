@@ -58,6 +58,23 @@ def test_graphics_inside_a_processor_have_no_memory_of_their_own(
     assert (card.id, card.architecture) == ("0000:03:00.0", architecture)
 
 
+def test_rocm_calls_graphics_inside_a_processor_by_its_number_and_a_card_by_its_name(
+    machine: Machine,
+) -> None:
+    """The number is that among the nodes that compute, in the driver's order and not in that of their names."""
+    other = KFD_7900.replace("drm_render_minor 128", "drm_render_minor 129")
+    radeon(machine, KFD_PHOENIX, "1002:15BF", "38000")
+    (first,) = look(machine.roots).accelerators
+    machine.write(f"{NODES}/1/properties", KFD_CPU).write(f"{NODES}/2/properties", other)
+    machine.write(f"{NODES}/10/properties", KFD_PHOENIX)
+    (second,) = look(machine.roots).accelerators
+    assert (first.visible_as, second.visible_as) == ("0", "1")
+
+    machine.write(f"{NODES}/10/properties", KFD_7900)
+    (card,) = look(machine.roots).accelerators
+    assert card.visible_as == card.id != ""
+
+
 def test_an_instinct_card_has_memory_of_its_own(machine: Machine) -> None:
     (card,) = look(radeon(machine, KFD_MI300A, "1002:74A1", "120000").roots).accelerators
     assert (card.memory_kind, card.memory_total) == (MemoryKind.DEDICATED, 25753026560)
