@@ -46,7 +46,8 @@ def desk() -> ChatCommands:
 def hear(desk: ChatCommands, person: User, text: str, key: str = "", platform: str = "telegram") -> Answer:
     command = parse_command(text, key=key or f"chat/{text}", received_at=NOW)
     sender = ChatSender(person.pk, person.username, platform, "7", "c7")
-    return desk._done(command, sender) or Answer("")
+    answer = desk._done(command, sender)
+    return answer if isinstance(answer, Answer) else Answer("")
 
 
 def say(desk: ChatCommands, person: User, text: str, **more: str) -> str:
