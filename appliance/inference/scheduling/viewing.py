@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from appliance.inference.leases import Seen, Space
 from appliance.inference.scheduling.instance import LIVING, Instance
 from appliance.inference.scheduling.line import Line
-from appliance.inference.scheduling.memory import Room, free_of
+from appliance.inference.scheduling.memory import Machine, Room
 
 
 def seen(instance: Instance, line: Line, now: float) -> Seen:
@@ -37,7 +37,8 @@ def seen(instance: Instance, line: Line, now: float) -> Seen:
 
 def spaces(room_of: Mapping[str, Room], instances: Mapping[str, Instance], now: float) -> tuple[Space, ...]:
     residents = [one.resident(now) for one in instances.values() if one.state in LIVING]
+    machine = Machine(room_of, residents, now)
     return tuple(
-        Space(device=name, total=room.total, used=room.used, free=max(0, free_of(name, room_of, residents)))
+        Space(device=name, total=room.total, used=room.used, free=max(0, machine.free(name)))
         for name, room in room_of.items()
     )
