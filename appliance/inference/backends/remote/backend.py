@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from appliance.inference.backends.calling import Calls
 from appliance.inference.backends.contract import (
     BackendContext,
     BackendFactory,
@@ -46,7 +47,7 @@ class Remote:
         self._allowed = allowed_origins(context.settings.get(ALLOWED, ""))
         self._secret = context.secret
         self._stopped = context.stopped or (lambda: Level.NONE)
-        self._client = httpx.AsyncClient(timeout=_WITHIN, trust_env=False)
+        self._calls = Calls(_WITHIN)
 
     async def probe(self) -> Probe:
         if self._allowed:
@@ -95,7 +96,7 @@ class Remote:
             return Readiness(Sign.GONE, reason="the all-stop lets nothing leave the box")
         headers = {"Authorization": f"Bearer {running.key}"} if running.key else {}
         try:
-            answer = await self._client.get(f"{running.url}/v1/models", headers=headers)
+            answer = await self._calls.get(f"{running.url}/v1/models", headers=headers)
         except httpx.HTTPError as error:
             return Readiness(
                 Sign.LOADING, f"{origin_of(running.url)} does not answer: {type(error).__name__}"
@@ -117,7 +118,7 @@ class Remote:
         return []
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._calls.close()
 
     @property
     def _cut(self) -> bool:
