@@ -34,12 +34,17 @@ MESSAGES = [{"role": "user", "content": "hi"}]
 
 
 class Elsewhere(EngineRoom):
-    """All models are served by the engine at ``url``."""
+    """All models are served by the engine at ``url``, but those that are somewhere else by their name."""
 
     url = ""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.elsewhere: dict[str, str] = {}
+
     async def start(self, plan: Plan, generation: int) -> Running:
-        return replace(await super().start(plan, generation), url=self.url, key="engine-key")
+        url = self.elsewhere.get(plan.model.name, self.url)
+        return replace(await super().start(plan, generation), url=url, key="engine-key")
 
 
 class Book:
@@ -117,6 +122,8 @@ class Desk:
     clock: ManualClock
     lookups: list[str]
     keeper: KeeperClient
+    elsewhere: dict[str, str]
+    """Addresses of engines by model, for those that are not served by ``engine``."""
     cut: bool = False
 
     def begin(
@@ -187,7 +194,7 @@ async def desk(*models: Served, dialect: Dialect = DIALECT, beat: float = 0.05) 
             engines.url = engine.url
             door = asyncio.create_task(KeeperServer(room.keeper, socket).serve())
             await wait_for_async(socket.exists)
-            keeper = KeeperClient(socket)
+            keeper = KeeperClient(socket, resting=16)
 
             async def cut_off() -> bool:
                 return made.cut
@@ -204,9 +211,11 @@ async def desk(*models: Served, dialect: Dialect = DIALECT, beat: float = 0.05) 
                 clock,
                 lookups,
                 keeper,
+                engines.elsewhere,
             )
             yield made
             await meter.close()
+            await keeper.close()
             pool.close()
             door.cancel()
             await asyncio.gather(door, return_exceptions=True)

@@ -27,6 +27,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PREFIX = "/v1"
+RESTING = 16
+"""Connections to the keeper that stand ready for the next requests."""
 
 
 class ByPath:
@@ -57,7 +59,7 @@ def gateway(config: Config) -> Gateway:
     clock = SystemClock()
     access = Access(lambda text: in_thread(_principal_of, text), clock)
     meter = Meter(DatabaseLedger(in_thread), clock)
-    keeper = KeeperClient(config.home.keeper_socket)
+    keeper = KeeperClient(config.home.keeper_socket, resting=RESTING)
     openings = Openings(keeper, Engines(config.remote_models_ca), dialect_of, cut_off)
     return Gateway(access, meter, keeper, Serving(openings, access, meter, cut_off))
 

@@ -1,9 +1,12 @@
 """How any process asks the keeper of models for one: lines of JSON over its Unix socket.
 
 The first line says what is wanted. After a ``Wish`` the client reads ``News`` until ``granted`` or ``refused``. The
-lease lasts as long as the connection: a client that dies gives it back. While it is served it writes ``Beat`` (how
+lease lasts no longer than the connection: a client that dies gives it back. While it is served it writes ``Beat`` (how
 many tokens so far), by which the keeper sees a model that has stopped in the middle; ``Beat.failed`` counts for its
 circuit breaker. ``Look`` is answered by one ``View``, ``Order`` by ``Done`` or ``refused``.
+
+One connection carries one lease at a time. With ``Over`` the client gives it back and keeps the connection for the next
+line of this kind, which costs the keeper and itself less than another connection.
 """
 
 from datetime import datetime
@@ -89,6 +92,12 @@ class Beat(_Line):
     done: bool = False
     failed: str = ""
     """Why, where the engine failed; a client that went away is no failure."""
+
+
+class Over(_Line):
+    """The lease is given back; the connection stays."""
+
+    kind: Literal["over"] = "over"
 
 
 class Verb(StrEnum):
@@ -217,4 +226,6 @@ class View(_Line):
 Ask = Annotated[Wish | Order | Look, Field(discriminator="kind")]
 Answer = Annotated[News | View | Done, Field(discriminator="kind")]
 ASK: TypeAdapter[Wish | Order | Look] = TypeAdapter(Ask)
+SERVED: TypeAdapter[Beat | Over] = TypeAdapter(Beat | Over)
+"""What a client that has a lease says."""
 ANSWER: TypeAdapter[Waiting | Granted | RefusedLease | View | Done] = TypeAdapter(Answer)

@@ -10,7 +10,7 @@ from appliance.inference.backends.registry import factory_of
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.errors import EngineAbsent
 from appliance.inference.hardware.reading import this_machine
-from appliance.inference.scheduling.memory import MACHINE, fit, rooms
+from appliance.inference.scheduling.memory import MACHINE, Machine, rooms
 from appliance.lib.config import Config, plain_environment
 from appliance.sandbox.process.client import ProcessSandbox
 
@@ -23,7 +23,7 @@ def plan_here(config: Config, manifest: Manifest, folder: Path, profile: Profile
 def why_it_does_not_fit(plan: Plan) -> str:
     """With the numbers, and with nothing else loaded; empty where it fits."""
     room_of = rooms(this_machine.get())
-    found = fit(plan.profile.device or MACHINE, plan.footprint, room_of, (), time.monotonic())
+    found = Machine(room_of, (), time.monotonic()).fit(plan.profile.device or MACHINE, plan.footprint)
     return "" if found.possible else found.reason
 
 

@@ -145,7 +145,9 @@ class ModelsKeeper:
 
 
 def _trusted(config: Config) -> ssl.SSLContext | None:
-    """Where the operator's file cannot be read, the backend says so."""
+    """None: the usual ones. Where the operator's file cannot be read, the backend says so."""
+    if config.remote_models_ca is None:
+        return None
     try:
         return authorities_with(config.remote_models_ca)
     except OSError:

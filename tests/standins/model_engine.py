@@ -53,21 +53,30 @@ class EngineStandin:
     left: int = 0
     connections: int = 0
     url: str = ""
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["EngineStandin"]:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield self
         finally:
             server.close()
 
+    def die(self) -> None:
+        """As by a signal: in the middle of all answers, and nobody listens any more."""
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._writers.add(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while await self._answer(reader, writer):
                 pass
+        self._writers.discard(writer)
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()

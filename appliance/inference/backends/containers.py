@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from appliance.inference.backends.calling import Calls
 from appliance.inference.backends.contract import Plan, Readiness, Running, Sign
 from appliance.inference.errors import EngineAbsent
 from appliance.inference.hardware.domain import Accelerator
@@ -85,7 +86,7 @@ class Containers:
         self._loading_is_503 = loading_is_503
         self._known: dict[str, Container] = {}
         self._health: dict[str, str] = {}
-        self._client = httpx.AsyncClient(timeout=_HEALTH_WITHIN, trust_env=False)
+        self._calls = Calls(_HEALTH_WITHIN)
 
     async def why_not(self) -> tuple[str, str]:
         """Why there can be no containers here, and what to do; empty where there can."""
@@ -144,13 +145,13 @@ class Containers:
     async def page(self, url: str) -> httpx.Response | None:
         """What the engine answers; None where it does not."""
         try:
-            return await self._client.get(url)
+            return await self._calls.get(url)
         except httpx.HTTPError:
             return None
 
     async def close(self) -> None:
         """The containers go on."""
-        await self._client.aclose()
+        await self._calls.close()
 
     async def _look(self, running: Running) -> Container:
         try:

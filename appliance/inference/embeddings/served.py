@@ -12,6 +12,7 @@ from appliance.inference.domain import Need, Work
 from appliance.inference.embeddings.contract import Matrix, unit
 from appliance.inference.errors import ModelUnavailable
 from appliance.inference.leases import Wish
+from appliance.lib.authorities import authorities
 
 BATCH = 32
 """Texts in one request: more fill an engine's batch without being faster (inference facts, 5.1)."""
@@ -60,7 +61,11 @@ class ServedEncoder:
             headers = {"Authorization": f"Bearer {granted.key}"} if granted.key else {}
             # The engine is on this machine: a proxy of the environment has no part in it.
             async with httpx.AsyncClient(
-                base_url=granted.url, headers=headers, timeout=self._patience, trust_env=False
+                base_url=granted.url,
+                headers=headers,
+                timeout=self._patience,
+                trust_env=False,
+                verify=authorities(),
             ) as engine:
                 try:
                     for start in range(0, len(texts), BATCH):

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import httpx
 
+from appliance.inference.backends.calling import Calls
 from appliance.inference.backends.contract import Backend, Running
 from appliance.inference.domain import EngineKind
 from appliance.inference.scheduling.ports import Served
-from appliance.lib.authorities import authorities
 
 _WITHIN = 60.0
 _QUESTION = "Reply with OK."
@@ -25,17 +25,17 @@ class Completion:
         trusted: ssl.SSLContext | None = None,
     ) -> None:
         self._backends = backends
-        self._client = httpx.AsyncClient(timeout=within, trust_env=False, verify=trusted or authorities())
+        self._calls = Calls(within, trusted)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._calls.close()
 
     async def completes(self, served: Served, running: Running) -> str:
         """Empty where an answer came; else what went wrong, in words."""
         path, body = _asked(served, running.served_as or served.name)
         headers = {"Authorization": f"Bearer {running.key}"} if running.key else {}
         try:
-            answer = await self._client.post(f"{running.url}{path}", json=body, headers=headers)
+            answer = await self._calls.post(f"{running.url}{path}", body, headers)
         except httpx.TimeoutException:
             return "no answer to a request of one token within a minute"
         except httpx.HTTPError as error:

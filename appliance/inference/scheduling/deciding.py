@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from appliance.inference.domain import InstanceState
 from appliance.inference.scheduling.instance import LIVING, Instance
 from appliance.inference.scheduling.line import Waiter
-from appliance.inference.scheduling.memory import Room, fit
+from appliance.inference.scheduling.memory import Machine, Room
 
 HURRY = 0.25
 """Of its deadline left, and a lesser model that is free is better than a good one that is busy."""
 _SOON = 3600.0
+_COMING = frozenset({InstanceState.CREATING, InstanceState.LOADING})
 
 
 class Move(StrEnum):
@@ -33,15 +35,35 @@ class Decision:
     rejected: Mapping[str, str] = field(default_factory=dict)
 
 
+class Moment:
+    """All models as they stand now. Who waits may take fifty of them: what is the same for all is looked at once."""
+
+    def __init__(self, instances: Mapping[str, Instance], room_of: Mapping[str, Room], now: float) -> None:
+        self.instances = instances
+        self.now = now
+        self._room_of = room_of
+
+    @cached_property
+    def machine(self) -> Machine:
+        living = (one for one in self.instances.values() if one.state in LIVING)
+        return Machine(self._room_of, [one.resident(self.now) for one in living], self.now)
+
+    @cached_property
+    def loading(self) -> frozenset[str]:
+        """The devices on which something is being loaded. Two loads on one device take longer than one after the other,
+        and their sizes are not known yet."""
+        return frozenset(one.device for one in self.instances.values() if one.state in _COMING)
+
+
 def decide(
     waiter: Waiter, instances: Mapping[str, Instance], room_of: Mapping[str, Room], now: float
 ) -> Decision:
     """The first of the chain that can serve in time; the best of those that will."""
+    moment, left = Moment(instances, room_of, now), waiter.until - now
     rejected: dict[str, str] = {}
     best: Decision | None = None
-    left = waiter.until - now
     for name in waiter.chain:
-        found = _look(waiter, instances.get(name), instances, room_of, now, left)
+        found = _look(waiter, instances.get(name), moment, left)
         if isinstance(found, str):
             rejected[name] = found
         elif found.move is Move.WAIT:
@@ -61,21 +83,14 @@ def _with(decision: Decision, rejected: Mapping[str, str]) -> Decision:
     )
 
 
-def _look(
-    waiter: Waiter,
-    instance: Instance | None,
-    instances: Mapping[str, Instance],
-    room_of: Mapping[str, Room],
-    now: float,
-    left: float,
-) -> Decision | str:
+def _look(waiter: Waiter, instance: Instance | None, moment: Moment, left: float) -> Decision | str:
     """What can be done with this one, or why nothing."""
     if instance is None:
         return "it is not served on this box"
     unfit = _unfit(waiter, instance)
     if unfit:
         return unfit
-    state, name = instance.state, instance.name
+    state, name, now = instance.state, instance.name, moment.now
     if state is InstanceState.READY:
         free = instance.slots_free > 0
         return Decision(Move.GRANT, name) if free else Decision(Move.WAIT, name, why="queued")
@@ -89,7 +104,7 @@ def _look(
         return f"it is ready in about {expected:.0f} s, and the answer is wanted within {left:.0f} s{why}"
     if state in LIVING or instance.standing.rests(now) > 0:
         return Decision(Move.WAIT, name, why="loading", expected=expected)
-    return _load(waiter, instance, instances, room_of, now, left)
+    return _load(waiter, instance, moment, left)
 
 
 def _unfit(waiter: Waiter, instance: Instance) -> str:
@@ -110,46 +125,22 @@ def _unfit(waiter: Waiter, instance: Instance) -> str:
 def can_load(
     instance: Instance, instances: Mapping[str, Instance], room_of: Mapping[str, Room], now: float
 ) -> bool:
-    """Whether it could be loaded now without anybody going, and nothing else is being loaded on its device."""
-    others = _others(instance, instances)
-    found = fit(instance.device, instance.footprint, room_of, [one.resident(now) for one in others], now)
-    return found.possible and not found.evict and found.wait is None and not _loading(instance, others)
+    """Whether one that is not loaded could be now without anybody going, and nothing else is coming to its device."""
+    moment = Moment(instances, room_of, now)
+    found = moment.machine.fit(instance.device, instance.footprint)
+    return found.possible and not found.evict and found.wait is None and instance.device not in moment.loading
 
 
-def _others(instance: Instance, instances: Mapping[str, Instance]) -> list[Instance]:
-    return [one for one in instances.values() if one is not instance and one.state in LIVING]
-
-
-def _loading(instance: Instance, others: list[Instance]) -> bool:
-    """Two loads on one device take longer than one after the other, and their sizes are not known yet."""
-    states = (InstanceState.CREATING, InstanceState.LOADING)
-    return any(one.device == instance.device and one.state in states for one in others)
-
-
-def _load(
-    waiter: Waiter,
-    instance: Instance,
-    instances: Mapping[str, Instance],
-    room_of: Mapping[str, Room],
-    now: float,
-    left: float,
-) -> Decision | str:
-    others = _others(instance, instances)
-    found = fit(
-        instance.device,
-        instance.footprint,
-        room_of,
-        [one.resident(now) for one in others],
-        now,
-        rank=waiter.wish.priority.rank,
-    )
+def _load(waiter: Waiter, instance: Instance, moment: Moment, left: float) -> Decision | str:
+    rank = waiter.wish.priority.rank
+    found = moment.machine.fit(instance.device, instance.footprint, rank=rank)
     if not found.possible:
         return found.reason
-    expected = instance.loads_in(now)
+    expected = instance.loads_in(moment.now)
     if found.wait is not None:
         if found.wait > left:
             return f"{found.reason}, for {found.wait:.0f} s more"
         return Decision(Move.WAIT, instance.name, why="evicting", expected=found.wait + expected)
-    if _loading(instance, others):
+    if instance.device in moment.loading:
         return Decision(Move.WAIT, instance.name, why="queued", expected=expected)
     return Decision(Move.LOAD, instance.name, found.evict, "loading", min(expected, _SOON))

@@ -248,7 +248,7 @@ class Keeper:
             self._decisions.about(wish, Outcome.REFUSED, error.message)
             yield refusal(error)
             return
-        self._wake.set()
+        self._grant_at_once(waiter)
         try:
             while True:
                 news = await waiter.news.get()
@@ -282,6 +282,17 @@ class Keeper:
             return
         instance.last_used, instance.rank = self._clock.monotonic(), held.rank
         self.roster.stop_if_idle(instance)
+        if self._line:
+            self._wake.set()
+
+    def _grant_at_once(self, waiter: Waiter) -> None:
+        """Where nobody else waits, so that nobody is passed over: without the look that decides about all."""
+        if len(self._line) == 1 and self._adopted and not self._stopped():
+            now = self._clock.monotonic()
+            decision = decide(waiter, self.roster.instances, self._rooms, now)
+            if decision.move is Move.GRANT:
+                self._carry_out(waiter, decision, now)
+                return
         self._wake.set()
 
     def _grant(self, waiter: Waiter, instance: Instance, now: float) -> None:

@@ -97,6 +97,8 @@ class Resident:
 
     def settled(self, room_of: Mapping[str, Room]) -> "Resident":
         device, takes = settled(self.device, self.footprint, room_of)
+        if device == self.device:
+            return self
         return replace(self, device=device, footprint=takes)
 
     def cost(self, now: float) -> float:
@@ -116,59 +118,91 @@ class Fit:
     reason: str = ""
 
 
-def fit(
-    device: str,
-    need: Footprint,
-    room_of: Mapping[str, Room],
-    residents: Sequence[Resident],
-    now: float,
-    *,
-    min_stay: float = 60.0,
-    rank: int = 0,
-) -> Fit:
-    """Whether ``need`` fits on ``device``, and who has to go for it: those whose going costs least.
+class Machine:
+    """The rooms and who is in them at one moment. Who waits may ask for fifty models: what is the same for all of them
+    is counted once.
 
     Nobody goes who is pinned, busy, or was loaded less than ``min_stay`` seconds ago, unless the new one is more urgent
-    than what it serves. What fits on an empty machine but not now is possible, after ``wait`` where that is known.
+    than what it serves.
     """
-    room = room_of.get(device)
-    if room is None:
-        return Fit(False, reason=f"there is no device {device} any more")
-    device, need = settled(device, need, room_of)
-    residents = [one.settled(room_of) for one in residents]
-    missing = {
-        place: asked - free_of(place, room_of, residents)
-        for place, asked in ((device, need.device), (MACHINE, need.memory))
-        if asked
-    }
-    if all(lack <= 0 for lack in missing.values()):
-        return Fit(True)
-    for place, asked in ((device, need.device), (MACHINE, need.memory)):
-        freed = sum(_on(one, place) for one in residents if not one.pinned)
-        most = free_of(place, room_of, residents) + freed
-        if asked > most:
-            return Fit(False, reason=f"it needs {_gib(asked)}, and at most {_gib(max(most, 0))} can be freed")
-    going, later = _split(residents, now, min_stay, rank)
-    chosen = _cheapest(missing, going, now)
-    if chosen is not None:
-        return Fit(True, tuple(one.name for one in chosen))
-    waits = [one.loaded_at + min_stay - now for one in later]
-    return Fit(True, wait=max(min(waits, default=1.0), 0.0), reason="those who are loaded are at work")
+
+    def __init__(
+        self,
+        room_of: Mapping[str, Room],
+        residents: Sequence[Resident],
+        now: float,
+        *,
+        min_stay: float = 60.0,
+    ) -> None:
+        self._room_of = room_of
+        self._residents = [one.settled(room_of) for one in residents]
+        self._now = now
+        self._min_stay = min_stay
+        self._free: dict[str, int] = {}
+        self._most: dict[str, int] = {}
+        self._movable: dict[int, tuple[list[Resident], list[Resident]]] = {}
+        self._given: dict[tuple[int, str], int] = {}
+
+    def fit(self, device: str, need: Footprint, *, rank: int = 0) -> Fit:
+        """Whether ``need`` fits on ``device``, and who has to go for it: those whose going costs least.
+
+        What fits on an empty machine but not now is possible, after ``wait`` where that is known.
+        """
+        if device not in self._room_of:
+            return Fit(False, reason=f"there is no device {device} any more")
+        device, need = settled(device, need, self._room_of)
+        asked = {place: size for place, size in ((device, need.device), (MACHINE, need.memory)) if size}
+        missing = {place: size - self.free(place) for place, size in asked.items()}
+        if all(lack <= 0 for lack in missing.values()):
+            return Fit(True)
+        for place, size in asked.items():
+            if size > (most := self._at_most(place)):
+                return Fit(
+                    False, reason=f"it needs {_gib(size)}, and at most {_gib(max(most, 0))} can be freed"
+                )
+        going, later = self._split(rank)
+        if all(lack <= self._given_by(rank, place) for place, lack in missing.items()):
+            return Fit(True, tuple(one.name for one in _cheapest(missing, going, self._now)))
+        waits = [one.loaded_at + self._min_stay - self._now for one in later]
+        return Fit(True, wait=max(min(waits, default=1.0), 0.0), reason="those who are loaded are at work")
+
+    def free(self, place: str) -> int:
+        """Bytes that may still be given out."""
+        if place not in self._free:
+            held = sum(_on(one, place) for one in self._residents)
+            coming = sum(_on(one, place) for one in self._residents if one.loading)
+            self._free[place] = self._room_of[place].free(held, coming)
+        return self._free[place]
+
+    def _at_most(self, place: str) -> int:
+        """Were nobody there but who is pinned."""
+        if place not in self._most:
+            freed = sum(_on(one, place) for one in self._residents if not one.pinned)
+            self._most[place] = self.free(place) + freed
+        return self._most[place]
+
+    def _split(self, rank: int) -> tuple[list[Resident], list[Resident]]:
+        """Who may go now, and who may later, for one of this rank."""
+        if rank not in self._movable:
+            going: list[Resident] = []
+            later: list[Resident] = []
+            for one in self._residents:
+                if not one.pinned and not one.busy:
+                    may = self._now - one.loaded_at >= self._min_stay or rank > one.rank
+                    (going if may else later).append(one)
+            self._movable[rank] = going, later
+        return self._movable[rank]
+
+    def _given_by(self, rank: int, place: str) -> int:
+        """What would be free there with all gone that may go now."""
+        if (rank, place) not in self._given:
+            self._given[rank, place] = sum(_on(one, place) for one in self._split(rank)[0])
+        return self._given[rank, place]
 
 
-def _split(
-    residents: Sequence[Resident], now: float, min_stay: float, rank: int
-) -> tuple[list[Resident], list[Resident]]:
-    """Who may go now, and who may later."""
-    movable = [one for one in residents if not one.pinned and not one.busy]
-    going = [one for one in movable if now - one.loaded_at >= min_stay or rank > one.rank]
-    return going, [one for one in movable if one not in going]
-
-
-def _cheapest(
-    missing: Mapping[str, int], going: Sequence[Resident], now: float
-) -> tuple[Resident, ...] | None:
-    """Few who free enough, at little cost: by cost for each byte first, then whoever is not needed stays."""
+def _cheapest(missing: Mapping[str, int], going: Sequence[Resident], now: float) -> tuple[Resident, ...]:
+    """Few who free enough, at little cost: by cost for each byte first, then whoever is not needed stays. All together
+    they do free enough."""
     chosen: list[Resident] = []
     lack = dict(missing)
     for one in sorted(going, key=lambda one: one.cost(now) / max(_gives(one, missing), 1)):
@@ -177,8 +211,6 @@ def _cheapest(
         if any(lack[place] > 0 and _on(one, place) for place in lack):
             chosen.append(one)
             lack = {place: short - _on(one, place) for place, short in lack.items()}
-    if any(short > 0 for short in lack.values()):
-        return None
     for one in sorted(chosen, key=lambda one: -one.cost(now)):
         without = {place: short + _on(one, place) for place, short in lack.items()}
         if all(short <= 0 for short in without.values()):
@@ -195,11 +227,6 @@ def _on(one: Resident, place: str) -> int:
     """What it takes there. Of one without a device all is in the machine's memory."""
     found = one.footprint.memory if place == MACHINE else 0
     return found + (one.footprint.device if one.device == place else 0)
-
-
-def free_of(place: str, room_of: Mapping[str, Room], residents: Sequence[Resident]) -> int:
-    held = sum(_on(one, place) for one in residents)
-    return room_of[place].free(held, sum(_on(one, place) for one in residents if one.loading))
 
 
 def _gib(size: int) -> str:

@@ -1,4 +1,4 @@
-"""The keeper's door: a Unix socket of the box's own user. A connection is a lease, and ends with it."""
+"""The keeper's door: a Unix socket of the box's own user. A lease ends with its connection, or before it."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,18 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from appliance.inference.errors import ModelRefused, ModelUnknown
-from appliance.inference.leases import ASK, LONGEST_LINE, Beat, Done, Granted, Order, RefusedLease, Verb, Wish
+from appliance.inference.leases import (
+    ASK,
+    LONGEST_LINE,
+    SERVED,
+    Beat,
+    Done,
+    Granted,
+    Order,
+    RefusedLease,
+    Verb,
+    Wish,
+)
 from appliance.inference.scheduling.answers import refusal
 from appliance.inference.scheduling.keeper import Keeper
 from appliance.lib.errors import MillwrightError
@@ -17,22 +28,30 @@ log = logging.getLogger(__name__)
 
 FIRST_LINE = 10.0
 """Seconds that a client has to say what it wants."""
+REST = 120.0
+"""Seconds that a connection may stand without a lease once it had one."""
 
 
 class KeeperServer:
     def __init__(self, keeper: Keeper, socket: Path) -> None:
         self._keeper = keeper
         self._socket = socket
+        self._open: set[asyncio.StreamWriter] = set()
 
     async def serve(self) -> None:
-        """Until cancelled."""
+        """Until cancelled; then every connection ends, also those that only rest."""
         self._socket.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._connected, self._socket, limit=LONGEST_LINE)
         self._socket.chmod(0o600)
         async with server:
-            await server.serve_forever()
+            try:
+                await server.serve_forever()
+            finally:
+                for writer in list(self._open):
+                    writer.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
         try:
             await self._converse(reader, writer)
         except (ConnectionError, TimeoutError):
@@ -40,45 +59,54 @@ class KeeperServer:
         except Exception:
             log.exception("a client of the keeper could not be served")
         finally:
+            self._open.discard(writer)
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with asyncio.timeout(FIRST_LINE):
-            line = await _line(reader)
-        if line is None:
-            return
-        try:
-            asked = ASK.validate_json(line)
-        except ValidationError as error:
-            where = ".".join(str(part) for part in error.errors()[0]["loc"])
-            await _say(
-                writer, refusal(ModelRefused(f"this is no request to the keeper: {where or 'it is no JSON'}"))
-            )
-            return
-        if isinstance(asked, Wish):
-            await self._lease(asked, reader, writer)
-        elif isinstance(asked, Order):
-            await _say(writer, await self._obey(asked))
-        else:
-            await _say(writer, self._keeper.view())
+        within = FIRST_LINE
+        while True:
+            async with asyncio.timeout(within):
+                line = await _line(reader)
+            if line is None:
+                return
+            try:
+                asked = ASK.validate_json(line)
+            except ValidationError as error:
+                where = ".".join(str(part) for part in error.errors()[0]["loc"])
+                told = ModelRefused(f"this is no request to the keeper: {where or 'it is no JSON'}")
+                await _say(writer, refusal(told))
+                return
+            if isinstance(asked, Wish):
+                if not await self._lease(asked, reader, writer):
+                    return
+            elif isinstance(asked, Order):
+                await _say(writer, await self._obey(asked))
+            else:
+                await _say(writer, self._keeper.view())
+            within = REST
 
-    async def _lease(self, wish: Wish, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        gone = asyncio.create_task(_line(reader))
-        granted = await self._granted(wish, gone, writer)
+    async def _lease(self, wish: Wish, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """From the wish to the lease's end; gives whether the client may wish for another one here."""
+        following = asyncio.create_task(_line(reader))
+        granted = await self._granted(wish, following, writer)
         if granted is None:
-            gone.cancel()
-            return
+            following.cancel()
+            return False
         try:
-            line = await gone
+            line = await following
             while line is not None:
-                self._keeper.beat(granted.lease, Beat.model_validate_json(line))
+                said = SERVED.validate_json(line)
+                if not isinstance(said, Beat):
+                    return True
+                self._keeper.beat(granted.lease, said)
                 line = await _line(reader)
         except ValidationError:
             log.warning("a client of the keeper says what nobody understands; its lease ends")
         finally:
             self._keeper.release(granted.lease)
+        return False
 
     async def _granted(
         self, wish: Wish, gone: "asyncio.Task[bytes | None]", writer: asyncio.StreamWriter

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from appliance.inference.leases import Queued, Seen, Space
 from appliance.inference.scheduling.instance import LIVING, Instance
 from appliance.inference.scheduling.line import Line, Waiter
-from appliance.inference.scheduling.memory import Room, free_of
+from appliance.inference.scheduling.memory import Machine, Room
 
 MOST_SHOWN = 50
 _MOST_REJECTED, _LONGEST = 10, 300
@@ -66,9 +66,10 @@ def _queued(waiter: Waiter, now: float) -> Queued:
 
 def spaces(room_of: Mapping[str, Room], instances: Mapping[str, Instance], now: float) -> tuple[Space, ...]:
     """Each memory once: a device that shares the machine's has none of its own to show."""
-    residents = [one.resident(now).settled(room_of) for one in instances.values() if one.state in LIVING]
+    residents = [one.resident(now) for one in instances.values() if one.state in LIVING]
+    machine = Machine(room_of, residents, now)
     return tuple(
-        Space(device=name, total=room.total, used=room.used, free=max(0, free_of(name, room_of, residents)))
+        Space(device=name, total=room.total, used=room.used, free=max(0, machine.free(name)))
         for name, room in room_of.items()
         if not room.shares
     )

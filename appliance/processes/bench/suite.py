@@ -23,6 +23,7 @@ from appliance.processes.bench.ramp import highest
 from appliance.processes.bench.routing import routing
 from appliance.processes.bench.rows import Row
 from appliance.processes.bench.scale import scale
+from appliance.processes.bench.scheduler import scheduler
 from appliance.processes.bench.shards import shards
 from appliance.processes.bench.soak import soak
 from appliance.processes.bench.subscriptions import tasks
@@ -134,6 +135,7 @@ SUITE: dict[str, Measurement] = {
     "scale": Measurement(scale, needs_box=False),
     "policy": Measurement(policy, needs_box=False),
     "routing": Measurement(routing, needs_box=False),
+    "scheduler": Measurement(scheduler, needs_box=False),
     "gate": Measurement(gate),
     "tasks": Measurement(tasks),
     "gateway": Measurement(gateway),

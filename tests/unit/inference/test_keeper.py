@@ -87,6 +87,32 @@ async def test_two_that_do_not_fit_together_do_not_thrash() -> None:
         assert room.engines.of("a").stops == 1
 
 
+async def test_requests_by_turns_for_two_that_do_not_fit_together_change_models_once_a_minute() -> None:
+    """And each of them is answered: nobody is passed over for ever."""
+    async with Room(served("a", 16), served("b", 16)) as room:
+        answered: list[float] = []
+
+        async def ask(model: str) -> None:
+            began = room.clock.monotonic()
+            granted = await room.ask(model, deadline=300.0)
+            assert isinstance(granted, Granted), granted
+            answered.append(room.clock.monotonic() - began)
+            room.keeper.release(granted.lease)
+
+        asking = []
+        for second in range(300):
+            asking.append(asyncio.create_task(ask("ab"[second % 2])))
+            room.advance(1)
+            for _ in range(20):
+                await asyncio.sleep(0)
+        loads = room.engines.of("a").starts + room.engines.of("b").starts
+        assert 3 <= loads <= 6
+        room.advance(61)
+        await asyncio.gather(*asking)
+        assert len(answered) == 300
+        assert max(answered) <= 125
+
+
 async def test_who_cannot_wait_so_long_is_told_at_once_with_the_numbers() -> None:
     async with Room(served("a", 16), served("b", 16)) as room:
         first = await room.ask("a")

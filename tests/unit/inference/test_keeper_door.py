@@ -11,7 +11,7 @@ from appliance.inference.backends.contract import Readiness, Sign
 from appliance.inference.client import KeeperClient
 from appliance.inference.domain import InstanceState
 from appliance.inference.errors import ModelBusy, ModelUnavailable, ModelUnknown
-from appliance.inference.leases import Order, Verb, Waiting, Wish
+from appliance.inference.leases import Order, Over, Verb, Waiting, Wish
 from appliance.inference.scheduling.ports import Served
 from appliance.inference.scheduling.server import KeeperServer
 from tests.engine_room import Room, served
@@ -30,6 +30,12 @@ async def door(folder: Path, *models: Served) -> AsyncIterator[tuple[Room, Keepe
         yield room, KeeperClient(socket)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+def connections(folder: Path) -> int:
+    """How many the keeper has, by the kernel's list: its end of each has the socket's name and is connected."""
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    return sum(line[5] == "03" and line[7:] == [str(folder / "keeper.sock")] for line in lines)
 
 
 def held(room: Room, name: str = "a") -> int:
@@ -68,6 +74,53 @@ async def test_a_client_that_dies_while_it_waits_leaves_the_line(tmp_path: Path)
         await wait_for_async(lambda: room.keeper.waiting == 1)
         writer.transport.abort()
         await wait_for_async(lambda: room.keeper.waiting == 0)
+
+
+async def test_a_connection_carries_one_lease_after_another(tmp_path: Path) -> None:
+    async with door(tmp_path, served("a", slots=2)) as (room, _):
+        client = KeeperClient(tmp_path / "keeper.sock", resting=1)
+        async with client.lease(WISH) as first:
+            first.done(1)
+        async with client.lease(WISH) as second, client.lease(WISH) as third:
+            assert second.granted.lease != first.granted.lease
+            assert held(room) == 2
+            second.beat(5)
+            told = instance_of(room).held
+            await wait_for_async(lambda: told[second.granted.lease].tokens == 5)
+            assert told[third.granted.lease].tokens == 0
+        await wait_for_async(lambda: held(room) == 0)
+        await wait_for_async(lambda: connections(tmp_path) == 1)
+        await client.close()
+
+
+async def test_a_client_that_is_killed_gives_back_what_it_has_on_a_connection_that_had_a_lease_before(
+    tmp_path: Path,
+) -> None:
+    async with door(tmp_path, served("a")) as (room, _):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "keeper.sock")
+        for _ in range(2):
+            writer.write(WISH.model_dump_json().encode() + b"\n")
+            while b"granted" not in await reader.readline():
+                pass
+            assert held(room) == 1
+            writer.write(Over().model_dump_json().encode() + b"\n")
+            await wait_for_async(lambda: held(room) == 0)
+        writer.write(WISH.model_dump_json().encode() + b"\n")
+        await wait_for_async(lambda: held(room) == 1)
+        writer.transport.abort()
+        await wait_for_async(lambda: held(room) == 0)
+
+
+async def test_a_keeper_that_was_made_anew_is_found_again(tmp_path: Path) -> None:
+    client = KeeperClient(tmp_path / "keeper.sock", resting=1)
+    for _ in range(2):
+        async with door(tmp_path, served("a")), client.lease(WISH) as lease:
+            assert lease.chosen.model == "a"
+        (tmp_path / "keeper.sock").unlink()
+    with pytest.raises(ModelUnavailable, match="does not run"):
+        async with client.lease(WISH):
+            pass
+    await client.close()
 
 
 async def test_who_waits_is_told_for_what(tmp_path: Path) -> None:

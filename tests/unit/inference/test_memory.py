@@ -14,10 +14,11 @@ from appliance.inference.hardware.domain import Accelerator, Hardware, MemoryKin
 from appliance.inference.scheduling.memory import (
     GIB,
     MACHINE,
+    Fit,
+    Machine,
     Resident,
     Room,
     estimate,
-    fit,
     kv_bytes,
     rooms,
 )
@@ -51,6 +52,18 @@ def resident(name: str, size: int, **given: object) -> Resident:
         rank=0,
     )
     return replace(base, **given)  # type: ignore[arg-type]
+
+
+def fit(
+    device: str,
+    need: Footprint,
+    world: dict[str, Room],
+    there: list[Resident],
+    now: float,
+    *,
+    rank: int = 0,
+) -> Fit:
+    return Machine(world, there, now).fit(device, need, rank=rank)
 
 
 def test_conversations_take_what_their_shape_says() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 
+from appliance.inference.backends.calling import Calls
 from appliance.inference.backends.contract import (
     BackendContext,
     BackendFactory,
@@ -105,7 +106,7 @@ class LlamaCpp:
         self._home = context.home_id
         self._processes: dict[str, _Process] = {}
         self._containers = LlamaCppContainers(context)
-        self._client = httpx.AsyncClient(timeout=_HEALTH_WITHIN, trust_env=False)
+        self._calls = Calls(_HEALTH_WITHIN)
 
     async def probe(self) -> Probe:
         if importlib.util.find_spec(LIBRARY) is None:
@@ -164,7 +165,7 @@ class LlamaCpp:
 
     async def _well(self, process: _Process) -> bool:
         try:
-            return (await self._client.get(f"{process.url}/health")).status_code == httpx.codes.OK
+            return (await self._calls.get(f"{process.url}/health")).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
 
@@ -183,7 +184,7 @@ class LlamaCpp:
             return Stats()
         try:
             headers = {"Authorization": f"Bearer {running.key}"}
-            page = await self._client.get(f"{process.url}/metrics", headers=headers)
+            page = await self._calls.get(f"{process.url}/metrics", headers=headers)
         except httpx.HTTPError:
             return Stats()
         return stats_of(page.text)
@@ -196,7 +197,7 @@ class LlamaCpp:
         await end({process.task for process in self._processes.values()})
         self._processes.clear()
         await self._containers.close()
-        await self._client.aclose()
+        await self._calls.close()
 
 
 def _in_container(running: Running) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from appliance.inference.backends.calling import Calls
 from appliance.inference.backends.contract import (
     BackendContext,
     BackendFactory,
@@ -38,7 +39,7 @@ from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import EngineKind, ModelFormat
 from appliance.inference.errors import EngineAbsent, ModelRefused
 from appliance.inference.hardware.domain import Hardware
-from appliance.lib.authorities import authorities, authorities_with
+from appliance.lib.authorities import authorities_with
 from appliance.safety.stop import Level
 
 FORMATS = frozenset({ModelFormat.REMOTE})
@@ -56,7 +57,7 @@ class Remote:
         self._secret = context.secret
         self._stopped = context.stopped or (lambda: Level.NONE)
         trusted, self._unreadable = _trusted(context.settings.get(AUTHORITIES, ""))
-        self._client = httpx.AsyncClient(timeout=_WITHIN, trust_env=False, verify=trusted)
+        self._calls = Calls(_WITHIN, trusted)
 
     async def probe(self) -> Probe:
         if self._allowed and self._unreadable:
@@ -109,7 +110,7 @@ class Remote:
             return Readiness(Sign.GONE, reason="the all-stop lets nothing leave the box")
         headers = {"Authorization": f"Bearer {running.key}"} if running.key else {}
         try:
-            answer = await self._client.get(f"{running.url}/v1/models", headers=headers)
+            answer = await self._calls.get(f"{running.url}/v1/models", headers=headers)
         except httpx.HTTPError as error:
             return Readiness(Sign.LOADING, f"{origin_of(running.url)} does not answer: {_why(error)}")
         if answer.is_success:
@@ -129,7 +130,7 @@ class Remote:
         return []
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._calls.close()
 
     @property
     def _cut(self) -> bool:
@@ -151,12 +152,14 @@ class Remote:
         return where
 
 
-def _trusted(file: str) -> tuple[ssl.SSLContext, str]:
-    """Whom to believe; without the operator's own where they cannot be read, and why."""
+def _trusted(file: str) -> tuple[ssl.SSLContext | None, str]:
+    """Whom to believe, None for the usual ones; without the operator's own where they cannot be read, and why."""
+    if not file:
+        return None, ""
     try:
-        return authorities_with(Path(file) if file else None), ""
+        return authorities_with(Path(file)), ""
     except OSError as error:
-        return authorities(), f"the authorities in {file} cannot be read: {error.strerror or error}"
+        return None, f"the authorities in {file} cannot be read: {error.strerror or error}"
 
 
 def _why(error: httpx.HTTPError) -> str:

@@ -1,6 +1,7 @@
 """What clients get: whole answers, streams, and what becomes of them when an engine breaks."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from appliance.inference.backends.contract import Readiness, Sign
 from tests.engine_room import served
 from tests.models_desk import ANN, MESSAGES, desk
-from tests.standins.model_engine import Says, chat, event
+from tests.standins.model_engine import EngineStandin, Says, chat, event
 from tests.wait import wait_for_async
 
 CUT = Says(chat("Hel", done=False, usage=False)[:1], ends=False)
@@ -193,3 +194,31 @@ async def test_many_streams_at_once_are_all_served_for_one_look_at_the_token() -
     assert sum(counts.requests for counts in d.book.days.values()) == 30
     assert len(d.lookups) == 1
     assert {name for name, _ in d.book.days} == {ANN.name}
+
+
+async def test_of_a_hundred_streams_only_those_of_the_engine_that_dies_break() -> None:
+    words = [f"w{number} " for number in range(12)]
+    says = Says(chat(*words), pause=0.05)
+    models = [
+        replace(one, profile=replace(one.profile, context=256))
+        for one in (served("steady", slots=50), served("doomed", slots=50))
+    ]
+    async with EngineStandin(usual=says).serving() as doomed, desk(*models, beat=1.0) as d:
+        d.engine.usual = says
+        d.elsewhere["doomed"] = doomed.url
+        whole, broken = (
+            [
+                d.begin("/v1/chat/completions", {"model": model, "messages": MESSAGES, "stream": True})
+                for _ in range(50)
+            ]
+            for model in ("steady", "doomed")
+        )
+        await wait_for_async(lambda: all(b"w3 " in answer.body for answer in broken))
+        doomed.die()
+        await wait_for_async(lambda: all(answer.over for answer in whole + broken), 20)
+    for answer in whole:
+        assert [one["choices"][0]["delta"].get("content") for one in answer.events[:-1]] == words
+        assert answer.body.endswith(b"data: [DONE]\n\n")
+    for answer in broken:
+        assert "broke off" in answer.events[-1]["error"]["message"]
+        assert b"[DONE]" not in answer.body
