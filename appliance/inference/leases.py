@@ -36,6 +36,8 @@ class Wish(_Line):
     kind: Literal["wish"] = "wish"
     pinned: str = ""
     """The digest of the model that it must be, where a run goes on with the one that it began with."""
+    candidate: bool = False
+    """Of the tests alone: ``model`` is ``name@version`` of one that is not live yet."""
 
 
 class Chosen(_Line):
@@ -140,6 +142,8 @@ class Seen(_Line):
     pinned: bool = False
     context: int = 0
     offers: frozenset[Need] = frozenset()
+    candidate: bool = False
+    """It is being tested; ``model`` is ``name@version``."""
 
 
 class Space(_Line):

@@ -26,7 +26,7 @@ def chosen(waiter: Waiter, instance: Instance) -> Chosen:
     else:
         reason = f"the first choice for {wish.work.value}"
     return Chosen(
-        model=served.name,
+        model=served.manifest.name,
         version=served.manifest.version,
         digest=served.manifest.digest,
         engine=served.profile.engine,

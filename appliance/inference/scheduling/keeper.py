@@ -279,7 +279,7 @@ class Keeper:
                 lease=lease,
                 url=instance.running.url,
                 key=instance.running.key,
-                served_name=instance.running.served_as or served.name,
+                served_name=instance.running.served_as or served.manifest.name,
                 context=served.profile.context,
                 slots=served.profile.slots,
                 generation=instance.generation,

@@ -32,6 +32,7 @@ def seen(instance: Instance, line: Line, now: float) -> Seen:
         pinned=served.keep_alive is None,
         context=served.profile.context,
         offers=served.can,
+        candidate=served.candidate,
     )
 
 
