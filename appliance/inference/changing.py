@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import append_here
 from appliance.events import ModelChanged
@@ -27,8 +28,11 @@ def write(
     *,
     instead_of_candidate: bool = False,
 ) -> None:
-    """Whoever calls it has asked what ``by`` may do. ``instead_of_candidate``: the last word on what a name is to serve
-    counts, and one that is being tested is dropped. Raises ModelRefused where somebody was faster."""
+    """``instead_of_candidate``: the last word on what a name is to serve counts, and what is being tested is gone.
+
+    Raises NotAllowed, ModelRefused where somebody was faster.
+    """
+    by.require(Ability.MANAGE_MODELS)
     what = f"work/{values['work']}" if "work" in values else f"model/{values['name']}"
     told = ModelChanged(event.model, event.change, event.reason, event.version, by.name)
     with transaction.atomic(), connection.cursor() as cursor:
