@@ -48,6 +48,15 @@ class InstanceState(StrEnum):
     """It died too often: a person, or another version, lets it out."""
 
 
+class CandidateState(StrEnum):
+    """Of a version that is to go live once its tests have passed."""
+
+    WAITING = "waiting"
+    TESTING = "testing"
+    REFUSED = "refused"
+    """It did not pass, or could not be tested; what is live stays."""
+
+
 class Need(StrEnum):
     """What a request asks of a model beyond text."""
 

@@ -40,6 +40,8 @@ class Wish(_Line):
     kind: Literal["wish"] = "wish"
     pinned: str = ""
     """The digest of the model that it must be, where a run goes on with the one that it began with."""
+    candidate: bool = False
+    """Of the tests alone: ``model`` is ``name@version`` of one that is not live yet."""
 
 
 class Chosen(_Line):
@@ -156,6 +158,8 @@ class Seen(_Line):
     """Of its last whole answer, in tokens a second."""
     barred: str = ""
     """Why nobody gets it, whatever its state: an operator's switch."""
+    candidate: bool = False
+    """It is being tested; ``model`` is ``name@version``."""
 
 
 class Space(_Line):

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from appliance.inference.domain import EngineKind, InstanceState, Work
+from appliance.inference.domain import CandidateState, EngineKind, InstanceState, Work
 
 
 class ServedModel(models.Model):
@@ -33,10 +33,70 @@ class ServedModel(models.Model):
         return f"{self.name}@{self.version}"
 
 
-class ModelChange(models.Model):
-    """One change of the state of a model that is, or is to be, loaded, with its reason."""
+class Candidate(models.Model):
+    """A version, or a way to serve one, that goes live once its tests have passed; until then what is live stays.
+
+    ``profile`` is the key of how it is to run (acceptance.domain.profile_key). ``over`` is the revision of what was
+    live when somebody asked for it (0: nothing): over another one it does not go live. ``revision`` counts its own
+    changes.
+    """
+
+    name = models.CharField(max_length=100, primary_key=True)
+    version = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64)
+    profile = models.CharField(max_length=64)
+    engine = models.CharField(max_length=10, choices=[(e.value, e.value) for e in EngineKind])
+    context = models.IntegerField()
+    slots = models.SmallIntegerField(default=1)
+    device = models.CharField(max_length=100, blank=True)
+    options = models.JSONField(default=dict)
+    keep_alive = models.FloatField(null=True)
+    state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in CandidateState])
+    reason = models.CharField(max_length=1000, blank=True)
+    over = models.IntegerField()
+    revision = models.IntegerField(default=1)
+    changed_at = models.DateTimeField()
+    changed_by = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+class Acceptance(models.Model):
+    """One try of the tests of a version in one way to run it. ``passed`` is NULL while it is under way.
+
+    ``way`` is how it ran: engine, context, slots, device, options. ``golden`` is the digest of the user's own sets that
+    it was measured by. ``results``: what each test found (acceptance.domain.Result), as far as it came.
+    """
 
     model = models.CharField(max_length=100)
+    version = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64)
+    profile = models.CharField(max_length=64)
+    way = models.JSONField(default=dict)
+    golden = models.CharField(max_length=64, blank=True)
+    results = models.JSONField(default=list)
+    passed = models.BooleanField(null=True)
+    reason = models.CharField(max_length=1000, blank=True)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    asked_by = models.CharField(max_length=200)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["model", "digest", "-id"], name="inference_acceptance_of")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.version}: {self.passed}"
+
+
+class ModelChange(models.Model):
+    """One change of the state of a model that is, or is to be, loaded, with its reason. ``model`` is its name, or
+    ``name@version`` of one that is being tested."""
+
+    model = models.CharField(max_length=201)
     version = models.CharField(max_length=100)
     generation = models.IntegerField()
     state = models.CharField(max_length=12, choices=[(s.value, s.value) for s in InstanceState])

@@ -1,12 +1,14 @@
 """All models of this box as people see them: what lies here, what is served, how it is. For screens and commands."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
 from asgiref.sync import async_to_sync
 
+from appliance.inference.acceptance.golden_sets import golden_digest
+from appliance.inference.acceptance.services import key_now, profile_of
 from appliance.inference.backends.llamacpp.planning import LIBRARY
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.catalogue.repository import Repository, Stored
@@ -15,7 +17,7 @@ from appliance.inference.client import KeeperClient
 from appliance.inference.domain import InstanceState, Work
 from appliance.inference.errors import ModelUnavailable, ModelUnknown
 from appliance.inference.leases import Seen, View
-from appliance.inference.models import ModelChange, ServedModel, WorkChain
+from appliance.inference.models import Acceptance, Candidate, ModelChange, ServedModel, WorkChain
 from appliance.lib.config import get_config
 from appliance.lib.located.issues import suggestion
 
@@ -30,6 +32,13 @@ class ModelRow:
     stored: tuple[Stored, ...]
     served: ServedModel | None
     seen: Seen | None
+    candidate: Candidate | None = None
+    tested: Acceptance | None = None
+    """The last try of the candidate."""
+    accepted: Acceptance | None = None
+    """By which what is live passed; None where it never did as it is run now."""
+    golden_changed: bool = False
+    """The user's own sets are others than those by which it passed."""
 
     @property
     def manifest(self) -> Manifest | None:
@@ -85,16 +94,38 @@ def overview() -> Overview:
         view, away = async_to_sync(keeper().look)(), ""
     except ModelUnavailable as error:
         view, away = None, error.message
-    seen = {one.model: one for one in view.models} if view else {}
+    seen = {one.model: one for one in view.models if not one.candidate} if view else {}
     stored: dict[str, list[Stored]] = {}
     for one in sorted(repository(), key=lambda one: one.manifest.added_at):
         stored.setdefault(one.manifest.name, []).append(one)
     served = {one.name: one for one in ServedModel.objects.order_by("name")}
-    rows = tuple(
-        ModelRow(name, tuple(stored.get(name, ())), served.get(name), seen.get(name))
-        for name in sorted({*stored, *served})
-    )
-    return Overview(rows, view, away)
+    candidates = {one.name: one for one in Candidate.objects.order_by("name")}
+    rows = [
+        ModelRow(name, tuple(stored.get(name, ())), served.get(name), seen.get(name), candidates.get(name))
+        for name in sorted({*stored, *served, *candidates})
+    ]
+    return Overview(_with_tests(rows), view, away)
+
+
+def _with_tests(rows: Sequence[ModelRow]) -> tuple[ModelRow, ...]:
+    """With the last try of each candidate, and that by which each live one passed."""
+    tries: dict[tuple[str, str, str], list[Acceptance]] = {}
+    distinct = ("model", "digest", "profile", "passed")
+    for one in Acceptance.objects.order_by(*distinct, "-id").distinct(*distinct):
+        tries.setdefault((one.model, one.digest, one.profile), []).append(one)
+    return tuple(_with_its_tests(row, tries) for row in rows)
+
+
+def _with_its_tests(row: ModelRow, tries: Mapping[tuple[str, str, str], Sequence[Acceptance]]) -> ModelRow:
+    tested = accepted = None
+    if (candidate := row.candidate) is not None:
+        own = tries.get((row.name, candidate.digest, candidate.profile), ())
+        tested = max(own, key=lambda one: one.pk, default=None)
+    if (served := row.served) is not None:
+        own = tries.get((row.name, served.digest, key_now(profile_of(served))), ())
+        accepted = next((one for one in own if one.passed), None)
+    changed = accepted is not None and accepted.golden != golden_digest(repository().root, row.name)
+    return replace(row, candidate=candidate, tested=tested, accepted=accepted, golden_changed=changed)
 
 
 def find_model(name: str) -> ModelRow:
@@ -156,4 +187,40 @@ def plain(row: ModelRow) -> dict[str, Any]:
         "load_seconds": seen.load_seconds if seen else None,
         "tokens_per_second": round(seen.tokens_per_second, 2) if seen else 0.0,
         "last_speed": round(seen.last_speed, 2) if seen and seen.last_speed else None,
+        "candidate": _plain_candidate(row),
+        "acceptance": _plain_try(row.accepted) if row.accepted else None,
+        "golden_changed": row.golden_changed,
+    }
+
+
+def _plain_candidate(row: ModelRow) -> dict[str, Any] | None:
+    one = row.candidate
+    if one is None:
+        return None
+    return {
+        "version": one.version,
+        "digest": one.digest,
+        "engine": one.engine,
+        "context": one.context,
+        "slots": one.slots,
+        "device": one.device,
+        "state": one.state,
+        "reason": one.reason,
+        "by": one.changed_by,
+        "tested": _plain_try(row.tested) if row.tested else None,
+    }
+
+
+def _plain_try(one: Acceptance) -> dict[str, Any]:
+    """``passed`` None: it is under way."""
+    return {
+        "id": one.pk,
+        "version": one.version,
+        "digest": one.digest,
+        "passed": one.passed,
+        "reason": one.reason,
+        "started_at": one.started_at.isoformat(),
+        "finished_at": one.finished_at.isoformat() if one.finished_at else None,
+        "by": one.asked_by,
+        "results": one.results,
     }

@@ -3,26 +3,25 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.db import connection, transaction
 from psycopg.types.json import Jsonb
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import append_here
 from appliance.events import ModelChanged
-from appliance.events.services import record
 from appliance.inference import sql
+from appliance.inference.acceptance import services as acceptance
 from appliance.inference.backends.contract import Profile
 from appliance.inference.backends.options import checked
 from appliance.inference.backends.registry import backends, factory_of
 from appliance.inference.catalogue.manifest import Manifest
+from appliance.inference.changing import write
 from appliance.inference.domain import EngineKind, Work
 from appliance.inference.errors import ModelRefused, ModelUnknown
 from appliance.inference.leases import Order, Verb
-from appliance.inference.models import ServedModel
+from appliance.inference.models import Candidate, ServedModel
 from appliance.inference.overview import keeper, repository
 from appliance.lib.located.issues import suggestion
 from appliance.safety.read_only import refuse_changes
@@ -50,11 +49,12 @@ class Serving:
 
 def serve(
     name: str, how: Serving, by: Principal, now: datetime, *, revision: int | None = None
-) -> ServedModel:
-    """Serve a model of the repository, or serve it in another way. What was live stays to go back to.
+) -> ServedModel | Candidate:
+    """Serve a model of the repository, or serve it in another way: at once where just that has passed its tests, and
+    what was live stays to go back to; else it becomes the candidate, and what is live stays until that has passed.
 
     ``revision`` is that of the row that the caller saw: with another one nothing is changed. Raises NotAllowed,
-    ReadOnlyNow, ModelUnknown, ModelRefused, EngineAbsent.
+    ReadOnlyNow, ModelUnknown, ModelRefused, EngineAbsent, GoldenRefused.
     """
     by.require(Ability.MANAGE_MODELS)
     refuse_changes(by)
@@ -72,31 +72,54 @@ def serve(
         "keep_alive": _keep_alive(how.keep_alive),
         "revision": revision,
     }
-    said = {"version": manifest.version, "digest": manifest.digest, "engine": profile.engine.value}
-    _write(sql.SERVE, values, by, now, ModelChanged(name, "served", version=manifest.version), said)
+    known = acceptance.verdict(name, manifest.digest, acceptance.key_now(profile))
+    if known is None or not known.passed:
+        return acceptance.offer(values, profile, by, now)
+    said = {
+        "version": manifest.version,
+        "digest": manifest.digest,
+        "engine": profile.engine.value,
+        "acceptance": known.pk,
+    }
+    event = ModelChanged(name, "served", version=manifest.version)
+    write(sql.SERVE, values, by, now, event, said, instead_of_candidate=True)
     return ServedModel.objects.get(name=name)
 
 
 def withdraw(name: str, by: Principal, now: datetime) -> None:
-    """Serve it no more; requests under way may end. Its files stay. Raises NotAllowed, ReadOnlyNow, ModelUnknown."""
+    """Serve it no more, and test no other version; requests under way may end. Its files stay.
+
+    Raises NotAllowed, ReadOnlyNow, ModelUnknown.
+    """
     by.require(Ability.MANAGE_MODELS)
     refuse_changes(by)
     if not find_served(name).enabled:
         raise ModelUnknown(f"the model {name!r} is not served", hint="manage.py models list")
-    _write(sql.WITHDRAW, {"name": name}, by, now, ModelChanged(name, "withdrawn"), {})
+    event = ModelChanged(name, "withdrawn")
+    write(sql.WITHDRAW, {"name": name}, by, now, event, {}, instead_of_candidate=True)
 
 
 def go_back(name: str, by: Principal, now: datetime) -> ServedModel:
-    """Serve the version before again. Raises NotAllowed, ReadOnlyNow, ModelUnknown, ModelRefused."""
+    """Serve the version before again, in the way in which it passed its tests, and at once: they are not repeated.
+
+    Raises NotAllowed, ReadOnlyNow, ModelUnknown, ModelRefused (it never passed any).
+    """
     by.require(Ability.MANAGE_MODELS)
     refuse_changes(by)
     row = find_served(name)
     if not row.previous:
         raise ModelRefused(f"of {name} no other version was served before")
     manifest = repository().read(name, row.previous).manifest
-    values = {"name": name, "digest": manifest.digest, "revision": row.revision}
-    said = {"version": manifest.version, "digest": manifest.digest}
-    _write(sql.GO_BACK, values, by, now, ModelChanged(name, "served", "gone back", manifest.version), said)
+    passed = acceptance.last_passed(name, manifest.digest)
+    if passed is None:
+        raise ModelRefused(
+            f"{name}@{row.previous} has never passed its tests", hint="serve that version: it is tested first"
+        )
+    way = {**passed.way, "options": Jsonb(passed.way["options"])}
+    values = {"name": name, "digest": manifest.digest, "revision": row.revision, **way}
+    said = {"version": manifest.version, "digest": manifest.digest, "acceptance": passed.pk}
+    event = ModelChanged(name, "served", "gone back", manifest.version)
+    write(sql.GO_BACK, values, by, now, event, said, instead_of_candidate=True)
     return find_served(name)
 
 
@@ -118,7 +141,7 @@ def set_chain(
         raise ModelRefused("a model stands there twice")
     values = {"work": work.value, "names": Jsonb(list(names)), "revision": revision}
     said = ModelChanged("", "matrix", work.value)
-    _write(sql.SET_CHAIN, values, by, now, said, {"models": list(names)})
+    write(sql.SET_CHAIN, values, by, now, said, {"models": list(names)})
 
 
 def load(name: str, by: Principal) -> None:
@@ -153,28 +176,6 @@ def _order(verb: Verb, name: str, by: Principal) -> None:
     refuse_changes(by)
     async_to_sync(keeper().order)(Order(verb=verb, model=name, principal=by.name))
     append_here(f"model.{verb.value}", by.name, f"model/{name}", {})
-
-
-def _write(
-    query: str,
-    values: Mapping[str, Any],
-    by: Principal,
-    now: datetime,
-    event: ModelChanged,
-    said: Mapping[str, Any],
-) -> None:
-    """One change, with its event and its record. Raises ModelRefused where somebody was faster."""
-    what = f"work/{values['work']}" if "work" in values else f"model/{values['name']}"
-    told = ModelChanged(event.model, event.change, event.reason, event.version, by.name)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(query, {**values, "at": now, "by": by.name})
-        if cursor.rowcount != 1:
-            raise ModelRefused(
-                "somebody else has changed it meanwhile", hint="look at it again, and say it once more"
-            )
-        cursor.execute(sql.HINT)
-        record(cursor, told)
-        append_here(f"model.{event.change}", by.name, what, said)
 
 
 def _newest(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Named SQL of the keeper: what is to be served, and what it writes down."""
+"""Named SQL of the keeper: what is to be served, and what it writes down. Of the tests: ``acceptance/sql.py``."""
 
 HINT_CHANNEL = "millwright_models"
 
@@ -10,6 +10,12 @@ NEXT_GENERATION = "SELECT nextval('inference_generation')"
 SERVED = """
 SELECT name, version, digest, engine, context, slots, device, options, keep_alive
 FROM inference_servedmodel WHERE enabled ORDER BY name
+"""
+
+# What is being tested stands beside what is live, and never in its place.
+CANDIDATES = """
+SELECT name, version, digest, engine, context, slots, device, options
+FROM inference_candidate WHERE state = 'testing' ORDER BY name
 """
 
 CHAINS = "SELECT work, models_in_order FROM inference_workchain"
@@ -60,8 +66,10 @@ UPDATE inference_servedmodel SET enabled = false, revision = revision + 1, chang
 WHERE name = %(name)s AND enabled
 """
 
+# In the way in which that version passed its tests.
 GO_BACK = """
-UPDATE inference_servedmodel SET version = previous, previous = version, digest = %(digest)s, enabled = true,
+UPDATE inference_servedmodel SET version = previous, previous = version, digest = %(digest)s, engine = %(engine)s,
+    context = %(context)s, slots = %(slots)s, device = %(device)s, options = %(options)s, enabled = true,
     revision = revision + 1, changed_at = %(at)s, changed_by = %(by)s
 WHERE name = %(name)s AND revision = %(revision)s
 """

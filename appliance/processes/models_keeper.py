@@ -16,9 +16,12 @@ from psycopg_pool import PoolTimeout
 
 from appliance.events.hints import Hinter
 from appliance.inference import sql
+from appliance.inference.acceptance.running import Accepting
+from appliance.inference.acceptance.tries import Tries
 from appliance.inference.backends.contract import BackendContext
 from appliance.inference.backends.registry import build
 from appliance.inference.catalogue.repository import Repository
+from appliance.inference.client import KeeperClient
 from appliance.inference.hardware.domain import Hardware
 from appliance.inference.hardware.reading import this_machine
 from appliance.inference.scheduling.adopting import end_all
@@ -65,7 +68,8 @@ class ModelsKeeper:
         self._trial = Completion(self._backends, trusted=_trusted(config))
         self._hinter = Hinter()
         records = Records(self._pool, clock, self._hinter.poke)
-        shelf = DatabaseShelf(self._pool, Repository(config.home.models))
+        repository = Repository(config.home.models)
+        shelf = DatabaseShelf(self._pool, repository)
         stop_file = StopFile(config.home.path)
         switch = barring(refused=config.models_refused, standins=config.standin_models)
         self.keeper = Keeper(
@@ -81,6 +85,13 @@ class ModelsKeeper:
         )
         self._keeping = asyncio.create_task(self.keeper.run())
         self._serving = asyncio.create_task(KeeperServer(self.keeper, config.home.keeper_socket).serve())
+        self._accepting = Accepting(
+            Tries(self._pool, clock, self._hinter.poke),
+            KeeperClient(config.home.keeper_socket),
+            repository,
+            lambda: stopped(stop_file),
+        )
+        self._jobs.every(0, self._accepting.step)
         self._jobs.every(LISTEN_AGAIN, self._listen)
         self._jobs.every(SIGN_EVERY, self._sign)
         self._jobs.every(PRUNE_EVERY, lambda: records.prune(KEEP_CHANGES))
@@ -117,6 +128,7 @@ class ModelsKeeper:
             self.keeper.changed()
             async for _ in connection.notifies():
                 self.keeper.changed()
+                self._accepting.wake()
 
     def _context(self) -> BackendContext:
         """What the backends get of the box."""

@@ -58,6 +58,8 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["load", "tiny"],
         ["unload", "tiny"],
         ["free", "tiny"],
+        ["accept", "tiny"],
+        ["drop", "tiny"],
         ["matrix", "chat", "--any"],
     ],
     "platforms": [["load", "examples/brief_platforms.json"]],

@@ -1,5 +1,6 @@
 """Models over HTTP: what there is, how it is, load, unload, and one prompt."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from asgiref.sync import async_to_sync
@@ -10,11 +11,42 @@ from pydantic import Field
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.inference import services
+from appliance.inference.acceptance import services as acceptance
 from appliance.inference.overview import find_model, keeper, overview, plain
 from appliance.inference.trying import LONGEST_PROMPT, Piece, ask
 from webadmin.api.auth import caller
 
 router = Router(tags=["models"])
+
+
+class TryOut(Schema):
+    """One try of the tests. ``passed`` null: it is under way. ``results``: of each test name, passed, figure, limit,
+    bound, unit, detail and seconds."""
+
+    id: int
+    version: str
+    digest: str
+    passed: bool | None
+    reason: str
+    started_at: str
+    finished_at: str | None
+    by: str
+    results: list[dict[str, Any]]
+
+
+class CandidateOut(Schema):
+    """A version that goes live once its tests have passed. ``state``: waiting, testing, refused."""
+
+    version: str
+    digest: str
+    engine: str
+    context: int
+    slots: int
+    device: str
+    state: str
+    reason: str
+    by: str
+    tested: TryOut | None
 
 
 class ModelOut(Schema):
@@ -46,6 +78,9 @@ class ModelOut(Schema):
     load_seconds: float | None
     tokens_per_second: float
     last_speed: float | None
+    candidate: CandidateOut | None
+    acceptance: TryOut | None
+    golden_changed: bool
 
 
 class PromptIn(Schema):
@@ -84,6 +119,18 @@ def load_model(request: HttpRequest, name: str) -> dict[str, Any]:
 @router.post("/{name}/unload", response=ModelOut, summary="Give the memory of a model back")
 def unload_model(request: HttpRequest, name: str) -> dict[str, Any]:
     services.unload(name, caller(request, Ability.MANAGE_MODELS).principal)
+    return plain(find_model(name))
+
+
+@router.post("/{name}/accept", response=ModelOut, summary="Test a candidate again, or what is live")
+def accept_model(request: HttpRequest, name: str) -> dict[str, Any]:
+    acceptance.accept(name, caller(request, Ability.MANAGE_MODELS).principal, datetime.now(UTC))
+    return plain(find_model(name))
+
+
+@router.post("/{name}/drop", response=ModelOut, summary="Give a candidate up; what is live stays")
+def drop_model(request: HttpRequest, name: str) -> dict[str, Any]:
+    acceptance.drop(name, caller(request, Ability.MANAGE_MODELS).principal, datetime.now(UTC))
     return plain(find_model(name))
 
 

@@ -18,8 +18,10 @@ from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.events.services import current_cursor
 from appliance.inference import services
+from appliance.inference.acceptance import services as acceptance
 from appliance.inference.domain import Work
 from appliance.inference.hardware.reading import this_machine
+from appliance.inference.models import Candidate
 from appliance.inference.overview import chains, changes, imports, keeper, lacks_llamacpp, overview
 from appliance.inference.trying import Piece, ask
 from appliance.lib.errors import MillwrightError
@@ -36,6 +38,8 @@ ACTIONS: dict[str, Callable[[str, Principal, datetime], Any]] = {
     "unload": lambda name, by, now: services.unload(name, by),
     "free": lambda name, by, now: services.free(name, by),
     "back": services.go_back,
+    "accept": acceptance.accept,
+    "drop": acceptance.drop,
     "withdraw": services.withdraw,
 }
 
@@ -73,17 +77,21 @@ def act(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 @needs(Ability.MANAGE_MODELS)
 def serve(request: HttpRequest, name: str) -> HttpResponse:
-    said = request.POST
+    given = request.POST
     try:
         how = services.Serving(
-            version=said.get("version", ""),
-            context=_number(said.get("context", "")),
-            slots=_number(said.get("slots", "")) or 1,
-            device=said.get("device", ""),
-            keep_alive=None if said.get("always") else services.KEEP_ALIVE,
+            version=given.get("version", ""),
+            context=_number(given.get("context", "")),
+            slots=_number(given.get("slots", "")) or 1,
+            device=given.get("device", ""),
+            keep_alive=None if given.get("always") else services.KEEP_ALIVE,
         )
-        services.serve(name, how, person(request).principal, datetime.now(UTC))
-        messages.success(request, _("%(name)s is served. Whoever needs it has it loaded.") % {"name": name})
+        row = services.serve(name, how, person(request).principal, datetime.now(UTC))
+        if isinstance(row, Candidate):
+            said = _("%(name)s is tested first, and goes live once it has passed.")
+        else:
+            said = _("%(name)s is served. Whoever needs it has it loaded.")
+        messages.success(request, said % {"name": row})
     except MillwrightError as error:
         messages.error(request, kept(str(error)))
     return redirect("models")
@@ -164,6 +172,7 @@ def _page(request: HttpRequest, tried: Try | None, status: int = 200) -> HttpRes
         "cursor": current_cursor(),
         "served": [row for row in found.rows if row.is_served],
         "others": [row for row in found.rows if not row.is_served and row.stored],
+        "tested": [row for row in found.rows if row.candidate or row.accepted],
         "away": found.away,
         "barred": view.barred if view else "",
         "lacks_llamacpp": lacks_llamacpp(),

@@ -149,6 +149,16 @@ class Probe:
     version: str = ""
 
 
+class Overlong(StrEnum):
+    """What becomes of a prompt that is longer than the context."""
+
+    REFUSED = "refused"
+    DEADLY = "deadly"
+    """Versions of the engine have died of it: it is never sent one."""
+    UNKNOWN = "unknown"
+    """Somebody else's server, whose own context may be larger."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """What an engine takes. The gateway sends no field that is not in ``fields``, and no value that kills engines.
@@ -164,6 +174,7 @@ class Dialect:
     """Whether ``tool_choice`` named or required is enforced; where not, the gateway asks by a JSON schema."""
     prometheus: str = ""
     """Path of its metrics."""
+    overlong: Overlong = Overlong.REFUSED
 
 
 class Backend(Protocol):

@@ -13,7 +13,7 @@ from appliance.inference.catalogue.progress import OnProgress, Progress, nobody
 from appliance.inference.catalogue.repository import MANIFEST, Repository, Stored
 from appliance.inference.catalogue.staging import changing, is_coming, take_away
 from appliance.inference.errors import ModelBusy, ModelRefused, ModelUnknown
-from appliance.inference.models import ServedModel
+from appliance.inference.models import Candidate, ServedModel
 from appliance.lib.config import get_config
 from appliance.safety.read_only import refuse_changes
 
@@ -82,6 +82,8 @@ def _refuse_needed(name: str, version: str) -> None:
     served = ServedModel.objects.filter(name=name).first()
     if served is not None and version == served.version:
         raise ModelBusy(f"{name}@{version} is served", hint="serve another version first, or none")
+    if Candidate.objects.filter(name=name, version=version).exists():
+        raise ModelBusy(f"{name}@{version} is to be tested", hint=f"manage.py models drop {name}")
     if served is not None and version == served.previous:
         raise ModelBusy(
             f"{name}@{version} is what {name} goes back to", hint="it can go once that is another one"

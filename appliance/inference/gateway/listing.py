@@ -10,9 +10,10 @@ from appliance.lib.jsontypes import JsonObject
 
 def models(view: View, name: str) -> bytes:
     """All, or the one of this name (or ``name@version``). Raises ApiError with 404."""
+    live = [one for one in view.models if not one.candidate]
     if not name:
-        return json.dumps({"object": "list", "data": [_told(one) for one in view.models]}).encode()
-    found = next((one for one in view.models if name in (one.model, f"{one.model}@{one.version}")), None)
+        return json.dumps({"object": "list", "data": [_told(one) for one in live]}).encode()
+    found = next((one for one in live if name in (one.model, f"{one.model}@{one.version}")), None)
     if found is None:
         raise ApiError(
             404, f"the model {name!r} is not served on this box", param="model", code="model_not_found"

@@ -26,7 +26,7 @@ def chosen(waiter: Waiter, instance: Instance) -> Chosen:
     else:
         reason = f"the first choice for {wish.work.value}"
     return Chosen(
-        model=served.name,
+        model=served.manifest.name,
         version=served.manifest.version,
         digest=served.manifest.digest,
         engine=served.profile.engine,
@@ -44,7 +44,7 @@ def granted(waiter: Waiter, instance: Instance, lease: str) -> Granted:
         lease=lease,
         url=running.url,
         key=running.key,
-        served_name=running.served_as or served.name,
+        served_name=running.served_as or served.manifest.name,
         context=served.profile.context,
         slots=served.profile.slots,
         generation=instance.generation,

@@ -32,7 +32,7 @@ class Completion:
 
     async def completes(self, served: Served, running: Running) -> str:
         """Empty where an answer came; else what went wrong, in words."""
-        path, body = _asked(served, running.served_as or served.name)
+        path, body = _asked(served, running.served_as or served.manifest.name)
         headers = {"Authorization": f"Bearer {running.key}"} if running.key else {}
         try:
             answer = await self._calls.post(f"{running.url}{path}", body, headers)

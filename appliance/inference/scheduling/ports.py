@@ -12,6 +12,10 @@ from appliance.inference.domain import InstanceState, Need
 from appliance.inference.leases import Wish
 
 
+def key_of_candidate(manifest: Manifest) -> str:
+    return f"{manifest.name}@{manifest.version}"
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """A model as it is to be served: its live version, and how. ``keep_alive``: seconds without use; None: for ever."""
@@ -20,10 +24,13 @@ class Served:
     folder: Path
     profile: Profile
     keep_alive: float | None = 600.0
+    candidate: bool = False
+    """It is being tested: it has a key of its own, by which nobody gets it but its tests."""
 
     @property
     def name(self) -> str:
-        return self.manifest.name
+        """What it is known by to the keeper. A live model's name never has an ``@``."""
+        return key_of_candidate(self.manifest) if self.candidate else self.manifest.name
 
     @property
     def can(self) -> frozenset[Need]:

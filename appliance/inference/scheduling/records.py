@@ -62,7 +62,7 @@ class Records:
         footprint = learned.footprint
         values = {
             "key": key_of(served),
-            "model": served.name,
+            "model": served.manifest.name,
             "device_bytes": footprint.device if footprint else None,
             "memory_bytes": footprint.memory if footprint else None,
             "load_seconds": learned.load_seconds,

@@ -26,6 +26,7 @@ class DatabaseShelf:
         self._pool = pool
         self._repository = repository
         self._served: Sequence[Served] = ()
+        self._candidates: Sequence[Served] = ()
         self._chains: Mapping[str, Sequence[str]] = {}
         self._said: set[str] = set()
 
@@ -34,12 +35,15 @@ class DatabaseShelf:
         async with self._pool.connection() as connection:
             cursor = connection.cursor(row_factory=dict_row)
             rows = await (await cursor.execute(sql.SERVED)).fetchall()
+            tested = await (await cursor.execute(sql.CANDIDATES)).fetchall()
             chains = await (await connection.execute(sql.CHAINS)).fetchall()
         self._chains = {work: [str(name) for name in names] for work, names in chains}
         self._served = [one for one in map(self._read, rows) if one is not None]
-        return self._served
+        found = [self._read(row, candidate=True) for row in tested]
+        self._candidates = [one for one in found if one is not None]
+        return [*self._served, *self._candidates]
 
-    def _read(self, row: Mapping[str, Any]) -> Served | None:
+    def _read(self, row: Mapping[str, Any], *, candidate: bool = False) -> Served | None:
         try:
             stored = self._repository.read(row["name"], row["version"])
             if stored.manifest.digest != row["digest"]:
@@ -54,6 +58,8 @@ class DatabaseShelf:
         profile = Profile(
             EngineKind(row["engine"]), row["context"], row["slots"], row["device"], dict(row["options"])
         )
+        if candidate:
+            return Served(stored.manifest, stored.folder, profile, keep_alive=0.0, candidate=True)
         return Served(stored.manifest, stored.folder, profile, row["keep_alive"])
 
     def chain(self, wish: Wish) -> Sequence[str]:
@@ -62,6 +68,10 @@ class DatabaseShelf:
         Raises ModelUnknown.
         """
         names = [one.name for one in self._served]
+        if wish.candidate:
+            if wish.model not in [one.name for one in self._candidates]:
+                raise ModelUnknown(f"{wish.model} is not being tested")
+            return [wish.model]
         if wish.model:
             name, _, version = wish.model.partition("@")
             live = next((one for one in self._served if one.name == name), None)

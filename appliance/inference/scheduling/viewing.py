@@ -35,6 +35,7 @@ def seen(instance: Instance, line: Line, now: float) -> Seen:
         pinned=served.keep_alive is None,
         context=served.profile.context,
         offers=served.can,
+        candidate=served.candidate,
         tokens_per_second=instance.pace.now(now),
         last_speed=instance.pace.last,
         barred=instance.barred,

@@ -53,7 +53,7 @@ def test_a_model_answers_and_outlives_the_death_of_its_engine_and_of_its_keeper(
     wait_for(lambda: ready(box), 60, "the box is ready")
     put_tiny(box)
     assert box.manage("models", "load", "tiny").returncode == 1
-    models(box, "serve", "tiny", "--context", "1024", "--option", "threads=1")
+    models(box, "serve", "tiny", "--context", "1024", "--option", "threads=1", "--wait")
     assert models(box, "test", "tiny")["pieces"] > 0
     (engine,) = engines()
     os.kill(engine, signal.SIGKILL)

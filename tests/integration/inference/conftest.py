@@ -45,7 +45,12 @@ async def llamacpp(place: Path, spawner: RunningSpawner) -> AsyncIterator[LlamaC
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 EMPTIED = emptied(
-    "inference_servedmodel", "inference_workchain", "inference_modelchange", "inference_learnedfootprint"
+    "inference_candidate",
+    "inference_acceptance",
+    "inference_servedmodel",
+    "inference_workchain",
+    "inference_modelchange",
+    "inference_learnedfootprint",
 )
 
 

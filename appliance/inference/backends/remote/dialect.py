@@ -1,6 +1,6 @@
 """What a server elsewhere is sent of the OpenAI protocol."""
 
-from appliance.inference.backends.contract import Dialect
+from appliance.inference.backends.contract import Dialect, Overlong
 from appliance.inference.backends.refusing import sentence
 from appliance.lib.jsontypes import JsonObject
 
@@ -32,4 +32,4 @@ def _shape(body: JsonObject) -> JsonObject:
     return body
 
 
-DIALECT = Dialect(_FIELDS, _shape, sentence)
+DIALECT = Dialect(_FIELDS, _shape, sentence, overlong=Overlong.UNKNOWN)

@@ -7,7 +7,7 @@ here, within bounds.
 from collections.abc import Callable
 from functools import partial
 
-from appliance.inference.backends.contract import Dialect
+from appliance.inference.backends.contract import Dialect, Overlong
 from appliance.inference.backends.refusing import sentence
 from appliance.inference.backends.trtllm.capabilities import TABLE, Capabilities, SchemaForm
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -38,7 +38,15 @@ _FIELDS = frozenset(
 def dialect_of(known: Capabilities) -> Dialect:
     fields = _FIELDS | {"parallel_tool_calls"} if known.forced_tools else _FIELDS
     shape: Callable[[JsonObject], JsonObject] = partial(_shape, known)
-    return Dialect(fields, shape, sentence, forced_tools=known.forced_tools, prometheus=known.metrics)
+    # Of a prompt that is too long it has died (its issues 4441 and 6329).
+    return Dialect(
+        fields,
+        shape,
+        sentence,
+        forced_tools=known.forced_tools,
+        prometheus=known.metrics,
+        overlong=Overlong.DEADLY,
+    )
 
 
 def _shape(known: Capabilities, body: JsonObject) -> JsonObject:

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from appliance.accounts.principal import CONSOLE
 from appliance.inference import services
 from appliance.inference.domain import EngineKind
+from appliance.inference.management.testing import until_judged
 from appliance.inference.management.verb import Options, Say, Verb
+from appliance.inference.models import Candidate
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -28,6 +30,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
         default=services.KEEP_ALIVE,
         metavar="SECONDS",
         help="unused until it goes",
+    )
+    parser.add_argument(
+        "--wait", action="store_true", help="until its tests have passed; 1 where they do not"
     )
     parser.add_argument("--always", action="store_true", help="loaded as long as the box runs")
 
@@ -54,12 +59,14 @@ def _perform(options: Options, tell: Say) -> None:
         keep_alive=None if options["always"] else options["keep_alive"],
     )
     row = services.serve(options["name"], how, CONSOLE, datetime.now(UTC))
+    if isinstance(row, Candidate) and options["wait"]:
+        row = until_judged(row, quiet=options["json"])
     if options["json"]:
-        tell(
-            json.dumps(
-                {"name": row.name, "version": row.version, "engine": row.engine, "revision": row.revision}
-            )
-        )
+        said = {"name": row.name, "version": row.version, "engine": row.engine, "revision": row.revision}
+        tell(json.dumps({**said, "live": not isinstance(row, Candidate)}))
+    elif isinstance(row, Candidate):
+        tell(f"{row} is tested first, and goes live once it has passed; what is live stays until then.")
+        tell(f"models accepted {row.name} shows how far it is.")
     else:
         tell(f"{row} is served by {row.engine}. models test {row.name} asks it something.")
 
