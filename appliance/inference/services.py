@@ -132,7 +132,8 @@ def set_chain(
     """
     by.require(Ability.MANAGE_MODELS)
     refuse_changes(by)
-    known = list(ServedModel.objects.values_list("name", flat=True))
+    served, tested = ServedModel.objects.values_list("name"), Candidate.objects.values_list("name")
+    known = [name for (name,) in served.union(tested)]
     for name in names:
         if name not in known:
             hint = suggestion(name, known) or "serve it first"

@@ -12,8 +12,7 @@ from appliance.inference.catalogue.importing import Wanted, import_model
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.catalogue.progress import OnProgress, nobody
 from appliance.inference.domain import Work
-from appliance.inference.errors import ModelUnknown
-from appliance.inference.models import ServedModel
+from appliance.inference.models import Candidate, ServedModel
 from appliance.inference.overview import chains
 from appliance.inference.services import Serving, serve, set_chain
 from appliance.lib.jsontypes import JsonObject
@@ -64,7 +63,11 @@ class Furnishing:
                 self.serving.slots,
                 self.serving.device,
             )
-            serve(model.name, how, CONSOLE, self.clock())
+            if isinstance(serve(model.name, how, CONSOLE, self.clock()), Candidate):
+                self.notes.append(
+                    f"it is tested on this box first, and answers once it has passed: "
+                    f"manage.py models accepted {model.name} says how far it is"
+                )
         if not model.embeddings:
             self._put_first()
 
@@ -78,14 +81,8 @@ class Furnishing:
                     f"manage.py models matrix chat {self.model.name} changes that"
                 )
             return
-        try:
-            set_chain(
-                Work.CHAT, [self.model.name], CONSOLE, self.clock(), revision=row.revision if row else None
-            )
-        except ModelUnknown:
-            self.notes.append(
-                f"when it is live, manage.py models matrix chat {self.model.name} puts it first for chat"
-            )
+        revision = row.revision if row else None
+        set_chain(Work.CHAT, [self.model.name], CONSOLE, self.clock(), revision=revision)
 
     def connected(self) -> list[PlatformView]:
         """The platforms of the file, as soon as each was asked who we are; after a while as they are."""

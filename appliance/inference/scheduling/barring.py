@@ -21,4 +21,4 @@ def barring(*, refused: bool, standins: Set[str]) -> Barring:
     """``standins``: names of models whose engines only play one."""
     if not refused:
         return Barring("", lambda _: "")
-    return Barring(SENTENCE, lambda served: "" if served.name in standins else _OF_ONE)
+    return Barring(SENTENCE, lambda served: "" if served.manifest.name in standins else _OF_ONE)
