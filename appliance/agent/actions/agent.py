@@ -86,7 +86,8 @@ class AgentAction(GrowingKind[AgentParams]):
 
     def written(self, params: AgentParams) -> Iterable[Written]:
         yield "tools", lambda: check(named(params.tools))
-        yield "trust", lambda: _trusted(params)
+        if params.trust:
+            yield "trust", lambda: _trusted(params)
 
     def secrets(self, params: AgentParams) -> Places:
         """The databases that its author lets it ask."""

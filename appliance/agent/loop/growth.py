@@ -1,6 +1,6 @@
 """The steps of an agent's run so far: a pure function of what was asked and of the rows of its own steps."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -51,12 +51,19 @@ def _steps(asked: Asked, latest: Mapping[str, StepRow]) -> Iterator[StepSpec]:
         if output.done or output.ended:
             yield built({"type": "agent_answer"}, ANSWER)
             return
-        yield from _calls(asked, number, output, latest)
+        decided = yield from _calls(asked, number, output, latest)
+        if not decided:
+            return
         number += 1
 
 
-def _calls(asked: Asked, turn: int, output: TurnOutput, latest: Mapping[str, StepRow]) -> Iterator[StepSpec]:
-    """The calls of one turn, with the question about them before, where they are asked about together."""
+def _calls(
+    asked: Asked, turn: int, output: TurnOutput, latest: Mapping[str, StepRow]
+) -> Generator[StepSpec, None, bool]:
+    """The calls of one turn, with the question about them before, where they are asked about together.
+
+    Gives whether that is decided: what comes after it is not known before.
+    """
     calls = list(_made(asked, output))
     asks = [one for one in calls if needs_word(asked, output, one[1], one[2])]
     plan = _plan(asked, turn, output, asks) if _together(asked, asks) else None
@@ -65,9 +72,9 @@ def _calls(asked: Asked, turn: int, output: TurnOutput, latest: Mapping[str, Ste
         yield plan
         row = latest.get(plan.id)
         if row is None or not _ended(row):
-            return
+            return False
         if not _approved(row):
-            return
+            return True
         arguments = registry()["agent_plan"].arguments(plan.params, {})
         digest = Subject("approval", "pure", arguments, 0).digest
     for number, call, found in calls:
@@ -80,6 +87,7 @@ def _calls(asked: Asked, turn: int, output: TurnOutput, latest: Mapping[str, Ste
             held_back=held,
         )
         yield found.step(call_id(turn, number)).model_copy(update={"proposed": proposal})
+    return True
 
 
 def _made(asked: Asked, output: TurnOutput) -> Iterator[tuple[int, Call, Made]]:
