@@ -244,12 +244,14 @@ class StepKind(ABC, Generic[P]):
 
     ``instant``: done in-process within milliseconds, so a run of only such steps can use the reflex lane.
     ``default_timeout``: seconds, when the step names none.
+    ``for_authors``: whether a task file may name it; the others are made by the box itself, inside of a step.
     ``secret_fields``: the fields in which ``secret:NAME`` stands for a stored secret; ``opened`` puts it there.
     """
 
     name: ClassVar[str]
     params: ClassVar[type[Params]]
     instant: ClassVar[bool] = False
+    for_authors: ClassVar[bool] = True
     default_timeout: ClassVar[float] = 60.0
     secret_fields: ClassVar[frozenset[str]] = frozenset()
 
@@ -308,6 +310,10 @@ class SplitKind(StepKind[P]):
 
     def effect(self, params: P) -> EffectClass:
         return EffectClass.PURE
+
+    def may_act(self, params: P) -> bool:
+        """Whether it may come to steps that act and that do not stand in its definition."""
+        return False
 
 
 Kind = ActionKind[Any] | SplitKind[Any]

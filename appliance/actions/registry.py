@@ -27,7 +27,7 @@ def _path(package: str) -> list[str]:
 
 @cache
 def registry() -> dict[str, Kind]:
-    """Every kind by its name in YAML."""
+    """Every kind by its name."""
     found: dict[str, Kind] = {}
     for module in _modules():
         for _, member in inspect.getmembers(importlib.import_module(module), inspect.isclass):
@@ -38,3 +38,8 @@ def registry() -> dict[str, Kind]:
             ):
                 found[member.name] = member()
     return found
+
+
+def written_kinds() -> dict[str, Kind]:
+    """Those that a task file may name."""
+    return {name: kind for name, kind in registry().items() if kind.for_authors}

@@ -188,16 +188,17 @@ def _value(question: Question, heard: _Heard) -> JsonValue:
 
     if heard.finish == "length":
         raise ModelAnswerBad(
-            f"the answer was cut after {question.max_tokens} tokens", hint="raise max_tokens"
+            f"the answer was cut after {question.max_tokens} tokens", hint="raise max_tokens", said=heard.text
         )
     try:
         value: JsonValue = json.loads(heard.text)
         jsonschema.validate(value, question.schema)
     except ValueError as error:
-        raise ModelAnswerBad(f"the answer is no JSON: {error}") from error
+        raise ModelAnswerBad(f"the answer is no JSON: {error}", said=heard.text) from error
     except jsonschema.ValidationError as error:
         where = "/".join(map(str, error.absolute_path)) or "the answer"
-        raise ModelAnswerBad(f"the answer does not fit its schema: {where}: {error.message}") from error
+        said = f"the answer does not fit its schema: {where}: {error.message}"
+        raise ModelAnswerBad(said, said=heard.text) from error
     return value
 
 

@@ -1,6 +1,16 @@
 """What can go wrong with models, in words for whoever asked."""
 
+import re
+
 from appliance.lib.errors import MillwrightError
+
+TOO_LONG = "the request has about {tokens} tokens, and it takes {context}"
+_TAKES = re.compile(TOO_LONG.format(tokens=r"\d+", context=r"(\d+)"))
+
+
+def takes_at_most(error: MillwrightError) -> int | None:
+    """The largest context that a refusal names as too small; None where size was not why."""
+    return max(map(int, _TAKES.findall(error.message)), default=None)
 
 
 class ModelUnknown(MillwrightError):
@@ -48,6 +58,11 @@ class ModelAnswerBad(MillwrightError):
 
     code = "model.answer_bad"
     permanent = False
+
+    def __init__(self, message: str, *, hint: str | None = None, said: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.said = said
+        """The answer as it came."""
 
 
 class ImportInterrupted(MillwrightError):

@@ -21,9 +21,19 @@ from appliance.runs.plan import Next
 from appliance.runs.walk import Walk
 from appliance.safety.approvals import asking
 from appliance.safety.approvals.asking import Opened, Wish
-from appliance.safety.approvals.domain import Asked, Judgement, Move, Reached, State, Subject, judge
+from appliance.safety.approvals.domain import (
+    Asked,
+    Judgement,
+    Move,
+    Reached,
+    State,
+    Subject,
+    good_until,
+    judge,
+)
 from appliance.safety.approvals.shown import shown
 from appliance.safety.gate import Action, Decision, Verdict
+from appliance.tasks.definition.steps import Proposal
 
 RULE = "approval."
 """What a verdict's rule begins with where a person's word, or its absence, decided."""
@@ -97,6 +107,30 @@ async def settle(
     if opened is None:
         return Answer(_no(verdict, refused, "nobody"), records)
     return Answer(verdict, (*records, opened.record), opened.expires_at)
+
+
+async def by_plan(
+    connection: AsyncConnection[Any], wish: Wish, verdict: Verdict, now: datetime, proposed: Proposal | None
+) -> Answer | None:
+    """Let a call pass with the approval of its turn's whole plan, where that was given for exactly these calls.
+
+    None where there is no such plan, where its approval came too long ago, or where the policy asks for more.
+    """
+    if proposed is None or not proposed.plan:
+        return None
+    rows = await asking.rows_of(connection, wish.run_id, proposed.plan, 1)
+    row = rows[-1] if rows else None
+    if (
+        row is None
+        or row.state is not State.APPROVED
+        or row.digest != proposed.digest
+        or now >= good_until(row)
+    ):
+        return None
+    terms = verdict.terms
+    if terms.names or terms.needed > 1 or not row.terms.approvers.covers(terms.approvers):
+        return None
+    return Answer(replace(verdict, outcome=Decision.ALLOW, rule=f"{RULE}{row.id}"), approval=row.id)
 
 
 async def open_for(

@@ -1,6 +1,6 @@
 """What a step may do to the world, from its definition alone; for one with steps inside, what those may do."""
 
-from appliance.actions.contract import EffectClass
+from appliance.actions.contract import EffectClass, SplitKind
 from appliance.actions.registry import registry
 from appliance.tasks.definition import StepSpec
 from appliance.tasks.definition.bodies import bodies_of, each_step
@@ -19,11 +19,23 @@ def acts(spec: StepSpec) -> bool:
     return own is not EffectClass.PURE or effect_of(spec) is not EffectClass.PURE
 
 
+def _inside(spec: StepSpec) -> list[StepSpec]:
+    return [one for steps in bodies_of(spec).values() for one in each_step(steps)]
+
+
+def _grows_to_act(spec: StepSpec) -> bool:
+    """Whether it may come to steps that act and that stand in no definition: an agent's calls."""
+    kind = registry()[spec.type]
+    return isinstance(kind, SplitKind) and kind.may_act(spec.params)
+
+
 def effects_inside(spec: StepSpec) -> frozenset[EffectClass]:
     """Those of the steps inside; empty for a step without any. What they did is on their shards' rows."""
-    return frozenset(effect_of(one) for steps in bodies_of(spec).values() for one in each_step(steps))
+    found = {effect_of(one) for one in _inside(spec)}
+    unknown = {EffectClass.UNSAFE for one in (spec, *_inside(spec)) if _grows_to_act(one)}
+    return frozenset(found | unknown)
 
 
 def acts_inside(spec: StepSpec) -> bool:
     """Whether a shard of this step can have changed anything."""
-    return any(acts(one) for steps in bodies_of(spec).values() for one in each_step(steps))
+    return any(map(acts, _inside(spec))) or any(map(_grows_to_act, (spec, *_inside(spec))))

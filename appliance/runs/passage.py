@@ -135,7 +135,10 @@ class Passage:
             if verdict.outcome is Decision.ASK:
                 wish = approving.wish_of(walk, following, action, verdict, states)
                 unattended = walk.definition.is_unattended(walk.row.trigger)
-                answer = await approving.settle(connection, wish, verdict, now, unattended=unattended)
+                plan = following.spec.proposed
+                answer = await approving.by_plan(connection, wish, verdict, now, plan) or (
+                    await approving.settle(connection, wish, verdict, now, unattended=unattended)
+                )
                 verdict, records, walk.asked_until = answer.verdict, answer.records, answer.until
             if verdict.outcome is Decision.ALLOW and action.acts:
                 over = await budgets.charge(connection, charges, now, walk.row.id)
@@ -165,6 +168,12 @@ class Passage:
     async def _look(self, action: Action) -> Look:
         async with lent(self._ledger.pool) as connection:
             return await self._gate.look(connection, action)
+
+    async def would(self, walk: Walk, spec: StepSpec, effect: EffectClass, arguments: JsonObject) -> Verdict:
+        """What the gate says of a step that will not be performed. Nothing is written."""
+        action = walk.action(spec, spec.type, effect, arguments, acts=acts(spec))
+        look = await self._look(action)
+        return self._gate.decide(await self._plant.answered(action), look.stop, look.role)
 
     async def permit(
         self, walk: Walk, spec: StepSpec, kind: str, effect: EffectClass, arguments: JsonObject

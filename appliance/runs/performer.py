@@ -39,7 +39,7 @@ from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
 from appliance.runs.rows import LeaseLost, RunRow, StepWrite
 from appliance.runs.settling import AT_ONCE, Settler
-from appliance.runs.shards.body import bring, own_definition
+from appliance.runs.shards.body import bring, grows, own_definition
 from appliance.runs.shards.joining import kept_input
 from appliance.runs.shards.splitter import Splitter
 from appliance.runs.step_context import context_of, limit_of
@@ -87,9 +87,9 @@ class Performer:
     async def perform(self, row: RunRow, lease: Lease, kept: list[StepWrite] | None = None) -> None:
         """``kept`` has the results that are not written yet, for whoever ends this from outside."""
         whole: TaskDefinition = await self._definition_of(row.version_id)
-        definition = own_definition(whole, row)
         went_before = row.epoch > 1 or bool(row.forked_at_step) or row.undo_requested
         rows = await self._ledger.steps(row.id) if went_before else []
+        definition = own_definition(whole, row, rows)
         walk = Walk(
             row,
             lease,
@@ -110,7 +110,7 @@ class Performer:
             await self.cancelled(row, lease)
             return
         while True:
-            following = next_step(definition, walk.progress)
+            following = next_step(walk.definition, walk.progress)
             if following is None:
                 await self._recorder.finish(walk)
                 return
@@ -126,6 +126,8 @@ class Performer:
                     walk, not_beyond(pause, valid_until(following.spec, walk.progress))
                 )
                 return
+            if grows(row):
+                walk.definition = own_definition(whole, row, walk.progress.latest.values())
 
     async def cancelled(self, row: RunRow, lease: Lease, kept: Sequence[StepWrite] = ()) -> None:
         """A person ended the run while it was under way."""
@@ -174,6 +176,10 @@ class Performer:
         target = kind.target(arguments)
         if await self._places.is_behind(walk, target):
             return await self._stand_behind(walk, following, now, effect, arguments, target)
+        if spec.proposed and spec.proposed.held_back:
+            verdict = await self._passage.would(walk, spec, effect, arguments)
+            await self._settler.held_back(walk, following, now, effect, arguments, verdict)
+            return None
         reach("worker.before_intent")
         known = walk.progress.first_wanted.setdefault(spec.id, now) is not now
         verdict = await self._passage.intend(walk, following, now, effect, arguments)

@@ -14,6 +14,7 @@ from appliance.runs.domain import StepState, Waiting
 from appliance.runs.plan import Next, attempts_allowed, settle_failure
 from appliance.runs.recorder import Recorder
 from appliance.runs.walk import Pause, Walk
+from appliance.safety.gate import Verdict
 
 AT_ONCE = timedelta(seconds=1)
 """A pause that is not worth giving the run up for."""
@@ -105,6 +106,23 @@ class Settler:
         result = StepResult(Status.WAITING, error=why, checkpoint=following.resumed_from)
         await self._recorder.record(
             walk, following, StepState.WAITING, started, effect, arguments=arguments, result=result
+        )
+
+    async def held_back(
+        self,
+        walk: Walk,
+        following: Next,
+        started: datetime,
+        effect: EffectClass,
+        arguments: JsonObject,
+        verdict: Verdict,
+    ) -> None:
+        """Its agent's mode keeps it from being done: what it would have been is kept, with what the gate says."""
+        walk.decided[following.spec.id] = verdict.rule
+        said: JsonObject = {"held_back": True, "verdict": verdict.outcome.value, "because": verdict.reason}
+        result = StepResult(Status.SUCCEEDED, detail=said)
+        await self._recorder.record(
+            walk, following, StepState.SKIPPED, started, effect, arguments=arguments, result=result
         )
 
     async def away(

@@ -144,6 +144,12 @@ SELECT step, attempt, position, phase, kind, effect, state, output, stderr, erro
 FROM runs_step WHERE run_id = %(run_id)s ORDER BY position, attempt
 """
 
+OWN_INPUTS = "SELECT inputs FROM runs_run WHERE id = %(run_id)s"
+OWN_STEPS = """
+SELECT step, state, input, output, detail, error, stderr, started_at, finished_at
+FROM runs_step WHERE run_id = %(run_id)s ORDER BY position, attempt
+"""
+
 LOCK_RUN = "SELECT state, waiting_for, cancel_requested, reason FROM runs_run WHERE id = %(id)s FOR UPDATE"
 UNDELIVERED = "SELECT count(*) FROM runs_step WHERE run_id = %(id)s AND state = 'handed_over'"
 REFUSED_MEANWHILE = """

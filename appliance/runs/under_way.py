@@ -40,7 +40,7 @@ def _under_way(run: Run, steps: Sequence[Step], now: datetime) -> Step | None:
     if version is None:
         return None
     try:
-        definition = own_definition(definition_of(version), run)
+        definition = own_definition(definition_of(version), run, as_rows(steps))
     except DefinitionError:
         return None
     following = _next(definition, as_rows(steps), undo=run.undo_requested)

@@ -67,6 +67,7 @@ class Walk:
             acts=acts,
             plant=self.closed,
             budget=self.definition.budget,
+            proposed=spec.proposed.word if spec.proposed else "",
         )
 
     def undeclared(self, step: str, attempt: int, words: Sequence[str], now: datetime) -> Undeclared | None:

@@ -49,6 +49,8 @@ class Action:
     """Where the task's or the step's own condition on the plant, or one of the policy's, closes the gate now."""
     budget: Amounts | None = None
     """The task's own."""
+    proposed: str = ""
+    """Why a person has to be asked before it, whatever the policy says: an agent proposes it."""
 
     @property
     def static(self) -> Static:

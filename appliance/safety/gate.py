@@ -65,6 +65,9 @@ __all__ = [
 
 _INSIDE = Verdict(Decision.ALLOW)
 
+PROPOSED = "agent.proposed"
+"""The rule of a verdict that asks because an agent only proposes, where the policy would have let it pass."""
+
 NEEDED_ROLE = {"container": Role.ENGINEER, "sql": Role.ENGINEER, "firmware": Role.ENGINEER}
 """Kinds that need more than an operator; a step that does not act needs a viewer only."""
 
@@ -150,6 +153,8 @@ class Gate:
             or _pattern(action)
             or self._by_policy(action, stop.epoch, role, understood)
         )
+        if action.proposed and verdict.outcome is Decision.ALLOW:
+            verdict = replace(verdict, outcome=Decision.ASK, reason=action.proposed, rule=PROPOSED)
         command = None if verdict.outcome is Decision.HOLD else understood()
         verdict = replace(verdict, epoch=stop.epoch, command=command, stop=stop)
         if self._holds_for_all(action):
@@ -173,6 +178,8 @@ class Gate:
     def _holds_for_all(self, action: Action) -> bool:
         """Whether neither the action's arguments, the plant, a clock nor a budget has a say in the verdict."""
         if action.kind in SCRIPTED or action.plant is not None or action.budget is not None:
+            return False
+        if action.proposed:
             return False
         if action.kind in INSIDE:
             return True

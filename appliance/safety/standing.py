@@ -21,8 +21,8 @@ class Standing:
         self._known: dict[tuple[object, ...], Verdict] = {}
 
     def find(self, action: Action, role: Role | None, basis: Basis) -> Verdict | None:
-        """None too where the plant or the task's budget has a say."""
-        if basis != self._basis or action.plant is not None or action.budget is not None:
+        """None too where the plant, the task's budget or an agent's mode has a say."""
+        if basis != self._basis or action.plant is not None or action.budget is not None or action.proposed:
             return None
         return self._known.get(_key(action, role))
 

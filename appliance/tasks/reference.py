@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
 
-from appliance.actions.registry import registry
+from appliance.actions.registry import written_kinds
 from appliance.expressions import Template, Tree
 from appliance.expressions.filters import FILTERS, TESTS
 from appliance.lib.duration import format_duration
@@ -101,10 +101,10 @@ def _parts() -> Iterator[str]:
     yield from _table(StepCommon, later=words.LATER_STEP_KEYS)
     yield "### retry\n"
     yield from _table(Retry)
-    for name, kind in sorted(registry().items()):
+    for name, kind in sorted(written_kinds().items()):
         yield f"## Action `{name}`\n"
         yield from _table(kind.params, later=words.LATER_PARAMS.get(name, frozenset()))
-    later = sorted(words.LATER_KINDS - registry().keys())
+    later = sorted(words.LATER_KINDS - written_kinds().keys())
     if later:
         yield "Known, but not in this version: " + ", ".join(f"`{name}`" for name in later) + ".\n"
     yield "## Names in expressions\n"

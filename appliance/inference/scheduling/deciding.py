@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from appliance.inference.domain import InstanceState
+from appliance.inference.errors import TOO_LONG
 from appliance.inference.scheduling.instance import LIVING, Instance
 from appliance.inference.scheduling.line import Waiter
 from appliance.inference.scheduling.memory import Machine, Room
@@ -118,7 +119,7 @@ def _unfit(waiter: Waiter, instance: Instance) -> str:
     if lacking:
         return f"it cannot do {', '.join(sorted(lacking))}"
     if wish.tokens > served.profile.context:
-        return f"the request has about {wish.tokens} tokens, and it takes {served.profile.context}"
+        return TOO_LONG.format(tokens=wish.tokens, context=served.profile.context)
     return ""
 
 

@@ -1,11 +1,14 @@
 """A shard's run: the steps of its body, and the names that its row brings."""
 
+from collections.abc import Iterable
 from typing import Protocol
 from uuid import UUID
 
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs import ceiling, origins
-from appliance.runs.plan import Progress
+from appliance.runs.growing import ASKED, growing
+from appliance.runs.plan import Progress, StepRow
+from appliance.safety.policy.vocabulary import Origin
 from appliance.tasks.definition import StepSpec, TaskDefinition
 from appliance.tasks.definition.bodies import bodies_of, names_inside, step_named
 
@@ -21,19 +24,33 @@ class OfRun(Protocol):
     def inputs(self) -> JsonObject: ...
 
 
-def own_definition(definition: TaskDefinition, row: OfRun) -> TaskDefinition:
+def own_definition(definition: TaskDefinition, row: OfRun, rows: Iterable[StepRow] = ()) -> TaskDefinition:
     """The task as this run performs it: the whole, or for a shard the body that it is one time of.
 
     That it is a shard says its row, which the engine alone writes, and never what somebody gave it to start with.
+    ``rows``, in their order: of a shard whose steps grow they say how far it has grown.
     """
     shard = row.inputs.get("shard")
     if row.split_id is None or not isinstance(shard, dict):
         return definition
     step = step_named((*definition.actions, *definition.on_failure), str(shard["step"]))
-    body = bodies_of(step).get(str(shard.get("branch", "")), ()) if step else ()
+    body = _body(step, str(shard.get("branch", "")), row, rows) if step else ()
     own = definition.model_copy(update={"actions": body, "on_failure": (), "undo_on_failure": False})
     own.__dict__.pop("undo_steps", None)  # a copy keeps what the whole task has computed of itself
     return own
+
+
+def _body(step: StepSpec, branch: str, row: OfRun, rows: Iterable[StepRow]) -> tuple[StepSpec, ...]:
+    kind = growing(step.type)
+    if kind is None:
+        return bodies_of(step).get(branch, ())
+    asked = row.inputs.get(ASKED)
+    return kind.grow(asked if isinstance(asked, dict) else {}, {one.step: one for one in rows})
+
+
+def grows(row: OfRun) -> bool:
+    """Whether the run's steps follow from its rows."""
+    return row.split_id is not None and ASKED in row.inputs
 
 
 def bring(row: OfRun, base: JsonObject, progress: Progress) -> None:
@@ -78,3 +95,9 @@ def context_of(
         }
         context["outputs"] = kept
     return context
+
+
+def grown_context(arguments: JsonObject, context: JsonObject, origin: str, also: Iterable[str]) -> JsonObject:
+    """The context of the one shard of a step that grows: what it was asked, once; what it calls for is an agent's."""
+    led = [*dict.fromkeys((*also, Origin.AGENT.value))]
+    return {**context, ASKED: arguments, origins.KEY: [one for one in led if one != origin]}

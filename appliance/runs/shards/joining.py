@@ -6,15 +6,16 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from appliance.actions.contract import Status, StepResult
+from appliance.actions.contract import SplitKind, Status, StepResult
+from appliance.actions.registry import registry
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.actions.foreach import Collect, ForeachParams
-from appliance.runs.domain import Waiting
+from appliance.runs.domain import StepState, Waiting
+from appliance.runs.growing import growing
 from appliance.runs.plan import Next
 from appliance.runs.shards import sql
 from appliance.runs.shards.split import Split, shard_id
 from appliance.tasks.definition import StepSpec
-from appliance.tasks.definition.bodies import BODY_KEYS
 from appliance.tasks.definition.joining import Join, JoinPolicy
 
 MOST_OUTPUTS = 1000
@@ -34,7 +35,8 @@ def waiting(arguments: JsonObject, wake_at: datetime | None) -> StepResult:
 
 def kept_input(following: Next) -> JsonObject | None:
     """What a split step was given when it began: its expressions are not computed again when it goes on."""
-    kept = (following.resumed_from or {}).get("input") if following.spec.type in BODY_KEYS else None
+    split = isinstance(registry()[following.spec.type], SplitKind)
+    kept = (following.resumed_from or {}).get("input") if split else None
     return kept if isinstance(kept, dict) else None
 
 
@@ -57,6 +59,8 @@ async def result_of(
         detail["taken_over"] = split.taken
     missed = split.failed + split.cancelled
     first = f"; first {split.reason}" if split.reason else ""
+    if growing(spec.type) is not None and split.outcome != "cancelled":
+        return await _of_the_last_step(pool, split)
     if split.outcome != "succeeded":
         return StepResult.failed(_failure(split, missed) + first, retryable=False, **detail)
     output, note = await _collected(pool, split, spec) if split.total else ([], NOTHING)
@@ -64,6 +68,18 @@ async def result_of(
         detail["note"] = note
     tolerated = f"{split.failed} of {split.total} failed{first}" if split.failed else ""
     return StepResult(Status.SUCCEEDED, output, detail, stderr=tolerated)
+
+
+async def _of_the_last_step(pool: AsyncConnectionPool[AsyncConnection[Any]], split: Split) -> StepResult:
+    """What a step that grows comes to is what the last of its own steps came to."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(sql.LAST_STEP, {"id": shard_id(split.id, 0)})
+        row = await cursor.fetchone()
+    state, output, detail, stderr, error = row or ("", None, None, "", split.reason)
+    kept: JsonObject = detail if isinstance(detail, dict) else {}
+    if split.outcome == "succeeded" and state == StepState.SUCCEEDED:
+        return StepResult(Status.SUCCEEDED, output, kept, stderr=stderr)
+    return StepResult.failed(error or split.reason or "it did not come to its end", retryable=False, **kept)
 
 
 def _failure(split: Split, missed: int) -> str:

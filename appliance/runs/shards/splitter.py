@@ -22,13 +22,14 @@ from appliance.lib.plain import plain, plain_object
 from appliance.runs.actions.foreach import ForeachParams
 from appliance.runs.actions.parallel import ParallelParams
 from appliance.runs.domain import StepState
+from appliance.runs.growing import growing
 from appliance.runs.ledger import Ledger
 from appliance.runs.passage import Passage
 from appliance.runs.plan import Next, Phase
 from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
 from appliance.runs.shards import counting, sql, taken_sql
-from appliance.runs.shards.body import context_of
+from appliance.runs.shards.body import context_of, grown_context
 from appliance.runs.shards.held import fence, fetch
 from appliance.runs.shards.inheriting import Heir, is_taken
 from appliance.runs.shards.joining import impossible, result_of, waiting
@@ -47,7 +48,7 @@ from appliance.runs.shards.sources import (
 )
 from appliance.runs.shards.split import Split, shard_id, split_id
 from appliance.runs.walk import Walk
-from appliance.tasks.definition.joining import Join, JoinPolicy
+from appliance.tasks.definition.joining import ALL, Join, JoinPolicy
 
 
 class Splitter:
@@ -111,12 +112,14 @@ class Splitter:
         scope = await self._renderer.scope(walk, spec)
         source = await self._source(walk, following, arguments, scope)
         params = spec.params
-        assert isinstance(params, ForeachParams | ParallelParams)
+        join = params.join if isinstance(params, ForeachParams | ParallelParams) else ALL
         count = int(str(source["count"]))
-        early = None if source["kind"] == "rows" else impossible(params.join, count)
+        early = None if source["kind"] == "rows" else impossible(join, count)
         if early is not None:
             return early
         context = plain_object(context_of(walk.definition, spec, walk.row.inputs, scope))
+        if growing(spec.type) is not None:
+            context = grown_context(arguments, context, walk.row.origin, walk.row.also)
         check_bytes(len(canonical_json(context)), source)
         await self._says_that_it_waits(walk, following, arguments)
         width = params.parallelism if isinstance(params, ForeachParams) else count
@@ -125,7 +128,7 @@ class Splitter:
             "run_id": walk.row.id,
             "step": spec.id,
             "attempt": following.attempt,
-            **_join(params.join),
+            **_join(join),
             "parallelism": width,
             "context": Jsonb(context),
             "source": Jsonb(source),
@@ -168,6 +171,8 @@ class Splitter:
         params = following.spec.params
         if isinstance(params, ParallelParams):
             return branch_source(list(params.branches))
+        if growing(following.spec.type) is not None:
+            return branch_source([""])
         assert isinstance(params, ForeachParams)
         if isinstance(given := arguments.get("range"), dict):
             return range_source(given["start"], given["to"], given["step"])

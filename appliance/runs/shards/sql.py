@@ -294,3 +294,9 @@ _LAST = """runs_run r LEFT JOIN LATERAL (
 WHERE r.id = ANY(%(ids)s)"""
 OUTPUT_BYTES = f"SELECT coalesce(sum(octet_length(o.output::text)), 0) FROM {_LAST}"
 OUTPUTS = f"SELECT r.shard, o.output FROM {_LAST} ORDER BY r.shard"
+
+# Of a step that grows: where its one shard ended.
+LAST_STEP = """
+SELECT state, output, detail, stderr, error FROM runs_step WHERE run_id = %(id)s
+ORDER BY position DESC, attempt DESC LIMIT 1
+"""

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from appliance.actions.contract import Kind
-from appliance.actions.registry import registry
+from appliance.actions.contract import Kind, SplitKind
+from appliance.actions.registry import registry, written_kinds
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.located.issues import Issue, issues_of, suggestion_or_list
 from appliance.lib.located.problems import Path
@@ -45,6 +45,7 @@ class _Builder:
     issues: list[Issue] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
     depth: int = 0
+    kinds: dict[str, Kind] = field(default_factory=written_kinds)
 
     def add(self, path: Path, message: str, **more: Any) -> None:
         self.issues.append(Issue(path, message, **more))
@@ -162,6 +163,7 @@ class _Builder:
     def _outline(self, path: Path, step_id: str, value: JsonValue) -> Outline:
         given: dict[str, Any] = value if isinstance(value, dict) else {}
         before, inside = len(self.issues), _NOTHING_INSIDE
+        self._not_around(path, given)
         key = BODY_KEYS.get(str(given.get("type")))
         if key in given and key is not None:
             given, inside = self._bodies(path, step_id, key, given)
@@ -170,13 +172,17 @@ class _Builder:
         tolerated = given.get("on_error") == OnError.CONTINUE
         return Outline(step_id, whole, "condition" in given, tolerated, inside)
 
+    def _not_around(self, path: Path, given: dict[str, Any]) -> None:
+        """A step that is made of steps has none of the keys that say how one is repeated and confirmed."""
+        if isinstance(self.kinds.get(str(given.get("type"))), SplitKind):
+            for common in NOT_AROUND_BODIES.keys() & given.keys():
+                said = say("`%(given)s` takes no `%(common)s`", given=given["type"], common=common)
+                self.add((*path, common), said, hint=NOT_AROUND_BODIES[common], at_key=True)
+
     def _bodies(
         self, path: Path, step_id: str, key: str, given: dict[str, Any]
     ) -> tuple[dict[str, Any], _Inside]:
         """Read the steps inside a step; gives it with its bodies validated, and their outlines."""
-        for common in NOT_AROUND_BODIES.keys() & given.keys():
-            said = say("`%(given)s` takes no `%(common)s`", given=given["type"], common=common)
-            self.add((*path, common), said, hint=NOT_AROUND_BODIES[common], at_key=True)
         if self.depth == DEEPEST:
             self.add(
                 (*path, key),
@@ -287,17 +293,17 @@ class _Builder:
             self.add(
                 path,
                 say("`type` is missing"),
-                expected=say("one of %(known)s", known=", ".join(sorted(registry()))),
+                expected=say("one of %(known)s", known=", ".join(sorted(self.kinds))),
             )
             return None
         name = str(value["type"])
-        kind = registry().get(name)
+        kind = self.kinds.get(name)
         if kind is None and name in words.LATER_KINDS:
             self.add(
                 (*path, "type"), say("the action `%(name)s` %(not_yet)s", name=name, not_yet=words.NOT_YET)
             )
         elif kind is None:
-            known = registry().keys() | words.LATER_KINDS
+            known = self.kinds.keys() | words.LATER_KINDS
             self.add(
                 (*path, "type"),
                 say("unknown action `%(name)s`", name=name),
@@ -352,3 +358,10 @@ def draft_of(raw: JsonValue) -> Draft:
     actions, on_failure = builder.steps("actions"), builder.steps("on_failure")
     issues = tuple(builder.issues)
     return Draft(raw, header, tuple(triggers), complete, tuple(actions), tuple(on_failure), issues)
+
+
+def step_of(raw: JsonObject, step_id: str) -> tuple[StepSpec | None, list[Issue]]:
+    """One step that the box makes by itself, by the rules of a task file; its kind may be none of an author's."""
+    builder = _Builder({}, kinds=registry())
+    spec = builder._step((), step_id, raw)
+    return (spec if not builder.issues else None), builder.issues

@@ -90,6 +90,19 @@ class StepCommon(Model):
         return value
 
 
+class Proposal(Model):
+    """What is to be kept of a step that nobody wrote: an agent has called for it."""
+
+    word: str = ""
+    """Why a person has to be asked before it, whatever the policy says; empty: as the policy says."""
+    plan: str = ""
+    """The step that has asked for it already, together with others of its turn."""
+    digest: str = ""
+    """Of what that step asked: an approval of anything else is none of this."""
+    held_back: bool = False
+    """It is not performed: only what the gate says of it is kept."""
+
+
 class StepSpec(StepCommon):
     """An action as it was written: the common keys, and what its kind asks for."""
 
@@ -98,6 +111,8 @@ class StepSpec(StepCommon):
     undo: tuple["StepSpec", ...] = ()
     undoes: str = ""
     """The step whose effect this one takes back."""
+    proposed: Proposal | None = None
+    """Set on what an agent has called for."""
 
     @cached_property
     def names(self) -> tuple[frozenset[str], frozenset[str]]:

@@ -73,7 +73,6 @@ ON_FAILURE_UNDO = "undo"
 # The step that brings it takes it out of its list.
 LATER_KINDS = frozenset(
     {
-        "agent",
         "approval",
         "device_write",
         "firmware",

@@ -10,7 +10,7 @@ from django.db import connection
 from appliance.accounts.domain import Role
 from appliance.accounts.principal import BOX, CONSOLE, Principal
 from appliance.actions.contract import ActionKind, Kind, StepResult
-from appliance.actions.registry import registry
+from appliance.actions.registry import registry, written_kinds
 from appliance.runs.shards.splitter import Splitter
 from appliance.safety.plant_state.domain import Scope
 from appliance.safety.plant_state.services import lock_out
@@ -22,6 +22,7 @@ from tests.integration.runs.conftest import Engine, task
 from tests.integration.runs.reflex.conftest import MakeReactor, letter
 
 STEPS = {
+    "agent": "goal: Is it hot?, tools: [mqtt]",
     "approval": "question: Sure?, self_approval: true",
     "container": f"image: 'sha256:{'0' * 64}', args: [touch, /tmp/x]",
     "foreach": "items: [1], actions: [{id: inner, type: mqtt, topic: inner}]",
@@ -43,7 +44,9 @@ NOTHING = "policy: 1\nname: nothing\nlayer: box\ndefault: deny\n"
 
 
 def test_every_registered_kind_is_walked_here() -> None:
-    assert STEPS.keys() == registry().keys(), "a new kind needs a step here"
+    assert STEPS.keys() == written_kinds().keys(), "a new kind needs a step here"
+    inside = registry().keys() - written_kinds().keys()
+    assert inside <= INSIDE, "what nobody writes reaches nothing outside of its run"
 
 
 @pytest.fixture
@@ -106,8 +109,9 @@ async def test_with_a_policy_that_denies_no_kind_that_reaches_something_is_perfo
     assert performed == []
 
 
-ACTING = sorted(set(STEPS) - INSIDE - {"approval", "llm"})
-"""Kinds that reach something; a question to people, or to a model, changes nothing that is locked out or paid for."""
+ACTING = sorted(set(STEPS) - INSIDE - {"agent", "approval", "llm"})
+"""Kinds that reach something; a question to people, or to a model, changes nothing that is locked out or paid for. What
+an agent calls is of these kinds."""
 
 
 @pytest.mark.parametrize("kind", ACTING)
@@ -138,7 +142,7 @@ async def test_the_same_step_is_performed_where_the_gate_allows_it(
 ) -> None:
     """The other half of the proof: what the tests above saw nothing of does happen otherwise."""
     await state_of(engine, kind)
-    assert performed == ["split" if kind in ("foreach", "parallel") else kind]
+    assert performed == ["split" if kind in ("agent", "foreach", "parallel") else kind]
 
 
 async def test_lines_of_a_file_are_read_by_no_step_where_the_gate_denies_commands(engine: Engine) -> None:

@@ -1,0 +1,128 @@
+"""``agent``: reach a goal with tools, turn by turn. It is made of steps, and each of them passes the gate."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from appliance.actions.contract import Params, StateReader, Written
+from appliance.actions.secret_places import Places
+from appliance.agent.domain import Approvals, Asked, Mode, Risk
+from appliance.agent.errors import ToolUnknown
+from appliance.agent.loop.growth import grown
+from appliance.agent.tools.registry import check, named, tools
+from appliance.expressions.fields import MessageField, TextField
+from appliance.inference.domain import Work
+from appliance.lib.jsontypes import JsonMapping, JsonObject, JsonValue
+from appliance.lib.located.fields import Duration, refuse
+from appliance.lib.said import say
+from appliance.runs.growing import GrowingKind
+from appliance.runs.plan import StepRow
+from appliance.tasks.definition import StepSpec
+
+_OF_THE_BOX = frozenset({"task", "now", "run"})
+"""Names in a goal that no sender has a hand in."""
+
+
+class AgentBudget(Params):
+    steps: Annotated[int, Field(ge=1, le=100)] = 16
+    """Turns and calls together."""
+    tokens: Annotated[int, Field(ge=100, le=10_000_000)] = 50_000
+    """Tokens of the model, read and written."""
+    time: Duration = timedelta(minutes=10)
+    """Time of work; waiting for people does not count."""
+
+
+def _tool(value: Any) -> Any:
+    fits = isinstance(value, str) or (
+        isinstance(value, dict) and len(value) == 1 and all(isinstance(one, dict) for one in value.values())
+    )
+    if not fits:
+        raise refuse(say("a tool is a name, or a name with what is fixed"), "{sql_query: {database: shop}}")
+    return value
+
+
+ToolField = Annotated[str | dict[str, dict[str, Any]], BeforeValidator(_tool)]
+
+
+class AgentParams(Params):
+    goal: MessageField
+    """What it is to reach. ``{% if %}`` and ``{% for %}`` are allowed here."""
+    tools: Annotated[tuple[ToolField, ...], Field(max_length=50)] = ()
+    """What it may call, by name (`readings.query`), by pattern (`readings.*`), or with arguments that are fixed:
+    `{notify: {platform: webchat}}`. Nothing else can be called."""
+    mode: Mode = Mode.PROPOSE
+    """`watch`: tools that only read. `propose`: a person is asked before each change. `act`: as the policy says.
+    `shadow`: changes are not made, and kept as what would have been done."""
+    approvals: Approvals = Approvals.PLAN
+    """`plan`: several changes of one turn are asked about together. `each`: one by one."""
+    trust: Annotated[tuple[str, ...], Field(max_length=50)] = ()
+    """In `act`: tools that may change something though the model has read what came from outside."""
+    budget: AgentBudget = AgentBudget()
+    """`{steps: 16, tokens: 50000, time: 10m}`: what it may spend. Its last turn has to answer."""
+    system: MessageField | None = None
+    """What the model is to be and to keep to, besides the box's own rules."""
+    model: TextField | None = None
+    """One by name, as `qwen3-8b`; without it the selection matrix chooses by `work`."""
+    work: Work = Work.CHAT
+    """The kind of work, as in `llm`."""
+    max_tokens: Annotated[int, Field(ge=64, le=32768)] = 1024
+    """The longest answer of one turn."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.2
+    """As in `llm`."""
+
+    @field_validator("work")
+    @classmethod
+    def _text(cls, value: Work) -> Work:
+        if value is Work.EMBEDDINGS:
+            raise refuse("a step asks for text, not for vectors")
+        return value
+
+
+class AgentAction(GrowingKind[AgentParams]):
+    name = "agent"
+    params = AgentParams
+
+    def written(self, params: AgentParams) -> Iterable[Written]:
+        yield "tools", lambda: check(named(params.tools))
+        if params.trust:
+            yield "trust", lambda: _trusted(params)
+
+    def secrets(self, params: AgentParams) -> Places:
+        """The databases that its author lets it ask."""
+        fixed = _named(params)
+        return {str(one["database"]): () for name, one in fixed.items() if "database" in one}
+
+    def may_act(self, params: AgentParams) -> bool:
+        """Also a tool that only reads may cost what cannot be taken back; only what is held back surely does not."""
+        changing = any(tools()[name].risk is not Risk.READ for name in _named(params))
+        return changing and params.mode not in (Mode.WATCH, Mode.SHADOW)
+
+    def arguments(
+        self, params: AgentParams, scope: Mapping[str, JsonValue], state: StateReader | None = None
+    ) -> JsonObject:
+        """As the turns find it in the row of their run: tools spelled out, and whether the goal is from outside."""
+        rendered = super().arguments(params, scope, state)
+        goal = params.goal
+        used = {name.partition(".")[0] for name in goal.names | goal.guarded}
+        given: JsonObject = {name: dict(fixed) for name, fixed in _named(params).items()}
+        return {**rendered, "tools": given, "outside": bool(used - _OF_THE_BOX)}
+
+    def grow(self, asked: JsonMapping, latest: Mapping[str, StepRow]) -> tuple[StepSpec, ...]:
+        return grown(Asked.of(asked), latest)
+
+
+def _named(params: AgentParams) -> dict[str, JsonObject]:
+    try:
+        return named(params.tools)
+    except ToolUnknown:
+        return {}  # of a version that was saved when there was such a tool: it has none of them now
+
+
+def _trusted(params: AgentParams) -> None:
+    unknown = set(params.trust) - named(params.tools).keys()
+    if unknown:
+        raise ToolUnknown(
+            f"`{min(unknown)}` is none of its tools", hint="only what stands under tools: is trusted"
+        )

@@ -1,0 +1,41 @@
+"""``agent_answer``: what an agent comes to, read back from the rows of what it called."""
+
+from appliance.actions.contract import ActionKind, EffectClass, Params, Status, StepContext, StepResult
+from appliance.agent.domain import Asked
+from appliance.agent.loop.ending import read_back
+from appliance.agent.loop.rows import seen
+from appliance.agent.loop.story import story_of
+from appliance.lib.jsontypes import JsonObject
+from appliance.runs import own_rows
+from appliance.runs.growing import ASKED
+
+
+class AgentAnswerParams(Params):
+    pass
+
+
+class AgentAnswerAction(ActionKind[AgentAnswerParams]):
+    """Its output is a text. What no row confirms stands behind it, in ``detail``, and as a warning of the run."""
+
+    name = "agent_answer"
+    params = AgentAnswerParams
+    for_authors = False
+
+    def effect(self, params: AgentAnswerParams) -> EffectClass:
+        return EffectClass.PURE
+
+    async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        async with context.connect() as connection:
+            own = await own_rows.read(connection, context.run_id)
+        given = own.inputs.get(ASKED)
+        story = story_of(Asked.of(given if isinstance(given, dict) else {}), seen(own))
+        output, found = story.past[-1].output, read_back(story)
+        spent: JsonObject = {"turns": len(story.past), "steps": story.steps, "tokens": story.tokens}
+        detail: JsonObject = {**spent, **found.to_json(), "mode": story.asked.mode.value}
+        if output.ended and not output.done:
+            return StepResult.failed(output.ended, retryable=False, **detail)
+        doubts = found.doubts(output)
+        if not doubts:
+            return StepResult(Status.SUCCEEDED, output.answer, {**detail, "unconfirmed": False})
+        said = f"{output.answer}\n\n[Not confirmed: {doubts}.]"
+        return StepResult(Status.SUCCEEDED, said, {**detail, "unconfirmed": True}, stderr=doubts)

@@ -1,0 +1,54 @@
+"""``agent_query``: ask the box about itself, as far as whoever the run acts for may look."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from appliance.accounts.domain import Role
+from appliance.accounts.present import principal_named
+from appliance.actions.contract import ActionKind, EffectClass, Params, StepContext, StepResult
+from appliance.agent.errors import QueryRefused
+from appliance.agent.tools.contract import Asking, QueryTool
+from appliance.agent.tools.registry import tools
+from appliance.lib.errors import MillwrightError
+from appliance.lib.in_django import in_django
+from appliance.lib.jsontypes import JsonObject, JsonValue
+
+
+class AgentQueryParams(Params):
+    query: str
+    """The tool's name."""
+    given: dict[str, Any] = {}
+    """Its arguments."""
+
+
+class AgentQueryAction(ActionKind[AgentQueryParams]):
+    name = "agent_query"
+    params = AgentQueryParams
+    for_authors = False
+    default_timeout = 30.0
+
+    def effect(self, params: AgentQueryParams) -> EffectClass:
+        return EffectClass.PURE
+
+    async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        try:
+            found = await in_django(_answer, str(arguments["query"]), arguments["given"], context)
+        except MillwrightError as error:
+            return StepResult.failed(str(error), retryable=False)
+        return StepResult.ok(found)
+
+
+def _answer(name: str, given: JsonValue, context: StepContext) -> JsonValue:
+    tool = tools().get(name)
+    if not isinstance(tool, QueryTool):
+        raise QueryRefused(f"there is no query {name!r}")
+    by = principal_named(context.principal, Role(context.ceiling))
+    if by is None:
+        raise QueryRefused(f"{context.principal} is nobody who may look here now")
+    try:
+        arguments = tool.arguments.model_validate(given)
+    except ValidationError as error:
+        raise QueryRefused(error.errors()[0]["msg"]) from error
+    answer: JsonValue = tool.answer(arguments, Asking(by, context.now))
+    return answer

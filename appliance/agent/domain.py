@@ -1,0 +1,203 @@
+"""The vocabulary of the agent: modes, risks, what was asked of it, and what one turn gave. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from appliance.lib.jsontypes import JsonMapping, JsonObject, JsonValue
+
+
+class Mode(StrEnum):
+    """What an agent may do by itself."""
+
+    WATCH = "watch"
+    """It explains: it has tools that only read."""
+    PROPOSE = "propose"
+    """A person is asked before whatever may change something."""
+    ACT = "act"
+    """As the policy says."""
+    SHADOW = "shadow"
+    """What may change something is not done, and kept as what it would have done."""
+
+
+class Approvals(StrEnum):
+    """How a person is asked about the calls of one turn."""
+
+    PLAN = "plan"
+    """About all of them at once."""
+    EACH = "each"
+
+
+class Risk(StrEnum):
+    """What a call does to the world; ``unknown`` commands count as ``change``."""
+
+    READ = "read"
+    CHANGE = "change"
+    DESTROY = "destroy"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """``steps`` are turns and calls together, ``seconds`` those of work."""
+
+    steps: int
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The arguments of a step ``agent``. ``tools``: each name with the arguments that its author has fixed."""
+
+    goal: str
+    system: str
+    tools: Mapping[str, JsonObject]
+    mode: Mode
+    approvals: Approvals
+    trust: frozenset[str]
+    budget: Budget
+    model: str
+    work: str
+    max_tokens: int
+    temperature: float
+    outside: bool
+    """Whether the goal holds what comes from outside of the task's text."""
+
+    @classmethod
+    def of(cls, given: JsonMapping) -> "Asked":
+        """Of the arguments as the row keeps them, which ``AgentAction.arguments`` made."""
+        budget, tools = _object(given.get("budget")), _object(given.get("tools"))
+        trust = given.get("trust")
+        return cls(
+            goal=str(given.get("goal", "")),
+            system=str(given.get("system") or ""),
+            tools={name: _object(fixed) for name, fixed in tools.items()},
+            mode=Mode(str(given.get("mode", Mode.PROPOSE))),
+            approvals=Approvals(str(given.get("approvals", Approvals.PLAN))),
+            trust=frozenset(map(str, trust)) if isinstance(trust, list) else frozenset(),
+            budget=Budget(int(str(budget["steps"])), int(str(budget["tokens"])), float(str(budget["time"]))),
+            model=str(given.get("model") or ""),
+            work=str(given.get("work", "chat")),
+            max_tokens=int(str(given.get("max_tokens", 1024))),
+            temperature=float(str(given.get("temperature", 0.2))),
+            outside=given.get("outside") is not False,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a turn wants done. ``refused``: the sentence why it is not; such a call becomes no step."""
+
+    tool: str
+    arguments: JsonObject
+    why: str = ""
+    refused: str = ""
+    noted: bool = False
+    """It was answered by the turn itself and counts neither as done nor as refused."""
+
+    @property
+    def is_made(self) -> bool:
+        return not (self.refused or self.noted)
+
+    def to_json(self) -> JsonObject:
+        return {
+            "tool": self.tool,
+            "arguments": self.arguments,
+            "why": self.why,
+            "refused": self.refused,
+            "noted": self.noted,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOutput:
+    """What a turn gave: the output of its step. ``ended``: why nothing comes after it, though it did not finish."""
+
+    say: str = ""
+    calls: tuple[Call, ...] = ()
+    done: bool = False
+    answer: str = ""
+    changed: bool = False
+    """Whether the answer claims that something was changed."""
+    outside: bool = True
+    """Whether what the model was told held anything from outside."""
+    tokens: int = 0
+    malformed: str = ""
+    ended: str = ""
+
+    def to_json(self) -> JsonObject:
+        calls: list[JsonValue] = [call.to_json() for call in self.calls]
+        return {
+            "say": self.say,
+            "calls": calls,
+            "done": self.done,
+            "answer": self.answer,
+            "changed": self.changed,
+            "outside": self.outside,
+            "tokens": self.tokens,
+            "malformed": self.malformed,
+            "ended": self.ended,
+        }
+
+    @classmethod
+    def of(cls, output: JsonValue) -> "TurnOutput":
+        """Of a row; something that no turn wrote is taken for an end."""
+        if not isinstance(output, dict):
+            return cls(ended="its row cannot be read")
+        calls = output.get("calls")
+        tokens = output.get("tokens")
+        return cls(
+            say=str(output.get("say", "")),
+            calls=tuple(map(_call, calls if isinstance(calls, list) else ())),
+            done=output.get("done") is True,
+            answer=str(output.get("answer", "")),
+            changed=output.get("changed") is True,
+            outside=output.get("outside") is not False,
+            tokens=tokens if isinstance(tokens, int) else 0,
+            malformed=str(output.get("malformed", "")),
+            ended=str(output.get("ended", "")),
+        )
+
+
+def _call(value: JsonValue) -> Call:
+    given = _object(value)
+    return Call(
+        str(given.get("tool", "")),
+        _object(given.get("arguments")),
+        str(given.get("why", "")),
+        str(given.get("refused", "")),
+        given.get("noted") is True,
+    )
+
+
+def _object(value: JsonValue) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class StepSeen:
+    """A finished or waiting step of the agent's own run, as its turns and its answer read it."""
+
+    step: str
+    state: str
+    input: JsonObject
+    output: JsonValue
+    detail: JsonObject = field(default_factory=dict)
+    error: str = ""
+    stderr: str = ""
+    seconds: float = 0.0
+
+
+def turn_id(number: int) -> str:
+    return f"turn-{number}"
+
+
+def plan_id(number: int) -> str:
+    return f"plan-{number}"
+
+
+def call_id(turn: int, number: int) -> str:
+    return f"call-{turn}-{number}"
+
+
+ANSWER = "answer"

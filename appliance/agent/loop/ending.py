@@ -1,0 +1,104 @@
+"""When an agent is ended by the box, and what is read back of what it did. Pure."""
+
+from dataclasses import dataclass
+
+from appliance.agent.domain import Risk, TurnOutput
+from appliance.agent.errors import ToolUnknown
+from appliance.agent.loop.calling import made
+from appliance.agent.loop.story import IDLE_AT_MOST, Fate, Result, Story
+from appliance.lib.digest import canonical_json
+from appliance.lib.jsontypes import JsonObject, JsonValue
+
+
+def ends_before_asking(story: Story, *, unattended: bool) -> str:
+    """Why no model is asked any more; empty where one is."""
+    if unattended and story.denied:
+        return f"denied, and nobody is there to ask: {story.denied[-1].said}"
+    if story.idle >= IDLE_AT_MOST:
+        return f"it made no progress in {IDLE_AT_MOST} turns: {_why_idle(story)}"
+    return ""
+
+
+def _why_idle(story: Story) -> str:
+    turn = story.past[-1]
+    refused = [result.said for result in turn.results if result.fate is Fate.REFUSED]
+    return turn.output.malformed or (refused[-1] if refused else "it called nothing")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What the rows say of the calls that may change something."""
+
+    done: tuple[Result, ...]
+    handed_over: tuple[Result, ...]
+    missed: tuple[Result, ...]
+    """Failed, denied, or never made."""
+    held_back: tuple[Result, ...]
+
+    def doubts(self, output: TurnOutput) -> str:
+        """What of the answer no row confirms, as a sentence; empty where it stands."""
+        if self.missed:
+            names = "; ".join(f"{_name(one)} {_WORDS[one.fate]}" for one in self.missed[:5])
+            return f"not everything was done: {names}"
+        if output.changed and not (self.done or self.handed_over):
+            return "it says that something was changed, and nothing was"
+        return ""
+
+    def to_json(self) -> JsonObject:
+        lists = {
+            "did": self.done,
+            "handed_over": self.handed_over,
+            "not_done": self.missed,
+            "would_have_done": self.held_back,
+        }
+        return {name: list(map(_row, found)) for name, found in lists.items() if found}
+
+
+_WORDS = {
+    Fate.FAILED: "failed",
+    Fate.DENIED: "was denied",
+    Fate.REFUSED: "was not made",
+    Fate.UNDER_WAY: "was not made",
+}
+
+
+def read_back(story: Story) -> ReadBack:
+    """What was tried again and then worked is not missed."""
+    changing = [result for result in story.results if _changes(story, result)]
+    done = tuple(result for result in changing if result.fate is Fate.DONE)
+    good = {_key(result) for result in changing if result.fate in (Fate.DONE, Fate.HANDED_OVER)}
+    missed = {
+        _key(result): result for result in changing if result.fate in _WORDS and _key(result) not in good
+    }
+    return ReadBack(
+        done,
+        tuple(result for result in changing if result.fate is Fate.HANDED_OVER),
+        tuple(missed.values()),
+        tuple(result for result in changing if result.fate is Fate.HELD_BACK),
+    )
+
+
+def _changes(story: Story, result: Result) -> bool:
+    """Whether the call may change something. One that was refused counts where its tool and arguments were in order."""
+    try:
+        return made(story.asked, result.call).risk is not Risk.READ
+    except ToolUnknown:
+        return False
+
+
+def _key(result: Result) -> bytes:
+    return canonical_json([result.call.tool, result.call.arguments])
+
+
+def _name(result: Result) -> str:
+    return f"{result.call.tool} ({result.step})"
+
+
+def _row(result: Result) -> JsonValue:
+    return {
+        "step": result.step,
+        "tool": result.call.tool,
+        "arguments": result.call.arguments,
+        "fate": result.fate.value,
+        "said": result.said[:500],
+    }

@@ -1,0 +1,21 @@
+"""The rows of a run as the loop reads them."""
+
+from collections.abc import Iterator
+
+from appliance.agent.domain import StepSeen
+from appliance.runs.own_rows import OwnRows
+
+
+def seen(own: OwnRows) -> Iterator[StepSeen]:
+    for row in own.steps:
+        began, ended = row["started_at"], row["finished_at"]
+        yield StepSeen(
+            step=row["step"],
+            state=row["state"],
+            input=row["input"] or {},
+            output=row["output"],
+            detail=row["detail"] or {},
+            error=row["error"],
+            stderr=row["stderr"],
+            seconds=(ended - began).total_seconds() if ended is not None else 0.0,
+        )

@@ -1,0 +1,168 @@
+"""What has happened so far, from the rows of an agent's own steps. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from appliance.agent.domain import Asked, Call, StepSeen, TurnOutput, call_id, plan_id, turn_id
+from appliance.lib.digest import canonical_json
+from appliance.runs.domain import StepState
+
+SAME_AT_MOST = 2
+"""How often the very same call is made; after that it is refused."""
+IDLE_AT_MOST = 3
+"""Turns in a row without a call that was made, and without an end."""
+_NO_WORD = frozenset({"approval.refused", "approval.nobody"})
+
+
+class Fate(StrEnum):
+    """What became of a call."""
+
+    DONE = "done"
+    HANDED_OVER = "handed_over"
+    FAILED = "failed"
+    DENIED = "denied"
+    """A person, the policy or a budget said no."""
+    REFUSED = "refused"
+    """The box did not take it for a call."""
+    HELD_BACK = "held_back"
+    NOTED = "noted"
+    UNDER_WAY = "under_way"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A call and what came of it; ``said`` is a text from outside only where the call was made."""
+
+    step: str
+    call: Call
+    fate: Fate
+    said: str = ""
+
+    @property
+    def from_outside(self) -> bool:
+        return self.fate in (Fate.DONE, Fate.FAILED) and bool(self.said)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    number: int
+    output: TurnOutput
+    results: tuple[Result, ...] = ()
+
+    @property
+    def is_idle(self) -> bool:
+        return not any(result.call.is_made for result in self.results)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """``steps``, ``tokens`` and ``seconds`` are spent."""
+
+    asked: Asked
+    past: tuple[Past, ...]
+    steps: int
+    tokens: int
+    seconds: float
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        return tuple(result for turn in self.past for result in turn.results)
+
+    @property
+    def outside(self) -> bool:
+        """Whether whoever reads it reads something from outside."""
+        return self.asked.outside or any(result.from_outside for result in self.results)
+
+    @property
+    def denied(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if result.fate is Fate.DENIED)
+
+    def same(self, call: Call) -> list[Result]:
+        """The earlier calls of the same tool with the same arguments that were made."""
+        key = _key(call)
+        return [result for result in self.results if result.call.is_made and _key(result.call) == key]
+
+    @property
+    def idle(self) -> int:
+        """Turns in a row, up to now, that called nothing that was made."""
+        count = 0
+        for turn in reversed(self.past):
+            if not turn.is_idle:
+                break
+            count += 1
+        return count
+
+    def over(self) -> str:
+        """Which budget is used up but for the turn that answers; empty where there is room."""
+        budget = self.asked.budget
+        if self.steps + 1 >= budget.steps:
+            return f"its budget of {budget.steps} steps is used up"
+        if self.tokens >= budget.tokens * 0.8:
+            return f"its budget of {budget.tokens:,} tokens is used up"
+        if self.seconds >= budget.seconds:
+            return f"its budget of {budget.seconds:g} s of work is used up"
+        return ""
+
+
+def story_of(asked: Asked, seen: Iterable[StepSeen]) -> Story:
+    rows = {one.step: one for one in seen}
+    past: list[Past] = []
+    while (turn := rows.get(turn_id(len(past) + 1))) is not None and turn.state == StepState.SUCCEEDED:
+        output = TurnOutput.of(turn.output)
+        number = len(past) + 1
+        results = tuple(
+            _result(call_id(number, place), call, rows, number) for place, call in enumerate(output.calls, 1)
+        )
+        past.append(Past(number, output, results))
+    made = sum(result.step in rows for turn in past for result in turn.results)
+    tokens = sum(turn.output.tokens for turn in past)
+    return Story(asked, tuple(past), len(past) + made, tokens, sum(one.seconds for one in rows.values()))
+
+
+def _result(step: str, call: Call, rows: Mapping[str, StepSeen], turn: int) -> Result:
+    if call.refused:
+        return Result(step, call, Fate.REFUSED, call.refused)
+    if call.noted:
+        return Result(step, call, Fate.NOTED)
+    row = rows.get(step)
+    if row is None:
+        return Result(step, call, *_without_a_row(rows.get(plan_id(turn))))
+    match row.state:
+        case StepState.SUCCEEDED:
+            return Result(step, call, Fate.DONE, _text(row))
+        case StepState.HANDED_OVER:
+            return Result(step, call, Fate.HANDED_OVER)
+        case StepState.SKIPPED:
+            verdict, because = row.detail.get("verdict", ""), row.detail.get("because", "")
+            return Result(
+                step, call, Fate.HELD_BACK, f"the gate says {verdict}{f': {because}' if because else ''}"
+            )
+        case StepState.FAILED:
+            no = str(row.detail.get("gate", "")) in _NO_WORD or row.error.startswith("refused: ")
+            return Result(step, call, Fate.DENIED if no else Fate.FAILED, row.error)
+    return Result(step, call, Fate.UNDER_WAY)
+
+
+def _without_a_row(plan: StepSeen | None) -> tuple[Fate, str]:
+    """A call of a plan that was not approved became no step."""
+    if plan is None:
+        return Fate.UNDER_WAY, ""
+    if plan.state == StepState.SUCCEEDED and isinstance(plan.output, dict):
+        if plan.output.get("approved") is True:
+            return Fate.UNDER_WAY, ""
+        by, why = plan.output.get("by") or "nobody", plan.output.get("reason") or ""
+        return Fate.DENIED, f"the plan was not approved (by {by}){f': {why}' if why else ''}"
+    if plan.state == StepState.FAILED:
+        return Fate.DENIED, plan.error
+    return Fate.UNDER_WAY, ""
+
+
+def _text(row: StepSeen) -> str:
+    said = row.output if isinstance(row.output, str) else json.dumps(row.output, ensure_ascii=False)
+    return f"{said}\n(errors: {row.stderr})" if row.stderr else said
+
+
+def _key(call: Call) -> bytes:
+    return canonical_json([call.tool, call.arguments])

@@ -1,0 +1,82 @@
+"""Finds every tool, and which of them a step names."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from appliance.agent.errors import ToolUnknown
+from appliance.agent.tools.contract import Tool
+from appliance.lib.glob import Glob
+from appliance.lib.jsontypes import JsonObject
+from appliance.lib.located.issues import suggestion_or_list
+
+_NOT_TOOLS = frozenset({"contract", "registry"})
+_PACKAGE = "appliance.agent.tools"
+
+
+@cache
+def tools() -> dict[str, Tool[Any]]:
+    """Every tool by its name."""
+    found: dict[str, Tool[Any]] = {}
+    for module in pkgutil.iter_modules(importlib.import_module(_PACKAGE).__path__):
+        if module.name in _NOT_TOOLS:
+            continue
+        for _, member in inspect.getmembers(
+            importlib.import_module(f"{_PACKAGE}.{module.name}"), inspect.isclass
+        ):
+            own = member.__module__ == f"{_PACKAGE}.{module.name}"
+            if own and issubclass(member, Tool) and not inspect.isabstract(member):
+                found[member.name] = member()
+    return found
+
+
+def named(written: Iterable[str | Mapping[str, JsonObject]]) -> dict[str, JsonObject]:
+    """The tools that a step names, each with what its author has fixed. Raises ToolUnknown."""
+    found: dict[str, JsonObject] = {}
+    for one in written:
+        for pattern, fixed in ({one: {}} if isinstance(one, str) else one).items():
+            for name in _matching(pattern):
+                found[name] = {**found.get(name, {}), **fixed}
+    return found
+
+
+def check(found: Mapping[str, JsonObject]) -> None:
+    """Whether each has what its author must give, and that fits. Raises ToolUnknown."""
+    for name, fixed in found.items():
+        tool = tools()[name]
+        missing = tool.must_fix - fixed.keys()
+        if missing:
+            what = ", ".join(sorted(missing))
+            raise ToolUnknown(
+                f"the tool `{name}` needs {what} from its author", hint=f"as in {{{name}: {{{what}: …}}}}"
+            )
+        try:
+            # By itself what is not given is missing: only what is wrong with what is there counts.
+            tool.arguments.model_validate(fixed)
+        except ValidationError as error:
+            for wrong in error.errors():
+                if wrong["type"] != "missing" or (wrong["loc"][:1] and wrong["loc"][0] in fixed):
+                    place = ".".join(map(str, wrong["loc"])) or "its arguments"
+                    known = ", ".join(sorted(tool.arguments.model_fields))
+                    raise ToolUnknown(
+                        f"the tool `{name}`: {place}: {wrong['msg']}", hint=f"it has {known}"
+                    ) from error
+
+
+def _matching(pattern: str) -> list[str]:
+    if "*" not in pattern:
+        if pattern not in tools():
+            raise ToolUnknown(
+                f"there is no tool `{pattern}`", hint=suggestion_or_list(pattern, sorted(tools()))
+            )
+        return [pattern]
+    glob = Glob(pattern)
+    found = [name for name in sorted(tools()) if glob.matches(name)]
+    if not found:
+        raise ToolUnknown(f"no tool is called `{pattern}`", hint=f"there are {', '.join(sorted(tools()))}")
+    return found

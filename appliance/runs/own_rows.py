@@ -1,0 +1,29 @@
+"""What a step of a run may read of that run: its inputs, and the rows of its steps."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from appliance.lib.jsontypes import JsonObject
+from appliance.runs import sql
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRows:
+    """``steps``: the last attempt of each step, in order, with the columns of its row."""
+
+    inputs: JsonObject
+    steps: tuple[dict[str, Any], ...]
+
+
+async def read(connection: AsyncConnection[Any], run_id: UUID) -> OwnRows:
+    """What is committed; who performs a step has written before what was kept back."""
+    cursor = connection.cursor(row_factory=dict_row)
+    await cursor.execute(sql.OWN_INPUTS, {"run_id": run_id})
+    run = await cursor.fetchone()
+    await cursor.execute(sql.OWN_STEPS, {"run_id": run_id})
+    latest = {row["step"]: row for row in await cursor.fetchall()}
+    return OwnRows(run["inputs"] if run else {}, tuple(latest.values()))

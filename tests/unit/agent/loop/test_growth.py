@@ -1,0 +1,129 @@
+"""The steps of an agent follow from its rows alone: equal rows give equal steps, more rows only add at the end."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.actions.contract import EffectClass
+from appliance.agent.domain import Approvals, Asked, Budget, Call, Mode, TurnOutput
+from appliance.agent.loop.growth import grown
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.runs.domain import StepState
+from appliance.runs.plan import Next, Phase, StepRow, next_step, replay
+from appliance.tasks.definition import StepSpec, TaskDefinition, define
+
+
+def asked(mode: Mode = Mode.PROPOSE, **more: Any) -> Asked:
+    tools: dict[str, JsonObject] = {"mqtt": {}, "shell": {}, "readings.last": {}}
+    values: dict[str, Any] = {
+        "goal": "x",
+        "system": "",
+        "tools": tools,
+        "mode": mode,
+        "approvals": Approvals.PLAN,
+        "trust": frozenset(),
+        "budget": Budget(50, 100_000, 600.0),
+        "model": "",
+        "work": "chat",
+        "max_tokens": 500,
+        "temperature": 0.2,
+        "outside": False,
+    }
+    return Asked(**{**values, **more})
+
+
+def row(step: str, state: StepState = StepState.SUCCEEDED, output: JsonValue = None) -> StepRow:
+    return StepRow(step, 1, 0, Phase.ACTIONS, EffectClass.PURE, state, output, "", "", None, None)
+
+
+def rows(*found: StepRow) -> dict[str, StepRow]:
+    return {one.step: one for one in found}
+
+
+def ids(steps: tuple[StepSpec, ...]) -> list[str]:
+    return [step.id for step in steps]
+
+
+STOP = Call("mqtt", {"topic": "pump/3", "payload": "off"}, "it is hot")
+LAMP = Call("mqtt", {"topic": "lamp/3", "payload": "red"})
+LOOK = Call("readings.last", {"topic": "plant/"})
+REFUSED = Call("mqtt", {}, refused="no topic")
+
+
+def turned(*calls: Call, **more: Any) -> JsonValue:
+    return TurnOutput(calls=calls, **more).to_json()
+
+
+def test_it_begins_with_one_turn_and_grows_by_what_that_gave() -> None:
+    assert ids(grown(asked(), {})) == ["turn-1"]
+    found = rows(row("turn-1", output=turned(LOOK, REFUSED, STOP)))
+    assert ids(grown(asked(), found)) == ["turn-1", "call-1-1", "call-1-3", "turn-2"]
+    done = rows(row("turn-1", output=turned(done=True, answer="x")))
+    assert ids(grown(asked(), done)) == ["turn-1", "answer"]
+
+
+def test_several_changes_are_asked_about_before_any_and_not_done_where_that_was_denied() -> None:
+    found = rows(row("turn-1", output=turned(STOP, LAMP)))
+    assert ids(grown(asked(), found)) == ["turn-1", "plan-1"]
+    denied = {**found, **rows(row("plan-1", output={"approved": False}))}
+    assert ids(grown(asked(), denied)) == ["turn-1", "plan-1", "turn-2"]
+    approved = {**found, **rows(row("plan-1", output={"approved": True}))}
+    steps = grown(asked(), approved)
+    assert ids(steps) == ["turn-1", "plan-1", "call-1-1", "call-1-2", "turn-2"]
+    assert {step.proposed.plan for step in steps if step.type == "mqtt" and step.proposed} == {"plan-1"}
+
+
+def test_each_mode_says_of_a_change_what_is_to_be_kept_of_it() -> None:
+    found = rows(row("turn-1", output=turned(STOP, outside=False)))
+
+    def proposal(mode: Mode, **more: Any) -> Any:
+        return grown(asked(mode, **more), found)[1].proposed
+
+    assert proposal(Mode.PROPOSE).word.startswith("an agent proposes this")
+    assert proposal(Mode.ACT).word == ""
+    assert proposal(Mode.SHADOW).held_back
+    outside = rows(row("turn-1", output=turned(STOP, outside=True)))
+    assert grown(asked(Mode.ACT), outside)[1].proposed.word  # type: ignore[union-attr]
+    trusted = asked(Mode.ACT, trust=frozenset({"mqtt"}))
+    assert grown(trusted, outside)[1].proposed.word == ""  # type: ignore[union-attr]
+
+
+CALLS = st.lists(st.sampled_from([STOP, LAMP, LOOK, REFUSED]), max_size=4)
+MODES = st.sampled_from([Mode.PROPOSE, Mode.ACT, Mode.SHADOW])
+
+
+def task(steps: tuple[StepSpec, ...]) -> TaskDefinition:
+    made, _ = define({"name": "t", "trigger": "manual", "actions": [{"type": "set", "value": 1}]})
+    assert made is not None
+    return made.model_copy(update={"actions": steps})
+
+
+@given(st.lists(CALLS, min_size=1, max_size=4), MODES, st.lists(st.booleans(), min_size=20, max_size=20))
+def test_whatever_its_turns_give_it_only_grows_at_its_end_and_comes_to_an_answer(
+    turns: list[list[Call]], mode: Mode, luck: list[bool]
+) -> None:
+    given, found, before = asked(mode), list[StepRow](), list[str]()
+    lucks, outputs = iter(luck * 10), iter(turns)
+    for _ in range(100):
+        steps = grown(given, rows(*found))
+        assert [step.model_dump() for step in steps] == [
+            step.model_dump() for step in grown(given, rows(*found))
+        ]
+        assert ids(steps)[: len(before)] == before, "what was there before stays where it was"
+        following = next_step(task(steps), replay(task(steps), found))
+        if following is None:
+            assert ids(steps)[-1] == "answer"
+            return
+        assert isinstance(following, Next)
+        spec = following.spec
+        before = ids(steps)
+        if spec.type == "agent_turn":
+            calls = next(outputs, None)
+            output = turned(done=True, answer="x") if calls is None else turned(*calls)
+            found.append(row(spec.id, output=output))
+        elif spec.type == "agent_plan":
+            found.append(row(spec.id, output={"approved": next(lucks)}))
+        else:
+            found.append(row(spec.id, StepState.SUCCEEDED if next(lucks) else StepState.FAILED))
+    raise AssertionError("it never ended")
