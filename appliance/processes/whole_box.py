@@ -39,7 +39,7 @@ class Occasions:
 
 def run_box(
     config: Config,
-    say: Say,
+    tell: Say,
     occasions: Occasions,
     *,
     engines_only: bool = False,
@@ -50,12 +50,12 @@ def run_box(
     Raises CommandError where it does not come up; then nothing of it runs any more.
     """
     try:
-        startup = Startup(config, say)
+        startup = Startup(config, tell)
     except MillwrightError as error:
         raise CommandError(str(error)) from error
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _start(startup, config, say, occasions, engines_only=engines_only)
+        _start(startup, config, tell, occasions, engines_only=engines_only)
     except (MillwrightError, CommandError, KeyboardInterrupt) as error:
         startup.stop()
         raise CommandError(str(error) or "stopped before everything was up") from error
@@ -65,30 +65,30 @@ def run_box(
     _stay(startup, ready_fd)
 
 
-def _start(startup: Startup, config: Config, say: Say, occasions: Occasions, *, engines_only: bool) -> None:
+def _start(startup: Startup, config: Config, tell: Say, occasions: Occasions, *, engines_only: bool) -> None:
     startup.prepare(services=not engines_only)
     startup.start_manager()
-    say("Starting database, Redis and MQTT broker …")
+    tell("Starting database, Redis and MQTT broker …")
     startup.start_engines()
     if not engines_only:
         startup.load_services()
     startup.await_engines()
     if engines_only:
-        say("The engines are up.")
+        tell("The engines are up.")
         return
     _migrate()
     occasions.furnish()
-    _load_examples(say)
-    _make_admin(config, say)
+    _load_examples(tell)
+    _make_admin(config, tell)
     startup.let_services_begin()
     missing = startup.wait_ready(READY_SECONDS)
     if missing:
-        say(f"Not everything is ready yet: {missing}. Logs: {config.home.logs}")
+        tell(f"Not everything is ready yet: {missing}. Logs: {config.home.logs}")
     else:
-        say(f"Millwright is up: {config.public_url}")
+        tell(f"Millwright is up: {config.public_url}")
     occasions.tell()
-    say(_setup_link())
-    say(f"Logs: {config.home.logs}   Stop: Ctrl-C, or make down")
+    tell(_setup_link())
+    tell(f"Logs: {config.home.logs}   Stop: Ctrl-C, or make down")
 
 
 def _stay(startup: Startup, ready_fd: int | None) -> NoReturn:
@@ -105,7 +105,7 @@ def _stay(startup: Startup, ready_fd: int | None) -> NoReturn:
     os.execve(command[0], command, {**os.environ, "MW_PASSWORD": startup.manager.password})  # noqa: S606
 
 
-def _load_examples(say: Say) -> None:
+def _load_examples(tell: Say) -> None:
     """A box without any task gets the shipped examples once; they are ordinary tasks from then on."""
     from appliance.tasks.models import Task
 
@@ -116,12 +116,12 @@ def _load_examples(say: Say) -> None:
         call_command("tasks", "apply", str(Path(ROOT) / "examples"), verbosity=0, stdout=said, stderr=said)
     except CommandError as error:
         # A box without examples is still a box.
-        say(f"The example tasks could not be loaded: {error}")
+        tell(f"The example tasks could not be loaded: {error}")
     for line in filter(str.strip, said.getvalue().splitlines()):
-        say(line)
+        tell(line)
 
 
-def _make_admin(config: Config, say: Say) -> None:
+def _make_admin(config: Config, tell: Say) -> None:
     """Of the password file, before the first page is served: else one could say that there is nobody yet."""
     from appliance.accounts.setup import ensure_admin
 
@@ -129,9 +129,9 @@ def _make_admin(config: Config, say: Say) -> None:
         return
     try:
         if ensure_admin(config.admin_password_file):
-            say("The user 'admin' was made with the password of the password file.")
+            tell("The user 'admin' was made with the password of the password file.")
     except MillwrightError as error:
-        say(f"There is no administrator yet: {error}")
+        tell(f"There is no administrator yet: {error}")
 
 
 def _setup_link() -> str:

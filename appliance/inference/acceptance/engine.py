@@ -58,6 +58,10 @@ class Said:
     parts: list[str] = field(default_factory=list)
 
 
+ONE_EACH = httpx.Limits(max_keepalive_connections=0)
+"""A connection for each request: one that the engine closes for its age would look like its death."""
+
+
 class Engine:
     """``tokens`` grows with what it says, so that whoever looks sees that it gets on."""
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from appliance.inference.acceptance.domain import Result, Subject
-from appliance.inference.acceptance.engine import Engine, EngineBroke
+from appliance.inference.acceptance.engine import ONE_EACH, Engine, EngineBroke
 from appliance.inference.acceptance.golden_sets import golden_digest, golden_sets
 from appliance.inference.acceptance.suite import run_suite
 from appliance.inference.acceptance.tries import Claimed, Tries
@@ -160,7 +160,7 @@ class Accepting:
         )
         async with (
             self._keeper.lease(wish) as lease,
-            httpx.AsyncClient(trust_env=False) as client,
+            httpx.AsyncClient(trust_env=False, limits=ONE_EACH) as client,
         ):
             granted = lease.granted
             dialect = dialect_of(granted.chosen.engine)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from appliance.inference.acceptance.domain import Result, Subject
-from appliance.inference.acceptance.engine import Engine
+from appliance.inference.acceptance.engine import ONE_EACH, Engine
 from appliance.inference.acceptance.suite import run_suite
 from appliance.inference.backends.contract import Sign
 from appliance.inference.backends.llamacpp.backend import LlamaCpp
@@ -39,7 +39,7 @@ async def test_real_llamacpp_is_measured(llamacpp: LlamaCpp, place: Path, vector
     async def kept(results: Sequence[Result]) -> None:
         """Nobody looks."""
 
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, limits=ONE_EACH) as client:
         engine = Engine(client, url, running.key, "tiny", llamacpp.dialect)
         found = await run_suite(Subject(engine, served.manifest, profile), kept)
     await llamacpp.stop(running, 1.0)

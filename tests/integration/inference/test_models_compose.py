@@ -15,7 +15,8 @@ from appliance.inference.catalogue.repository import MANIFEST, Repository
 from appliance.inference.domain import EngineKind
 from appliance.inference.hardware.reading import LastLook
 from appliance.inference.management.models_commands import compose
-from appliance.inference.services import Serving, serve
+from appliance.inference.services import Serving
+from tests.accepted import serve_live
 from tests.contract.inference.members import GPU, HARDWARE, safetensors_model
 from tests.served_models import tiny_served
 
@@ -49,7 +50,7 @@ def asked(*words: str) -> str:
 def test_a_process_is_refused_with_what_that_means(models: Path) -> None:
     served = tiny_served(models)
     (served.folder / MANIFEST).write_text(served.manifest.model_dump_json())
-    serve("tiny", Serving(), BOX, NOW)
+    serve_live("tiny", Serving(), BOX, NOW)
     with pytest.raises(CommandError, match=r"served by a process.*nothing to compose"):
         asked("tiny")
     with pytest.raises(CommandError, match="is not served on this box"):
@@ -58,7 +59,7 @@ def test_a_process_is_refused_with_what_that_means(models: Path) -> None:
 
 def test_a_served_model_is_printed_as_guard_would_make_it(models: Path) -> None:
     put_checkpoint(models, "served")
-    serve("served", Serving(engine=EngineKind.VLLM, device=GPU, slots=3), BOX, NOW)
+    serve_live("served", Serving(engine=EngineKind.VLLM, device=GPU, slots=3), BOX, NOW)
     service = yaml.safe_load(asked("served"))["services"]["served"]
     assert service["image"] == IMAGES[0]
     assert service["command"][service["command"].index("--max-num-seqs") + 1] == "3"

@@ -129,6 +129,7 @@ def test_one_that_takes_too_long_is_ended(guard: RunningGuard, images: dict[str,
 
 def test_it_ends_with_whoever_asked_for_it(guard: RunningGuard, images: dict[str, str], place: Path) -> None:
     given = checkpoint(place / "left", "slow")
+    wait_for(lambda: guard.containers() == [], 15, "no job of another test is left")
     process = subprocess.Popen(command(guard, images, given, place / "never"), env=environment(guard, images))
     wait_for(lambda: len(guard.containers()) == 1, 30, "the tool runs")
     process.kill()

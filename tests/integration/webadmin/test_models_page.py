@@ -65,6 +65,13 @@ def keeper(repository: Path, tmp_path: Path) -> Iterator[Room]:
     door.unlink(missing_ok=True)
 
 
+def serve_live(client: Client) -> None:
+    """``tiny``, which has passed its tests."""
+    client.post("/models/tiny/serve/", {})
+    accept_candidate("tiny", datetime.now(UTC))
+    client.post("/models/tiny/serve/", {})
+
+
 @contextmanager
 def asking(wish: Wish) -> Iterator[None]:
     """Somebody at the keeper's door who waits."""
@@ -99,10 +106,7 @@ def test_a_model_is_loaded_and_unloaded_from_the_page_and_over_the_api(
     browser: Browsers, keeper: Room
 ) -> None:
     client = browser(Role.ENGINEER)
-    for _ in range(2):
-        client.post("/models/tiny/serve/", {})
-        if not ServedModel.objects.exists():
-            accept_candidate("tiny", datetime.now(UTC))
+    serve_live(client)
     client.post("/models/tiny/act/", {"do": "load"})
     wait_for(lambda: client.get("/api/v1/models/tiny").json()["state"] == "ready")
     page = client.get("/models/").content.decode()
@@ -130,7 +134,7 @@ def test_a_prompt_that_nobody_can_answer_says_why_with_and_without_a_stream(brow
 @pytest.mark.usefixtures("repository")
 def test_a_row_of_the_matrix_is_put_in_order_by_choosing(browser: Browsers) -> None:
     client = browser(Role.ENGINEER)
-    client.post("/models/tiny/serve/", {})
+    serve_live(client)
     page = client.get("/models/").content.decode()
     assert page.count('<select name="names">') == 6  # none for embeddings, which it cannot do
     client.post("/models/matrix/", {"work": "logs", "names": ["", "tiny", ""]})
@@ -142,7 +146,7 @@ def test_a_row_of_the_matrix_is_put_in_order_by_choosing(browser: Browsers) -> N
 
 def test_who_waits_and_what_was_decided_are_shown_in_both_languages(browser: Browsers, keeper: Room) -> None:
     client = browser(Role.ENGINEER)
-    client.post("/models/tiny/serve/", {})
+    serve_live(client)
     wish = Wish(model="tiny", principal="token:ben/bot", work=Work.LOGS)
     keeper.engines.of("tiny").readiness = Readiness(Sign.LOADING, "5 bytes of its log")
     with asking(wish):
