@@ -33,6 +33,13 @@ def _language_of_other_tests_is_forgotten() -> Iterator[None]:
     translation.deactivate()
 
 
+@pytest.fixture(autouse=True)
+def _all_stops_of_other_tests_are_over() -> Iterator[None]:
+    """The row goes with the test's tables; the file in the tests' own home would stay."""
+    yield
+    (get_config().home.path / "ALLSTOP").unlink(missing_ok=True)
+
+
 @pytest.fixture(scope="session")
 def engines() -> Iterator[Config]:
     """Real PostgreSQL, Redis and NATS for the whole session."""
