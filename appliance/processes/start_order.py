@@ -26,6 +26,7 @@ from appliance.processes.privilege import Privilege, user_name
 from appliance.processes.startup import check_ports
 from appliance.safety.errors import ReadOnlyNow
 from appliance.safety.stop import Level, StopFile
+from appliance.sandbox.docker.model_cache import WRITABLE_BY_OTHERS
 
 
 class CacheUnusable(MillwrightError):
@@ -120,11 +121,19 @@ def check_cache(folder: Path) -> None:
             f"{folder} cannot be used: {user_name(os.geteuid())} may not write in {nearest}",
             hint="change its owner, or name another one",
         )
-    if nearest == folder and folder.stat().st_uid != os.geteuid():
+    if nearest != folder:
+        return
+    state = folder.stat()
+    if state.st_uid != os.geteuid():
         raise CacheUnusable(
-            f"{folder} belongs to {user_name(folder.stat().st_uid)}, and the box is started by "
+            f"{folder} belongs to {user_name(state.st_uid)}, and the box is started by "
             f"{user_name(os.geteuid())}: who owns it could exchange what engines load from it",
             hint="change its owner, or name another one",
+        )
+    if state.st_mode & WRITABLE_BY_OTHERS:
+        raise CacheUnusable(
+            f"{folder} may be written by others than its owner, who could exchange what engines load from it",
+            hint=f"`chmod go-w {folder}`, or name a folder of its own",
         )
 
 

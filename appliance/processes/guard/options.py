@@ -67,7 +67,7 @@ def options_of(config: Config) -> Options:
         models=home.models,
         cache=config.cache,
         model_images=config.model_images,
-        tools=ModelJobs(config.model_images, _of_models(config, home)),
+        tools=ModelJobs(config.model_images, _of_models(config, home), home.models / INCOMING),
         model_network=config.model_network,
     )
 

@@ -86,7 +86,8 @@ class RunRequest(JobRequest):
 
 
 class ModelJob(JobRequest):
-    """A tool that makes another model of one: from an image that the settings name for it, and nothing else of it."""
+    """A tool that makes another model of one, from an image that the settings name for it; ``ModelJobs`` says what of
+    all this it may have."""
 
     verb: Literal["model_job"]
     device: ModelDevice | None = None

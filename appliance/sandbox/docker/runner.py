@@ -92,8 +92,7 @@ class Runner:
         Raises Refused, SandboxUnavailable.
         """
         blueprint = await self._blueprint(request)
-        allowed = self.tools.allowed if isinstance(request, ModelJob) else self.rules.allowed
-        mounts = allowed.open(request.reads, request.writes)
+        mounts = self._open(request)
         labels = {RUN_LABEL: request.run, STEP_LABEL: request.step}
         try:
             container, made_ahead = await self.pool.take(blueprint, labels, mounts)
@@ -156,6 +155,11 @@ class Runner:
         text = script(request.argv, env, mark)
         await asyncio.get_running_loop().sock_sendall(container.stream, text)
         return running
+
+    def _open(self, request: JobRequest) -> list[folders.Mount]:
+        if isinstance(request, ModelJob):
+            return self.tools.open(request)
+        return self.rules.allowed.open(request.reads, request.writes)
 
     async def _blueprint(self, request: JobRequest) -> Blueprint:
         template, accelerator, cdi = await self._kind(request)

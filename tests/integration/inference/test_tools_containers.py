@@ -188,7 +188,11 @@ def test_another_image_another_program_and_another_folder_are_refused(
 
     assert "MILLWRIGHT_MODEL_IMAGES" in refused(replace(job, image=container_engine.image))
     assert "and nothing else" in refused(replace(job, argv=("/bin/sh", "-c", "id")))
-    outside = replace(job, mounts=(*job.mounts, (str(guard.home.secrets), "/calibration", False)))
+    assert "no such option" in refused(replace(job, argv=(*job.argv[:-1], "--remote", "x", job.argv[-1])))
+    assert "environment" in refused(replace(job, environment={"PYTHONPATH": "/input"}))
+    outside = for_trtllm(
+        given, place / "x", 4, 1000, blackwell=False, calibration=guard.home.secrets, image=images["modelopt"]
+    )
     assert "does not lie below a folder" in refused(outside)
 
 

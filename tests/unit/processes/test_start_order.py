@@ -153,6 +153,18 @@ def test_a_cache_is_a_folder_or_can_become_one(tmp_path: Path) -> None:
             check_cache(wrong)
 
 
+@pytest.mark.parametrize("mode", [0o1777, 0o775])
+def test_a_cache_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(mode)
+    with pytest.raises(MillwrightError, match="may be written by others") as caught:
+        check_cache(shared)
+    assert f"chmod go-w {shared}" in str(caught.value)
+    check_cache(shared / "own")  # which would be made there
+    assert shared.stat().st_mode & 0o7777 == mode
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can give a folder away")
 def test_a_cache_of_somebody_else_is_refused(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"

@@ -222,3 +222,32 @@ def test_a_cache_is_a_folder_for_each_image_that_nobody_else_can_exchange(tmp_pa
         os.chown(root / "engines", 12345, -1)
         with pytest.raises(Refused, match="belongs to somebody else"):
             open_cache(root, "a" * 16, "/cache")
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o2750])
+def test_a_folder_of_a_persons_own_keeps_its_mode_as_the_cache(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "engines").mkdir()
+    for folder in (tmp_path, tmp_path / "engines"):
+        folder.chmod(mode)
+    before = os.umask(0o077)
+    try:
+        mount = open_cache(tmp_path, "a" * 16, "/cache")
+    finally:
+        os.umask(before)
+    assert [one.stat().st_mode & 0o7777 for one in (tmp_path, tmp_path / "engines")] == [mode] * 2
+    assert Path(mount.source).stat().st_mode & 0o777 == 0o755  # an engine's user comes in, whatever the umask
+    close([mount])
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o775, 0o707])
+@pytest.mark.parametrize("place", ["", "engines", f"engines/{'a' * 16}"])
+def test_a_cache_that_others_may_write_is_refused_and_stays_as_it_is(
+    tmp_path: Path, place: str, mode: int
+) -> None:
+    folder = tmp_path / place
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(mode)
+    with pytest.raises(Refused, match="may be written by others") as caught:
+        open_cache(tmp_path, "a" * 16, "/cache")
+    assert f"chmod go-w {folder}" in (caught.value.hint or "")
+    assert folder.stat().st_mode & 0o7777 == mode
