@@ -254,6 +254,7 @@ async def test_what_there_is_no_room_for_is_not_tested_and_keeps_what_it_passed(
         candidate = await one.candidate()
         assert candidate is not None
         key = keys.key_now(profile_of(candidate))
+        await Candidate.objects.aupdate(profile=key)
         given = {"model": "tiny", "version": "2", "digest": candidate.digest, "profile": key}
         await Acceptance.objects.acreate(
             **given, passed=True, started_at=NOW, finished_at=NOW, asked_by="user:eve"

@@ -292,12 +292,6 @@ async def test_a_flood_of_what_is_no_text_is_cut_off() -> None:
         assert "cut off" in found["completion"].detail
 
 
-async def test_of_a_long_refusal_the_beginning_is_read() -> None:
-    standin = TestedEngine(misbehaves=lambda body: Answer("x" * 5_000_000, status=400))
-    async with found_by(standin, only="completion") as found:
-        assert "the engine refuses" in found["completion"].detail
-
-
 async def test_vectors_without_end_are_none() -> None:
     async with found_by(TestedEngine(vectors=lambda text: [0.25] * 700_000), embeddings=True) as found:
         assert "no vectors" in found["vectors"].detail
