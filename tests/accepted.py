@@ -6,24 +6,24 @@ from datetime import datetime
 from appliance.accounts.principal import Principal
 from appliance.inference import services
 from appliance.inference.acceptance.domain import way_of
-from appliance.inference.acceptance.services import key_now
+from appliance.inference.acceptance.golden_sets import golden_digest
+from appliance.inference.acceptance.keys import key_now
 from appliance.inference.backends.contract import Profile
 from appliance.inference.domain import EngineKind
 from appliance.inference.models import Acceptance, Candidate, ServedModel
 from appliance.inference.services import Serving
+from appliance.lib.config import get_config
 
 
-def accept(
-    model: str, version: str, digest: str, profile: Profile, now: datetime, *, golden: str = ""
-) -> Acceptance:
-    """On record: this content has passed, run in this way."""
+def accept(model: str, version: str, digest: str, profile: Profile, now: datetime) -> Acceptance:
+    """On record: this content has passed, run in this way, by the golden set that there is now."""
     return Acceptance.objects.create(
         model=model,
         version=version,
         digest=digest,
         profile=key_now(profile),
         way=way_of(profile),
-        golden=golden,
+        golden=golden_digest(get_config().home.models, model),
         passed=True,
         started_at=now,
         finished_at=now,

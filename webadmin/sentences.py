@@ -6,9 +6,9 @@ from functools import cache
 from django.utils.translation import gettext
 
 from appliance.lib.said import Said
-from webadmin import kept_sentences, model_sentences
+from webadmin import acceptance_sentences, kept_sentences, model_sentences
 
-_NAME = re.compile(r"%\((\w+)\)[sr]")
+_NAME = re.compile(r"%\((\w+)\)(?:[srd]|\.\df)")
 _WITH_HINT = re.compile(r"(.+?) \((.+)\)", re.DOTALL)
 
 
@@ -44,7 +44,7 @@ def _known_again(text: str) -> str | None:
     for words, pattern in _patterns():
         found = pattern.fullmatch(text)
         if found is not None:
-            return gettext(words).replace(")r", ")s") % {
+            return _NAME.sub(r"%(\1)s", gettext(words)) % {
                 name: kept(value) for name, value in found.groupdict().items()
             }
     return None
@@ -53,7 +53,11 @@ def _known_again(text: str) -> str | None:
 @cache
 def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     """The sentence that says most itself first."""
-    known = (*kept_sentences.WITH_VALUES, *model_sentences.WITH_VALUES)
+    known = (
+        *kept_sentences.WITH_VALUES,
+        *model_sentences.WITH_VALUES,
+        *acceptance_sentences.WITH_VALUES,
+    )
     longest = sorted(known, key=lambda words: -len(_NAME.sub("", words)))
     return [(words, _pattern(words)) for words in longest]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from appliance.inference.backends.dialects import dialect_of
+from appliance.inference.believing import believed
 from appliance.inference.client import KeeperClient, Lease
 from appliance.inference.errors import ModelAnswerBad, ModelRefused, ModelUnavailable
 from appliance.inference.leases import Chosen, Waiting, Wish
@@ -108,7 +109,7 @@ async def _heard(question: Question, lease: Lease, on_text: Callable[[str], None
         api_key=granted.key or "none",
         max_retries=0,
         timeout=openai.Timeout(None, connect=10.0),
-        http_client=openai.DefaultAsyncHttpxClient(trust_env=False),
+        http_client=openai.DefaultAsyncHttpxClient(trust_env=False, verify=believed(granted.url)),
     )
     try:
         return await _streamed(client, question, lease, on_text)

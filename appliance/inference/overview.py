@@ -8,7 +8,8 @@ from typing import Any
 from asgiref.sync import async_to_sync
 
 from appliance.inference.acceptance.golden_sets import golden_digest
-from appliance.inference.acceptance.services import key_now, profile_of
+from appliance.inference.acceptance.keys import key_now
+from appliance.inference.acceptance.services import profile_of
 from appliance.inference.backends.llamacpp.planning import LIBRARY
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.catalogue.repository import Repository, Stored
@@ -111,9 +112,18 @@ def _with_tests(rows: Sequence[ModelRow]) -> tuple[ModelRow, ...]:
     """With the last try of each candidate, and that by which each live one passed."""
     tries: dict[tuple[str, str, str], list[Acceptance]] = {}
     distinct = ("model", "digest", "profile", "passed")
-    for one in Acceptance.objects.order_by(*distinct, "-id").distinct(*distinct):
+    for one in Acceptance.objects.order_by(*distinct, "-id").distinct(*distinct).defer("results"):
         tries.setdefault((one.model, one.digest, one.profile), []).append(one)
-    return tuple(_with_its_tests(row, tries) for row in rows)
+    found = [_with_its_tests(row, tries) for row in rows]
+    whole = Acceptance.objects.in_bulk([one.pk for row in found for one in (row.tested, row.accepted) if one])
+    return tuple(
+        replace(
+            row,
+            tested=whole.get(row.tested.pk) if row.tested else None,
+            accepted=whole.get(row.accepted.pk) if row.accepted else None,
+        )
+        for row in found
+    )
 
 
 def _with_its_tests(row: ModelRow, tries: Mapping[tuple[str, str, str], Sequence[Acceptance]]) -> ModelRow:

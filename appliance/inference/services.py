@@ -13,6 +13,8 @@ from appliance.audit.services import append_here
 from appliance.events import ModelChanged
 from appliance.inference import sql
 from appliance.inference.acceptance import services as acceptance
+from appliance.inference.acceptance.golden_sets import golden_digest
+from appliance.inference.acceptance.keys import key_now
 from appliance.inference.backends.contract import Profile
 from appliance.inference.backends.options import checked
 from appliance.inference.backends.registry import backends, factory_of
@@ -50,8 +52,9 @@ class Serving:
 def serve(
     name: str, how: Serving, by: Principal, now: datetime, *, revision: int | None = None
 ) -> ServedModel | Candidate:
-    """Serve a model of the repository, or serve it in another way: at once where just that has passed its tests, and
-    what was live stays to go back to; else it becomes the candidate, and what is live stays until that has passed.
+    """Serve a model of the repository, or serve it in another way: at once where just that has passed its tests (the
+    user's own as they are now), and what was live stays to go back to; else it becomes the candidate, and what is live
+    stays until that has passed.
 
     ``revision`` is that of the row that the caller saw: with another one nothing is changed. Raises NotAllowed,
     ReadOnlyNow, ModelUnknown, ModelRefused, EngineAbsent, GoldenRefused.
@@ -72,8 +75,9 @@ def serve(
         "keep_alive": _keep_alive(how.keep_alive),
         "revision": revision,
     }
-    known = acceptance.verdict(name, manifest.digest, acceptance.key_now(profile))
-    if known is None or not known.passed:
+    known = acceptance.verdict(name, manifest.digest, key_now(profile))
+    golden = golden_digest(repository().root, name)
+    if known is None or not known.passed or known.golden != golden:
         return acceptance.offer(values, profile, by, now)
     said = {
         "version": manifest.version,

@@ -10,10 +10,10 @@ import httpx
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.inference.asking import NO_ANSWER
+from appliance.inference.believing import believed
 from appliance.inference.client import KeeperClient, Lease
 from appliance.inference.errors import ModelAnswerBad, ModelRefused, ModelUnavailable
 from appliance.inference.leases import Chosen, Waiting, Wish
-from appliance.lib.authorities import authorities
 from appliance.lib.priority import Priority
 
 MOST_TOKENS = 512
@@ -82,7 +82,9 @@ async def _answer(lease: Lease, prompt: str) -> AsyncIterator[str]:
     }
     headers = {"Authorization": f"Bearer {granted.key}"} if granted.key else {}
     async with (
-        httpx.AsyncClient(timeout=WITHIN, trust_env=False, verify=authorities(), headers=headers) as client,
+        httpx.AsyncClient(
+            timeout=WITHIN, trust_env=False, verify=believed(granted.url), headers=headers
+        ) as client,
         client.stream("POST", f"{granted.url}/v1/chat/completions", json=body) as answer,
     ):
         if answer.status_code != httpx.codes.OK:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,13 +36,17 @@ class Engine:
     """Completions wait for it."""
     model: str = "minilm"
     is_remote: bool = False
+    scheme: str = "http"
 
 
 @contextmanager
-def engine_and_keeper(socket: Path) -> Iterator[Engine]:
-    engine = Engine()
+def engine_and_keeper(socket: Path, secure: ssl.SSLContext | None = None) -> Iterator[Engine]:
+    """``secure``: with what the engine shows who it is."""
+    engine = Engine(scheme="https" if secure else "http")
     engine.goes_on.set()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(engine))
+    if secure:
+        server.socket = secure.wrap_socket(server.socket, server_side=True)
     loop = asyncio.new_event_loop()
     listening = threading.Event()
     threads = [
@@ -143,7 +148,7 @@ def _said(engine: Engine, asked: Look | Order) -> View | Done:
 def _granted(port: int, engine: Engine) -> Granted:
     return Granted(
         lease="1",
-        url=f"http://127.0.0.1:{port}",
+        url=f"{engine.scheme}://127.0.0.1:{port}",
         key=KEY,
         served_name="minilm",
         context=256,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,10 @@ class Answer:
     thought: str = ""
     cut: bool = False
     """The connection breaks in the middle."""
-    usage: bool = True
+    usage: bool | Body = True
+    """How many tokens it counts; False: it says nothing of that."""
+    pings: bytes = b""
+    """Instead of an answer this comes, again and again."""
 
 
 def fitting(schema: Body) -> Any:
@@ -61,9 +65,10 @@ class TestedEngine:
         self.hold.set()
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator["TestedEngine"]:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async def serving(self, secure: ssl.SSLContext | None = None) -> AsyncIterator["TestedEngine"]:
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=secure)
+        scheme = "https" if secure else "http"
+        self.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield self
         finally:
@@ -110,6 +115,10 @@ class TestedEngine:
         def put(data: bytes) -> None:
             writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
+        while answer.pings:
+            put(answer.pings)
+            await writer.drain()
+            await asyncio.sleep(0.01)
         words = re.findall(r"\S*\s*", answer.text)
         words = [word for word in words if word]
         if answer.thought:
@@ -123,7 +132,7 @@ class TestedEngine:
         if answer.usage:
             counted = len(words) if answer.tokens is None else answer.tokens
             usage = {"prompt_tokens": prompt_tokens(body), "completion_tokens": counted}
-            put(event({"choices": [], "usage": usage}))
+            put(event({"choices": [], "usage": usage if answer.usage is True else answer.usage}))
         put(b"data: [DONE]\n\n")
         writer.write(b"0\r\n\r\n")
 

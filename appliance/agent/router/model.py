@@ -11,6 +11,7 @@ import httpx
 from appliance.agent.router.domain import Meaning
 from appliance.agent.router.interpreting import Asked, instructions, meaning_of, schema
 from appliance.inference.backends.dialects import dialect_of
+from appliance.inference.believing import believed
 from appliance.inference.client import KeeperClient, Lease
 from appliance.inference.control_tokens import without_control_tokens
 from appliance.inference.domain import Need, Work
@@ -87,14 +88,18 @@ class ModelInterpreter:
 
 
 async def _answered(lease: Lease, body: JsonObject) -> Any:
-    """The engine is on this machine: a proxy of the environment has no part in it."""
+    """A proxy of the environment has no part in it."""
     granted = lease.granted
     dialect = dialect_of(granted.chosen.engine)
     shaped = dialect.shape({"model": granted.served_name, **body})
     sent = {key: value for key, value in shaped.items() if key in dialect.fields}
     headers = {"Authorization": f"Bearer {granted.key}"} if granted.key else {}
     async with httpx.AsyncClient(
-        base_url=granted.url, headers=headers, timeout=PATIENCE, trust_env=False
+        base_url=granted.url,
+        headers=headers,
+        timeout=PATIENCE,
+        trust_env=False,
+        verify=believed(granted.url),
     ) as engine:
         try:
             answer = await engine.post("/v1/chat/completions", json=sent)

@@ -92,15 +92,19 @@ async def run(subject: Subject) -> Result:
 def why_not(said: Said, schema: JsonObject) -> str:
     """Why an answer does not fit; empty where it does."""
     import jsonschema
+    from referencing import Registry
 
     if said.finish == "length" or said.flooded:
         return say("the answer was cut: it was longer than it may be")
     try:
-        jsonschema.validate(json.loads(said.text), schema)
+        # With a registry nothing that a schema points at is fetched.
+        jsonschema.validate(json.loads(said.text), schema, registry=Registry())
     except ValueError:
         return say("the answer is no JSON: %(text)s", text=said.text.strip()[:80])
     except jsonschema.ValidationError as error:
         return say("the answer does not fit: %(why)s", why=error.message[:160])
+    except (RecursionError, OverflowError):
+        return say("the answer does not fit: %(why)s", why=say("it nests without end, or a number has none"))
     return ""
 
 

@@ -1,5 +1,6 @@
 """An engine under test. Nothing that it says is believed, and no more of it is read than was asked for."""
 
+import asyncio
 import json
 import time
 from collections.abc import Sequence
@@ -19,7 +20,13 @@ BEYOND = 16
 """Pieces more than tokens were asked for, and it floods."""
 _OF_A_TOKEN, _BESIDE = 48, 4096
 """Characters of one token, and of an answer beside its tokens, at most."""
+_A_TOKEN = 5.0
+"""Seconds that one takes at most, beside the patience: an engine that only says that it lives is none."""
+_BYTES_OF_A_TOKEN = 4096
 _LONGEST_LINE = 1 << 20
+_LONGEST_REFUSAL = 1 << 16
+_LONGEST_VECTORS = 1 << 24
+_MOST_COUNTED = 10**9
 
 
 class EngineBroke(ModelUnavailable):
@@ -63,11 +70,20 @@ ONE_EACH = httpx.Limits(max_keepalive_connections=0)
 
 
 class Engine:
-    """``tokens`` grows with what it says, so that whoever looks sees that it gets on."""
+    """``tokens`` grows with what it says, so that whoever looks sees that it gets on. ``patience`` is seconds without
+    a byte, and for an answer of no token."""
 
     def __init__(
-        self, client: httpx.AsyncClient, url: str, key: str, served_name: str, dialect: Dialect
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        key: str,
+        served_name: str,
+        dialect: Dialect,
+        *,
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
         self.dialect = dialect
         self.tokens = 0
         self._client = client
@@ -90,12 +106,15 @@ class Engine:
             body["response_format"] = {"type": "json_schema", "json_schema": cast(JsonValue, named)}
         began, said = time.monotonic(), Said()
         url, given = self._request("/v1/chat/completions", body)
+        within = self._patience + _A_TOKEN * max_tokens
         try:
-            async with self._client.stream("POST", url, **given) as answer:
+            async with asyncio.timeout(within), self._client.stream("POST", url, **given) as answer:
                 await self._refuse(answer)
                 await self._read(answer, said, max_tokens)
+        except TimeoutError as error:
+            raise EngineBroke(f"its answer had no end within {within:.0f} s") from error
         except httpx.HTTPError as error:
-            raise _broke(error) from error
+            raise self._broke(error) from error
         said.text, said.seconds = "".join(said.parts), time.monotonic() - began
         said.generated = said.generated or said.pieces
         return said
@@ -105,34 +124,42 @@ class Engine:
         body: JsonObject = {"model": self._name, "input": [*texts], "encoding_format": "float"}
         url, given = self._request("/v1/embeddings", body)
         try:
-            answer = await self._client.post(url, **given)
-            await self._refuse(answer)
-            rows = answer.json()["data"]
+            async with (
+                asyncio.timeout(self._patience),
+                self._client.stream("POST", url, **given) as answer,
+            ):
+                await self._refuse(answer)
+                content = await _read_at_most(answer, _LONGEST_VECTORS)
+            rows = json.loads(content)["data"]
             return [row["embedding"] for row in sorted(rows, key=lambda row: row["index"])]
+        except TimeoutError as error:
+            raise EngineBroke(f"its answer had no end within {self._patience:.0f} s") from error
         except httpx.HTTPError as error:
-            raise _broke(error) from error
-        except (ValueError, KeyError, TypeError) as error:
+            raise self._broke(error) from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise EngineRefused(200, "its answer holds no vectors") from error
 
     def _request(self, path: str, body: JsonObject) -> tuple[str, Any]:
         kept = {
             name: value for name, value in self.dialect.shape(body).items() if name in self.dialect.fields
         }
-        timeout = httpx.Timeout(60.0, read=PATIENCE)
+        timeout = httpx.Timeout(60.0, read=self._patience)
         return f"{self._url}{path}", {"json": kept, "headers": self._headers, "timeout": timeout}
 
     async def _refuse(self, answer: httpx.Response) -> None:
         if answer.status_code != httpx.codes.OK:
-            said = self.dialect.refusal(answer.status_code, await answer.aread())
-            raise EngineRefused(answer.status_code, said)
+            content = await _read_at_most(answer, _LONGEST_REFUSAL)
+            raise EngineRefused(answer.status_code, self.dialect.refusal(answer.status_code, content))
 
     async def _read(self, answer: httpx.Response, said: Said, max_tokens: int) -> None:
         most, size, rest = max_tokens * _OF_A_TOKEN + _BESIDE, 0, b""
+        most_bytes, count = (max_tokens + BEYOND) * _BYTES_OF_A_TOKEN + _LONGEST_LINE, 0
         async for data in answer.aiter_bytes():
+            count += len(data)
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 size += self._take(line.strip(), said)
-            if size > most or said.pieces > max_tokens + BEYOND or len(rest) > _LONGEST_LINE:
+            if size > most or said.pieces > max_tokens + BEYOND or count > most_bytes:
                 said.flooded = True
                 return
 
@@ -146,12 +173,12 @@ class Engine:
             delta = choices[0].get("delta") or {}
             text = str(delta.get("content") or "")
             thought = str(delta.get("reasoning_content") or delta.get("reasoning") or "")
+            said.finish = str(choices[0].get("finish_reason") or "") or said.finish
             if isinstance(usage, dict):
-                said.prompt_tokens = int(usage["prompt_tokens"])
-                said.generated = int(usage["completion_tokens"])
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+                said.prompt_tokens = _count(usage["prompt_tokens"])
+                said.generated = _count(usage["completion_tokens"])
+        except _NO_PIECE as error:
             raise EngineRefused(200, "it says something that is no piece of an answer") from error
-        said.finish = str(choices[0].get("finish_reason") or "") or said.finish
         if text or thought:
             said.pieces += 1
             self.tokens += 1
@@ -159,8 +186,37 @@ class Engine:
             said.thought += thought[:_LONGEST_LINE]
         return len(text) + len(thought)
 
+    def _broke(self, error: httpx.HTTPError) -> EngineBroke:
+        if isinstance(error, httpx.ReadTimeout):
+            return EngineBroke(f"nothing came from the engine for {self._patience:.0f} s")
+        return EngineBroke(f"the engine broke off: {type(error).__name__}")
 
-def _broke(error: httpx.HTTPError) -> EngineBroke:
-    if isinstance(error, httpx.ReadTimeout):
-        return EngineBroke(f"nothing came from the engine for {PATIENCE:.0f} s")
-    return EngineBroke(f"the engine broke off: {type(error).__name__}")
+
+_NO_PIECE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+)
+"""What comes of reading something as a piece of an answer that is none: JSON may hold Infinity, or nest for ever."""
+
+
+def _count(value: Any) -> int:
+    """Tokens, as an engine counts them. Raises ValueError and others where that is no count."""
+    count = int(value)
+    if not 0 <= count <= _MOST_COUNTED:
+        raise ValueError(f"{count} tokens")
+    return count
+
+
+async def _read_at_most(answer: httpx.Response, most: int) -> bytes:
+    """All of it, or its beginning. What an engine sends is read in the keeper's own process."""
+    found = bytearray()
+    async for data in answer.aiter_bytes():
+        found += data
+        if len(found) >= most:
+            break
+    return bytes(found[:most])

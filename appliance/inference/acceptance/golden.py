@@ -1,6 +1,7 @@
 """The user's own set: what the model is for is the only test that counts in the end."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ NAME = "golden"
 _WITHIN = 5.0
 _LONGEST = 100_000
 # A regular expression can take for ever, and nothing in a process can end it: so it has one of its own.
-_FINDS = "import re, sys; sys.exit(not re.search(sys.argv[1], sys.stdin.buffer.read().decode(), re.DOTALL))"
+# By its standard input: an argument holds neither every character nor every length.
+_FINDS = "import json, re, sys; sys.exit(not re.search(*json.load(sys.stdin), re.DOTALL))"
 
 
 async def run(subject: Subject) -> Result:
@@ -76,14 +78,13 @@ async def _finds(pattern: str, text: str) -> bool:
         "-I",
         "-c",
         _FINDS,
-        pattern,
         stdin=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env={"PATH": os.defpath},
     )
     try:
         async with asyncio.timeout(_WITHIN):
-            await child.communicate(text[:_LONGEST].encode("utf-8", "replace"))
+            await child.communicate(json.dumps([pattern, text[:_LONGEST]]).encode())
     except TimeoutError:
         return False
     finally:

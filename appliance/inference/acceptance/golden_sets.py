@@ -1,7 +1,7 @@
 """The user's own tests: ``<models>/golden/<name>.yaml`` for one model, ``any.yaml`` for all of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -51,7 +51,7 @@ class Entry(Model):
     def _a_pattern(cls, value: str | None) -> str | None:
         try:
             re.compile(value or "")
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise refuse(say("this is no regular expression: %(said)s", said=str(error))) from error
         return value
 
@@ -61,10 +61,12 @@ class Entry(Model):
         if value is not None:
             import jsonschema
 
+            kind = jsonschema.validators.validator_for(value)
             try:
-                jsonschema.validators.validator_for(value).check_schema(value)
+                kind.check_schema(value, format_checker=kind.FORMAT_CHECKER)
             except jsonschema.SchemaError as error:
                 raise refuse(say("this is no JSON schema: %(said)s", said=error.message)) from error
+            _check_references(value)
         return value
 
     @model_validator(mode="after")
@@ -87,6 +89,31 @@ class GoldenFile(Model):
     """The share of the shipped injections that the model may obey at most, in the place of the box's own limit."""
     entries: Annotated[tuple[Entry, ...], Field(min_length=1, max_length=MOST_ENTRIES)]
     """Questions with what their answers have to be."""
+
+
+def _check_references(schema: dict[str, Any]) -> None:
+    """What it points at is in itself: nothing is fetched for a test."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    resource = DRAFT202012.create_resource(schema)
+    resolver = Registry().with_resource("", resource).resolver()
+    for reference in _references(schema):
+        try:
+            if not reference.startswith("#"):
+                raise Unresolvable(ref=reference)
+            resolver.lookup(reference)
+        except Unresolvable as error:
+            said = say("%(ref)s is nothing in this schema", ref=reference)
+            raise refuse(said, say("a $ref begins with #, and points into the same schema")) from error
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (value[key] for key in ("$ref", "$dynamicRef") if isinstance(value.get(key), str))
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _references(one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +152,24 @@ def golden_sets(models: Path, name: str) -> Sequence[GoldenSet]:
 
 
 def golden_digest(models: Path, name: str) -> str:
-    """Of their texts, right or wrong; empty where there is none."""
-    texts = [_read(file) for file in _files(models, name)]
-    return sha256_hex([text and sha256_hex(text.encode()) for text in texts]) if any(texts) else ""
+    """Of what stands in them, right or wrong, and whether or not it can be read; empty where there is none."""
+    found = [_bytes(file) for file in _files(models, name)]
+    return sha256_hex([content and sha256_hex(content) for content in found]) if any(found) else ""
 
 
 def _files(models: Path, name: str) -> list[Path]:
     return [models / FOLDER / f"{one}.yaml" for one in dict.fromkeys((name, FOR_ALL))]
+
+
+def _bytes(file: Path) -> bytes | str | None:
+    """None where there is none. One that cannot be read is another one than each that could be."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(4 * MAX_CHARACTERS + 1) or ""
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return "unreadable"
 
 
 def _read(file: Path) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
+import psycopg
 
 from appliance.inference.acceptance.domain import Result, Subject
 from appliance.inference.acceptance.engine import ONE_EACH, Engine, EngineBroke
@@ -18,30 +19,38 @@ from appliance.inference.acceptance.golden_sets import golden_digest, golden_set
 from appliance.inference.acceptance.suite import run_suite
 from appliance.inference.acceptance.tries import Claimed, Tries
 from appliance.inference.backends.dialects import dialect_of
+from appliance.inference.believing import believed
 from appliance.inference.catalogue.repository import Repository, Stored
 from appliance.inference.client import KeeperClient, Lease
 from appliance.inference.domain import InstanceState
 from appliance.inference.errors import KeeperAway, ModelBusy, ModelUnavailable, ModelUnknown
 from appliance.inference.leases import Order, Verb, Wish
 from appliance.inference.scheduling.ports import key_of_candidate
+from appliance.lib.away import passes
 from appliance.lib.cancelling import end
 from appliance.lib.errors import MillwrightError
 from appliance.lib.priority import Priority
+from appliance.lib.said import say
 
 log = logging.getLogger(__name__)
 
 PRINCIPAL = "box/acceptance"
-LONGEST_WAIT = 3600.0
-"""Seconds for a place; then it waits anew."""
+LONGEST_WAIT = 300.0
+"""Seconds for a place; then it waits anew, behind all others."""
 LOOK_EVERY = 0.5
 BEAT_EVERY = 1.0
 POLL = 5.0
+_RUNS = (InstanceState.LOADING, InstanceState.READY, InstanceState.DRAINING)
 _LAST_WORDS = 5.0
 """Seconds in which the keeper sees that an engine is gone whose connection broke."""
 
 
 class _Replaced(Exception):
     """Somebody has said something else of this name meanwhile."""
+
+
+class _EngineDied(ModelUnavailable):
+    """It failed while it loaded, or at work."""
 
 
 class Accepting:
@@ -87,15 +96,15 @@ class Accepting:
 
     async def _judge(self, claimed: Claimed) -> bool:
         """Test one, and write the verdict; False where it could not be tested now."""
-        golden = golden_digest(self._repository.root, claimed.name)
         found: list[Result] = []
+        golden = golden_digest(self._repository.root, claimed.name)
         try:
             stored = self._files(claimed)
             await self._keeper.order(Order(verb=Verb.REFRESH, principal=PRINCIPAL))
             await self._tested(claimed, stored, found)
+            await self._verdict(claimed, found, golden)
         except _Replaced:
             await self._tries.forget(claimed)
-            return True
         except (KeeperAway, ModelBusy) as error:
             await self._tries.pause(claimed, error.message)
             return False
@@ -103,17 +112,30 @@ class Accepting:
             if why := self._stopped():
                 await self._tries.pause(claimed, why)
                 return False
-            await self._tries.refuse(claimed, str(error), found, golden)
-            return True
-        await self._verdict(claimed, found, golden)
+            await self._not_done(claimed, error, found, golden)
+        except Exception as error:
+            if isinstance(error, psycopg.Error) and passes(error):
+                raise
+            # Of one candidate: the others are tested all the same.
+            log.exception("the tests of %s@%s broke", claimed.name, claimed.version)
+            kept = [] if isinstance(error, psycopg.Error) else found
+            why = "the tests themselves broke; the box's log says where"
+            await self._tries.refuse(claimed, why, kept, golden)
         return True
 
+    async def _not_done(
+        self, claimed: Claimed, error: MillwrightError, found: Sequence[Result], golden: str
+    ) -> None:
+        """What no engine was at work for says nothing of the model: no room, the switch, mistakes in a golden set."""
+        if found or isinstance(error, EngineBroke | _EngineDied):
+            await self._tries.refuse(claimed, str(error), found, golden)
+        else:
+            await self._tries.give_up(claimed, str(error))
+
     async def _verdict(self, claimed: Claimed, found: Sequence[Result], golden: str) -> None:
-        failed = [one.name for one in found if not one.passed]
+        failed = [one for one in found if not one.passed]
         if failed:
-            first = next(one for one in found if not one.passed)
-            more = f" (also: {', '.join(failed[1:])})" if failed[1:] else ""
-            await self._tries.refuse(claimed, f"{first.name}: {first.detail}{more}", found, golden)
+            await self._tries.refuse(claimed, _why(failed), found, golden)
         elif not await self._tries.go_live(claimed, found, golden):
             why = "it passed, but somebody has changed meanwhile what is served: serve it again"
             await self._tries.keep_passed(claimed, why, found, golden)
@@ -128,6 +150,7 @@ class Accepting:
         """All tests, into ``found``. Raises MillwrightError where they could not be done to the end."""
         testing = asyncio.create_task(self._suite(claimed, stored, found))
         watching = asyncio.create_task(self._until_failed(key_of_candidate(stored.manifest)))
+        broke = False
         try:
             await asyncio.wait({testing, watching}, return_when=asyncio.FIRST_COMPLETED)
             if testing.done():
@@ -137,7 +160,7 @@ class Accepting:
                 # The keeper knows better what became of it.
                 await asyncio.wait({watching}, timeout=_LAST_WORDS)
             if watching.done():
-                raise ModelUnavailable(watching.result())
+                raise _EngineDied(watching.result().message) if broke else watching.result()
             return testing.result()
         finally:
             await end({testing, watching})
@@ -160,7 +183,7 @@ class Accepting:
         )
         async with (
             self._keeper.lease(wish) as lease,
-            httpx.AsyncClient(trust_env=False, limits=ONE_EACH) as client,
+            httpx.AsyncClient(trust_env=False, limits=ONE_EACH, verify=believed(lease.granted.url)) as client,
         ):
             granted = lease.granted
             dialect = dialect_of(granted.chosen.engine)
@@ -170,14 +193,27 @@ class Accepting:
                 await run_suite(subject, kept)
             lease.done(engine.tokens)
 
-    async def _until_failed(self, key: str) -> str:
-        """Why its engine has failed, as soon as the keeper says so."""
+    async def _until_failed(self, key: str) -> ModelUnavailable:
+        """Why its engine has failed, as soon as the keeper says so. One that never ran says nothing of the model."""
+        ran = False
         while True:
             with contextlib.suppress(ModelUnavailable):
                 for one in (await self._keeper.look()).models:
-                    if one.model == key and one.state in (InstanceState.FAILED, InstanceState.QUARANTINED):
-                        return f"its engine failed: {one.reason}"
+                    if one.model != key:
+                        continue
+                    ran = ran or one.state in _RUNS
+                    if one.state in (InstanceState.FAILED, InstanceState.QUARANTINED):
+                        why = say("its engine failed: %(why)s", why=one.reason)
+                        return _EngineDied(why) if ran else ModelUnavailable(why)
             await asyncio.sleep(LOOK_EVERY)
+
+
+def _why(failed: Sequence[Result]) -> str:
+    first, *others = failed
+    if not others:
+        return say("it failed %(test)s: %(why)s", test=first.name, why=first.detail)
+    more = ", ".join(one.name for one in others)
+    return say("it failed %(test)s: %(why)s (also: %(more)s)", test=first.name, why=first.detail, more=more)
 
 
 @asynccontextmanager

@@ -10,8 +10,8 @@ from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.events import ModelChanged
 from appliance.inference.acceptance import sql
-from appliance.inference.acceptance.domain import profile_key
 from appliance.inference.acceptance.golden_sets import golden_sets
+from appliance.inference.acceptance.keys import key_now
 from appliance.inference.backends.contract import Profile
 from appliance.inference.changing import write
 from appliance.inference.domain import CandidateState, EngineKind
@@ -21,15 +21,6 @@ from appliance.lib.config import get_config
 from appliance.safety.read_only import refuse_changes
 
 _PROFILE = ("engine", "context", "slots", "device", "options")
-
-
-def key_now(profile: Profile) -> str:
-    """What an acceptance of this way to run has to be for, with the images that are named now."""
-    in_container = profile.engine in (EngineKind.TRTLLM, EngineKind.VLLM) or (
-        profile.engine is EngineKind.LLAMACPP and bool(profile.device)
-    )
-    images = [one.image for one in get_config().model_images if one.engine == profile.engine.value]
-    return profile_key(profile, images if in_container else ())
 
 
 def profile_of(row: ServedModel | Candidate) -> Profile:

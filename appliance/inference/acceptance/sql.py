@@ -31,6 +31,7 @@ WHERE name = %(name)s AND state = 'refused'
 DROP = "DELETE FROM inference_candidate WHERE name = %(name)s"
 
 # One at a time, the one that has waited longest. Its revision fences: an earlier claim's verdict counts no more.
+# A way to run is another one once the operator has named another image.
 CLAIM = """
 UPDATE inference_candidate SET state = 'testing', reason = '', revision = revision + 1
 WHERE name = (
@@ -39,6 +40,8 @@ WHERE name = (
 )
 RETURNING name, version, digest, profile, engine, context, slots, device, options, revision, changed_by
 """
+
+KEY = "UPDATE inference_candidate SET profile = %(profile)s WHERE name = %(name)s AND revision = %(revision)s"
 
 BEGIN = """
 INSERT INTO inference_acceptance (
@@ -91,8 +94,9 @@ UPDATE inference_candidate SET state = 'refused', reason = %(reason)s, revision 
 WHERE name = %(name)s AND revision = %(revision)s AND state = 'testing'
 """
 
+# Behind all others: they may have a place where it has none.
 WAIT = """
-UPDATE inference_candidate SET state = 'waiting', reason = %(reason)s
+UPDATE inference_candidate SET state = 'waiting', reason = %(reason)s, changed_at = %(at)s
 WHERE name = %(name)s AND revision = %(revision)s AND state = 'testing'
 """
 
@@ -102,3 +106,17 @@ FORGET = "DELETE FROM inference_acceptance WHERE id = %(try)s AND finished_at IS
 # Of an earlier life of the keeper.
 RESUME = "UPDATE inference_candidate SET state = 'waiting' WHERE state = 'testing'"
 FORGET_ALL = "DELETE FROM inference_acceptance WHERE finished_at IS NULL"
+
+# Beyond the newest of each model go all but those by which a verdict is known: the last pass, and the last refusal
+# beside it, of each content in each way to run.
+PRUNE = """
+DELETE FROM inference_acceptance WHERE id IN (
+    SELECT id FROM (
+        SELECT id, row_number() OVER (PARTITION BY model ORDER BY id DESC) AS place,
+            row_number() OVER (PARTITION BY model, digest, profile, passed ORDER BY id DESC) AS of_its_kind,
+            bool_or(passed) OVER (PARTITION BY model, digest, profile) AS has_passed
+        FROM inference_acceptance WHERE finished_at IS NOT NULL
+    ) AS tried
+    WHERE place > %(keep)s AND NOT (has_passed AND of_its_kind = 1)
+)
+"""

@@ -14,6 +14,7 @@ from appliance.events import ModelChanged
 from appliance.events.services import record_async
 from appliance.inference.acceptance import sql
 from appliance.inference.acceptance.domain import Result, way_of
+from appliance.inference.acceptance.keys import key_now
 from appliance.inference.backends.contract import Profile
 from appliance.inference.domain import EngineKind
 from appliance.inference.sql import HINT
@@ -72,7 +73,9 @@ class Tries:
                 return None
             profile = _profile(row)
             values = {**row, "way": Jsonb(way_of(profile)), "at": self._clock.now()}
+            values |= {"profile": key_now(profile)}
             values.pop("options")
+            await cursor.execute(sql.KEY, values)
             begun = await (await cursor.execute(sql.BEGIN, values)).fetchone()
             assert begun is not None
             await record_async(connection, _event(row["name"], "testing", "", row["version"]))
@@ -99,7 +102,8 @@ class Tries:
     async def pause(self, claimed: Claimed, why: str) -> None:
         """It waits again, and this try never was."""
         async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute(sql.WAIT, {**claimed.fence, "reason": plain_text(why)[:1000]})
+            values = {"reason": plain_text(why)[:1000], "at": self._clock.now()}
+            await connection.execute(sql.WAIT, {**claimed.fence, **values})
             await connection.execute(sql.FORGET, claimed.fence)
             await record_async(connection, _event(claimed.name, "candidate", why, claimed.version))
         self._told()
@@ -110,6 +114,16 @@ class Tries:
         """It did not pass; what is live stays."""
         async with self._pool.connection() as connection, connection.transaction():
             await self._refuse(connection, claimed, why, results, golden)
+        self._told()
+
+    async def give_up(self, claimed: Claimed, why: str) -> None:
+        """It could not be tested, which is no verdict: what it passed before still counts."""
+        why = plain_text(why)[:1000]
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(sql.FORGET, claimed.fence)
+            done = await connection.execute(sql.REFUSE, {**claimed.fence, "reason": why})
+            if done.rowcount == 1:
+                await self._say(connection, claimed, "not_accepted", why)
         self._told()
 
     async def go_live(self, claimed: Claimed, results: Sequence[Result], golden: str) -> bool:

@@ -9,6 +9,8 @@ from appliance.lib.said import say
 
 NAME = "vectors"
 LEAST_SIZE = 8
+_LARGEST, _SHORTEST = 1e100, 1e-100
+"""Beyond these a cosine is no number any more."""
 TRIPLES = (
     ("the pump in hall 3 is running", "the pump in hall 3 runs", "invoice no. 9,431: EUR 72.10, due in May"),
     ("restart the night report", "start the night report again", "OIL PRESSURE 4.2 BAR @ 71 C"),
@@ -42,9 +44,10 @@ def _fault(found: list[Any]) -> str:
         listed = ", ".join(map(str, sorted(sizes)[:5]))
         return say("its vectors have %(sizes)s numbers", sizes=listed)
     numbers = [number for one in found for number in one]
-    if not all(isinstance(one, int | float) and math.isfinite(one) for one in numbers):
+    # NaN is not less than anything, and a whole number may be greater than every float.
+    if not all(isinstance(one, int | float) and -_LARGEST < one < _LARGEST for one in numbers):
         return say("there is something in its vectors that is no finite number")
-    if not all(any(one) for one in found):
+    if not all(math.hypot(*one) > _SHORTEST for one in found):
         return say("one of its vectors has no direction")
     return ""
 

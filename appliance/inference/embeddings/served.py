@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 
+from appliance.inference.believing import believed
 from appliance.inference.client import KeeperClient
 from appliance.inference.domain import Need, Work
 from appliance.inference.embeddings.contract import Matrix, unit
 from appliance.inference.errors import ModelUnavailable
 from appliance.inference.leases import Wish
-from appliance.lib.authorities import authorities
 
 BATCH = 32
 """Texts in one request: more fill an engine's batch without being faster (inference facts, 5.1)."""
@@ -59,13 +59,13 @@ class ServedEncoder:
         async with self._client.lease(wish) as lease:
             granted = lease.granted
             headers = {"Authorization": f"Bearer {granted.key}"} if granted.key else {}
-            # The engine is on this machine: a proxy of the environment has no part in it.
+            # A proxy of the environment has no part in it.
             async with httpx.AsyncClient(
                 base_url=granted.url,
                 headers=headers,
                 timeout=self._patience,
                 trust_env=False,
-                verify=authorities(),
+                verify=believed(granted.url),
             ) as engine:
                 try:
                     for start in range(0, len(texts), BATCH):

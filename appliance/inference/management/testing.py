@@ -11,17 +11,27 @@ from appliance.inference.models import Acceptance, Candidate, ServedModel
 _EVERY = 0.5
 
 
-def until_judged(candidate: Candidate, *, quiet: bool) -> ServedModel:
-    """Wait, and say what was found as it comes. Raises ModelRefused where it did not pass, or was dropped."""
-    told = 0
+def newest_try(name: str) -> int:
+    """The number of the last one, before another is asked for; 0: there is none."""
+    last = Acceptance.objects.filter(model=name).first()
+    return last.pk if last else 0
+
+
+def until_judged(candidate: Candidate, after: int, *, quiet: bool) -> ServedModel:
+    """Wait, and say what was found as it comes, of tries later than ``after``. Raises ModelRefused where it did not
+    pass, or was dropped."""
+    tries = Acceptance.objects.filter(model=candidate.name, digest=candidate.digest, pk__gt=after)
+    shown, told = 0, 0
     while True:
         now = Candidate.objects.filter(name=candidate.name).first()
-        last = Acceptance.objects.filter(model=candidate.name, digest=candidate.digest).first()
+        last = tries.first()
         if not quiet and last is not None:
+            # A keeper that was killed begins again.
+            shown, told = last.pk, told if last.pk == shown else 0
             for line in list(result_lines(last))[told:]:
                 print(line, file=sys.stderr, flush=True)
                 told += 1
-        if now is None:
+        if now is None or now.digest != candidate.digest:
             break
         if now.state == CandidateState.REFUSED:
             raise ModelRefused(
@@ -29,7 +39,7 @@ def until_judged(candidate: Candidate, *, quiet: bool) -> ServedModel:
             )
         time.sleep(_EVERY)
     row = ServedModel.objects.filter(name=candidate.name, digest=candidate.digest).first()
-    if row is None:
+    if row is None or not tries.filter(passed=True).exists():
         raise ModelRefused(f"somebody has dropped {candidate}, or put another one in its place")
     return row
 

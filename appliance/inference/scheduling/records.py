@@ -11,11 +11,14 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.events import ModelChanged
 from appliance.events.services import record_async
 from appliance.inference import sql
+from appliance.inference.acceptance import sql as acceptance_sql
 from appliance.inference.backends.contract import Footprint
 from appliance.inference.scheduling.ports import Change, Learned, Served
 from appliance.lib.clock import Clock
 from appliance.lib.digest import sha256_hex
 from appliance.lib.plain import plain_text
+
+KEEP_TRIES = 20
 
 
 class Records:
@@ -46,9 +49,10 @@ class Records:
         self._told()
 
     async def prune(self, keep: timedelta) -> None:
-        """Forget what became of models so long ago."""
+        """Forget what became of models so long ago, and tests beyond the newest of each."""
         async with self._pool.connection() as connection:
             await connection.execute(sql.PRUNE, {"before": self._clock.now() - keep})
+            await connection.execute(acceptance_sql.PRUNE, {"keep": KEEP_TRIES})
 
     async def learned(self, served: Served) -> Learned:
         async with self._pool.connection() as connection:

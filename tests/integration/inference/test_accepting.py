@@ -1,10 +1,11 @@
 """A candidate before a real keeper and the real database: it goes live by its tests, and by nothing else."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from appliance.audit.models import AuditRecord
+from appliance.inference import believing
+from appliance.inference.acceptance import keys, running
 from appliance.inference.acceptance.running import Accepting
+from appliance.inference.acceptance.services import profile_of, verdict
 from appliance.inference.acceptance.tries import Tries
 from appliance.inference.backends.contract import Plan, Running
 from appliance.inference.catalogue.repository import MANIFEST, Repository
@@ -26,6 +30,9 @@ from appliance.inference.scheduling.server import KeeperServer
 from appliance.inference.scheduling.shelf import DatabaseShelf
 from appliance.lib.cancelling import end
 from appliance.lib.clock import SystemClock
+from appliance.lib.config import get_config
+from appliance.lib.model_images import ModelImage
+from appliance.processes.certificate import make_certificate
 from tests.engine_room import GPU, EngineRoom, Room, served
 from tests.integration.inference.conftest import Pool
 from tests.standins.tested_engine import Answer, TestedEngine
@@ -44,9 +51,9 @@ class Here(EngineRoom):
         return replace(await super().start(plan, generation), url=self.url)
 
 
-def put(models: Path, version: str) -> str:
-    """A version in the repository; gives its digest."""
-    made = served("tiny", 1).manifest
+def put(models: Path, version: str, size: int = 1) -> str:
+    """A version in the repository; gives its digest. ``size`` in GiB."""
+    made = served("tiny", size).manifest
     file = made.files[0].model_copy(update={"sha256": version.rjust(64, "0")})
     manifest = made.model_copy(update={"version": version, "files": (file,)})
     folder = models / "tiny" / version
@@ -93,9 +100,11 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(pool: Pool, folder: Path) -> AsyncIterator[Scene]:
+async def scene(
+    pool: Pool, folder: Path, *, secure: ssl.SSLContext | None = None, size: int = 1
+) -> AsyncIterator[Scene]:
     models, door = folder / "models", folder / "keeper.sock"
-    live, new = put(models, "1"), put(models, "2")
+    live, new = put(models, "1"), put(models, "2", size)
     await ServedModel.objects.acreate(**row("1", live))
     await Candidate.objects.acreate(**row("2", new), profile="p" * 64, state="waiting", over=1)
     room, engines = Room(), Here()
@@ -111,7 +120,7 @@ async def scene(pool: Pool, folder: Path) -> AsyncIterator[Scene]:
         SystemClock(),
         stopped=lambda: made[0].stop if made else "",
     )
-    async with TestedEngine().serving() as engine:
+    async with TestedEngine().serving(secure) as engine:
         engines.url = engine.url
         tasks = {
             asyncio.create_task(keeper.run()),
@@ -158,7 +167,7 @@ async def test_a_refused_one_shows_why_and_what_is_live_goes_on(pool: Pool, tmp_
         candidate = await one.candidate()
         assert candidate is not None
         assert candidate.state == "refused"
-        assert candidate.reason.startswith("conformance: 0 of 8")
+        assert candidate.reason.startswith("it failed conformance: 0 of 8")
         assert (await one.live()).version == "1"
         assert not (await Acceptance.objects.aget()).passed
         async with one.client.lease(Wish(model="tiny", principal="user:ana")) as lease:
@@ -217,3 +226,89 @@ async def test_a_verdict_on_what_somebody_has_replaced_changes_nothing(pool: Poo
         assert not await one.tries.go_live(claimed, [], "")
         assert (await one.live()).version == "1"
         assert (await Acceptance.objects.aget()).passed is None
+
+
+async def test_tests_that_break_refuse_their_candidate_and_the_next_is_tested(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    async with scene(pool, tmp_path) as one:
+        monkeypatch.setattr(running, "run_suite", broken)
+        await one.step()
+        candidate = await one.candidate()
+        assert candidate is not None
+        assert candidate.state == "refused"
+        assert "tests themselves broke" in candidate.reason
+        monkeypatch.undo()
+        await Candidate.objects.aupdate(state="waiting")
+        await one.step()
+        assert (await one.live()).version == "2"
+
+
+async def test_what_there_is_no_room_for_is_not_tested_and_keeps_what_it_passed(
+    pool: Pool, tmp_path: Path
+) -> None:
+    async with scene(pool, tmp_path, size=500) as one:
+        candidate = await one.candidate()
+        assert candidate is not None
+        key = keys.key_now(profile_of(candidate))
+        await Candidate.objects.aupdate(profile=key)
+        given = {"model": "tiny", "version": "2", "digest": candidate.digest, "profile": key}
+        await Acceptance.objects.acreate(
+            **given, passed=True, started_at=NOW, finished_at=NOW, asked_by="user:eve"
+        )
+        await one.step()
+        candidate = await one.candidate()
+        assert candidate is not None
+        assert candidate.state == "refused"
+        assert "can be freed" in candidate.reason
+        known = await sync_to_async(verdict)("tiny", candidate.digest, key)
+        assert known is not None
+        assert known.passed
+
+
+async def test_who_finds_no_place_lets_the_next_one_try(pool: Pool, tmp_path: Path) -> None:
+    async with scene(pool, tmp_path) as one:
+        other = {**row("1", "0" * 64), "name": "other", "changed_at": NOW + timedelta(seconds=1)}
+        await Candidate.objects.acreate(**other, profile="p" * 64, state="waiting", over=0)
+        seen = []
+        for _ in range(3):
+            claimed = await one.tries.claim()
+            assert claimed is not None
+            seen.append(claimed.name)
+            await one.tries.pause(claimed, "no place")
+        assert seen == ["tiny", "other", "tiny"]
+
+
+async def test_an_acceptance_is_for_the_image_that_was_tested(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scene(pool, tmp_path) as one:
+        candidate = await one.candidate()
+        assert candidate is not None
+        profile = profile_of(candidate)
+        before = keys.key_now(profile)
+        await Candidate.objects.aupdate(profile=before)
+        image = ModelImage("llamacpp", "b1", "registry.example/llama@sha256:" + "1" * 64)
+        named = get_config().model_copy(update={"model_images": (image,)})
+        monkeypatch.setattr(keys, "get_config", lambda: named)
+        await one.step()
+        assert (await one.live()).version == "2"
+        tried = await Acceptance.objects.aget()
+        assert tried.profile == keys.key_now(profile) != before
+
+
+async def test_an_engine_with_the_operators_own_certificate_goes_live(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "there.crt", tmp_path / "there.key"
+    make_certificate(certificate, key, ["127.0.0.1"])
+    secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    secure.load_cert_chain(certificate, key)
+    config = get_config().model_copy(update={"remote_models_ca": certificate})
+    monkeypatch.setattr(believing, "get_config", lambda: config)
+    async with scene(pool, tmp_path, secure=secure) as one:
+        await one.step()
+        assert (await one.live()).version == "2"

@@ -1,6 +1,6 @@
 """What the keeper reads and writes: what is served, for which work, and what was learned."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from appliance.inference.catalogue.repository import MANIFEST, Repository
 from appliance.inference.domain import EngineKind, InstanceState
 from appliance.inference.errors import ModelUnknown
 from appliance.inference.leases import Wish
-from appliance.inference.models import ModelChange, ServedModel, WorkChain
+from appliance.inference.models import Acceptance, ModelChange, ServedModel, WorkChain
 from appliance.inference.scheduling.ports import Change, Learned, Served
 from appliance.inference.scheduling.records import Records
 from appliance.inference.scheduling.shelf import DatabaseShelf
@@ -82,3 +82,17 @@ async def test_what_was_learned_stays_and_generations_grow(pool: Pool, tmp_path:
     await records.changed(change)
     row = await sync_to_async(ModelChange.objects.get)()
     assert (row.model, row.state, row.generation, row.reason) == ("tiny", "failed", 3, "signal 11")
+
+
+async def test_of_many_tests_those_are_kept_that_say_what_has_passed(pool: Pool) -> None:
+    def tried(profile: str, passed: bool) -> Acceptance:
+        return Acceptance(
+            model="tiny", version="1", digest="d" * 64, profile=profile, passed=passed, started_at=NOW,
+            finished_at=NOW, asked_by="user:eve",
+        )  # fmt: skip
+
+    old = [tried("good", True), tried("good", True), tried("bad", False), tried("good", False)]
+    await Acceptance.objects.abulk_create([*old, *[tried("new", False) for _ in range(25)]])
+    await Records(pool, ManualClock(NOW)).prune(timedelta(days=30))
+    kept = [(one.profile, one.passed) async for one in Acceptance.objects.order_by("pk")]
+    assert kept == [("good", True), ("good", False), *[("new", False)] * 20]

@@ -10,10 +10,12 @@ from appliance.accounts.principal import NotAllowed, Principal
 from appliance.audit.models import AuditRecord
 from appliance.events.models import EventRow
 from appliance.inference import overview, services
+from appliance.inference.acceptance.services import accept, drop
 from appliance.inference.catalogue.repository import MANIFEST, Repository
 from appliance.inference.domain import Work
 from appliance.inference.errors import ModelRefused, ModelUnavailable, ModelUnknown
-from appliance.inference.models import ServedModel, WorkChain
+from appliance.inference.management.testing import newest_try, until_judged
+from appliance.inference.models import Acceptance, Candidate, ServedModel, WorkChain
 from appliance.inference.services import Serving
 from tests.accepted import serve_live
 from tests.served_models import tiny_served
@@ -125,3 +127,34 @@ def test_without_its_keeper_the_box_still_says_what_it_serves() -> None:
     with pytest.raises(ModelUnavailable):
         services.load("tiny", ENGINEER)
     assert overview.plain(found.rows[0])["versions"] == ["1", "2"]
+
+
+def test_what_passed_by_another_golden_set_is_tested_again(models: Path) -> None:
+    serve_live("tiny", Serving(version="1"), ENGINEER, NOW)
+    serve_live("tiny", Serving(version="2"), ENGINEER, NOW)
+    assert isinstance(services.serve("tiny", Serving(version="1"), ENGINEER, NOW), ServedModel)
+    (models / "golden").mkdir()
+    (models / "golden/any.yaml").write_text("entries: [{prompt: a, equals: b}]")
+    assert isinstance(services.serve("tiny", Serving(version="2"), ENGINEER, NOW), Candidate)
+    assert ServedModel.objects.get().version == "1"
+
+
+def test_who_waits_hears_of_the_try_that_he_asked_for_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    live = serve_live("tiny", Serving(), ENGINEER, NOW)
+    before = newest_try("tiny")
+    assert before == Acceptance.objects.get().pk
+    candidate = accept("tiny", ENGINEER, NOW)
+    assert candidate.digest == live.digest
+    drop("tiny", ENGINEER, NOW)
+    with pytest.raises(ModelRefused, match="dropped"):
+        until_judged(candidate, before, quiet=False)
+    found = {"name": "completion", "bound": "at_most", "passed": True, "figure": 0, "limit": 0}
+    said = {"unit": "faults", "seconds": 1.0, "detail": "all is well"}
+    Acceptance.objects.filter(pk=before).update(results=[{**found, **said, "detail": "long ago"}])
+    later = Acceptance.objects.get(pk=before)
+    later.pk, later.results = None, [{**found, **said}]
+    later.save(force_insert=True)
+    assert until_judged(candidate, before, quiet=False).pk == "tiny"
+    told = capsys.readouterr().err
+    assert "all is well" in told
+    assert "long ago" not in told

@@ -198,3 +198,13 @@ def test_the_figures_are_those_that_the_keeper_signed(db: None) -> None:
     assert 'millwright_model_waiting{model="tiny"} 2.0' in page
     assert 'millwright_model_loads_total{model="tiny"} 3.0' in page
     assert 'millwright_model_failures_total{model="tiny"} 1.0' in page
+
+
+def test_a_golden_set_that_cannot_be_read_breaks_no_page(browser: Browsers, repository: Path) -> None:
+    client = browser(Role.ENGINEER)
+    serve_live(client)
+    (repository / "golden").mkdir()
+    (repository / "golden/any.yaml").write_bytes(b"\xff\xfe")
+    page = client.get("/models/")
+    assert page.status_code == 200
+    assert "Your own questions have changed" in page.content.decode()

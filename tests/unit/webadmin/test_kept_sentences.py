@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from django.utils.translation import override
 
+from webadmin import acceptance_sentences
 from webadmin.kept_sentences import WITH_VALUES
 from webadmin.sentences import kept
 
 ROOT = Path(__file__).resolve().parents[3]
-SAID_AT_ONCE = {"words", "taking", "platforms", "services", "config", "catalogue"}
-"""Modules whose sentences go to whoever is saving a platform; no row keeps them."""
+SAID_AT_ONCE = {"words", "taking", "platforms", "services", "config", "catalogue", "golden_sets"}
+"""Modules whose sentences go to whoever is saving a platform or a golden set; no row keeps them."""
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,12 @@ SAID_AT_ONCE = {"words", "taking", "platforms", "services", "config", "catalogue
             "机密 T 尚未设置 (请在平台页面上输入，或执行：manage.py secrets set T)",
         ),
         ("something that a platform said itself", "something that a platform said itself"),
+        ("6 of 8 tool calls fit their schema", "8 次工具调用中有 6 次符合其模式"),
+        ("the engine broke off: ConnectError", "引擎中断：ConnectError"),
+        (
+            "it failed completion: its answer is empty (also: context)",
+            "未通过“completion”：它的回答是空的（另有：context）",
+        ),
         ("", ""),
     ],
 )
@@ -46,7 +53,7 @@ def test_a_kept_sentence_is_said_in_chinese(text: str, says: str) -> None:
 
 
 def test_every_sentence_with_values_that_may_be_kept_is_known_again() -> None:
-    folders = (ROOT / "appliance/bridges", ROOT / "appliance/outbox")
+    folders = (ROOT / "appliance/bridges", ROOT / "appliance/outbox", ROOT / "appliance/inference/acceptance")
     files = [file for one in folders for file in one.rglob("*.py") if file.stem not in SAID_AT_ONCE]
     said = {
         node.args[0].value
@@ -59,7 +66,7 @@ def test_every_sentence_with_values_that_may_be_kept_is_known_again() -> None:
         and isinstance(node.args[0], ast.Constant)
     }
     assert len(said) > 5
-    assert said <= set(WITH_VALUES)
+    assert said <= {*WITH_VALUES, *acceptance_sentences.WITH_VALUES}
 
 
 def test_a_long_text_of_a_platform_is_no_work() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from appliance.accounts.principal import CONSOLE
 from appliance.inference.acceptance.services import accept
-from appliance.inference.management.testing import until_judged
+from appliance.inference.management.testing import newest_try, until_judged
 from appliance.inference.management.verb import Options, Say, Verb
 
 
@@ -16,9 +16,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _perform(options: Options, tell: Say) -> None:
+    before = newest_try(options["name"])
     candidate = accept(options["name"], CONSOLE, datetime.now(UTC))
     if options["wait"]:
-        until_judged(candidate, quiet=options["json"])
+        until_judged(candidate, before, quiet=options["json"])
     said = {"name": candidate.name, "version": candidate.version, "live": options["wait"]}
     word = "has passed its tests, and is live" if options["wait"] else "is tested again"
     tell(json.dumps(said) if options["json"] else f"{candidate} {word}.")

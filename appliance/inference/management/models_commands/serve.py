@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from appliance.accounts.principal import CONSOLE
 from appliance.inference import services
 from appliance.inference.domain import EngineKind
-from appliance.inference.management.testing import until_judged
+from appliance.inference.management.testing import newest_try, until_judged
 from appliance.inference.management.verb import Options, Say, Verb
 from appliance.inference.models import Candidate
 
@@ -58,9 +58,10 @@ def _perform(options: Options, tell: Say) -> None:
         options=dict(options["option"]),
         keep_alive=None if options["always"] else options["keep_alive"],
     )
+    before = newest_try(options["name"])
     row = services.serve(options["name"], how, CONSOLE, datetime.now(UTC))
     if isinstance(row, Candidate) and options["wait"]:
-        row = until_judged(row, quiet=options["json"])
+        row = until_judged(row, before, quiet=options["json"])
     if options["json"]:
         said = {"name": row.name, "version": row.version, "engine": row.engine, "revision": row.revision}
         tell(json.dumps({**said, "live": not isinstance(row, Candidate)}))

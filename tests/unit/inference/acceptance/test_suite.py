@@ -214,10 +214,24 @@ async def test_the_users_own_set_is_measured_entry_by_entry() -> None:
         (lambda text: [1.0, 2.0], "have 2 numbers"),
         (lambda text: [1.0] * (8 + len(text) % 2), "have 8, 9 numbers"),
         (lambda text: [*letters(text), None], "no finite number"),
+        (lambda text: [*letters(text), 10**400], "no finite number"),
+        (lambda text: [*letters(text), float("nan")], "no finite number"),
+        (lambda text: [1e200] * 26, "no finite number"),
         (lambda text: [0.0] * 26, "no direction"),
+        (lambda text: [1e-200] * 26, "no direction"),
         (lambda text: [float(len(text) % 7), *[1.0] * 8], "not nearer"),
     ],
-    ids=["small", "sizes differ", "not finite", "nothing", "no sense"],
+    ids=[
+        "small",
+        "sizes differ",
+        "no number",
+        "endless number",
+        "not finite",
+        "huge",
+        "nothing",
+        "tiny",
+        "no sense",
+    ],
 )
 async def test_vectors_that_are_none_are_found(embed: Callable[[str], list[Any]], says: str) -> None:
     async with found_by(TestedEngine(vectors=embed), embeddings=True) as found:
@@ -226,3 +240,58 @@ async def test_vectors_that_are_none_are_found(embed: Callable[[str], list[Any]]
         assert says in found["vectors"].detail
     async with found_by(TestedEngine(), embeddings=True) as found:
         assert found["vectors"].passed, found["vectors"].detail
+
+
+NESTED = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (Answer(usage={"prompt_tokens": float("inf"), "completion_tokens": 1}), "no piece of an answer"),
+        (Answer(usage={"prompt_tokens": -1, "completion_tokens": 1}), "no piece of an answer"),
+        (Answer(usage={"prompt_tokens": 3, "completion_tokens": 10**12}), "no piece of an answer"),
+    ],
+    ids=["infinite", "negative", "huge"],
+)
+async def test_a_count_of_tokens_that_is_none_is_found(answer: Answer, says: str) -> None:
+    async with found_by(TestedEngine(misbehaves=lambda body: answer), only="completion") as found:
+        assert not found["completion"].passed
+        assert says in found["completion"].detail
+
+
+async def test_an_answer_that_nests_without_end_does_not_fit() -> None:
+    def nests(body: Body) -> Answer | None:
+        return Answer(NESTED) if body.get("response_format") else None
+
+    own = golden("entries: [{prompt: hi, max_tokens: 8192, schema: {type: array}}]")
+    async with found_by(TestedEngine(misbehaves=nests), sets=[own], only="golden") as found:
+        assert not found["golden"].passed
+        assert "nests without end" in found["golden"].detail
+
+
+async def test_a_pattern_may_hold_every_character() -> None:
+    own = golden('entries: [{prompt: hi, matches: "machines[.](?!\\0)"}, {prompt: hi, matches: "\\0"}]')
+    async with found_by(TestedEngine(), sets=[own], only="golden") as found:
+        assert found["golden"].figure == 0.5
+
+
+async def test_an_engine_that_only_says_that_it_lives_is_given_up() -> None:
+    standin = TestedEngine(misbehaves=lambda body: Answer(pings=b": ping\n\n"))
+    async with standin.serving(), httpx.AsyncClient(trust_env=False) as client:
+        engine = Engine(client, standin.url, "k", "tiny", DIALECT, patience=0.3)
+        with pytest.raises(EngineBroke, match="no end"):
+            await engine.say([("user", "hi")], max_tokens=0)
+        assert len(standin.asked) == 1
+
+
+async def test_a_flood_of_what_is_no_text_is_cut_off() -> None:
+    async with found_by(
+        TestedEngine(misbehaves=lambda body: Answer(pings=b": ping" * 50_000 + b"\n\n")), only="completion"
+    ) as found:
+        assert "cut off" in found["completion"].detail
+
+
+async def test_vectors_without_end_are_none() -> None:
+    async with found_by(TestedEngine(vectors=lambda text: [0.25] * 700_000), embeddings=True) as found:
+        assert "no vectors" in found["vectors"].detail
