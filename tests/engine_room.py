@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -55,6 +55,15 @@ class Engine:
     """What a real completion gives."""
     starts: int = 0
     stops: int = 0
+    stats: Stats = field(default_factory=Stats)
+    nonsense: bool = False
+    """Its figures are no numbers."""
+    weighed: int = 0
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set unless it takes its time to end."""
+
+    def __post_init__(self) -> None:
+        self.stopping.set()
 
 
 class EngineRoom:
@@ -68,6 +77,8 @@ class EngineRoom:
         self.engines: dict[str, Engine] = {}
         self.left: list[Running] = []
         """What runs from an earlier life."""
+        self.taken: dict[str, int] = {}
+        """Bytes on the device, by the handle of what runs."""
 
     def of(self, name: str) -> Engine:
         return self.engines.setdefault(name, Engine())
@@ -88,16 +99,21 @@ class EngineRoom:
     async def start(self, plan: Plan, generation: int) -> Running:
         self.of(plan.model.name).starts += 1
         url = f"http://127.0.0.1:{generation}"
+        self.taken[str(generation)] = plan.footprint.device
         return Running(plan.model.name, generation, url, str(generation), datetime.now(UTC))
 
     async def ready(self, running: Running) -> Readiness:
         return self.of(running.name).readiness
 
     async def stop(self, running: Running, grace: float) -> None:
+        await self.of(running.name).stopping.wait()
         self.of(running.name).stops += 1
+        self.taken.pop(running.handle, None)
 
     async def stats(self, running: Running) -> Stats:
-        return Stats()
+        engine = self.of(running.name)
+        engine.weighed += 1
+        return Stats(memory=int(float("nan"))) if engine.nonsense else engine.stats
 
     async def found(self) -> list[Running]:
         return self.left
@@ -148,9 +164,10 @@ class Shelf:
 
 
 class Room:
-    """A keeper at work on a device of 24 GiB (21.6 to give out), and a machine of 64."""
+    """A keeper at work on a device of 24 GiB (21.6 to give out), and a machine of 64. ``driver``: the device's driver
+    says what is taken, at each reading what it was at the one before."""
 
-    def __init__(self, *models: Served, silence: float = 120.0) -> None:
+    def __init__(self, *models: Served, silence: float = 120.0, driver: bool = False) -> None:
         self.clock = ManualClock()
         self.stopped = ""
         self.engines = EngineRoom()
@@ -158,6 +175,7 @@ class Room:
         self.shelf = Shelf(models)
         device = Accelerator(GPU, Vendor.NVIDIA, "gpu", memory_total=24 * GIB, memory_used=0)
         self.hardware = Hardware(Processor("cpu", 2), 64 * GIB, 60 * GIB, (device,))
+        self.driver, self._was_taken = driver, 0
         self.keeper = Keeper(
             self.shelf,
             self.records,
@@ -171,7 +189,11 @@ class Room:
         self.task: asyncio.Task[None] | None = None
 
     async def _hardware(self) -> Hardware:
-        return self.hardware
+        if not self.driver:
+            return self.hardware
+        device = replace(self.hardware.accelerators[0], memory_used=self._was_taken)
+        self._was_taken = sum(self.engines.taken.values())
+        return replace(self.hardware, accelerators=(device,))
 
     async def __aenter__(self) -> "Room":
         self.task = asyncio.create_task(self.keeper.run())

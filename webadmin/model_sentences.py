@@ -23,6 +23,8 @@ FIXED = (
     gettext_noop("it is not served on this box"),
     gettext_noop("it is another version than the run began with"),
     gettext_noop("those who are loaded are at work"),
+    gettext_noop("what it needs is being freed"),
+    gettext_noop("what is free is not seen to be free yet"),
     gettext_noop("unload another one, or wait"),
     gettext_noop("real models are refused on this box (MILLWRIGHT_MODELS=refused)"),
     gettext_noop(
@@ -65,6 +67,8 @@ WITH_VALUES = (
     gettext_noop("there is no device %(device)s any more"),
     gettext_noop("it needs %(size)s, and at most %(free)s can be freed"),
     gettext_noop("those who are loaded are at work, for %(seconds)s s more"),
+    gettext_noop("what it needs is being freed, for %(seconds)s s more"),
+    gettext_noop("what is free is not seen to be free yet, for %(seconds)s s more"),
     gettext_noop("there is no room for %(model)s now"),
     gettext_noop("%(count)s requests wait for a model already"),
     gettext_noop("%(count)s requests of %(who)s wait for a model already"),

@@ -41,6 +41,8 @@ class Lease:
 
     def __init__(self, granted: Granted, writer: asyncio.StreamWriter) -> None:
         self.granted = granted
+        self.closed = False
+        """It is given back: what is said of it now would be heard of the next one on its connection."""
         self._writer = writer
 
     @property
@@ -59,6 +61,8 @@ class Lease:
         self._write(Beat(tokens=0, failed=reason[:500] or "it failed"))
 
     def _write(self, beat: Beat) -> None:
+        if self.closed:
+            return
         # Whoever keeps the models may be gone; the engine goes on, and so does the answer.
         with contextlib.suppress(ConnectionError, RuntimeError):
             self._writer.write(beat.model_dump_json().encode() + b"\n")
@@ -109,9 +113,11 @@ class KeeperClient:
     ) -> AsyncIterator[Lease]:
         """A model, as soon as there is one. Raises ModelUnknown, ModelRefused, ModelBusy, ModelUnavailable."""
         line, granted = await self._granted(wish, on_wait)
+        lease = Lease(granted, line.writer)
         try:
-            yield Lease(granted, line.writer)
+            yield lease
         finally:
+            lease.closed = True
             await self._give_back(line)
 
     async def look(self) -> View:

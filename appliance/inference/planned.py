@@ -10,7 +10,8 @@ from appliance.inference.backends.registry import factory_of
 from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.errors import EngineAbsent
 from appliance.inference.hardware.reading import this_machine
-from appliance.inference.scheduling.memory import MACHINE, Machine, rooms
+from appliance.inference.scheduling.machine import Machine
+from appliance.inference.scheduling.memory import MACHINE, rooms
 from appliance.lib.config import Config, plain_environment
 from appliance.sandbox.process.client import ProcessSandbox
 

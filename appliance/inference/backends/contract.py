@@ -136,6 +136,7 @@ class Stats:
     cache_use: float | None = None
     """Of its memory for conversations, 0 to 1."""
     device_memory: int | None = None
+    """Of all that run on its device."""
     memory: int | None = None
 
 

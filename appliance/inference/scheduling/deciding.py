@@ -9,11 +9,15 @@ from appliance.inference.domain import InstanceState
 from appliance.inference.errors import TOO_LONG
 from appliance.inference.scheduling.instance import LIVING, Instance
 from appliance.inference.scheduling.line import Waiter
-from appliance.inference.scheduling.memory import Machine, Room
+from appliance.inference.scheduling.machine import ANYBODY, Claim, Machine
+from appliance.inference.scheduling.memory import Room
 
 HURRY = 0.25
 """Of its deadline left, and a lesser model that is free is better than a good one that is busy."""
+FAIR = 30.0
+"""Seconds in the line after which those at work make room, where what they do is not more urgent."""
 _SOON = 3600.0
+_NEVER = float("-inf")
 _COMING = frozenset({InstanceState.CREATING, InstanceState.LOADING})
 
 
@@ -37,17 +41,28 @@ class Decision:
 
 
 class Moment:
-    """All models as they stand now. Who waits may take fifty of them: what is the same for all is looked at once."""
+    """All models as they stand now, for one claim. Who waits may take fifty of them: what is the same for all is
+    looked at once."""
 
-    def __init__(self, instances: Mapping[str, Instance], room_of: Mapping[str, Room], now: float) -> None:
+    def __init__(
+        self,
+        instances: Mapping[str, Instance],
+        room_of: Mapping[str, Room],
+        now: float,
+        claim: Claim = ANYBODY,
+        freed_at: float = _NEVER,
+    ) -> None:
         self.instances = instances
         self.now = now
         self._room_of = room_of
+        self._claim = claim
+        self._freed_at = freed_at
 
     @cached_property
     def machine(self) -> Machine:
         living = (one for one in self.instances.values() if one.state in LIVING)
-        return Machine(self._room_of, [one.resident(self.now) for one in living], self.now)
+        residents = [one.resident(self.now) for one in living]
+        return Machine(self._room_of, residents, self.now, self._claim, freed_at=self._freed_at)
 
     @cached_property
     def loading(self) -> frozenset[str]:
@@ -57,10 +72,16 @@ class Moment:
 
 
 def decide(
-    waiter: Waiter, instances: Mapping[str, Instance], room_of: Mapping[str, Room], now: float
+    waiter: Waiter,
+    instances: Mapping[str, Instance],
+    room_of: Mapping[str, Room],
+    now: float,
+    freed_at: float = _NEVER,
 ) -> Decision:
-    """The first of the chain that can serve in time; the best of those that will."""
-    moment, left = Moment(instances, room_of, now), waiter.until - now
+    """The first of the chain that can serve in time; the best of those that will. ``freed_at``: when the last engine
+    ended."""
+    moment = Moment(instances, room_of, now, _claim(waiter, now), freed_at)
+    left = waiter.until - now
     rejected: dict[str, str] = {}
     best: Decision | None = None
     for name in waiter.chain:
@@ -132,9 +153,16 @@ def can_load(
     return found.possible and not found.evict and found.wait is None and instance.device not in moment.loading
 
 
+def _claim(waiter: Waiter, now: float) -> Claim:
+    """Tests hurry nobody, and never take the place of what their candidate is to follow."""
+    wish = waiter.wish
+    if wish.candidate:
+        return Claim(wish.priority.rank, stays=wish.model.partition("@")[0])
+    return Claim(wish.priority.rank, overdue=now - waiter.since >= FAIR)
+
+
 def _load(waiter: Waiter, instance: Instance, moment: Moment, left: float) -> Decision | str:
-    rank = waiter.wish.priority.rank
-    found = moment.machine.fit(instance.device, instance.footprint, rank=rank)
+    found = moment.machine.fit(instance.device, instance.footprint)
     if not found.possible:
         return found.reason
     expected = instance.loads_in(moment.now)
@@ -142,6 +170,7 @@ def _load(waiter: Waiter, instance: Instance, moment: Moment, left: float) -> De
         if found.wait > left:
             return f"{found.reason}, for {found.wait:.0f} s more"
         return Decision(Move.WAIT, instance.name, why="evicting", expected=found.wait + expected)
-    if instance.device in moment.loading:
+    breaks_off = any(moment.instances[name].state in _COMING for name in found.evict)
+    if instance.device in moment.loading and not breaks_off:
         return Decision(Move.WAIT, instance.name, why="queued", expected=expected)
     return Decision(Move.LOAD, instance.name, found.evict, "loading", min(expected, _SOON))

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 from appliance.inference.backends.contract import Footprint, Plan, Running
 from appliance.inference.domain import InstanceState
-from appliance.inference.scheduling.memory import Resident
+from appliance.inference.scheduling.machine import Resident
 from appliance.inference.scheduling.pace import Pace
 from appliance.inference.scheduling.ports import Served
 from appliance.inference.scheduling.standing import Standing
+from appliance.lib.priority import Priority
 
 FIRST_LOAD = 60.0
 """Seconds that a load is thought to take before one was seen."""
@@ -53,7 +54,8 @@ class Instance:
     since: float = 0.0
     loaded_at: float = 0.0
     last_used: float = 0.0
-    rank: int = 0
+    rank: int | None = None
+    """Of the last that it served; None before there was one."""
     held: dict[str, Held] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
     pace: Pace = field(default_factory=Pace)
@@ -74,8 +76,12 @@ class Instance:
 
     def rank_now(self, now: float) -> int:
         """How urgent what it serves is: of those under way, or of the last one for a while."""
-        lately = self.rank if now - self.last_used < _RECENTLY else 0
-        return max([lately, *(held.rank for held in self.held.values())])
+        if self.served.candidate:
+            return Priority.LOW.rank
+        ranks = [held.rank for held in self.held.values()]
+        if self.rank is not None and now - self.last_used < _RECENTLY:
+            ranks.append(self.rank)
+        return max(ranks, default=0)
 
     def loads_in(self, now: float) -> float:
         """Seconds until it can be thought to be ready; from the beginning where it is not being loaded."""
@@ -99,4 +105,7 @@ class Instance:
             load_seconds=FIRST_LOAD if self.load_seconds is None else self.load_seconds,
             rank=self.rank_now(now),
             loading=loading,
+            leaving=leaving,
+            held=bool(self.held),
+            candidate=self.served.candidate,
         )

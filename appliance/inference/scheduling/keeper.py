@@ -152,10 +152,13 @@ class Keeper:
         if not self._adopted:
             return  # an engine that runs already is not loaded beside itself
         for waiter in self._line:
-            self._carry_out(waiter, decide(waiter, self.roster.instances, self._rooms, now), now)
+            self._carry_out(waiter, self._decide(waiter, now), now)
         for instance in list(self.roster.instances.values()):
             self._let_go(instance, now)
             self._warm(instance, now)
+
+    def _decide(self, waiter: Waiter, now: float) -> Decision:
+        return decide(waiter, self.roster.instances, self._rooms, now, self.roster.freed_at)
 
     def _stand_still(self, why: str) -> None:
         for waiter in self._line:
@@ -177,12 +180,14 @@ class Keeper:
             self._say(waiter, decision)
 
     def _let_go(self, instance: Instance, now: float) -> None:
-        if instance.state is not InstanceState.READY:
+        if instance.state not in (InstanceState.READY, InstanceState.DRAINING):
             return
         silent = [one for one in instance.held.values() if now - one.told >= self._silence]
         if silent:
             why = f"no token for {self._silence:.0f} s in {len(silent)} answers"
             self.roster.fail(instance, End(why))
+            return
+        if instance.state is InstanceState.DRAINING:
             return
         keep = instance.served.keep_alive
         wanted = self._line.for_model(instance.name)
@@ -191,7 +196,7 @@ class Keeper:
 
     def _evict(self, name: str, reason: str) -> None:
         self._decisions.evicted(name, reason)
-        self.roster.drain(name, reason)
+        self.roster.evict(name, reason)
 
     def _warm(self, instance: Instance, now: float) -> None:
         """What is to be there always is loaded before anybody asks, where it drives nobody out."""
@@ -289,7 +294,7 @@ class Keeper:
         """Where nobody else waits, so that nobody is passed over: without the look that decides about all."""
         if len(self._line) == 1 and self._adopted and not self._stopped():
             now = self._clock.monotonic()
-            decision = decide(waiter, self.roster.instances, self._rooms, now)
+            decision = self._decide(waiter, now)
             if decision.move is Move.GRANT:
                 self._carry_out(waiter, decision, now)
                 return

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from appliance.inference.backends.contract import Backend, Plan, Readiness, Running, Sign
+from appliance.inference.backends.contract import Backend, Plan, Readiness, Running, Sign, Stats
 from appliance.inference.scheduling.ports import Served, Trial
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
@@ -40,6 +40,8 @@ class Told:
     ended: Callable[[End], None]
     idle: Callable[[float], bool]
     """Whether nobody had an answer for so many seconds, so that a trial is in order."""
+    took: Callable[[Stats], None]
+    """What it says of itself after an answer."""
 
 
 class Life:
@@ -122,6 +124,7 @@ class Life:
 
     async def _watched(self, running: Running) -> None:
         tried = self._clock.monotonic()
+        await self._weigh(running)
         while True:
             await asyncio.sleep(LOOK_READY)
             seen = await self._backend.ready(running)
@@ -135,6 +138,14 @@ class Life:
                 tried = now
                 wrong = await self._trial.completes(self._served, running)
                 self._told.bad(wrong) if wrong else self._told.good()
+                await self._weigh(running)
+
+    async def _weigh(self, running: Running) -> None:
+        """What it takes with weights and conversations in place. One that does not say is as well as before."""
+        try:
+            self._told.took(await self._backend.stats(running))
+        except (MillwrightError, OSError, ValueError, ArithmeticError) as error:
+            log.debug("%s does not say what it takes: %s", running.name, error)
 
 
 def _end(seen: Readiness) -> End:

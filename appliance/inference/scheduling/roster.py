@@ -5,21 +5,22 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
-from appliance.inference.backends.contract import Backend, Footprint, Running
+from appliance.inference.backends.contract import Backend, Running, Stats
 from appliance.inference.domain import EngineKind, InstanceState
 from appliance.inference.hardware.domain import Hardware
 from appliance.inference.scheduling.instance import LIVING, Instance
 from appliance.inference.scheduling.life import End, Life, Told
-from appliance.inference.scheduling.memory import estimate
+from appliance.inference.scheduling.memory import estimate, taken_at_work
 from appliance.inference.scheduling.ports import Change, Learned, Ledger, Served, Trial
 from appliance.inference.scheduling.standing import Standing, died
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
 
 log = logging.getLogger(__name__)
+_COMING = (InstanceState.CREATING, InstanceState.LOADING)
 
 
 @dataclass(eq=False, slots=True)
@@ -45,6 +46,8 @@ class Roster:
         self.loads: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         """By the model's name, since the keeper began."""
+        self.freed_at = float("-inf")
+        """When the last engine ended, monotonic."""
         self._backends = backends
         self._ledger = ledger
         self._trial = trial
@@ -52,28 +55,45 @@ class Roster:
         self._look = look
         self._bar = bar
         self._lives: dict[str, _Lived] = {}
+        self._next: dict[str, Instance | None] = {}
+        """What takes the place of one that is still going; None: nothing."""
         self._ends: set[asyncio.Task[None]] = set()
         self._records: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
 
     # --- what is served ---------------------------------------------------------------------------
 
     async def refresh(self, served: Sequence[Served]) -> None:
-        """Make the instances those that are to be served. What changed or went drains; its requests may end."""
+        """Make the instances those that are to be served. What changed or went drains; its requests may end, and what
+        follows it stands in its place at that very moment, so that nobody who waits has the old one loaded again."""
         wanted = {one.name: one for one in served}
         known = {name: await self._ledger.learned(one) for name, one in wanted.items()}
+        self._next.clear()
         for name, instance in list(self.instances.items()):
             one = wanted.get(name)
-            if one is None or one != instance.served:
-                self.drain(
-                    name, "it is not served any more" if one is None else "it is served in another way"
-                )
-                if instance.state not in LIVING:
-                    del self.instances[name]
+            if one == instance.served:
+                continue
+            reason = "it is not served any more" if one is None else "it is served in another way"
+            self.drain(name, reason)
+            self._next[name] = None if one is None else self._new(one, known[name])
+            if instance.state not in LIVING:
+                self._follow(instance)
         for name, one in wanted.items():
             if name not in self.instances:
-                took = known[name]
-                footprint = took.footprint or estimate(one.manifest, one.profile)
-                self.instances[name] = Instance(one, footprint, took.load_seconds, barred=self._bar(one))
+                self.instances[name] = self._new(one, known[name])
+
+    def _new(self, served: Served, took: Learned) -> Instance:
+        footprint = took.footprint or estimate(served.manifest, served.profile)
+        return Instance(served, footprint, took.load_seconds, barred=self._bar(served))
+
+    def _follow(self, gone: Instance) -> None:
+        """What is to stand in the place of one that is gone, where it is to be another."""
+        if gone.name not in self._next or self.instances.get(gone.name) is not gone:
+            return
+        following = self._next.pop(gone.name)
+        if following is None:
+            del self.instances[gone.name]
+        else:
+            self.instances[gone.name] = following
 
     # --- lives ------------------------------------------------------------------------------------
 
@@ -104,9 +124,17 @@ class Roster:
     def drain(self, name: str, reason: str) -> None:
         """No new request; stopped as soon as none is under way."""
         instance = self.instances[name]
-        if instance.state in (InstanceState.CREATING, InstanceState.LOADING, InstanceState.READY):
+        if instance.state in (*_COMING, InstanceState.READY):
             self._set(instance, InstanceState.DRAINING, reason)
             self.stop_if_idle(instance)
+
+    def evict(self, name: str, reason: str) -> None:
+        """Make it go for another one: answers end first, and the tests of a candidate are broken off."""
+        instance = self.instances[name]
+        if instance.served.candidate and instance.state in (*_COMING, InstanceState.READY):
+            self._stop(instance, InstanceState.ABSENT, reason)
+        else:
+            self.drain(name, reason)
 
     def stop_if_idle(self, instance: Instance) -> None:
         if instance.state is InstanceState.DRAINING and not instance.held:
@@ -171,10 +199,14 @@ class Roster:
             if current():
                 instance.standing.works()
 
+        def took(stats: Stats) -> None:
+            if current():
+                self._measured(instance, stats)
+
         def idle(seconds: float) -> bool:
             return not instance.held and self._clock.monotonic() - instance.last_used >= seconds
 
-        return Told(started, progress, ready, bad, good, partial(self._ended, instance, epoch), idle)
+        return Told(started, progress, ready, bad, good, partial(self._ended, instance, epoch), idle, took)
 
     def _ready(self, instance: Instance) -> None:
         now = self._clock.monotonic()
@@ -187,9 +219,12 @@ class Roster:
         learned = Learned(instance.footprint if instance.footprint.measured else None, instance.load_seconds)
         self._records.put_nowait(partial(self._ledger.learn, instance.served, learned))
 
-    def measured(self, instance: Instance, footprint: Footprint) -> None:
-        """What it takes at work, from now on in the place of the estimate."""
-        instance.footprint = replace(footprint, measured=True)
+    def _measured(self, instance: Instance, stats: Stats) -> None:
+        """What it was seen to take, from now on in the place of the estimate; the most that was ever seen."""
+        seen = taken_at_work(instance.served.manifest, instance.served.profile, instance.footprint, stats)
+        if seen is None or seen == instance.footprint:
+            return
+        instance.footprint = seen
         learned = Learned(instance.footprint, instance.load_seconds)
         self._records.put_nowait(partial(self._ledger.learn, instance.served, learned))
 
@@ -221,9 +256,11 @@ class Roster:
             with contextlib.suppress(asyncio.CancelledError):
                 await lived.task
             await lived.life.end()
+            self.freed_at = self._clock.monotonic()
         if instance.epoch == epoch:
             instance.running, instance.plan, instance.generation = None, None, 0
             self._set(instance, after, reason)
+            self._follow(instance)
 
     # --- the record -------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from appliance.inference.leases import Queued, Seen, Space
 from appliance.inference.scheduling.instance import LIVING, Instance
 from appliance.inference.scheduling.line import Line, Waiter
-from appliance.inference.scheduling.memory import Machine, Room
+from appliance.inference.scheduling.machine import Machine
+from appliance.inference.scheduling.memory import Room
 
 MOST_SHOWN = 50
 _MOST_REJECTED, _LONGEST = 10, 300

@@ -21,8 +21,8 @@ from appliance.processes.bench.rows import Row, percentile
 MODELS, LOADED, WAITERS, ROUNDS = 50, 20, 20, 100
 DEVICES = ("GPU-1", "GPU-2")
 ROOMS: Mapping[str, Room] = {**{name: Room(80 * GIB, 0) for name in DEVICES}, MACHINE: Room(256 * GIB, 0)}
-_AGO = 1000.0
-"""Seconds since what is loaded was loaded: it may go as soon as it has nothing to do."""
+_AGO = 30.0
+"""Seconds since what is loaded was loaded: so lately, and for so urgent work, that nobody may have its place."""
 _DEADLINE, _LEFT = 600.0, 120.0
 """Seconds. So little is left that another model would do, and enough to load one."""
 
@@ -59,7 +59,7 @@ def crowded(now: float) -> dict[str, Instance]:
         one = Instance(_served(number, size), Footprint(size * GIB, GIB), load_seconds=20.0)
         if number < LOADED:
             one.state, one.loaded_at, one.last_used = InstanceState.READY, now - _AGO, now
-            one.held = {"1": Held("1", "user:ann", 0, now, now)}
+            one.held = {"1": Held("1", "user:ann", Priority.CRITICAL.rank, now, now)}
         elif number % 10 == 0:
             one.state, one.reason = InstanceState.QUARANTINED, "it died five times"
         found[one.name] = one

@@ -93,6 +93,24 @@ async def test_a_connection_carries_one_lease_after_another(tmp_path: Path) -> N
         await client.close()
 
 
+async def test_what_is_said_of_a_lease_that_is_given_back_is_not_heard_of_the_next_one(
+    tmp_path: Path,
+) -> None:
+    async with door(tmp_path, served("a")) as (room, _):
+        client = KeeperClient(tmp_path / "keeper.sock", resting=1)
+        async with client.lease(WISH) as first:
+            pass
+        first.beat(1)
+        async with client.lease(WISH) as second:
+            for _ in range(3):
+                first.failed("the stream was cut")
+            second.beat(5)
+            await wait_for_async(lambda: [one.tokens for one in instance_of(room).held.values()] == [5])
+        await wait_for_async(lambda: held(room) == 0)
+        assert connections(tmp_path) == 1
+        await client.close()
+
+
 async def test_a_client_that_is_killed_gives_back_what_it_has_on_a_connection_that_had_a_lease_before(
     tmp_path: Path,
 ) -> None:

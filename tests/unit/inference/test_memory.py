@@ -7,20 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.inference.backends.contract import Footprint, Profile
+from appliance.inference.backends.contract import Footprint, Profile, Stats
 from appliance.inference.catalogue.manifest import Manifest, ModelFile, Shape
 from appliance.inference.domain import EngineKind, ModelFormat
 from appliance.inference.hardware.domain import Accelerator, Hardware, MemoryKind, Processor, Vendor
+from appliance.inference.scheduling.machine import Claim, Fit, Machine, Resident
 from appliance.inference.scheduling.memory import (
     GIB,
     MACHINE,
-    Fit,
-    Machine,
-    Resident,
     Room,
     estimate,
     kv_bytes,
     rooms,
+    taken_at_work,
 )
 
 GPU = "GPU-1"
@@ -62,8 +61,11 @@ def fit(
     now: float,
     *,
     rank: int = 0,
+    overdue: bool = False,
+    stays: str = "",
+    freed_at: float = float("-inf"),
 ) -> Fit:
-    return Machine(world, there, now).fit(device, need, rank=rank)
+    return Machine(world, there, now, Claim(rank, overdue, stays), freed_at=freed_at).fit(device, need)
 
 
 def test_conversations_take_what_their_shape_says() -> None:
@@ -147,6 +149,82 @@ def test_what_never_fits_is_said_with_its_numbers() -> None:
     assert not found.possible
     assert "40.0 GiB" in found.reason
     assert "21.6 GiB" in found.reason
+
+
+WORLD = {GPU: Room(24 * GIB), MACHINE: Room(32 * GIB)}
+
+
+def test_what_is_gone_and_not_seen_to_be_gone_is_waited_for_and_nobody_else_goes_for_it() -> None:
+    world = {**WORLD, GPU: Room(24 * GIB, used=20 * GIB)}
+    there = [resident("idle", 4 * GIB)]
+    at_once = fit(GPU, Footprint(16 * GIB, 0), world, there, 100.0, freed_at=100.0)
+    assert (at_once.possible, at_once.evict, at_once.wait) == (True, (), 1.0)
+    later = fit(GPU, Footprint(16 * GIB, 0), world, there, 100.0, freed_at=80.0)
+    assert "5.6 GiB" in later.reason
+
+
+def test_what_has_to_go_anyway_goes_before_the_figures_are_those_of_now() -> None:
+    world = {**WORLD, GPU: Room(24 * GIB, used=20 * GIB)}
+    found = fit(GPU, Footprint(18 * GIB, 0), world, [resident("idle", 4 * GIB)], 100.0, freed_at=100.0)
+    assert found.evict == ("idle",)
+
+
+def test_what_is_half_loaded_is_not_counted_twice_against_who_asks() -> None:
+    world = {**WORLD, GPU: Room(24 * GIB, used=12 * GIB)}
+    loads = resident("loads", 16 * GIB, busy=True, loading=True)
+    assert fit(GPU, Footprint(16 * GIB, 0), world, [loads], 100.0).possible
+
+
+def test_what_goes_already_is_waited_for_and_only_the_rest_is_made_free() -> None:
+    going = resident("going", 8 * GIB, busy=True, leaving=True)
+    there = [going, resident("idle", 8 * GIB)]
+    enough = fit(GPU, Footprint(8 * GIB, 0), WORLD, there, 100.0)
+    assert (enough.evict, enough.wait) == ((), 1.0)
+    assert fit(GPU, Footprint(16 * GIB, 0), WORLD, there, 100.0).evict == ("idle",)
+
+
+def test_for_who_is_overdue_those_at_work_go_unless_they_do_what_is_more_urgent() -> None:
+    need, work = Footprint(16 * GIB, 0), {"busy": True, "held": True}
+    a = resident("a", 16 * GIB, **work)
+    assert fit(GPU, need, WORLD, [a], 100.0).evict == ()
+    assert fit(GPU, need, WORLD, [a], 100.0, overdue=True).evict == ("a",)
+    assert fit(GPU, need, WORLD, [a], 59.0, overdue=True).evict == ()
+    assert fit(GPU, need, WORLD, [replace(a, rank=10)], 100.0, overdue=True).evict == ()
+    assert fit(GPU, need, WORLD, [replace(a, pinned=True)], 100.0, overdue=True).evict == ()
+
+
+def test_idle_ones_go_before_those_at_work() -> None:
+    there = [
+        resident("works", 16 * GIB, busy=True, held=True, load_seconds=1.0),
+        resident("idle", 4 * GIB, load_seconds=900.0),
+    ]
+    assert fit(GPU, Footprint(4 * GIB, 0), WORLD, there, 100.0, overdue=True).evict == ("idle",)
+
+
+def test_one_that_stays_is_counted_as_if_it_were_pinned() -> None:
+    live = resident("live", 16 * GIB)
+    found = fit(GPU, Footprint(16 * GIB, 0), WORLD, [live], 100.0, rank=-10, stays="live")
+    assert not found.possible
+    assert "5.6 GiB" in found.reason
+
+
+def test_tests_give_way_to_whoever_is_more_urgent() -> None:
+    tested = resident("m@2", 16 * GIB, busy=True, held=True, candidate=True, rank=-10, loaded_at=90.0)
+    assert fit(GPU, Footprint(16 * GIB, 0), WORLD, [tested], 100.0).evict == ("m@2",)
+    assert fit(GPU, Footprint(16 * GIB, 0), WORLD, [tested], 100.0, rank=-10).evict == ()
+
+
+def test_what_is_seen_at_work_is_never_less_than_weights_and_conversations_nor_than_before() -> None:
+    profile, known = Profile(EngineKind.LLAMACPP, context=4096), Footprint(0, 9 * GIB)
+    model = manifest()
+    least = model.size + kv_bytes(model, profile)
+    seen = taken_at_work(model, profile, known, Stats(memory=GIB))
+    assert seen == Footprint(0, least, measured=True)
+    more = taken_at_work(model, profile, seen, Stats(memory=8 * GIB))
+    assert more == Footprint(0, 8 * GIB, measured=True)
+    assert taken_at_work(model, profile, more, Stats(memory=7 * GIB)) == more
+    assert taken_at_work(model, profile, known, Stats()) is None
+    assert taken_at_work(model, replace(profile, device=GPU), known, Stats(8, 8, memory=GIB)) is None
 
 
 SIZES = st.integers(1, 20)
