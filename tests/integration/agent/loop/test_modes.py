@@ -88,9 +88,12 @@ async def test_the_steps_own_condition_on_the_plant_holds_each_of_its_calls(agen
 
 async def test_a_stop_that_cuts_what_leaves_asks_no_model(agent: Agent) -> None:
     script = agent.says(end())
-    run_id = await agent.ask()
+    worker = agent.worker()
+    worker._ledger.on_queued = lambda run_ids: None
+    await agent.perform(await agent.ask(), worker)
     await sync_to_async(engage)(Level.CUT, "test", BOX, agent.clock.now(), agent.home)
-    await agent.go_on(run_id)
+    await agent.perform(await agent.inside())
+    assert await agent.state(await agent.inside()) == "waiting:all_stop"
     assert script.asked == []
 
 
@@ -99,7 +102,7 @@ async def test_what_is_only_noted_waits_for_no_target_that_is_away(agent: Agent)
         raise TargetAway("the broker is away")
 
     agent.world.publishing = away
-    await agent.load("- name: other\n  trigger: manual\n  actions: [{type: mqtt, topic: other}]\n")
+    await agent.load("- name: other\n  trigger: manual\n  actions: [{type: mqtt, topic: pump/3}]\n")
     first = await agent.start("other")
     await agent.perform(first)
     assert (await agent.run(first))["state"] == "waiting"
