@@ -32,9 +32,11 @@ class Script:
     lines: list[Line]
     asked: list[Question] = field(default_factory=list)
     tokens: int = 100
+    wishes: list[Wish] = field(default_factory=list)
 
     async def __call__(self, question: Question, wish: Wish) -> Reply:
         self.asked.append(question)
+        self.wishes.append(wish)
         line = self.lines.pop(0)
         if callable(line):
             line = line(question)

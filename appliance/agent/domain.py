@@ -62,6 +62,8 @@ class Asked:
     temperature: float
     outside: bool
     """Whether the goal holds what comes from outside of the task's text."""
+    system_outside: bool = False
+    """Whether what the model is to keep to does."""
 
     @classmethod
     def of(cls, given: JsonMapping) -> "Asked":
@@ -81,6 +83,7 @@ class Asked:
             max_tokens=int(str(given.get("max_tokens", 1024))),
             temperature=float(str(given.get("temperature", 0.2))),
             outside=given.get("outside") is not False,
+            system_outside=given.get("system_outside") is not False,
         )
 
 

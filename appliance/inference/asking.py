@@ -194,7 +194,7 @@ def _value(question: Question, heard: _Heard) -> JsonValue:
     try:
         value: JsonValue = json.loads(heard.text)
         jsonschema.validate(value, question.schema)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelAnswerBad(f"the answer is no JSON: {error}", said=heard.text) from error
     except jsonschema.ValidationError as error:
         where = "/".join(map(str, error.absolute_path)) or "the answer"

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Semaphore
 
 from django.utils.translation import gettext
 
@@ -35,6 +37,8 @@ log = logging.getLogger(__name__)
 
 REMEMBERED_FOR = timedelta(minutes=10)
 MOST_QUESTIONS = 500
+LISTENING = 2
+"""Sentences that the slow voices hear at once. Who comes then is answered without them: other chats have their turn."""
 _SEEN_BY = {
     SlotType.TASK: lambda by, value: by.can(Ability.VIEW, task=value),
     SlotType.DEVICE: lambda by, value: by.can(Ability.VIEW, device=value),
@@ -60,8 +64,12 @@ class Unclear:
     """A sentence that nothing quick has understood, for the slow voices."""
 
     router: Router
-    text: str
+    routed: Routed
     principal: Principal
+
+    @property
+    def text(self) -> str:
+        return self.routed.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,8 @@ class ChatRouting:
     ) -> None:
         self.warm = warm or WarmRouter(Source(loading.load, loading.revision))
         self._voices = voices
+        self._threads = ThreadPoolExecutor(LISTENING, thread_name_prefix="voices")
+        self._free = Semaphore(LISTENING)
         self._answers: AnswerCache[str | None] = AnswerCache(clock)
         self._questions: dict[tuple[str, str, str], _Question] = {}
 
@@ -107,16 +117,21 @@ class ChatRouting:
         router, principal = self.warm.router(), person.principal
         routed = router.route(command.text, lambda name: _sees(principal, name))
         if routed.open and self._voices is not None and self._voices.any_there:
-            return Unclear(router, command.text, principal)
+            return Unclear(router, routed, principal)
         return self._reply(routed, command, sender, person)
 
     async def listen(self, unclear: Unclear) -> Heard:
-        """The slow voices, in a thread: seconds at most."""
+        """The slow voices, in a thread of theirs: seconds at most, and nobody waits in line for them."""
         by = unclear.principal
         assert self._voices is not None
-        return await asyncio.to_thread(
+        if not self._free.acquire(blocking=False):
+            return Heard(unclear.routed, None, False)
+        # Whoever gives up waiting leaves a thread at work: only its end makes room.
+        hearing = self._threads.submit(
             self._voices.hear, unclear.router, unclear.text, by.name, lambda name: _sees(by, name)
         )
+        hearing.add_done_callback(lambda _: self._free.release())
+        return await asyncio.wrap_future(hearing)
 
     def reply_to_heard(
         self, heard: Heard, command: ChatCommand, sender: ChatSender, person: Speaker

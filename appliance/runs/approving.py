@@ -114,7 +114,8 @@ async def by_plan(
 ) -> Answer | None:
     """Let a call pass with the approval of its turn's whole plan, where that was given for exactly these calls.
 
-    None where there is no such plan, where its approval came too long ago, or where the policy asks for more.
+    None where there is no such plan, where its approval came too long ago or under another policy, and where the
+    policy asks for more.
     """
     if proposed is None or not proposed.plan:
         return None
@@ -125,6 +126,9 @@ async def by_plan(
         or row.state is not State.APPROVED
         or row.digest != proposed.digest
         or now >= good_until(row)
+        or row.policy != wish.subject.policy
+        # Which programs a command would run is not in the plan.
+        or wish.subject.command is not None
     ):
         return None
     terms = verdict.terms

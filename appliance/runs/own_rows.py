@@ -13,7 +13,7 @@ from appliance.runs import sql
 
 @dataclass(frozen=True, slots=True)
 class OwnRows:
-    """``steps``: the last attempt of each step, in order, with the columns of its row."""
+    """``steps``: every attempt at each step, in order, with the columns of its row; work began at ``started_at``."""
 
     inputs: JsonObject
     steps: tuple[dict[str, Any], ...]
@@ -25,5 +25,4 @@ async def read(connection: AsyncConnection[Any], run_id: UUID) -> OwnRows:
     await cursor.execute(sql.OWN_INPUTS, {"run_id": run_id})
     run = await cursor.fetchone()
     await cursor.execute(sql.OWN_STEPS, {"run_id": run_id})
-    latest = {row["step"]: row for row in await cursor.fetchall()}
-    return OwnRows(run["inputs"] if run else {}, tuple(latest.values()))
+    return OwnRows(run["inputs"] if run else {}, tuple(await cursor.fetchall()))

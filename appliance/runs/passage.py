@@ -55,6 +55,8 @@ class Passage:
             entries: list[AuditEntry] = []
             acting = action.acts and verdict.outcome is Decision.ALLOW
             relaxed = acting and effect is not EffectClass.UNSAFE and not self._ledger.acts_after_disk
+            # A model that is asked again may call something else: what it called before stays on record.
+            relaxed = relaxed and following.spec.proposed is None
             if acting:
                 writes.append(intent_of(following, now, effect, arguments, verdict))
                 entries.append(record_of(action, verdict, following.attempt, now))

@@ -174,12 +174,12 @@ class Performer:
         effect = EffectClass(spec.effect) if spec.effect else kind.effect(spec.params)
         walk.closed = await self._renderer.plant_state(walk, spec, scope)
         target = kind.target(arguments)
-        if await self._places.is_behind(walk, target):
-            return await self._stand_behind(walk, following, now, effect, arguments, target)
         if spec.proposed and spec.proposed.held_back:
             verdict = await self._passage.would(walk, spec, effect, arguments)
             await self._settler.held_back(walk, following, now, effect, arguments, verdict)
             return None
+        if await self._places.is_behind(walk, target):
+            return await self._stand_behind(walk, following, now, effect, arguments, target)
         reach("worker.before_intent")
         known = walk.progress.first_wanted.setdefault(spec.id, now) is not now
         verdict = await self._passage.intend(walk, following, now, effect, arguments)

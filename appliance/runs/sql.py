@@ -145,9 +145,12 @@ FROM runs_step WHERE run_id = %(run_id)s ORDER BY position, attempt
 """
 
 OWN_INPUTS = "SELECT inputs FROM runs_run WHERE id = %(run_id)s"
+# A step that waited for people has worked since their answer.
 OWN_STEPS = """
-SELECT step, state, input, output, detail, error, stderr, started_at, finished_at
-FROM runs_step WHERE run_id = %(run_id)s ORDER BY position, attempt
+SELECT s.step, s.state, s.input, s.output, s.detail, s.error, s.stderr, least(s.finished_at, greatest(s.started_at,
+    (SELECT max(coalesce(a.decided_at, a.closed_at)) FROM safety_approval a
+        WHERE a.run_id = s.run_id AND a.step = s.step AND a.attempt = s.attempt))) AS started_at, s.finished_at
+FROM runs_step s WHERE s.run_id = %(run_id)s ORDER BY s.position, s.attempt
 """
 
 LOCK_RUN = "SELECT state, waiting_for, cancel_requested, reason FROM runs_run WHERE id = %(id)s FOR UPDATE"

@@ -9,13 +9,13 @@ from datetime import datetime
 
 from appliance.actions.contract import EffectClass
 from appliance.actions.registry import registry
+from appliance.lib.errors import MillwrightError
 from appliance.runs.domain import RunState
 from appliance.runs.ended import as_rows
 from appliance.runs.models import Run, Step
 from appliance.runs.plan import Next, StepRow, next_step, replay
 from appliance.runs.shards.body import own_definition
 from appliance.tasks.definition import TaskDefinition
-from appliance.tasks.definition.task import DefinitionError
 from appliance.tasks.models import TaskVersion
 from appliance.tasks.services import definition_of
 
@@ -41,8 +41,8 @@ def _under_way(run: Run, steps: Sequence[Step], now: datetime) -> Step | None:
         return None
     try:
         definition = own_definition(definition_of(version), run, as_rows(steps))
-    except DefinitionError:
-        return None
+    except MillwrightError:
+        return None  # a damaged definition, or steps that this version does not make
     following = _next(definition, as_rows(steps), undo=run.undo_requested)
     if following is None or any(
         (row.step, row.attempt) == (following.spec.id, following.attempt) for row in steps

@@ -1,5 +1,6 @@
 """``agent``: reach a goal with tools, turn by turn. It is made of steps, and each of them passes the gate."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from appliance.agent.domain import Approvals, Asked, Mode, Risk
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.loop.growth import grown
 from appliance.agent.tools.registry import check, named, tools
+from appliance.expressions import Template
 from appliance.expressions.fields import MessageField, TextField
 from appliance.inference.domain import Work
 from appliance.lib.jsontypes import JsonMapping, JsonObject, JsonValue
@@ -23,6 +25,7 @@ from appliance.tasks.definition import StepSpec
 
 _OF_THE_BOX = frozenset({"task", "now", "run"})
 """Names in a goal that no sender has a hand in."""
+_STATE = re.compile(r"\bstate\b")
 
 
 class AgentBudget(Params):
@@ -104,13 +107,23 @@ class AgentAction(GrowingKind[AgentParams]):
     ) -> JsonObject:
         """As the turns find it in the row of their run: tools spelled out, and whether the goal is from outside."""
         rendered = super().arguments(params, scope, state)
-        goal = params.goal
-        used = {name.partition(".")[0] for name in goal.names | goal.guarded}
         given: JsonObject = {name: dict(fixed) for name, fixed in _named(params).items()}
-        return {**rendered, "tools": given, "outside": bool(used - _OF_THE_BOX)}
+        system = params.system is not None and _is_outside(params.system)
+        return {
+            **rendered,
+            "tools": given,
+            "outside": _is_outside(params.goal),
+            "system_outside": system,
+        }
 
     def grow(self, asked: JsonMapping, latest: Mapping[str, StepRow]) -> tuple[StepSpec, ...]:
         return grown(Asked.of(asked), latest)
+
+
+def _is_outside(text: Template) -> bool:
+    """Whether somebody else than its author has a hand in the text. What it reads by ``state()`` it does not name."""
+    used = {name.partition(".")[0] for name in text.names | text.guarded}
+    return bool(used - _OF_THE_BOX) or (not text.is_literal and bool(_STATE.search(text.source)))
 
 
 def _named(params: AgentParams) -> dict[str, JsonObject]:

@@ -67,17 +67,18 @@ class AgentTurnAction(ActionKind[AgentTurnParams]):
         ended = ends_before_asking(story, unattended=context.unattended)
         if ended:
             return StepResult.ok(TurnOutput(ended=ended, outside=story.outside).to_json())
+        ask = _ask_of(story, context)
         try:
-            return await _asked(story, context)
+            return await _asked(ask)
         except KeeperAway as error:
             raise TargetAway(error.message, hint=error.hint) from error
         except (ModelRefused, ModelUnknown, TooLong) as error:
-            return StepResult.failed(str(error), retryable=False)
+            return StepResult.failed(str(error), retryable=False, tokens=ask.tokens)
         except (ModelBusy, ModelUnavailable) as error:
-            return StepResult.failed(str(error))
+            return StepResult.failed(str(error), tokens=ask.tokens)
 
 
-async def _asked(story: Story, context: StepContext) -> StepResult:
+def _ask_of(story: Story, context: StepContext) -> Ask:
     last = story.over()
     names, more = ([], False) if last else offered(story)
     turn = Turn(
@@ -87,8 +88,12 @@ async def _asked(story: Story, context: StepContext) -> StepResult:
         last,
         more,
     )
-    ask = Ask(turn, context)
-    known = {*names, *((MORE,) if more else ())}
+    return Ask(turn, context)
+
+
+async def _asked(ask: Ask) -> StepResult:
+    turn, story, last = ask.turn, ask.turn.story, ask.turn.last
+    known = {*turn.offered, *((MORE,) if turn.more else ())}
     heard = await ask.first()
     try:
         output = read(heard.value(), story, known, last=bool(last))

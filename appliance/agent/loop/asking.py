@@ -1,5 +1,6 @@
 """Asking the model of one turn: within the context that it really has, and once more where its answer was none."""
 
+import asyncio
 from dataclasses import dataclass
 
 from appliance.actions.contract import StepContext
@@ -8,6 +9,7 @@ from appliance.agent.loop.reading import parsed
 from appliance.agent.loop.shape import shape
 from appliance.agent.loop.telling import Messages, Turn, fitted
 from appliance.inference.asking import Question
+from appliance.inference.control_tokens import without_control_tokens
 from appliance.inference.domain import Need, Work
 from appliance.inference.errors import ModelAnswerBad, ModelRefused, ModelUnavailable, takes_at_most
 from appliance.inference.leases import Wish
@@ -18,6 +20,9 @@ from appliance.lib.priority import Priority
 WINDOW = 32_768
 """Tokens of question and answer before anything is known of the model's own context."""
 LONGEST_QUOTE = 2_000
+LEAST_TOKENS = 1_024
+LAST_WORD = 30.0
+"""Seconds that the turn which answers has, whatever is left."""
 
 
 class TooLong(MillwrightError):
@@ -54,14 +59,14 @@ class Ask:
 
     async def first(self) -> Heard:
         """Raises TooLong, and what ``Services.ask`` raises but ModelAnswerBad."""
-        self.told = fitted(self.turn, self._within(WINDOW))
+        self.told = fitted(self.turn, self._within(min(WINDOW, self._tokens_left())))
         try:
             return await self._ask()
         except (ModelRefused, ModelUnavailable) as error:
             size = takes_at_most(error)
             if size is None:
                 raise
-            self.told = fitted(self.turn, self._within(size))
+            self.told = fitted(self.turn, self._within(min(size, self._tokens_left())))
             if self._question().tokens > size:
                 raise TooLong(
                     f"the model takes {size:,} tokens, and goal and tools alone need more",
@@ -71,12 +76,20 @@ class Ask:
 
     async def again(self, why: str) -> Heard:
         """Once more, with what was wrong. Raises what ``Services.ask`` raises but ModelAnswerBad."""
-        quoted = bounded(self._last.text if self._last else "", LONGEST_QUOTE)
+        quoted = without_control_tokens(bounded(self._last.text if self._last else "", LONGEST_QUOTE))
         wrong = (
             f"That was not of the form that was asked for: {bounded(why, 300)}. Answer again, as JSON only."
         )
         self.told = (*self.told, ("assistant", quoted or "(nothing)"), ("user", wrong))
         return await self._ask()
+
+    def _tokens_left(self) -> int:
+        story = self.turn.story
+        return max(LEAST_TOKENS, story.asked.budget.tokens - story.tokens)
+
+    def _seconds_left(self) -> float:
+        story = self.turn.story
+        return max(LAST_WORD, story.asked.budget.seconds - story.seconds)
 
     def _within(self, size: int) -> "_Within":
         return _Within(self, size)
@@ -91,7 +104,11 @@ class Ask:
         on_output = self._context.on_output
         heard_by = (lambda piece: on_output("stdout", piece.encode())) if on_output else None
         try:
-            reply = await self._context.services.ask(question, self._wish(), heard_by)
+            async with asyncio.timeout(self._seconds_left()):
+                reply = await self._context.services.ask(question, self._wish(), heard_by)
+        except TimeoutError:
+            self.tokens += question.tokens
+            raise ModelUnavailable("the model gave no answer in the time that the agent has left") from None
         except ModelAnswerBad as error:
             self.tokens += question.tokens
             self._last = Heard(error.said, None, {"wrong": error.message})
@@ -117,7 +134,7 @@ class Ask:
             work=Work(asked.work),
             needs=frozenset({Need.JSON}),
             priority=max(urgent, key=lambda one: one.rank, default=Priority.LOW),
-            deadline=min(max(context.timeout, 1.0), 3600.0),
+            deadline=min(max(context.timeout, 1.0), 3600.0, self._seconds_left()),
             principal=context.principal,
         )
 

@@ -1,21 +1,19 @@
 """From what a model wants called to the step that does it, or to the sentence why not. Pure."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from appliance.agent.domain import Asked, Call, Risk
 from appliance.agent.errors import ToolUnknown
-from appliance.agent.tools.registry import tools
+from appliance.agent.tools.registry import TEMPLATE, texts_in, tools
 from appliance.lib.errors import MillwrightError
-from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.jsontypes import JsonObject
 from appliance.safety.references import PREFIX
 from appliance.tasks.definition import StepSpec
 from appliance.tasks.definition.build import step_of
 
-_TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 _REFERENCE = re.compile(rf"(?:^|\s){PREFIX}\S", re.IGNORECASE)
 LONGEST = 16_000
 """Characters of one text."""
@@ -47,7 +45,7 @@ def made(asked: Asked, call: Call) -> Made:
     own = sorted(given & call.arguments.keys())
     if own:
         raise ToolUnknown(f"{own[0]} is not yours to give: leave it out")
-    for text in _texts(call.arguments):
+    for text in texts_in(call.arguments):
         _check(text)
     try:
         arguments = tool.arguments.model_validate({**call.arguments, **fixed})
@@ -68,21 +66,9 @@ def made(asked: Asked, call: Call) -> Made:
 
 def _check(text: str) -> None:
     """A model's words are data: nothing in them is evaluated, and they open no secret."""
-    if _TEMPLATE.search(text):
+    if TEMPLATE.search(text):
         raise ToolUnknown("an argument may hold no {{, {% or {#: it is used as it is written")
     if _REFERENCE.search(text):
         raise ToolUnknown("an argument may name no stored secret")
     if len(text) > LONGEST:
         raise ToolUnknown(f"an argument may have {LONGEST:,} characters")
-
-
-def _texts(value: JsonValue) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for one in value:
-            yield from _texts(one)
-    elif isinstance(value, dict):
-        for key, one in value.items():
-            yield key
-            yield from _texts(one)

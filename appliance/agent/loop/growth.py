@@ -1,7 +1,8 @@
 """The steps of an agent's run so far: a pure function of what was asked and of the rows of its own steps."""
 
+import json
+import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 from appliance.actions.registry import registry
@@ -19,6 +20,7 @@ from appliance.agent.domain import (
 )
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.loop.calling import Made, made
+from appliance.agent.tools.registry import tools
 from appliance.lib.digest import canonical_json
 from appliance.lib.duration import format_duration
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -26,6 +28,7 @@ from appliance.runs.domain import StepState
 from appliance.runs.plan import StepRow
 from appliance.safety.approvals.domain import Subject
 from appliance.safety.approvals.shown import LONGEST
+from appliance.safety.commands.domain import SCRIPTED
 from appliance.tasks.definition import StepSpec
 from appliance.tasks.definition.build import step_of
 from appliance.tasks.definition.steps import Proposal
@@ -33,6 +36,8 @@ from appliance.tasks.definition.steps import Proposal
 _TURN: JsonObject = {"type": "agent_turn", "retry": {"attempts": 3, "delay": "2s"}}
 _LONGEST_PLAN = LONGEST - 500
 """Characters: a plan that would not be shown whole is asked about call by call."""
+_LONGEST_SAY = 300
+_LONGEST_WHY = 200
 PATIENCE = timedelta(minutes=30)
 
 
@@ -64,21 +69,22 @@ def _calls(
 
     Gives whether that is decided: what comes after it is not known before.
     """
-    calls = list(_made(asked, output))
+    calls = list(_made(asked, turn, output, latest))
     asks = [one for one in calls if needs_word(asked, output, one[1], one[2])]
     plan = _plan(asked, turn, output, asks) if _together(asked, asks) else None
-    digest = ""
+    digest, approved = "", True
     if plan is not None:
         yield plan
         row = latest.get(plan.id)
         if row is None or not _ended(row):
             return False
-        if not _approved(row):
-            return True
+        approved = _approved(row)
         arguments = registry()["agent_plan"].arguments(plan.params, {})
         digest = Subject("approval", "pure", arguments, 0).digest
     for number, call, found in calls:
         word = needs_word(asked, output, call, found)
+        if word and not approved:
+            continue
         held = asked.mode is Mode.SHADOW and found.risk is not Risk.READ
         proposal = Proposal(
             word=_said(word, number, call, len(calls)) if word else "",
@@ -90,16 +96,29 @@ def _calls(
     return True
 
 
-def _made(asked: Asked, output: TurnOutput) -> Iterator[tuple[int, Call, Made]]:
-    """The turn has looked at each of them. One that this version of the box refuses is not made any more."""
+def _made(
+    asked: Asked, turn: int, output: TurnOutput, latest: Mapping[str, StepRow]
+) -> Iterator[tuple[int, Call, Made]]:
+    """The turn has looked at each of them. One that this version of the box refuses is not made any more.
+
+    Raises ToolUnknown where that one is on record already: what has begun does not vanish from its run.
+    """
     for number, call in enumerate(output.calls, 1):
-        if call.is_made:
-            with suppress(ToolUnknown):
-                yield number, call, made(asked, call)
+        if not call.is_made:
+            continue
+        try:
+            found = made(asked, call)
+        except ToolUnknown:
+            if call_id(turn, number) in latest:
+                raise
+            continue
+        yield number, call, found
 
 
 def needs_word(asked: Asked, output: TurnOutput, call: Call, found: Made) -> str:
     """Why a person has to be asked before this call, whatever the policy says; empty where nobody has to be."""
+    if _sends(asked, output, call):
+        return "it would send to an address of its own what it has read outside"
     if found.risk is Risk.READ or asked.mode in (Mode.SHADOW, Mode.WATCH):
         return ""
     if asked.mode is Mode.PROPOSE:
@@ -109,37 +128,38 @@ def needs_word(asked: Asked, output: TurnOutput, call: Call, found: Made) -> str
     return ""
 
 
+def _sends(asked: Asked, output: TurnOutput, call: Call) -> bool:
+    """Whether a call that only reads could carry off what the model was told, to where the model says."""
+    chosen = tools()[call.tool].leaves_to - asked.tools[call.tool].keys()
+    return bool(chosen) and output.outside and call.tool not in asked.trust
+
+
 def _said(word: str, number: int, call: Call, of: int) -> str:
-    place = f" ({number} of {of} in its plan)" if of > 1 else ""
-    return f"{word}{place}: {call.why}" if call.why else f"{word}{place}"
+    place, why = f" ({number} of {of} in its plan)" if of > 1 else "", one_line(call.why, _LONGEST_WHY)
+    return f"{word}{place}: {why}" if why else f"{word}{place}"
 
 
 # --- the question about all calls of a turn
 
 
 def _together(asked: Asked, asks: Sequence[tuple[int, Call, Made]]) -> bool:
-    return asked.approvals is Approvals.PLAN and len(asks) > 1 and len(asks) <= 18
+    """A command asks by itself, for its approval is bound to the programs that it would run."""
+    bound = sum(found.raw["type"] in SCRIPTED for _, _, found in asks)
+    return asked.approvals is Approvals.PLAN and len(asks) - bound > 1 and len(asks) <= 18
 
 
 def _plan(
     asked: Asked, turn: int, output: TurnOutput, asks: Sequence[tuple[int, Call, Made]]
 ) -> StepSpec | None:
     """The one question about these calls; None where people would not see them whole."""
-    lines = [
-        f"{number}. {call.tool} {canonical_json(call.arguments).decode()}{' - ' + call.why if call.why else ''}"
-        for number, call, _ in asks
-    ]
-    said = (
-        f"An agent proposes {len(asks)} steps: {output.say}"
-        if output.say
-        else f"An agent proposes {len(asks)} steps."
-    )
-    if sum(map(len, lines)) + len(said) > _LONGEST_PLAN:
+    shown: list[JsonValue] = [_line(number, call, found) for number, call, found in asks]
+    say = one_line(output.say, _LONGEST_SAY)
+    question = f"An agent proposes {len(asks)} steps{f': {say}' if say else '.'}"
+    if len("\n".join([question, *map(str, shown)])) > _LONGEST_PLAN:
         return None
-    shown: list[JsonValue] = [plain_words(line) for line in lines]
     raw: JsonObject = {
         "type": "agent_plan",
-        "question": plain_words(said),
+        "question": question,
         "show": shown,
         "approvers": "engineer",
         "expires": format_duration(PATIENCE),
@@ -147,14 +167,33 @@ def _plan(
         "on_timeout": "continue",
         "on_error": "continue",
     }
-    return built(raw, plan_id(turn))
+    try:
+        return built(raw, plan_id(turn))
+    except ToolUnknown:
+        return None
+
+
+def _line(number: int, call: Call, found: Made) -> str:
+    """The step as it would be done, with what its author has fixed, and behind it the model's own words."""
+    step = canonical_json({key: value for key, value in found.raw.items() if key != "type"}).decode()
+    why = one_line(call.why, _LONGEST_WHY)
+    return f"{number}. {call.tool} {plain_words(_visible(step))}{f' - {why}' if why else ''}"
+
+
+def _visible(text: str) -> str:
+    """JSON in which every character can be seen: what turns a line around or hides in it stands there by its number."""
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
+
+
+def one_line(text: str, most: int) -> str:
+    """A model's words as nothing but words: no line of the box's own looks so, and no template is read in them."""
+    seen = "".join(one if one.isprintable() else " " for one in text)
+    return plain_words(" ".join(seen.split()))[:most]
 
 
 def plain_words(text: str) -> str:
     """The text as nothing but text, where a template would be read."""
-    for mark in ("{{", "{%", "{#"):
-        text = text.replace(mark, f"{mark[0]} {mark[1]}")
-    return text
+    return re.sub(r"\{(?=[{%#])", "{ ", text)
 
 
 def _ended(row: StepRow) -> bool:

@@ -18,7 +18,7 @@ def parsed(text: str) -> JsonValue:
     """Raises AnswerUnreadable."""
     try:
         value: JsonValue = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AnswerUnreadable(f"it is no JSON: {error}") from error
     return value
 

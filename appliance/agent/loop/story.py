@@ -73,7 +73,8 @@ class Story:
     @property
     def outside(self) -> bool:
         """Whether whoever reads it reads something from outside."""
-        return self.asked.outside or any(result.from_outside for result in self.results)
+        asked = self.asked
+        return asked.outside or asked.system_outside or any(result.from_outside for result in self.results)
 
     @property
     def denied(self) -> tuple[Result, ...]:
@@ -107,7 +108,9 @@ class Story:
 
 
 def story_of(asked: Asked, seen: Iterable[StepSeen]) -> Story:
-    rows = {one.step: one for one in seen}
+    """``seen``: every attempt at every step, in order."""
+    attempts = list(seen)
+    rows = {one.step: one for one in attempts}
     past: list[Past] = []
     while (turn := rows.get(turn_id(len(past) + 1))) is not None and turn.state == StepState.SUCCEEDED:
         output = TurnOutput.of(turn.output)
@@ -117,8 +120,15 @@ def story_of(asked: Asked, seen: Iterable[StepSeen]) -> Story:
         )
         past.append(Past(number, output, results))
     made = sum(result.step in rows for turn in past for result in turn.results)
-    tokens = sum(turn.output.tokens for turn in past)
-    return Story(asked, tuple(past), len(past) + made, tokens, sum(one.seconds for one in rows.values()))
+    tokens = sum(turn.output.tokens for turn in past) + sum(map(_spent_in_vain, attempts))
+    return Story(asked, tuple(past), len(past) + made, tokens, sum(one.seconds for one in attempts))
+
+
+def _spent_in_vain(one: StepSeen) -> int:
+    """Tokens of an attempt at a turn that gave nothing."""
+    spent = one.detail.get("tokens")
+    failed = one.state == StepState.FAILED and one.step.startswith("turn-")
+    return spent if failed and isinstance(spent, int) else 0
 
 
 def _result(step: str, call: Call, rows: Mapping[str, StepSeen], turn: int) -> Result:

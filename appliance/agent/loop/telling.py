@@ -50,12 +50,18 @@ def messages(turn: Turn, *, short: int = 0, without: int = 0) -> Messages:
     goal = (
         marked(goal, turn.boundary, "the goal, filled in") if asked.outside else without_control_tokens(goal)
     )
-    told = [("system", _system(turn)), ("user", f"The goal:\n{goal}")]
+    told = [("system", _system(turn))]
+    if asked.system and asked.system_outside:
+        system = marked(bounded(asked.system, RESULT_AT_MOST), turn.boundary, "filled in")
+        told.append(("user", f"What else you are told of your work:\n{system}"))
+    told.append(("user", f"The goal:\n{goal}"))
     past = turn.story.past
     if without:
         told.append(("user", f"({without} earlier turns were left out: there is no room for them.)"))
     for place, one in enumerate(past[without:], without):
         told += _of_turn(one, turn.boundary, SHORT_RESULT if place < short else RESULT_AT_MOST)
+    if turn.story.denied:
+        told.append(("user", _denied(turn)))
     told.append(("user", _now(turn)))
     return _alternating(told)
 
@@ -77,14 +83,18 @@ def fitted(turn: Turn, fits: Callable[[Messages], bool]) -> Messages:
 def _system(turn: Turn) -> str:
     asked = turn.story.asked
     parts = [_RULES.format(mode=asked_mode(asked), boundary=turn.boundary)]
-    if asked.system:
+    if asked.system and not asked.system_outside:
         parts.append(without_control_tokens(asked.system))
     if turn.offered and not turn.last:
         parts.append("Tools:\n" + "\n".join(_tools(turn)))
-    if turn.story.denied:
-        denied = [f"- {result.call.tool} {_short(result.call.arguments)}" for result in turn.story.denied]
-        parts.append("These were denied. Do not ask for them again:\n" + "\n".join(dict.fromkeys(denied)))
     return "\n\n".join(parts)
+
+
+def _denied(turn: Turn) -> str:
+    """What the model once asked for may be a sender's words."""
+    denied = [f"- {result.call.tool} {_short(result.call.arguments)}" for result in turn.story.denied]
+    calls = marked("\n".join(dict.fromkeys(denied)), turn.boundary, "denied calls")
+    return f"These calls were denied. Do not ask for them again:\n{calls}"
 
 
 def _tools(turn: Turn) -> Iterator[str]:

@@ -130,5 +130,5 @@ def _read(said: Any, asked: Asked) -> Meaning | None:
     """What is cut off or of another form is no answer: the model did not know, and a person is asked."""
     try:
         return meaning_of(json.loads(said), asked)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None

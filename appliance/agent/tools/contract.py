@@ -29,7 +29,7 @@ class Tool(ABC, Generic[A]):
     """Members are stateless.
 
     ``by_author``: arguments that only the author of a task gives, and a model never sees. ``must_fix``: those of them,
-    or of the others, that the author has to give.
+    or of the others, that the author has to give. ``leaves_to``: those that say where out of the box something goes.
     """
 
     name: ClassVar[str]
@@ -38,6 +38,7 @@ class Tool(ABC, Generic[A]):
     risk: ClassVar[Risk]
     by_author: ClassVar[frozenset[str]] = frozenset()
     must_fix: ClassVar[frozenset[str]] = frozenset()
+    leaves_to: ClassVar[frozenset[str]] = frozenset()
     example: ClassVar[JsonObject] = {}
 
     @abstractmethod

@@ -18,6 +18,7 @@ class HttpGetTool(Tool[HttpGetArguments]):
     arguments = HttpGetArguments
     risk = Risk.READ
     by_author = frozenset({"allow_private"})
+    leaves_to = frozenset({"url"})
     example = {"url": "https://example.com/status"}
 
     def step(self, given: HttpGetArguments) -> JsonObject:

@@ -3,7 +3,8 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -12,11 +13,12 @@ from pydantic import ValidationError
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.tools.contract import Tool
 from appliance.lib.glob import Glob
-from appliance.lib.jsontypes import JsonObject
+from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.located.issues import suggestion_or_list
 
 _NOT_TOOLS = frozenset({"contract", "registry"})
 _PACKAGE = "appliance.agent.tools"
+TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 
 
 @cache
@@ -55,6 +57,11 @@ def check(found: Mapping[str, JsonObject]) -> None:
             raise ToolUnknown(
                 f"the tool `{name}` needs {what} from its author", hint=f"as in {{{name}: {{{what}: …}}}}"
             )
+        if any(TEMPLATE.search(text) for text in texts_in(fixed)):
+            raise ToolUnknown(
+                f"the tool `{name}`: what is fixed is used as it is written, and holds no {{{{ }}}}",
+                hint="put what changes from run to run into the goal",
+            )
         try:
             # By itself what is not given is missing: only what is wrong with what is there counts.
             tool.arguments.model_validate(fixed)
@@ -66,6 +73,19 @@ def check(found: Mapping[str, JsonObject]) -> None:
                     raise ToolUnknown(
                         f"the tool `{name}`: {place}: {wrong['msg']}", hint=f"it has {known}"
                     ) from error
+
+
+def texts_in(value: JsonValue) -> Iterator[str]:
+    """Every text in it, keys among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from texts_in(one)
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield key
+            yield from texts_in(one)
 
 
 def _matching(pattern: str) -> list[str]:

@@ -1,9 +1,11 @@
 """``approval``: ask people a question and go on with their answer."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
+from psycopg import AsyncConnection
 from pydantic import BeforeValidator, Field, field_validator
 
 from appliance.accounts.domain import Role
@@ -96,12 +98,18 @@ class ApprovalAction(ActionKind[ApprovalParams]):
     def effect(self, params: ApprovalParams) -> EffectClass:
         return EffectClass.PURE
 
+    async def policy(self, connection: AsyncConnection[Any]) -> str:
+        """The policy that the answer is bound to; a question that its author asks is bound to none."""
+        return ""
+
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         wish = _wish(arguments, context)
         async with context.connect() as connection:
             await connection.execute(sql.LOCK_RUN, {"id": context.run_id})
             rows = await rows_of(connection, context.run_id, context.step_id, context.attempt)
             if not rows:
+                bound = replace(wish.subject, policy=await self.policy(connection))
+                wish = replace(wish, subject=bound)
                 opened, refused = await open_for(connection, wish, context.now, unattended=context.unattended)
                 if opened is None:
                     return StepResult.failed(refused, retryable=False)

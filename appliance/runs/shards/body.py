@@ -45,7 +45,8 @@ def _body(step: StepSpec, branch: str, row: OfRun, rows: Iterable[StepRow]) -> t
     if kind is None:
         return bodies_of(step).get(branch, ())
     asked = row.inputs.get(ASKED)
-    return kind.grow(asked if isinstance(asked, dict) else {}, {one.step: one for one in rows})
+    grown = kind.grow(asked if isinstance(asked, dict) else {}, {one.step: one for one in rows})
+    return tuple(one.model_copy(update={"gate": step.gate}) for one in grown) if step.gate else grown
 
 
 def grows(row: OfRun) -> bool:
@@ -76,8 +77,9 @@ def context_of(
     ``scope`` is what the step that is split sees.
     """
     names = names_inside(spec)
-    if definition.gate is not None:
-        names |= definition.gate.plant_state.names | definition.gate.plant_state.guarded
+    for gate in (definition.gate, spec.gate if growing(spec.type) else None):
+        if gate is not None:
+            names |= gate.plant_state.names | gate.plant_state.guarded
     roots = {name.partition(".")[0] for name in names}
     context: JsonObject = {key: inputs[key] for key in ALWAYS_KEPT if key in inputs}
     context |= {key: inputs[key] for key in ("payload", "topic", "event") if key in inputs and key in roots}

@@ -31,8 +31,8 @@ FROM kept k ORDER BY k.depth DESC LIMIT 1
 
 PROMISED = "SELECT DISTINCT step FROM runs_split WHERE run_id = %(run_id)s AND taken_from IS NOT NULL"
 
-# What shards that did not succeed would do a second time: of their finished steps nothing, for those are shared. Also
-# of the splits inside of them, and whether anything there is still under way.
+# What shards that did not succeed would do a second time: of their finished steps nothing, for those are shared, but
+# for an agent's, whose work begins anew. Also of the splits inside of them, and whether anything is still under way.
 UNDONE_INSIDE = """
 WITH RECURSIVE inside AS (
     SELECT s.id, s.closed_at FROM runs_split s WHERE s.id = %(id)s
@@ -46,7 +46,8 @@ SELECT (SELECT bool_or(i.closed_at IS NULL) FROM inside i), ARRAY(
     JOIN runs_run r ON r.split_id = i.id AND r.state <> 'succeeded' AND r.started_at IS NOT NULL
     JOIN runs_step s ON s.run_id = r.id
     WHERE s.effect NOT IN ('pure', 'idempotent') AND (s.state IN ('intent', 'ambiguous')
-        OR (s.state = 'failed' AND s.error = 'ended with its run')) ORDER BY 1)
+        OR (s.state = 'failed' AND s.error = 'ended with its run')
+        OR (r.inputs ? 'asked' AND s.state IN ('succeeded', 'handed_over'))) ORDER BY 1)
 """
 
 # Written when the person asks, in one transaction with the run: what was kept is used, or the step fails.

@@ -22,6 +22,10 @@ FROM safety_policy p JOIN safety_policyversion v ON v.id = p.version_id ORDER BY
 """
 """The texts in force: (layer, number, text, digest)."""
 
+VERSIONS = """
+SELECT p.layer, v.number FROM safety_policy p JOIN safety_policyversion v ON v.id = p.version_id
+"""
+
 AGAIN_AFTER = 1.0
 """Seconds before a policy that could not be read is tried again, where nothing has changed."""
 
@@ -44,6 +48,13 @@ def policy_of(rows: Sequence[Row]) -> Policy:
     if not any(layer.layer is Layer.BOX for layer in layers):
         layers.append(BUILT_IN)
     return Policy(layers)
+
+
+async def versions_in_force(connection: AsyncConnection[Any]) -> str:
+    """As ``Policy.in_force``, without reading the rules: for what is bound to the policy and not decided by it."""
+    cursor = await connection.cursor(row_factory=tuple_row).execute(VERSIONS)
+    found = {BUILT_IN.layer: BUILT_IN.version, **{Layer(row[0]): row[1] for row in await cursor.fetchall()}}
+    return " ".join(f"{layer}@{found[layer]}" for layer in Layer if layer in found)
 
 
 class PolicyKeeper:

@@ -282,11 +282,20 @@ class _Builder:
             refused = [key for key in ("id", "undo", "safe_state") if isinstance(one, dict) and key in one]
             for key in refused:
                 self.add((*at, key), say("an action under `undo` has no `%(key)s`", key=key), at_key=True)
+            if isinstance(one, dict) and self._grows(str(one.get("type"))):
+                said = say(
+                    "`%(given)s` takes nothing back: what it does is not known before", given=one["type"]
+                )
+                self.add((*at, "type"), said, hint=say("write the step that undoes it"))
             name = f"{step_id}.undo" if index == 0 else f"{step_id}.undo-{index + 1}"
             spec = None if refused else self._step(at, name, one)
             if spec is not None:
                 specs.append(spec.model_copy(update={"undoes": step_id}))
         return tuple(specs)
+
+    def _grows(self, name: str) -> bool:
+        """Whether the steps of this kind stand under no key of it."""
+        return isinstance(self.kinds.get(name), SplitKind) and name not in BODY_KEYS
 
     def _kind(self, path: Path, value: JsonObject) -> Kind | None:
         if "type" not in value:

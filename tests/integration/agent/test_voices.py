@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -15,7 +16,7 @@ from appliance.accounts.services import create_user
 from appliance.agent.router import loading
 from appliance.agent.router.domain import How
 from appliance.agent.router.router import everything
-from appliance.agent.router.voices import REMEMBERED_FOR, Voices
+from appliance.agent.router.voices import REMEMBERED_FOR, Heard, Voices
 from appliance.agent.router.warm import Source, WarmRouter
 from appliance.audit.models import AuditRecord
 from appliance.bridges.commands import parse_command
@@ -28,7 +29,7 @@ from appliance.inference.models import ServedModel, Vector, WorkChain
 from appliance.inference.overview import repository
 from appliance.lib.in_django import in_django
 from appliance.processes.chat import ChatCommands
-from appliance.processes.chat_routing import ChatRouting
+from appliance.processes.chat_routing import LISTENING, ChatRouting
 from appliance.runs.models import Run
 from appliance.tasks.services import apply_text
 from tests.standins.embedding_engine import Engine, engine_and_keeper
@@ -249,3 +250,29 @@ def test_the_matrix_names_the_encoder(engine: Engine) -> None:
         work="classification", models_in_order=["writer"], changed_at=NOW, changed_by="x"
     )
     assert loading.offered() == loading.Offered(("b_vectors", "f" * 64), ("writer",), True)
+
+
+def test_who_comes_while_the_slow_voices_listen_is_answered_without_them(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, go = desk(), Event()
+    heard: list[str] = []
+
+    def slow(router: object, text: str, who: str, sees: object) -> Heard:
+        heard.append(text)
+        go.wait(10)
+        return Heard(here.routing.warm.router().route(text))
+
+    monkeypatch.setattr(here.voices, "hear", slow)
+
+    async def all_at_once() -> str:
+        waiting = [asyncio.create_task(here.says(f"{STRANGE} {number}")) for number in range(LISTENING)]
+        await wait_for_async(lambda: len(heard) == LISTENING)
+        try:
+            return await asyncio.wait_for(here.says(STRANGE), 5)
+        finally:
+            go.set()
+            await asyncio.gather(*waiting)
+
+    async_to_sync(all_at_once)()
+    assert STRANGE not in heard

@@ -1,10 +1,13 @@
 """In the mode propose a person's word stands before each change, and a no is a no."""
 
+from datetime import timedelta
+
 from appliance.safety.approvals.domain import Choice
-from tests.integration.agent.loop.conftest import Agent
+from tests.integration.agent.loop.conftest import ALLOW, Agent
 from tests.scripted_model import end, turn
 
 STOP = ("mqtt", {"topic": "pump/3", "payload": "off"})
+LOOK = ("readings.last", {"topic": "plant/"})
 LAMP = ("mqtt", {"topic": "lamp/3", "payload": "red"})
 
 
@@ -86,3 +89,36 @@ async def test_in_an_unattended_task_a_denial_ends_it_at_once(agent: Agent) -> N
     row = await agent.go_on(run_id)
     assert (row["state"], agent.world.published, len(script.asked)) == ("failed", [], 1)
     assert "nobody is there to ask" in row["reason"]
+
+
+async def test_a_plan_that_was_approved_under_another_policy_lets_nothing_pass(agent: Agent) -> None:
+    await agent.policy()
+    agent.says(turn(STOP, LAMP), end())
+    run_id = await agent.ask()
+    await agent.go_on(run_id)
+    await agent.say(Choice.APPROVE)
+    await agent.policy(f"{ALLOW}rules: [{{id: ask, kinds: [mqtt], decide: ask}}]\n")
+    await agent.go_on(run_id)
+    assert await agent.state(await agent.inside()) == "waiting:approval"
+    assert (len(await agent.approvals()), agent.world.published) == (2, [])
+
+
+async def test_what_a_denied_plan_did_not_hold_is_read_all_the_same(agent: Agent) -> None:
+    agent.says(turn(LOOK, STOP, LAMP), end("No."))
+    run_id = await agent.ask()
+    await agent.go_on(run_id)
+    await agent.say(Choice.DENY)
+    row = await agent.go_on(run_id)
+    assert (row["state"], agent.world.published) == ("succeeded", [])
+    assert (await agent.row("call-1-1"))["state"] == "succeeded"
+
+
+async def test_waiting_for_people_spends_none_of_its_time(agent: Agent) -> None:
+    script = agent.says(turn(STOP, LAMP), turn(LOOK), end("Done.", changed=True))
+    run_id = await agent.ask()
+    await agent.go_on(run_id)
+    agent.clock.advance(timedelta(minutes=20))
+    await agent.say(Choice.APPROVE)
+    row = await agent.go_on(run_id)
+    assert row["state"] == "succeeded"
+    assert "is used up" not in script.told()

@@ -9,8 +9,12 @@ from psycopg import OperationalError
 
 from appliance.accounts.principal import BOX
 from appliance.runs import services
+from appliance.runs.fork import WouldRepeat
+from appliance.runs.ledger import Ledger
 from appliance.runs.shards.keeper import ShardKeeper
 from tests.integration.agent.loop.conftest import Agent
+from tests.integration.runs.test_resume import resume
+from tests.integration.runs.test_shards import whole
 from tests.scripted_model import end, turn
 from tests.wait import wait_for_async
 
@@ -124,3 +128,40 @@ async def test_a_cancelled_agent_stops_in_the_middle_of_its_turn(agent: Agent) -
     await wait_for_async(lambda: worker.active == 0, 5)
     assert await agent.state(run_id) == "cancelled"
     assert await agent.state(inside) == "cancelled"
+
+
+async def test_who_goes_on_around_an_agent_is_told_what_it_did_and_would_do_again(agent: Agent) -> None:
+    await agent.policy()
+    agent.says(turn(OPEN), *["prose"] * 6)
+    run_id = await agent.begin(
+        "- name: t\n  trigger: manual\n  actions:\n    - id: each\n      type: foreach\n      items: [a]\n"
+        "      actions:\n"
+        "        - {id: think, type: agent, goal: x, tools: [shell], mode: act, trust: [shell]}\n"
+    )
+    assert (await whole(agent, run_id))["state"] == "failed"
+    assert len(agent.world.jobs) == 1
+    with pytest.raises(WouldRepeat, match="call-1-1"):
+        await resume(agent, run_id)
+
+
+async def test_what_an_agent_calls_is_on_the_disk_before_it_is_done(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut takes back what did not wait for the disk, and a model that is asked again calls something else."""
+    relaxed: dict[str, bool] = {}
+    write = Ledger.write
+
+    async def watched(
+        self: Ledger, lease: Any, action: Any, look: Any, writes: Any, *rest: Any, **how: Any
+    ) -> Any:
+        relaxed.update({one.step: how["relaxed"] for one in writes if one.state == "intent"})
+        return await write(self, lease, action, look, writes, *rest, **how)
+
+    monkeypatch.setattr(Ledger, "write", watched)
+    await agent.policy()
+    agent.says(turn(SAY), end(changed=True))
+    worker = agent.worker()
+    worker._ledger.acts_after_disk = False
+    await agent.go_on(await agent.ask(tools="[mqtt]", mode="act"), worker)
+    assert agent.world.published
+    assert relaxed == {"call-1-1": False}

@@ -2,6 +2,12 @@
 
 from typing import Any
 
+from asgiref.sync import sync_to_async
+
+from appliance.accounts.principal import BOX
+from appliance.actions.contract import TargetAway
+from appliance.safety.allstop import engage
+from appliance.safety.stop import Level
 from tests.integration.agent.loop.conftest import Agent
 from tests.scripted_model import end, turn
 
@@ -70,3 +76,36 @@ async def test_a_called_task_is_judged_as_an_agents_and_by_its_ceiling(agent: Ag
     await agent.go_on(run_id)
     assert agent.world.published == []
     assert "viewer" in (await agent.row("call-1-1"))["error"]
+
+
+async def test_the_steps_own_condition_on_the_plant_holds_each_of_its_calls(agent: Agent) -> None:
+    await agent.policy()
+    agent.says(turn(STOP), end())
+    gate = "{plant_state: \"{{ vars.line == 'free' }}\"}"
+    await agent.go_on(await agent.ask(mode="act", trust="[mqtt]", gate=gate))
+    assert (await agent.state(await agent.inside()), agent.world.published) == ("waiting:plant_state", [])
+
+
+async def test_a_stop_that_cuts_what_leaves_asks_no_model(agent: Agent) -> None:
+    script = agent.says(end())
+    worker = agent.worker()
+    worker._ledger.on_queued = lambda run_ids: None
+    await agent.perform(await agent.ask(), worker)
+    await sync_to_async(engage)(Level.CUT, "test", BOX, agent.clock.now(), agent.home)
+    await agent.perform(await agent.inside())
+    assert await agent.state(await agent.inside()) == "waiting:all_stop"
+    assert script.asked == []
+
+
+async def test_what_is_only_noted_waits_for_no_target_that_is_away(agent: Agent) -> None:
+    async def away(topic: str, payload: bytes) -> None:
+        raise TargetAway("the broker is away")
+
+    agent.world.publishing = away
+    await agent.load("- name: other\n  trigger: manual\n  actions: [{type: mqtt, topic: pump/3}]\n")
+    first = await agent.start("other")
+    await agent.perform(first)
+    assert (await agent.run(first))["state"] == "waiting"
+    agent.says(turn(STOP), end("I would have."))
+    row = await agent.go_on(await agent.ask(mode="shadow"))
+    assert (row["state"], (await agent.row("call-1-1"))["state"]) == ("succeeded", "skipped")

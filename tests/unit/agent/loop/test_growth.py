@@ -2,15 +2,19 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.actions.contract import EffectClass
+from appliance.actions.registry import registry
 from appliance.agent.domain import Approvals, Asked, Budget, Call, Mode, TurnOutput
+from appliance.agent.errors import ToolUnknown
 from appliance.agent.loop.growth import grown
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.domain import StepState
 from appliance.runs.plan import Next, Phase, StepRow, next_step, replay
+from appliance.safety.approvals.shown import LONGEST
 from appliance.tasks.definition import StepSpec, TaskDefinition, define
 
 
@@ -127,3 +131,68 @@ def test_whatever_its_turns_give_it_only_grows_at_its_end_and_comes_to_an_answer
         else:
             found.append(row(spec.id, StepState.SUCCEEDED if next(lucks) else StepState.FAILED))
     raise AssertionError("it never ended")
+
+
+WORDS = st.text(st.sampled_from("{%#} ax\n\u202e"), max_size=12)
+
+
+@given(WORDS, WORDS)
+def test_no_word_of_a_model_is_read_as_a_template_or_breaks_a_line(say: str, why: str) -> None:
+    calls = [Call("mqtt", {"topic": "a", "payload": one}, f"{{{{ vars.pin }}}} {why}") for one in "12"]
+    plan = grown(asked(), rows(row("turn-1", output=turned(*calls, say=f"{{{{{{ vars.pin }}}} {say}"))))[1]
+    arguments = registry()["agent_plan"].arguments(plan.params, {})
+    shown = "\n".join([str(arguments["question"]), *map(str, arguments["show"])])  # type: ignore[arg-type]
+    assert "vars.pin" in shown
+    assert len(shown.splitlines()) == 3
+    assert "\u202e" not in shown
+
+
+@pytest.mark.parametrize(("size", "asks"), [(1_300, "plan-1"), (3_000, "plan-1"), (3_400, "call-1-1")])
+def test_a_plan_that_would_not_be_shown_whole_is_asked_about_call_by_call(size: int, asks: str) -> None:
+    calls = [Call("mqtt", {"topic": "a", "payload": "x" * size}), LAMP]
+    step = grown(asked(), rows(row("turn-1", output=turned(*calls, say="{%" * 1_000))))[1]
+    assert step.id == asks
+    if asks == "plan-1":
+        arguments = registry()["agent_plan"].arguments(step.params, {})
+        lines = [str(arguments["question"]), *map(str, arguments["show"])]  # type: ignore[arg-type]
+        assert len("\n".join(lines)) < LONGEST
+
+
+def test_a_plan_shows_what_its_author_has_fixed() -> None:
+    given = asked(tools={"mqtt": {"topic": "plant/valve7"}})
+    calls = [Call("mqtt", {"payload": "open"}), Call("mqtt", {"payload": "shut"})]
+    plan = grown(given, rows(row("turn-1", output=turned(*calls))))[1]
+    assert '1. mqtt {"payload":"open","topic":"plant/valve7"}' in str(plan.params)
+
+
+def test_what_only_reads_is_done_though_the_plan_beside_it_was_denied() -> None:
+    found = rows(row("turn-1", output=turned(LOOK, STOP, LAMP)), row("plan-1", output={"approved": False}))
+    assert ids(grown(asked(), found)) == ["turn-1", "plan-1", "call-1-1", "turn-2"]
+
+
+def test_commands_alone_make_no_plan_for_each_asks_with_the_programs_that_it_runs() -> None:
+    stop, start = (Call("shell", {"command": f"systemctl {word} x"}) for word in ("stop", "start"))
+    found = rows(row("turn-1", output=turned(stop, start)))
+    assert ids(grown(asked(), found)) == ["turn-1", "call-1-1", "call-1-2", "turn-2"]
+
+
+def test_a_call_on_record_that_this_version_refuses_does_not_vanish() -> None:
+    gone = Call("mqtt", {"topic": "a", "colour": "red"})
+    output = row("turn-1", output=turned(gone))
+    assert ids(grown(asked(), rows(output))) == ["turn-1", "turn-2"]
+    with pytest.raises(ToolUnknown, match="colour"):
+        grown(asked(), rows(output, row("call-1-1", StepState.INTENT)))
+
+
+def test_who_has_read_outside_asks_before_it_sends_to_an_address_of_its_own() -> None:
+    def word(outside: bool, fixed: JsonObject, arguments: JsonObject, trust: frozenset[str]) -> str:
+        given = asked(Mode.ACT, tools={"http_get": fixed}, trust=trust)
+        found = rows(row("turn-1", output=turned(Call("http_get", arguments), outside=outside)))
+        return grown(given, found)[1].proposed.word  # type: ignore[union-attr]
+
+    here: JsonObject = {"url": "https://example.com/?d=82"}
+    nobody = frozenset[str]()
+    assert "what it has read outside" in word(True, {}, here, nobody)
+    assert word(False, {}, here, nobody) == ""
+    assert word(True, here, {}, nobody) == ""
+    assert word(True, {}, here, frozenset({"http_get"})) == ""
