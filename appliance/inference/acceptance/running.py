@@ -25,7 +25,7 @@ from appliance.inference.client import KeeperClient, Lease
 from appliance.inference.domain import InstanceState
 from appliance.inference.errors import KeeperAway, ModelBusy, ModelUnavailable, ModelUnknown
 from appliance.inference.leases import Order, Verb, Wish
-from appliance.inference.scheduling.ports import key_of_candidate
+from appliance.inference.scheduling.ports import WENT_FOR, key_of_candidate
 from appliance.lib.away import passes
 from appliance.lib.cancelling import end
 from appliance.lib.errors import MillwrightError
@@ -41,6 +41,7 @@ LOOK_EVERY = 0.5
 BEAT_EVERY = 1.0
 POLL = 5.0
 _RUNS = (InstanceState.LOADING, InstanceState.READY, InstanceState.DRAINING)
+_GONE = (InstanceState.STOPPING, InstanceState.ABSENT)
 _LAST_WORDS = 5.0
 """Seconds in which the keeper sees that an engine is gone whose connection broke."""
 
@@ -148,8 +149,9 @@ class Accepting:
 
     async def _tested(self, claimed: Claimed, stored: Stored, found: list[Result]) -> None:
         """All tests, into ``found``. Raises MillwrightError where they could not be done to the end."""
-        testing = asyncio.create_task(self._suite(claimed, stored, found))
-        watching = asyncio.create_task(self._until_failed(key_of_candidate(stored.manifest)))
+        granted = asyncio.Event()
+        testing = asyncio.create_task(self._suite(claimed, stored, found, granted))
+        watching = asyncio.create_task(self._until_failed(key_of_candidate(stored.manifest), granted))
         broke = False
         try:
             await asyncio.wait({testing, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -160,12 +162,22 @@ class Accepting:
                 # The keeper knows better what became of it.
                 await asyncio.wait({watching}, timeout=_LAST_WORDS)
             if watching.done():
-                raise _EngineDied(watching.result().message) if broke else watching.result()
+                ended = watching.result()
+                if isinstance(ended, ModelBusy):
+                    # Its last test may have ended in that moment.
+                    await asyncio.wait({testing}, timeout=_LAST_WORDS)
+                    if testing.done() and testing.exception() is None:
+                        return testing.result()
+                elif broke:
+                    raise _EngineDied(ended.message)
+                raise ended
             return testing.result()
         finally:
             await end({testing, watching})
 
-    async def _suite(self, claimed: Claimed, stored: Stored, found: list[Result]) -> None:
+    async def _suite(
+        self, claimed: Claimed, stored: Stored, found: list[Result], at_work: asyncio.Event
+    ) -> None:
         golden = golden_sets(self._repository.root, claimed.name)
 
         async def kept(results: Sequence[Result]) -> None:
@@ -185,6 +197,7 @@ class Accepting:
             self._keeper.lease(wish) as lease,
             httpx.AsyncClient(trust_env=False, limits=ONE_EACH, verify=believed(lease.granted.url)) as client,
         ):
+            at_work.set()
             granted = lease.granted
             dialect = dialect_of(granted.chosen.engine)
             engine = Engine(client, granted.url, granted.key, granted.served_name, dialect)
@@ -193,18 +206,23 @@ class Accepting:
                 await run_suite(subject, kept)
             lease.done(engine.tokens)
 
-    async def _until_failed(self, key: str) -> ModelUnavailable:
-        """Why its engine has failed, as soon as the keeper says so. One that never ran says nothing of the model."""
+    async def _until_failed(self, key: str, at_work: asyncio.Event) -> ModelUnavailable | ModelBusy:
+        """Why its engine has failed, as soon as the keeper says so; ModelBusy where it had to go for somebody else.
+
+        One that never ran says nothing of the model.
+        """
         ran = False
         while True:
             with contextlib.suppress(ModelUnavailable):
                 for one in (await self._keeper.look()).models:
                     if one.model != key:
                         continue
-                    ran = ran or one.state in _RUNS
+                    ran = ran or one.state in _RUNS or at_work.is_set()
                     if one.state in (InstanceState.FAILED, InstanceState.QUARANTINED):
                         why = say("its engine failed: %(why)s", why=one.reason)
                         return _EngineDied(why) if ran else ModelUnavailable(why)
+                    if ran and one.state in _GONE and one.reason.endswith(WENT_FOR):
+                        return ModelBusy(one.reason)
             await asyncio.sleep(LOOK_EVERY)
 
 

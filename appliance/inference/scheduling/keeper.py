@@ -33,7 +33,7 @@ from appliance.inference.scheduling.instance import Held, Instance
 from appliance.inference.scheduling.life import End
 from appliance.inference.scheduling.line import Line, Waiter
 from appliance.inference.scheduling.memory import Room, rooms
-from appliance.inference.scheduling.ports import Ledger, Served, Shelf, Trial
+from appliance.inference.scheduling.ports import WENT_FOR, Ledger, Served, Shelf, Trial
 from appliance.inference.scheduling.roster import Roster
 from appliance.inference.scheduling.viewing import queue, seen, spaces
 from appliance.lib.cancelling import end
@@ -174,7 +174,7 @@ class Keeper:
             self._grant(waiter, self.roster.instances[decision.name], now)
         else:
             for name in decision.evict:
-                self._evict(name, f"{decision.name} needs the memory")
+                self._evict(name, f"{decision.name}{WENT_FOR}")
             if decision.move is Move.LOAD and not decision.evict and self._hardware is not None:
                 self.roster.load(decision.name, self._hardware)
             self._say(waiter, decision)

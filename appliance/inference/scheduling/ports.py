@@ -11,6 +11,9 @@ from appliance.inference.catalogue.manifest import Manifest
 from appliance.inference.domain import InstanceState, Need
 from appliance.inference.leases import Wish
 
+WENT_FOR = " needs the memory"
+"""How the reason ends of one that had to go for another model."""
+
 
 def key_of_candidate(manifest: Manifest) -> str:
     return f"{manifest.name}@{manifest.version}"

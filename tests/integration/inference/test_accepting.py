@@ -214,6 +214,24 @@ async def test_the_all_stop_pauses_and_does_not_refuse(pool: Pool, tmp_path: Pat
         assert (await one.live()).version == "2"
 
 
+async def test_a_candidate_that_has_to_go_for_somebody_else_is_tested_again(
+    pool: Pool, tmp_path: Path
+) -> None:
+    async with scene(pool, tmp_path) as one:
+        testing = await one.at_work()
+        one.engine.misbehaves = lambda body: Answer(cut=True)
+        one.keeper._evict("tiny@2", "vision needs the memory")
+        one.engine.hold.set()
+        await testing
+        candidate = await one.candidate()
+        assert candidate is not None
+        assert (candidate.state, candidate.reason) == ("waiting", "vision needs the memory")
+        assert not await Acceptance.objects.aexists()
+        one.engine.misbehaves = lambda body: None
+        await one.step()
+        assert (await one.live()).version == "2"
+
+
 async def test_a_verdict_on_what_somebody_has_replaced_changes_nothing(pool: Pool, tmp_path: Path) -> None:
     async with scene(pool, tmp_path) as one:
         claimed = await one.tries.claim()
