@@ -262,7 +262,9 @@ def _building(engines: Config) -> Iterator[None]:
         for role in ("clerk", "guest"):
             server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
         server.execute("CREATE DATABASE shop OWNER clerk")
-        yield
+    yield
+    # Another connection: some tests end all that there are.
+    with superuser() as server:
         server.execute("DROP DATABASE shop WITH (FORCE)")
         for role in ("clerk", "guest"):
             server.execute(f"DROP ROLE {role}")
