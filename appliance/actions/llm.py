@@ -14,7 +14,8 @@ from appliance.actions.contract import (
     TargetAway,
 )
 from appliance.expressions.fields import MessageField, TextField
-from appliance.inference.asking import Question, Reply, check_schema
+from appliance.inference.answer_schema import check_schema
+from appliance.inference.asking import Question, Reply
 from appliance.inference.control_tokens import without_control_tokens
 from appliance.inference.domain import Need, Work
 from appliance.inference.errors import (
@@ -56,7 +57,7 @@ class LlmParams(Params):
             try:
                 check_schema(value)
             except ModelRefused as error:
-                raise refuse(error.message) from error
+                raise refuse(error.message, error.hint or "") from error
         return value
 
     @field_validator("work")

@@ -201,13 +201,3 @@ def _value(question: Question, heard: _Heard) -> JsonValue:
         said = f"the answer does not fit its schema: {where}: {error.message}"
         raise ModelAnswerBad(said, said=heard.text) from error
     return value
-
-
-def check_schema(schema: JsonObject) -> None:
-    """Raises ModelRefused where it is none, before any model is asked."""
-    import jsonschema
-
-    try:
-        jsonschema.validators.validator_for(schema).check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise ModelRefused(f"this is no JSON schema: {error.message}") from error

@@ -1,7 +1,7 @@
 """The user's own tests: ``<models>/golden/<name>.yaml`` for one model, ``any.yaml`` for all of them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -9,6 +9,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from appliance.inference.acceptance.errors import GoldenRefused
+from appliance.inference.answer_schema import check_schema
+from appliance.inference.errors import ModelRefused
 from appliance.lib.digest import sha256_hex
 from appliance.lib.located.fields import Model, refuse
 from appliance.lib.located.issues import Issue, issues_of
@@ -59,14 +61,10 @@ class Entry(Model):
     @classmethod
     def _a_schema(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
         if value is not None:
-            import jsonschema
-
-            kind = jsonschema.validators.validator_for(value)
             try:
-                kind.check_schema(value, format_checker=kind.FORMAT_CHECKER)
-            except jsonschema.SchemaError as error:
-                raise refuse(say("this is no JSON schema: %(said)s", said=error.message)) from error
-            _check_references(value)
+                check_schema(value)
+            except ModelRefused as error:
+                raise refuse(error.message, error.hint or "") from error
         return value
 
     @model_validator(mode="after")
@@ -89,31 +87,6 @@ class GoldenFile(Model):
     """The share of the shipped injections that the model may obey at most, in the place of the box's own limit."""
     entries: Annotated[tuple[Entry, ...], Field(min_length=1, max_length=MOST_ENTRIES)]
     """Questions with what their answers have to be."""
-
-
-def _check_references(schema: dict[str, Any]) -> None:
-    """What it points at is in itself: nothing is fetched for a test."""
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import DRAFT202012
-
-    resource = DRAFT202012.create_resource(schema)
-    resolver = Registry().with_resource("", resource).resolver()
-    for reference in _references(schema):
-        try:
-            if not reference.startswith("#"):
-                raise Unresolvable(ref=reference)
-            resolver.lookup(reference)
-        except Unresolvable as error:
-            said = say("%(ref)s is nothing in this schema", ref=reference)
-            raise refuse(said, say("a $ref begins with #, and points into the same schema")) from error
-
-
-def _references(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        yield from (value[key] for key in ("$ref", "$dynamicRef") if isinstance(value.get(key), str))
-    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _references(one)
 
 
 @dataclass(frozen=True, slots=True)

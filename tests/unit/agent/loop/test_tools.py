@@ -15,7 +15,7 @@ from appliance.agent.loop.shape import shape
 from appliance.agent.loop.story import story_of
 from appliance.agent.loop.telling import Turn, messages
 from appliance.agent.tools.registry import check, named, tools
-from appliance.inference.asking import check_schema
+from appliance.inference.answer_schema import check_schema
 from appliance.tasks.definition import define
 from tests.unit.agent.loop.test_growth import asked, turned
 
