@@ -27,6 +27,7 @@ class EncodedProposer:
             (text, intent.id) for intent in intents for text in intent.exemplars if reads.takes(text)
         ]
         self._rows: tuple[array[float], ...] = ()
+        self._away = False
 
     @property
     def digest(self) -> str:
@@ -47,8 +48,17 @@ class EncodedProposer:
         try:
             asked = self._encoder.encode([reading.core]).row(0)
         except MillwrightError as error:
-            log.info("the router goes without its encoder: %s", error)
+            # Each sentence of each chat comes here: only the first one says so.
+            log.log(
+                logging.DEBUG if self._away else logging.INFO,
+                "the router goes without its encoder: %s",
+                error,
+            )
+            self._away = True
             return []
+        if self._away:
+            self._away = False
+            log.info("the router has its encoder again")
         return self._nearest(asked)
 
     def _nearest(self, asked: Sequence[float]) -> list[Proposal]:

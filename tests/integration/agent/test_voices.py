@@ -1,6 +1,7 @@
 """What nothing quick understands is shown to a model that stands ready: seen, on record, not waited for."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -228,7 +229,10 @@ def test_an_encoder_is_made_ready_kept_by_digest_and_made_anew_with_another(
     assert Vector.objects.filter(encoder="e" * 64).count() == kept
 
 
-def test_an_encoder_proposes_and_is_silent_while_it_is_away(engine: Engine, tmp_path: Path) -> None:
+def test_an_encoder_proposes_and_is_silent_while_it_is_away(
+    engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "appliance.agent.router.encoded")
     engine.model = "encoder"
     serve("encoder", vectors=True)
     at = Desk(tmp_path / "k.sock")
@@ -236,8 +240,17 @@ def test_an_encoder_proposes_and_is_silent_while_it_is_away(engine: Engine, tmp_
     looks = at.voices.hear(router, "gimme something", "user:ana", everything).routed.looks
     assert any(look.step == How.ENCODER for look in looks)
     engine.state = InstanceState.ABSENT
-    looks = at.voices.hear(router, "gimme something", "user:ana", everything).routed.looks
-    assert not any(look.step == How.ENCODER for look in looks)
+    for text in ("gimme something", "gimme something else"):
+        looks = at.voices.hear(router, text, "user:ana", everything).routed.looks
+        assert not any(look.step == How.ENCODER for look in looks)
+    engine.state = InstanceState.READY
+    at.voices.hear(router, "gimme something", "user:ana", everything)
+    named = "appliance.agent.router.encoded"
+    said = [one.getMessage() for one in caplog.records if one.name == named]
+    assert [text.partition(":")[0] for text in said] == [
+        "the router goes without its encoder",
+        "the router has its encoder again",
+    ]
 
 
 def test_the_matrix_names_the_encoder(engine: Engine) -> None:

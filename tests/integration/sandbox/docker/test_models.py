@@ -124,6 +124,18 @@ async def test_with_guard_away_what_runs_is_still_known_to_run(served: Served) -
         served.restart_guard()
 
 
+async def test_a_container_that_somebody_else_removed_is_gone_and_can_be_started_again(served: Served) -> None:
+    async with started(served) as running:
+        await until(served.backend, running, Sign.READY)
+        with served.guard.engine.client() as client:
+            client.remove_container(running.name, force=True)
+        seen = await until(served.backend, running, Sign.GONE)
+        assert seen.reason
+        assert await served.backend.found() == []
+    async with started(served) as again:
+        await until(served.backend, again, Sign.READY)
+
+
 async def test_want_of_memory_is_told_as_such(served: Served) -> None:
     say(served.folder, version="1.2.1", eat=True)
     small = replace(served.plan, footprint=replace(served.plan.footprint, memory=0), shared_memory=1 << 20)
