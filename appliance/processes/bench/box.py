@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -132,6 +133,15 @@ class Box:
         if done.returncode != 0:
             raise RuntimeError(f"manage.py {' '.join(arguments)}: {done.stdout[-500:]} {done.stderr[-500:]}")
         return done.stdout
+
+    def add_person(self, role: str) -> tuple[str, str]:
+        """A new one, as ``(name, password)``."""
+        name, password = f"bench-{time.time_ns()}", secrets.token_urlsafe(24)
+        file = self.home.parent / f"{name}.password"
+        file.write_text(password)
+        self.manage("users", "add", name, "--role", role, "--password-file", str(file))
+        file.unlink()
+        return name, password
 
     def parts(self) -> dict[str, int]:
         """Pid by part."""

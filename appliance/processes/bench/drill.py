@@ -1,8 +1,6 @@
 """From the order to stop everything to the last effect, and to the last command dead: the box's own drill."""
 
 import json
-import secrets
-from pathlib import Path
 
 from appliance.processes.bench.box import Box
 from appliance.processes.bench.rows import Row
@@ -13,11 +11,7 @@ BAR = 1000
 
 def drill(box: Box) -> list[Row]:
     """The worst of a few."""
-    password = Path(box.home) / "drill-password"
-    password.write_text(secrets.token_urlsafe(24))
-    who = f"drill-{secrets.token_hex(3)}"
-    box.manage("users", "add", who, "--role", "engineer", "--password-file", str(password))
-    password.unlink()
+    who, _ = box.add_person("engineer")
     found = [
         json.loads(box.manage("allstop", "drill", "--as", who, "--anyway", "--json")) for _ in range(TIMES)
     ]

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -154,10 +153,7 @@ def _talking(box: Box) -> Iterator[Places]:
 
 
 def _token(box: Box) -> str:
-    name = f"bench-{time.time_ns()}"
-    file = Path(box.home.parent) / "bench-gateway.password"
-    file.write_text(secrets.token_urlsafe(24))
-    box.manage("users", "add", name, "--role", "operator", "--password-file", str(file))
+    name, _ = box.add_person("operator")
     said = box.manage("users", "token", name, "bench", "--scope", "use_models")
     return next(word for word in said.split() if word.startswith("mw_"))
 

@@ -1,12 +1,9 @@
 """From a run's end to the browser: a real WebSocket of somebody who has logged in at the page."""
 
 import json
-import secrets
 import subprocess
 import sys
-import time
 from dataclasses import asdict
-from pathlib import Path
 
 import httpx
 from django.conf import settings
@@ -56,10 +53,7 @@ def live(box: Box) -> list[Row]:
 
 def log_in(box: Box) -> str:
     """Add a viewer, log in as a browser does, and give its cookies as one header."""
-    name, password = f"bench-{time.time_ns()}", secrets.token_urlsafe(24)
-    file = Path(box.home.parent) / "bench.password"
-    file.write_text(password)
-    box.manage("users", "add", name, "--role", "viewer", "--password-file", str(file))
+    name, password = box.add_person("viewer")
     host, port = box.config.http_listen
     with httpx.Client(base_url=f"http://{host}:{port}", timeout=15, trust_env=False) as browser:
         browser.get("/login/")

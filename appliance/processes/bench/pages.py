@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 from psycopg import connect
@@ -16,7 +15,6 @@ from appliance.processes.bench.rows import Row, percentile
 
 TIMES = 30
 BAR_MS = 150.0
-PERSON = "bench"
 
 NOT_PAGES = {
     "hook": "starts a task",
@@ -54,7 +52,7 @@ SESSION = """
 from django.test import Client
 from appliance.accounts.models import User
 client = Client()
-client.force_login(User.objects.get(username="bench"))
+client.force_login(User.objects.get(username="{name}"))
 print("session", [morsel.value for morsel in client.cookies.values()][0])
 """
 _SAMPLES = """
@@ -104,11 +102,8 @@ def visitor(box: Box) -> Iterator[httpx.Client]:
 
 
 def _log_in(box: Box) -> str:
-    password = Path(box.home.parent) / "bench.password"
-    if not password.exists():
-        password.write_text("hammer-and-anvil-7\n")
-        box.manage("users", "add", PERSON, "--role", "admin", "--password-file", str(password))
-    said = box.manage("shell", "-v", "0", "-c", SESSION)
+    name, _ = box.add_person("admin")
+    said = box.manage("shell", "-v", "0", "-c", SESSION.format(name=name))
     return said.split("session ")[1].split()[0]
 
 
