@@ -36,6 +36,10 @@ FIXED = (
     gettext_noop("manage.py status shows the box's services"),
     gettext_noop("its container is gone: somebody removed it"),
     gettext_noop("it ran for a week, and is made anew"),
+    gettext_noop(
+        "The sandbox went away while the command ran. "
+        "(It may have done its work or not. The spawner's log says more.)"
+    ),
     gettext_noop("it is not of this life of the box"),
     gettext_noop("it does not answer"),
     gettext_noop("llama.cpp is not installed on this box"),
