@@ -44,7 +44,7 @@ status: setup ## show what runs
 	@$(BIN)/python manage.py status
 
 test: setup ## unit, integration, contract, and a sample of the slow suites
-	$(BIN)/python -m pytest --slow-sample 4 -p no:cacheprovider $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest --slow-sample 4 --durations 25 --durations-min 5 -p no:cacheprovider $(SIDE_BY_SIDE)
 
 test-full: setup ## every test
 	$(BIN)/python -m pytest -p no:cacheprovider $(SIDE_BY_SIDE)
