@@ -49,6 +49,8 @@ class Begun:
     run_id: UUID | None
     reason: str = ""
     answer: str = ""
+    waits: bool = False
+    """It has to wait until another run of its task is over."""
 
 
 def begin(meant: Meant, message: Message, by: Principal) -> Begun:
@@ -73,7 +75,12 @@ def begin(meant: Meant, message: Message, by: Principal) -> Begun:
     if not admission.runs:
         return Begun(name, None, admission.reason)
     hints.look_at([run_id])
-    return Begun(name, run_id, answer=_answer(decision, message.at))
+    return Begun(name, run_id, answer=_answer(decision, message.at), waits=admission.waits)
+
+
+def run_of(message: Message) -> UUID:
+    """The run that this message starts, where it starts one: known before it is there."""
+    return _identity("run", message)
 
 
 def _identity(what: str, message: Message) -> UUID:

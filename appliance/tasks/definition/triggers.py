@@ -221,7 +221,7 @@ class Trigger(Model):
     def captures(self) -> tuple[str, ...]:
         """The names that the topic gives to its levels, or the sentence to its words."""
         if self.chat is not None:
-            return self.chat.phrases[0].names
+            return self.chat.phrases[0].names if self.chat.phrases else ()
         return parse_pattern(self.mqtt.topic).names if self.mqtt else ()
 
     def canonical(self) -> JsonObject:
@@ -242,7 +242,7 @@ class Trigger(Model):
             TriggerKind.AT: self.at and f"{self.at:%F %R}",
             TriggerKind.MQTT: self.mqtt and place_of(self.mqtt.broker or "", self.mqtt.topic),
             TriggerKind.WEBHOOK: self.webhook and self.webhook.name,
-            TriggerKind.CHAT: self.chat and self.chat.sentences[0],
+            TriggerKind.CHAT: self.chat and (self.chat.sentences[0] if self.chat.sentences else "otherwise"),
             TriggerKind.EVENT: self.event,
             TriggerKind.TASK: self.task and f"{self.task.name} {self.task.state}",
         }.get(self.kind)
