@@ -64,6 +64,8 @@ class Asked:
     """Whether the goal holds what comes from outside of the task's text."""
     system_outside: bool = False
     """Whether what the model is to keep to does."""
+    conversation: bool = False
+    """Whether it is told what was said before, and its answer is kept there."""
 
     @classmethod
     def of(cls, given: JsonMapping) -> "Asked":
@@ -84,6 +86,7 @@ class Asked:
             temperature=float(str(given.get("temperature", 0.2))),
             outside=given.get("outside") is not False,
             system_outside=given.get("system_outside") is not False,
+            conversation=given.get("conversation") is True,
         )
 
 

@@ -1,8 +1,12 @@
-"""Rows of the agent: sentences that people have confirmed."""
+"""Rows of the agent: sentences that people have confirmed; those of conversations stand with them."""
 
 from typing import ClassVar
 
 from django.db import models
+
+from appliance.agent.conversations.models import AgentConversation, AgentMessage, AgentNote
+
+__all__ = ["AgentConversation", "AgentExample", "AgentMessage", "AgentNote"]
 
 
 class AgentExample(models.Model):

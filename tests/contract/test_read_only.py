@@ -73,6 +73,7 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["peer", "hub", "https://hub.example", "--token", "secret:hub", "--share", "a=ask"],
         ["peer", "hub", "--remove"],
     ],
+    "assistant": [["on"], ["off"]],
     "policy": [["apply", "docs/examples/policy.yaml"], ["rollback", "1"]],
     "audit": [["rules", "apply", "docs/examples/alerts.yaml"], ["rules", "rollback", "1"]],
     "approvals": [["approve", "K7Q2M"], ["deny", "K7Q2M"], ["code", "K7Q2M"]],

@@ -54,6 +54,8 @@ EXEMPT = {
     "appliance.tasks.services.load_here": "changes nothing; it suggests only secrets that they may use",
     "appliance.devices.readings.services.between": "asks for the right to look, which these have",
     "appliance.agent.router.examples.examples": "shows one's own only, to who may not edit tasks",
+    "appliance.agent.assistant.status": "asks for the right to look, which these have",
+    "appliance.agent.conversations.whose.person_behind": "says whose it is; the services that call it ask",
     "appliance.runs.approvals.by_code": "the word is the approver's, who is asked about",
 }
 """Functions that take a principal and do not ask, each with its reason."""

@@ -25,6 +25,8 @@ from appliance.tasks.definition import StepSpec
 
 _OF_THE_BOX = frozenset({"task", "now", "run"})
 """Names in a goal that no sender has a hand in."""
+_OF_THE_PERSON = frozenset({"payload"})
+"""What the person themselves has just said."""
 _STATE = re.compile(r"\bstate\b")
 
 
@@ -64,6 +66,10 @@ class AgentParams(Params):
     """In `act`: tools that may change something though the model has read what came from outside."""
     budget: AgentBudget = AgentBudget()
     """`{steps: 16, tokens: 50000, time: 10m}`: what it may spend. Its last turn has to answer."""
+    conversation: bool = False
+    """Whether it goes on with a conversation: it is told what was said before where the person wrote, and its answer is
+    kept there and told in place of the end of the run. What stands in `payload` is then the person's own word, where
+    they said it in a chat."""
     system: MessageField | None = None
     """What the model is to be and to keep to, besides the box's own rules."""
     model: TextField | None = None
@@ -108,11 +114,12 @@ class AgentAction(GrowingKind[AgentParams]):
         """As the turns find it in the row of their run: tools spelled out, and whether the goal is from outside."""
         rendered = super().arguments(params, scope, state)
         given: JsonObject = {name: dict(fixed) for name, fixed in _named(params).items()}
+        own = _OF_THE_PERSON if params.conversation and _is_said(scope) else frozenset[str]()
         system = params.system is not None and _is_outside(params.system)
         return {
             **rendered,
             "tools": given,
-            "outside": _is_outside(params.goal),
+            "outside": _is_outside(params.goal, own),
             "system_outside": system,
         }
 
@@ -120,10 +127,19 @@ class AgentAction(GrowingKind[AgentParams]):
         return grown(Asked.of(asked), latest)
 
 
-def _is_outside(text: Template) -> bool:
-    """Whether somebody else than its author has a hand in the text. What it reads by ``state()`` it does not name."""
+def _is_said(scope: Mapping[str, JsonValue]) -> bool:
+    """Whether the run answers what the person it acts for has said in a chat. Only the box writes ``event``."""
+    event = scope.get("event")
+    return isinstance(event, dict) and event.get("type") == "chat"
+
+
+def _is_outside(text: Template, own: frozenset[str] = frozenset()) -> bool:
+    """Whether somebody else than its author, or the person with their ``own`` words, has a hand in the text.
+
+    What it reads by ``state()`` it does not name.
+    """
     used = {name.partition(".")[0] for name in text.names | text.guarded}
-    return bool(used - _OF_THE_BOX) or (not text.is_literal and bool(_STATE.search(text.source)))
+    return bool(used - _OF_THE_BOX - own) or (not text.is_literal and bool(_STATE.search(text.source)))
 
 
 def _named(params: AgentParams) -> dict[str, JsonObject]:

@@ -14,6 +14,7 @@ from appliance.actions.contract import (
     StepResult,
     TargetAway,
 )
+from appliance.agent.conversations.following import following
 from appliance.agent.domain import Asked, TurnOutput
 from appliance.agent.errors import AnswerUnreadable
 from appliance.agent.loop.asking import Ask, Heard, TooLong
@@ -61,21 +62,30 @@ class AgentTurnAction(ActionKind[AgentTurnParams]):
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         async with context.connect() as connection:
             own = await own_rows.read(connection, context.run_id)
-        given = own.inputs.get(ASKED)
-        asked = Asked.of(given if isinstance(given, dict) else {})
-        story = story_of(asked, seen(own))
-        ended = ends_before_asking(story, unattended=context.unattended)
-        if ended:
-            return StepResult.ok(TurnOutput(ended=ended, outside=story.outside).to_json())
-        ask = _ask_of(story, context)
-        try:
-            return await _asked(ask)
-        except KeeperAway as error:
-            raise TargetAway(error.message, hint=error.hint) from error
-        except (ModelRefused, ModelUnknown, TooLong) as error:
-            return StepResult.failed(str(error), retryable=False, tokens=ask.tokens)
-        except (ModelBusy, ModelUnavailable) as error:
-            return StepResult.failed(str(error), tokens=ask.tokens)
+            given = own.inputs.get(ASKED)
+            asked = Asked.of(given if isinstance(given, dict) else {})
+            told = await following(connection, asked, context.run_id)
+            story = story_of(asked, seen(own), told.before)
+            await told.began(connection, story)
+        result = await _result(story, context)
+        async with context.connect() as connection:
+            await told.ended(connection, len(story.past) + 1, result)
+        return result
+
+
+async def _result(story: Story, context: StepContext) -> StepResult:
+    ended = ends_before_asking(story, unattended=context.unattended)
+    if ended:
+        return StepResult.ok(TurnOutput(ended=ended, outside=story.outside).to_json())
+    ask = _ask_of(story, context)
+    try:
+        return await _asked(ask)
+    except KeeperAway as error:
+        raise TargetAway(error.message, hint=error.hint) from error
+    except (ModelRefused, ModelUnknown, TooLong) as error:
+        return StepResult.failed(str(error), retryable=False, tokens=ask.tokens)
+    except (ModelBusy, ModelUnavailable) as error:
+        return StepResult.failed(str(error), tokens=ask.tokens)
 
 
 def _ask_of(story: Story, context: StepContext) -> Ask:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from appliance.agent.conversations.domain import NOTHING, Before
 from appliance.agent.domain import Asked, Call, StepSeen, TurnOutput, call_id, plan_id, turn_id
 from appliance.lib.digest import canonical_json
 from appliance.runs.domain import StepState
@@ -58,13 +59,14 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """``steps``, ``tokens`` and ``seconds`` are spent."""
+    """``steps``, ``tokens`` and ``seconds`` are spent. ``before``: the conversation that it goes on with."""
 
     asked: Asked
     past: tuple[Past, ...]
     steps: int
     tokens: int
     seconds: float
+    before: Before = NOTHING
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -74,7 +76,8 @@ class Story:
     def outside(self) -> bool:
         """Whether whoever reads it reads something from outside."""
         asked = self.asked
-        return asked.outside or asked.system_outside or any(result.from_outside for result in self.results)
+        told = asked.outside or asked.system_outside or self.before.outside
+        return told or any(result.from_outside for result in self.results)
 
     @property
     def denied(self) -> tuple[Result, ...]:
@@ -107,7 +110,7 @@ class Story:
         return ""
 
 
-def story_of(asked: Asked, seen: Iterable[StepSeen]) -> Story:
+def story_of(asked: Asked, seen: Iterable[StepSeen], before: Before = NOTHING) -> Story:
     """``seen``: every attempt at every step, in order."""
     attempts = list(seen)
     rows = {one.step: one for one in attempts}
@@ -121,7 +124,7 @@ def story_of(asked: Asked, seen: Iterable[StepSeen]) -> Story:
         past.append(Past(number, output, results))
     made = sum(result.step in rows for turn in past for result in turn.results)
     tokens = sum(turn.output.tokens for turn in past) + sum(map(_spent_in_vain, attempts))
-    return Story(asked, tuple(past), len(past) + made, tokens, sum(one.seconds for one in attempts))
+    return Story(asked, tuple(past), len(past) + made, tokens, sum(one.seconds for one in attempts), before)
 
 
 def _spent_in_vain(one: StepSeen) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from appliance.agent.loop.outside import bounded, marked
 from appliance.agent.loop.reading import asked_mode
+from appliance.agent.loop.remembering import SIZES, remembered, standing
 from appliance.agent.loop.shape import MORE
 from appliance.agent.loop.story import Fate, Past, Result, Story
 from appliance.agent.tools.registry import tools
@@ -43,8 +44,9 @@ class Turn:
     more: bool = False
 
 
-def messages(turn: Turn, *, short: int = 0, without: int = 0) -> Messages:
-    """``short``: of so many turns, the oldest first, the results are shortened; ``without``: so many are left out."""
+def messages(turn: Turn, *, size: int = 0, short: int = 0, without: int = 0) -> Messages:
+    """``size``: how little of the conversation before is told, as SIZES has it. ``short``: of so many turns, the oldest
+    first, the results are shortened; ``without``: so many are left out."""
     asked = turn.story.asked
     goal = bounded(asked.goal, RESULT_AT_MOST)
     goal = (
@@ -54,7 +56,8 @@ def messages(turn: Turn, *, short: int = 0, without: int = 0) -> Messages:
     if asked.system and asked.system_outside:
         system = marked(bounded(asked.system, RESULT_AT_MOST), turn.boundary, "filled in")
         told.append(("user", f"What else you are told of your work:\n{system}"))
-    told.append(("user", f"The goal:\n{goal}"))
+    told += remembered(turn.story.before, turn.boundary, size)
+    told.append(("user", f"{'What you are asked now' if asked.conversation else 'The goal'}:\n{goal}"))
     past = turn.story.past
     if without:
         told.append(("user", f"({without} earlier turns were left out: there is no room for them.)"))
@@ -67,17 +70,20 @@ def messages(turn: Turn, *, short: int = 0, without: int = 0) -> Messages:
 
 
 def fitted(turn: Turn, fits: Callable[[Messages], bool]) -> Messages:
-    """The fullest telling that fits: oldest results shortened first, then oldest turns left out; else the shortest."""
+    """The fullest telling that fits: less of the conversation before, then oldest results shortened, then oldest turns
+    left out; else the shortest."""
     count = len(turn.story.past)
-    for short in range(count + 1):
-        told = messages(turn, short=short)
+    least = len(SIZES) - 1 if turn.story.before.said else 0
+    told = messages(turn)
+    for size, short, without in (
+        *((size, 0, 0) for size in range(least)),
+        *((least, short, 0) for short in range(count + 1)),
+        *((least, count, without) for without in range(1, count + 1)),
+    ):
+        told = messages(turn, size=size, short=short, without=without)
         if fits(told):
-            return told
-    for without in range(1, count + 1):
-        told = messages(turn, short=count, without=without)
-        if fits(told):
-            return told
-    return messages(turn, short=count, without=count)
+            break
+    return told
 
 
 def _system(turn: Turn) -> str:
@@ -85,6 +91,8 @@ def _system(turn: Turn) -> str:
     parts = [_RULES.format(mode=asked_mode(asked), boundary=turn.boundary)]
     if asked.system and not asked.system_outside:
         parts.append(without_control_tokens(asked.system))
+    if kept_to := standing(turn.story.before):
+        parts.append(kept_to)
     if turn.offered and not turn.last:
         parts.append("Tools:\n" + "\n".join(_tools(turn)))
     return "\n\n".join(parts)
