@@ -25,10 +25,12 @@ from webadmin.api import (
     box,
     brokers,
     calendar,
+    conversations,
     doctor,
     escalations,
     hardware,
     models,
+    notes,
     outbox,
     people,
     platforms,
@@ -57,10 +59,12 @@ api.add_router("/approvals", approvals.router)
 api.add_router("/audit", audit.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
+api.add_router("/conversations", conversations.router)
 api.add_router("/doctor", doctor.router)
 api.add_router("/escalations", escalations.router)
 api.add_router("/hardware", hardware.router)
 api.add_router("/models", models.router)
+api.add_router("/notes", notes.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)
 api.add_router("/platforms", platforms.router)
@@ -120,7 +124,7 @@ def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
 
 def _status(error: MillwrightError) -> int:
     if (
-        error.code.endswith(".not_found")
+        error.code.endswith((".not_found", "_not_found"))
         or error.code in ("accounts.no_such_user", "model.unknown")
         or isinstance(error, PlatformUnknown)
     ):
