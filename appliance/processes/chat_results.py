@@ -97,9 +97,15 @@ def _item(told: dict[str, Any]) -> OutboxItem:
         platform=told["platform"],
         conversation=told["conversation"],
         message=_message(told),
-        at=time_of(told["run_id"]),
+        at=_ended_at(told),
         priority=PRIORITY,
     )
+
+
+def _ended_at(told: dict[str, Any]) -> datetime:
+    """It comes after what was said when the run began, where both wait for the platform; the same each time."""
+    ended = told["run"]["at"]
+    return datetime.fromisoformat(ended) if isinstance(ended, str) else time_of(told["run_id"])
 
 
 def _is_answered(told: dict[str, Any]) -> bool:

@@ -82,7 +82,7 @@ def _who_writes(member: Member) -> None:
     ApiToken.objects.create(
         pk=3, user=user, name="bot", digest="d", scopes=["chat", "run_tasks"], created_at=now
     )
-    if isinstance(member, Remote):
+    if member.kind not in ("webchat", "gateway"):
         ChatIdentity.objects.create(
             platform=member.kind, user_id="7", person=user, first_seen=now, last_seen=now
         )
@@ -105,7 +105,8 @@ async def test_a_question_is_answered_where_it_was_asked_and_goes_on_from_there(
     script = desk.says(
         turn(("readings.last", {"topic": "plant/"})), end("The valve was shut."), end("Line 3.")
     )
-    await desk.hears(QUESTION, "e1")
+    for _ in range(2):  # as after a crash: it is one question all the same
+        await desk.hears(QUESTION, "e1")
     await desk.works()
     await desk.delivers()
     looks, answer = [*await desk.member.seen()][-2:]
@@ -120,16 +121,6 @@ async def test_a_question_is_answered_where_it_was_asked_and_goes_on_from_there(
     assert await AgentMessage.objects.acount() == 4
 
 
-async def test_the_same_event_twice_is_one_question(desk: Desk) -> None:
-    desk.says(end("Once."))
-    await desk.hears(QUESTION, "e1")
-    await desk.hears(QUESTION, "e1")
-    await desk.works()
-    await desk.delivers()
-    assert [*await desk.member.seen()].count("Once.") == 1
-    assert await desk.count("runs_run WHERE split_id IS NULL") == 1
-
-
 async def test_an_answer_too_long_for_the_platform_arrives_whole_or_says_what_is_missing(desk: Desk) -> None:
     words = " ".join(f"w{number}" for number in range(4_500))
     desk.says(end(words))
@@ -137,6 +128,8 @@ async def test_an_answer_too_long_for_the_platform_arrives_whole_or_says_what_is
     await desk.works()
     await desk.delivers()
     seen = " ".join(await desk.member.seen())
-    files = desk.member.files() if isinstance(desk.member, Remote) else []
+    kept = await desk.sql("SELECT name, content FROM bridges_file")
+    files = [*desk.member.files()] if isinstance(desk.member, Remote) else []
+    files += [(row["name"], bytes(row["content"])) for row in kept]
     whole = any(name == "answer.txt" and content.decode() == words for name, content in files)
     assert whole or "w4499" in seen or "characters left out" in seen
