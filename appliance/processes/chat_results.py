@@ -17,6 +17,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue
 from appliance.processes.chat_buttons import SHORT
+from appliance.processes.chat_waiting import tell_waiting
 from appliance.processes.models import ChatStart
 from appliance.runs.domain import FINAL, RunState
 from appliance.runs.lending import lent
@@ -76,6 +77,7 @@ class ChatResults:
             if row is None or not row[0]:
                 return
             async with connection.transaction():
+                await tell_waiting(connection)
                 cursor = connection.cursor(row_factory=dict_row)
                 await cursor.execute(_ENDED, {"final": [one.value for one in FINAL], "most": MOST})
                 for told in await cursor.fetchall():

@@ -45,6 +45,8 @@ class ChatStart(models.Model):
     language = models.CharField(max_length=10, default="en")
     answers = models.BooleanField(default=False)
     """Whether what its agent comes to is told, in place of its end."""
+    told_of = models.UUIDField(null=True)
+    """The last approval that was told to whoever asked."""
     at = models.DateTimeField()
 
     def __str__(self) -> str:

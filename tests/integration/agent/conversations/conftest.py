@@ -67,7 +67,8 @@ class Talk(Agent):
         while True:
             await Turns(self.pool).hand_on()
             rows = await self.sql(
-                "SELECT id FROM runs_run WHERE state = 'queued' AND split_id IS NULL ORDER BY id"
+                "SELECT DISTINCT CASE WHEN split_id IS NULL THEN id ELSE parent_run_id END AS id FROM runs_run "
+                "WHERE state = 'queued' ORDER BY 1"
             )
             for row in rows:
                 await self.go_on(row["id"])
