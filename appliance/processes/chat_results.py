@@ -132,7 +132,7 @@ def _text(told: dict[str, Any]) -> str:
     if not told["answers"] or str(told["run"]["state"]) not in (RunState.FAILED, RunState.POISONED):
         return text
     with override(told["language"]):
-        return f"{text} {gettext('Without a model I understand: status, tasks, run, runs, help.')}"
+        return f"{text}\n{gettext('Without a model I understand: status, tasks, run, runs, help.')}"
 
 
 def _names(run_id: UUID, run: dict[str, Any]) -> dict[str, str]:

@@ -70,7 +70,7 @@ def _taken(done: Begun, command: ChatCommand) -> str:
         return gettext("Your last question is still under way; this one comes next: run %(run)s.") % run
     if _nobody_answers(command):
         said = gettext("No model answers now. Your question waits for one: run %(run)s.") % run
-        return f"{said} {gettext('Without a model I understand: status, tasks, run, runs, help.')}"
+        return f"{said}\n{gettext('Without a model I understand: status, tasks, run, runs, help.')}"
     return gettext("I look into it: run %(run)s.") % run
 
 
