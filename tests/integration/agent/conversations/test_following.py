@@ -7,10 +7,13 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from appliance.agent.conversations.models import AgentMessage, AgentNote
-from appliance.agent.conversations.services import prune
+from appliance.alerts.follower import AlertFollower
 from appliance.events.models import EventRow
 from appliance.events.services import latest
 from appliance.inference.errors import ModelUnavailable
+from appliance.lib.clock import ManualClock
+from appliance.lib.config import get_config
+from appliance.processes.housekeeping import Housekeeping
 from tests.integration.agent.conversations.conftest import Talk
 from tests.scripted_model import end, turn
 from webadmin.visible import visible_to
@@ -85,7 +88,12 @@ async def test_what_was_said_is_deleted_after_its_time_and_instructions_stay(tal
     talk.says(end("82 °C."))
     await talk.tell("how hot would you say it is over there?")
     await talk.work()
-    now = talk.clock.now() + timedelta(days=91)
-    assert await sync_to_async(prune)(now, timedelta(days=90)) == 2
+    clock = ManualClock(talk.clock.now() + timedelta(days=89))
+    follower = AlertFollower(talk.pool, clock, lambda: None)
+    keeping = Housekeeping(talk.pool, clock, get_config(), follower)
+    await keeping._forget_old()
+    assert await AgentMessage.objects.acount() == 2
+    clock.advance(timedelta(days=2))
+    await keeping._forget_old()
     assert await AgentMessage.objects.acount() == 0
     assert await AgentNote.objects.acount() == 1
