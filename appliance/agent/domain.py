@@ -66,11 +66,14 @@ class Asked:
     """Whether what the model is to keep to does."""
     conversation: bool = False
     """Whether it is told what was said before, and its answer is kept there."""
+    undo: Mapping[str, JsonObject] = field(default_factory=dict)
+    """Each tool that can be taken back, with the arguments that do so in the place of a call's own."""
 
     @classmethod
     def of(cls, given: JsonMapping) -> "Asked":
         """Of the arguments as the row keeps them, which ``AgentAction.arguments`` made."""
         budget, tools = _object(given.get("budget")), _object(given.get("tools"))
+        undo = _object(given.get("undo"))
         trust = given.get("trust")
         return cls(
             goal=str(given.get("goal", "")),
@@ -87,6 +90,7 @@ class Asked:
             outside=given.get("outside") is not False,
             system_outside=given.get("system_outside") is not False,
             conversation=given.get("conversation") is True,
+            undo={name: _object(back) for name, back in undo.items()},
         )
 
 

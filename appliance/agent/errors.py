@@ -29,3 +29,9 @@ class AnswerUnreadable(MillwrightError):
     """A model's answer is nothing of the kind that was asked for."""
 
     code = "agent.answer_unreadable"
+
+
+class AgentNotFound(MillwrightError):
+    """A run has no such agent, or that one no such turn."""
+
+    code = "agent.not_found"

@@ -39,7 +39,7 @@ from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
 from appliance.runs.rows import LeaseLost, RunRow, StepWrite
 from appliance.runs.settling import AT_ONCE, Settler
-from appliance.runs.shards.body import bring, grows, own_definition
+from appliance.runs.shards.body import asked_back, bring, grows, own_definition
 from appliance.runs.shards.joining import kept_input
 from appliance.runs.shards.splitter import Splitter
 from appliance.runs.step_context import context_of, limit_of
@@ -101,7 +101,7 @@ class Performer:
         )
         if went_before:
             walk.checkpointed = await self._checkpoints.steps_with(row.id)
-        walk.progress.undo_requested = row.undo_requested
+        walk.progress.undo_requested, walk.progress.undo_only = row.undo_requested, asked_back(row)
         walk.base["run"] = {"id": str(row.id), "origin": row.origin, "trigger": row.trigger}
         walk.some_away = row.some_away
         walk.in_line = await self._places.of_claimed(row)

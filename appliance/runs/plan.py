@@ -81,6 +81,8 @@ class Progress:
     done: set[str] = field(default_factory=set)
     latest: dict[str, StepRow] = field(default_factory=dict)
     undo_requested: bool = False
+    undo_only: frozenset[str] | None = None
+    """The steps that are to be taken back, where not all are."""
     undo_failures: list[str] = field(default_factory=list)
     first_wanted: dict[str, datetime] = field(default_factory=dict)
     """When the first attempt of each step was to act."""
@@ -89,6 +91,10 @@ class Progress:
     def handed_over(self) -> list[str]:
         """The steps whose messages are under way, as far as this process knows."""
         return [row.step for row in self.latest.values() if row.state is StepState.HANDED_OVER]
+
+    def takes_back(self, step: str) -> bool:
+        """Whether an undo is about this step."""
+        return self.undo_only is None or step in self.undo_only
 
     def take(self, row: StepRow) -> None:
         """Account for one row; rows come in order of position and attempt."""
@@ -210,7 +216,7 @@ def _next_undo(definition: TaskDefinition, progress: Progress) -> Next | Ambiguo
     places = {spec.id: position for position, phase, spec in positions(definition) if phase is Phase.UNDO}
     for step in reversed(definition.actions):
         row = progress.latest.get(step.id)
-        if row is None or row.shared_from is not None or not step.undo:
+        if row is None or row.shared_from is not None or not step.undo or not progress.takes_back(step.id):
             continue
         if unclear(step, row):
             return Ambiguous(step.id, row.attempt)

@@ -41,6 +41,7 @@ SENTENCE = "the all-stop stands at read only"
 
 COMMANDS: dict[str, list[list[str]]] = {
     "tasks": [["apply", "examples"], ["run", "greet"]],
+    "explain": [[VALUES["uuid"], "--undo"]],
     "runs": [["cancel", VALUES["uuid"]], ["resume", VALUES["uuid"]], ["undo", VALUES["uuid"]]],
     "devices": [
         ["add", "pump-1"],

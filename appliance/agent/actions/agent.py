@@ -12,7 +12,7 @@ from appliance.actions.secret_places import Places
 from appliance.agent.domain import Approvals, Asked, Mode, Risk
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.loop.growth import grown
-from appliance.agent.tools.registry import check, named, tools
+from appliance.agent.tools.registry import check, check_undo, named, tools, undos
 from appliance.expressions import Template
 from appliance.expressions.fields import MessageField, TextField
 from appliance.inference.domain import Work
@@ -56,7 +56,8 @@ class AgentParams(Params):
     """What it is to reach. ``{% if %}`` and ``{% for %}`` are allowed here."""
     tools: Annotated[tuple[ToolField, ...], Field(max_length=50)] = ()
     """What it may call, by name (`readings.query`), by pattern (`readings.*`), or with arguments that are fixed:
-    `{notify: {platform: webchat}}`. Nothing else can be called."""
+    `{notify: {platform: webchat}}`. Nothing else can be called. Under `undo`, among what is fixed, stand the arguments
+    with which a call of the tool is taken back: `{mqtt: {topic: plant/lamp, undo: {payload: off}}}`."""
     mode: Mode = Mode.PROPOSE
     """`watch`: tools that only read. `propose`: a person is asked before each change. `act`: as the policy says.
     `shadow`: changes are not made, and kept as what would have been done."""
@@ -94,7 +95,7 @@ class AgentAction(GrowingKind[AgentParams]):
     params = AgentParams
 
     def written(self, params: AgentParams) -> Iterable[Written]:
-        yield "tools", lambda: check(named(params.tools))
+        yield "tools", lambda: _fit(params)
         if params.trust:
             yield "trust", lambda: _trusted(params)
 
@@ -121,6 +122,7 @@ class AgentAction(GrowingKind[AgentParams]):
             "tools": given,
             "outside": _is_outside(params.goal, own),
             "system_outside": system,
+            **({"undo": dict(back)} if (back := _undos(params)) else {}),
         }
 
     def grow(self, asked: JsonMapping, latest: Mapping[str, StepRow]) -> tuple[StepSpec, ...]:
@@ -147,6 +149,18 @@ def _named(params: AgentParams) -> dict[str, JsonObject]:
         return named(params.tools)
     except ToolUnknown:
         return {}  # of a version that was saved when there was such a tool: it has none of them now
+
+
+def _fit(params: AgentParams) -> None:
+    check(named(params.tools))
+    check_undo(undos(params.tools))
+
+
+def _undos(params: AgentParams) -> dict[str, JsonObject]:
+    try:
+        return undos(params.tools)
+    except ToolUnknown:
+        return {}
 
 
 def _trusted(params: AgentParams) -> None:

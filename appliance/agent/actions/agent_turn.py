@@ -128,6 +128,7 @@ def _record(ask: Ask, heard: Heard) -> JsonObject:
         "asked": ask.times,
         "sent_digest": sha256_hex(whole.encode()),
         "sent": bounded(whole, KEPT),
+        "came_digest": sha256_hex(heard.text.encode()),
         "came": bounded(heard.text, KEPT),
         "offered": [*ask.turn.offered],
     }

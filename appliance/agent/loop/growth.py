@@ -5,6 +5,8 @@ import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import timedelta
 
+from pydantic import ValidationError
+
 from appliance.actions.registry import registry
 from appliance.agent.domain import (
     ANSWER,
@@ -92,7 +94,9 @@ def _calls(
             digest=digest if word else "",
             held_back=held,
         )
-        yield found.step(call_id(turn, number)).model_copy(update={"proposed": proposal})
+        step = call_id(turn, number)
+        back = _undo(asked, call, step) if found.risk is not Risk.READ else ()
+        yield found.step(step).model_copy(update={"proposed": proposal, "undo": back})
     return True
 
 
@@ -113,6 +117,24 @@ def _made(
                 raise
             continue
         yield number, call, found
+
+
+def undo_id(call: str) -> str:
+    return f"{call}.undo"
+
+
+def _undo(asked: Asked, call: Call, step: str) -> tuple[StepSpec, ...]:
+    """What takes the call back: the same tool, with the arguments that its author has given for that."""
+    back = asked.undo.get(call.tool)
+    if back is None:
+        return ()
+    tool = tools()[call.tool]
+    try:
+        given = tool.arguments.model_validate({**call.arguments, **asked.tools[call.tool], **back})
+        spec = built(tool.step(given), undo_id(step))
+    except (ToolUnknown, ValidationError):
+        return ()  # together with what the model gave it is none: there is no way back from this one
+    return (spec.model_copy(update={"undoes": step}),)
 
 
 def needs_word(asked: Asked, output: TurnOutput, call: Call, found: Made) -> str:

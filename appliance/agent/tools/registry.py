@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from appliance.agent.domain import Risk
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.tools.contract import Tool
 from appliance.lib.glob import Glob
@@ -37,14 +38,48 @@ def tools() -> dict[str, Tool[Any]]:
     return found
 
 
+UNDO = "undo"
+"""Among what an author fixes of a tool: the arguments that take a call back."""
+
+
 def named(written: Iterable[str | Mapping[str, JsonObject]]) -> dict[str, JsonObject]:
     """The tools that a step names, each with what its author has fixed. Raises ToolUnknown."""
     found: dict[str, JsonObject] = {}
+    for name, fixed in _each(written):
+        own = {key: value for key, value in fixed.items() if key != UNDO}
+        found[name] = {**found.get(name, {}), **own}
+    return found
+
+
+def undos(written: Iterable[str | Mapping[str, JsonObject]]) -> dict[str, JsonObject]:
+    """The tools of a step whose calls can be taken back, each with the arguments that do. Raises ToolUnknown."""
+    return {name: _back(name, fixed[UNDO]) for name, fixed in _each(written) if UNDO in fixed}
+
+
+def _back(name: str, value: JsonValue) -> JsonObject:
+    if not isinstance(value, dict) or not value:
+        raise ToolUnknown(
+            f"the tool `{name}`: undo is a mapping of arguments",
+            hint="as in {mqtt: {topic: plant/lamp, undo: {payload: off}}}",
+        )
+    return value
+
+
+def _each(
+    written: Iterable[str | Mapping[str, JsonObject]],
+) -> Iterator[tuple[str, JsonObject]]:
     for one in written:
         for pattern, fixed in ({one: {}} if isinstance(one, str) else one).items():
             for name in _matching(pattern):
-                found[name] = {**found.get(name, {}), **fixed}
-    return found
+                yield name, fixed
+
+
+def check_undo(found: Mapping[str, JsonObject]) -> None:
+    """Whether what takes calls back changes something, and fits. Raises ToolUnknown."""
+    for name, back in found.items():
+        if tools()[name].risk is Risk.READ:
+            raise ToolUnknown(f"the tool `{name}` only reads: there is nothing to take back")
+        _fits(name, back)
 
 
 def check(found: Mapping[str, JsonObject]) -> None:
@@ -57,22 +92,28 @@ def check(found: Mapping[str, JsonObject]) -> None:
             raise ToolUnknown(
                 f"the tool `{name}` needs {what} from its author", hint=f"as in {{{name}: {{{what}: …}}}}"
             )
-        if any(TEMPLATE.search(text) for text in texts_in(fixed)):
-            raise ToolUnknown(
-                f"the tool `{name}`: what is fixed is used as it is written, and holds no {{{{ }}}}",
-                hint="put what changes from run to run into the goal",
-            )
-        try:
-            # By itself what is not given is missing: only what is wrong with what is there counts.
-            tool.arguments.model_validate(fixed)
-        except ValidationError as error:
-            for wrong in error.errors():
-                if wrong["type"] != "missing" or (wrong["loc"][:1] and wrong["loc"][0] in fixed):
-                    place = ".".join(map(str, wrong["loc"])) or "its arguments"
-                    known = ", ".join(sorted(tool.arguments.model_fields))
-                    raise ToolUnknown(
-                        f"the tool `{name}`: {place}: {wrong['msg']}", hint=f"it has {known}"
-                    ) from error
+        _fits(name, fixed)
+
+
+def _fits(name: str, fixed: JsonObject) -> None:
+    """Whether these arguments, which may be some of the tool's, are such as it has. Raises ToolUnknown."""
+    tool = tools()[name]
+    if any(TEMPLATE.search(text) for text in texts_in(fixed)):
+        raise ToolUnknown(
+            f"the tool `{name}`: what is fixed is used as it is written, and holds no {{{{ }}}}",
+            hint="put what changes from run to run into the goal",
+        )
+    try:
+        # By itself what is not given is missing: only what is wrong with what is there counts.
+        tool.arguments.model_validate(fixed)
+    except ValidationError as error:
+        for wrong in error.errors():
+            if wrong["type"] != "missing" or (wrong["loc"][:1] and wrong["loc"][0] in fixed):
+                place = ".".join(map(str, wrong["loc"])) or "its arguments"
+                known = ", ".join(sorted(tool.arguments.model_fields))
+                raise ToolUnknown(
+                    f"the tool `{name}`: {place}: {wrong['msg']}", hint=f"it has {known}"
+                ) from error
 
 
 def texts_in(value: JsonValue) -> Iterator[str]:

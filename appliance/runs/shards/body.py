@@ -12,6 +12,8 @@ from appliance.safety.policy.vocabulary import Origin
 from appliance.tasks.definition import StepSpec, TaskDefinition
 from appliance.tasks.definition.bodies import bodies_of, names_inside, step_named
 
+TAKEN_BACK = "taken_back"
+"""Among the inputs of a shard whose steps grow: those of them that people want taken back."""
 ALWAYS_KEPT = (ceiling.KEY, origins.KEY, "chain", "depth", "vars")
 
 
@@ -46,12 +48,23 @@ def _body(step: StepSpec, branch: str, row: OfRun, rows: Iterable[StepRow]) -> t
         return bodies_of(step).get(branch, ())
     asked = row.inputs.get(ASKED)
     grown = kind.grow(asked if isinstance(asked, dict) else {}, {one.step: one for one in rows})
+    if step.safe_state:
+        # Nothing that such a step did is taken back.
+        grown = tuple(one.model_copy(update={"undo": ()}) for one in grown)
     return tuple(one.model_copy(update={"gate": step.gate}) for one in grown) if step.gate else grown
 
 
 def grows(row: OfRun) -> bool:
     """Whether the run's steps follow from its rows."""
     return row.split_id is not None and ASKED in row.inputs
+
+
+def asked_back(row: OfRun) -> frozenset[str] | None:
+    """The steps that an undo of this run is about; None for all, as of every run whose steps do not grow."""
+    if not grows(row):
+        return None
+    named = row.inputs.get(TAKEN_BACK)
+    return frozenset(map(str, named)) if isinstance(named, list) else frozenset()
 
 
 def bring(row: OfRun, base: JsonObject, progress: Progress) -> None:
