@@ -8,6 +8,7 @@ from webadmin import health, hooks, platform_hooks
 from webadmin.api.v1 import api
 from webadmin.pages import (
     accounts,
+    agents,
     alerts,
     api_docs,
     approvals,
@@ -101,6 +102,8 @@ urlpatterns = [
     path("runs/<uuid:run_id>/act/", runs.act, name="run-act"),
     path("runs/<uuid:run_id>/resume/", ended.resume, name="run-resume"),
     path("runs/<uuid:run_id>/undo/", ended.undo, name="run-undo"),
+    path("runs/<uuid:run_id>/agent/undo/", agents.take_back, name="run-agent-undo"),
+    path("runs/<uuid:run_id>/agent/<str:step>/turns/<int:number>/", agents.turn_page, name="run-turn"),
     path("runs/<uuid:run_id>/why/", why.why, name="run-why"),
     path("runs/<uuid:run_id>/charts/<uuid:identifier>/", runs.chart, name="run-chart"),
     path("runs/<uuid:run_id>/evidence/", audit.evidence, name="run-evidence"),
@@ -110,6 +113,10 @@ urlpatterns = [
     path("outbox/<uuid:item_id>/act/", outbox.act, name="outbox-act"),
     path("chat/", chat.chat, name="chat"),
     path("chat/write/", chat.write, name="chat-write"),
+    path("chat/forget/", chat.forget, name="chat-forget"),
+    path("chat/instruct/", chat.instruct, name="chat-instruct"),
+    path("chat/assistant/", chat.switch, name="chat-assistant"),
+    path("chat/notes/<int:number>/", chat.note, name="chat-note"),
     path("chat/<int:message>/files/<int:number>/", chat.file, name="chat-file"),
     path("bus/", bus.bus, name="bus"),
     path("bus/publish/", bus.publish, name="bus-publish"),

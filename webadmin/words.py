@@ -64,6 +64,7 @@ WORDS: dict[str, Word] = {
     "void": Word(_("void"), "off"),
     "used": Word(_("approved"), "ok"),
     "shards": Word(_("its shards"), "wait"),
+    "agent": Word(_("its agent"), "busy"),
     "fired": Word(_("fired"), "ok"),
     "ran": Word(_("ran"), "ok"),
     "planned": Word(_("planned"), "off"),
@@ -207,6 +208,7 @@ KINDS: dict[str, Text] = {
     "device_write": _("Change a device"),
     "task": _("Run another task"),
     "approval": _("Answer a question"),
+    "agent_plan": _("Do what an agent proposes"),
 }
 """What an action does, in plain words, for those who are to allow it."""
 

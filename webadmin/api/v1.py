@@ -20,6 +20,7 @@ from appliance.safety.errors import ReadOnlyNow
 from appliance.safety.policy.errors import PolicyMoved
 from appliance.tasks.loader import TaskFileError
 from webadmin.api import (
+    agents,
     approvals,
     audit,
     box,
@@ -55,6 +56,7 @@ api = NinjaAPI(
 api.add_router("/tasks", tasks.router)
 api.add_router("/readings", readings.router)
 api.add_router("/runs", runs.router)
+api.add_router("/runs", agents.router)
 api.add_router("/approvals", approvals.router)
 api.add_router("/audit", audit.router)
 api.add_router("/brokers", brokers.router)
