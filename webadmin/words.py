@@ -208,7 +208,6 @@ KINDS: dict[str, Text] = {
     "device_write": _("Change a device"),
     "task": _("Run another task"),
     "approval": _("Answer a question"),
-    "agent_plan": _("Do what an agent proposes"),
 }
 """What an action does, in plain words, for those who are to allow it."""
 

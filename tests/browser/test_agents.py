@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from appliance.processes.bench.box import Box
 from tests.browser.test_approvals import log_in, manage
@@ -25,6 +25,14 @@ HEAT = """- name: cool_pump
       tools: [readings.last, {mqtt: {undo: {payload: back}}}]
       mode: propose
     - {type: set, value: "{{ outputs.think }}"}
+- name: helper
+  triggers: [{id: talk, chat: {otherwise: true}}]
+  actions:
+    - id: answer
+      type: agent
+      conversation: true
+      goal: "{{ payload.text }}"
+      tools: [readings.last, mqtt]
 """
 
 
@@ -48,43 +56,61 @@ def box(model: PlayingModel, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """With the playing model live, an engineer, and the assistant switched on."""
     with Box(MILLWRIGHT_REMOTE_MODELS=model.url) as running:
         serve_on(running, model)
-        manage(running, "users", "add", "anna", "--role", "engineer", "--password-file", "-", given=PASSWORD)
+        for name, role in (("anna", "engineer"), ("olga", "operator")):
+            manage(running, "users", "add", name, "--role", role, "--password-file", "-", given=PASSWORD)
         file = tmp_path_factory.mktemp("tasks") / "heat.yaml"
         file.write_text(HEAT)
         manage(running, "tasks", "apply", str(file))
-        manage(running, "assistant", "on")
         yield running
 
 
-def test_a_plan_is_seen_approved_done_explained_and_taken_back(box: Box, page: Page, address: str) -> None:
+@pytest.fixture(scope="module")
+def engineer(chromium: Browser, box: Box, address: str) -> Iterator[Page]:
+    """Anna's browser: she decides about what others ask for."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
+    page = context.new_page()
     log_in(page, address, "anna")
-    manage(box, "tasks", "run", "cool_pump", "--as", "anna")
-    page.goto(f"{address}/runs/")
-    page.get_by_role("link", name="cool_pump").first.click()
-    agent = page.locator("#agents .agent")
-    expect(agent).to_contain_text("I look how hot it is.", timeout=20_000)
-    card = agent.locator(".approval")
-    expect(card).to_contain_text("plant/lamp/3", timeout=20_000)
-    card.get_by_role("button", name="Approve").click()
-    expect(page.locator(".agent-answer")).to_contain_text("its lamp is red", timeout=20_000)
-    page.locator(".turn summary").nth(1).click()
-    page.get_by_role("link", name="Explain this turn").nth(1).click()
-    expect(page.locator(".piece.outside").first).to_be_visible()
-    page.go_back()
+    yield page
+    context.close()
 
 
-def test_somebody_asks_approves_in_the_chat_and_reads_the_answer(box: Box, page: Page, address: str) -> None:
+def test_somebody_asks_another_approves_the_plan_and_both_see_it_done(
+    box: Box, page: Page, engineer: Page, address: str
+) -> None:
+    log_in(page, address, "olga")
     page.goto(f"{address}/chat/")
+    expect(page.locator("#live-word")).to_be_visible()
     field = page.locator("#chat-text")
     field.fill("Why is pump 3 hot? Do something about it")
     field.press("Enter")
     expect(field).to_have_value("")
     chat = page.locator("#chat")
     expect(chat.locator(".bubble.mine")).to_contain_text("Why is pump 3 hot?")
-    card = chat.locator(".talk-card .approval")
-    expect(card).to_be_visible(timeout=30_000)
-    card.get_by_role("button", name="Approve").click()
-    expect(chat).to_contain_text("its lamp is red", timeout=30_000)
+    card = chat.locator(".talk-card")
+    expect(card).to_contain_text("It is too hot: I stop the pump", timeout=60_000)
+    expect(card.locator(".approval")).to_contain_text("plant/lamp/3")
+    engineer.goto(f"{address}/approvals/")
+    engineer.locator(".approval").get_by_role("button", name="Approve").click()
+    expect(chat).to_contain_text("Pump 3 is stopped and its lamp is red.", timeout=60_000)
+    card.get_by_role("link", name="its run").click()
+    expect(page.locator(".agent-answer")).to_contain_text("its lamp is red")
+    page.locator(".turn > summary").first.click()
+    page.get_by_role("link", name="Explain this turn").first.click()
+    expect(page.locator(".transcript")).to_contain_text("Why is pump 3 hot?")
+
+
+def test_a_run_is_followed_and_decided_on_its_page_and_taken_back(
+    box: Box, engineer: Page, address: str
+) -> None:
+    run_id = manage(box, "tasks", "run", "cool_pump").split()[-1]
+    engineer.goto(f"{address}/runs/{run_id}/")
+    agent = engineer.locator("#agents .agent")
+    expect(agent.locator(".approval")).to_contain_text("plant/lamp/3", timeout=60_000)
+    agent.get_by_role("button", name="Approve").click()
+    expect(engineer.locator(".agent-answer")).to_contain_text("its lamp is red", timeout=60_000)
+    engineer.once("dialog", lambda dialog: dialog.accept())
+    engineer.get_by_role("button", name="Undo all of it").click()
+    expect(engineer.locator("#messages")).to_contain_text("Being taken back: call-2-2, call-2-1")
 
 
 def test_another_one_is_stopped_where_it_stands(
@@ -94,8 +120,8 @@ def test_another_one_is_stopped_where_it_stands(
     page.goto(f"{address}/chat/")
     page.locator("#chat-text").fill("And pump 4?")
     page.locator("#chat-text").press("Enter")
-    stop = page.locator(".talk-card").last.get_by_role("button", name="Stop")
-    expect(stop).to_be_visible(timeout=30_000)
-    stop.click()
+    last = page.locator(".talk-card").last
+    expect(last).to_contain_text("The model thinks", timeout=60_000)
+    last.get_by_role("button", name="Stop").click()
     model.goes_on.set()
-    expect(page.locator(".talk-card").last).to_contain_text("cancelled", timeout=20_000)
+    expect(page.locator(".talk-card").last).to_contain_text("cancelled", timeout=60_000)

@@ -32,7 +32,7 @@ class PlayingModel:
     told: list[str] = field(default_factory=list)
 
     def answer(self, body: dict[str, Any]) -> str:
-        told = "\n".join(str(one["content"]) for one in body["messages"])
+        told = "\n".join(str(one["content"]) for one in body.get("messages", ()))
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
         if schema is None:
             return "It is."
@@ -123,9 +123,12 @@ def _handler(model: PlayingModel) -> type[BaseHTTPRequestHandler]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             text = model.answer(body)
             words = re.findall(r"\S+\s*", text)[: int(body.get("max_tokens") or 1024)]
-            asked = sum(len(re.findall(r"\S+", str(one["content"]))) for one in body["messages"])
+            asked = sum(len(re.findall(r"\S+", str(one["content"]))) for one in body.get("messages", ()))
             usage = {"prompt_tokens": asked, "completion_tokens": max(1, len(words))}
-            self._send(200, "text/event-stream", b"".join(_events(words, usage)))
+            if body.get("stream"):
+                self._send(200, "text/event-stream", b"".join(_events(words, usage)))
+            else:
+                self._send(200, "application/json", _whole("".join(words), usage))
 
         def _send(self, status: int, kind: str, content: bytes) -> None:
             self.send_response(status)
@@ -138,6 +141,16 @@ def _handler(model: PlayingModel) -> type[BaseHTTPRequestHandler]:
             """Nothing."""
 
     return Handler
+
+
+def _whole(text: str, usage: dict[str, int]) -> bytes:
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "text": text,
+        "finish_reason": "stop",
+    }
+    return json.dumps({"id": "c1", "object": "chat.completion", "choices": [choice], "usage": usage}).encode()
 
 
 def _events(words: list[str], usage: dict[str, int]) -> Iterator[bytes]:

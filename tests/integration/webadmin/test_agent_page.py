@@ -85,7 +85,7 @@ def test_the_open_question_stands_at_its_call_with_the_buttons_of_who_may(browse
 def test_the_plan_of_a_turn_is_asked_about_once(browser: Browsers) -> None:
     rows = begun()
     rows.turn(1, STOP, Call("mqtt", {"topic": "lamp"}))
-    rows.asks("plan-1", kind="agent_plan", shown="An agent proposes 2 steps")
+    rows.asks("plan-1", kind="approval", shown="An agent proposes 2 steps")
     rows.step("plan-1", "waiting", kind="agent_plan")
     rows.state("waiting", waiting_for="approval")
     page = html(browser(Role.ENGINEER), f"/runs/{rows.task_run}/")
