@@ -108,6 +108,10 @@ class _Book:
         own = words.get(result.step, ())
         if row is None:
             return replace(shown, words=own)
+        if result.fate is Fate.DONE and row.output is None and not row.stderr:
+            shown = replace(
+                shown, said="", from_outside=False
+            )  # nothing came back, in words for the model alone
         undo, said = self._undo(call, row, last.get(undo_id(result.step)))
         detail = row.detail
         held = result.fate is Fate.HELD_BACK

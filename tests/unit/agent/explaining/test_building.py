@@ -139,6 +139,11 @@ def test_attempts_that_gave_nothing_are_told_and_counted() -> None:
     assert view.cost.tokens == 42
 
 
+def test_where_nothing_came_back_nothing_is_shown() -> None:
+    (call,) = seen(turn(1, STOP), step("call-1-1"), state="succeeded", around="succeeded").turns[0].calls
+    assert (call.fate, call.said, call.from_outside) == (Fate.DONE, "", False)
+
+
 def test_only_what_took_effect_and_says_how_can_be_taken_back_and_only_when_all_has_ended() -> None:
     steps = (
         turn(1, STOP, LOOK),
