@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from appliance.processes.bench.box import Box
-from tests.browser.test_approvals import log_in, manage
+from tests.browser.test_approvals import log_in
 from tests.scripted_model import end, turn
 from tests.standins.playing_model import PlayingModel, playing, serve_on
 
@@ -51,77 +51,92 @@ def model() -> Iterator[PlayingModel]:
         yield made
 
 
+SET_UP = """
+from datetime import UTC, datetime
+from appliance.accounts.domain import Role
+from appliance.accounts.principal import BOX
+from appliance.accounts.services import create_user
+from appliance.tasks.services import apply_text
+create_user("anna", {password!r}, Role.ENGINEER, BOX)
+create_user("olga", {password!r}, Role.OPERATOR, BOX)
+apply_text({tasks!r}, "heat.yaml", BOX, datetime.now(UTC))
+"""
+SLOW = 300
+
+
 @pytest.fixture(scope="module")
-def box(model: PlayingModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """With the playing model live, an engineer, and the assistant switched on."""
+def box(model: PlayingModel) -> Iterator[Box]:
+    """With the playing model live, an operator who asks, an engineer who decides, and a task that listens."""
     with Box(MILLWRIGHT_REMOTE_MODELS=model.url) as running:
         serve_on(running, model)
-        for name, role in (("anna", "engineer"), ("olga", "operator")):
-            manage(running, "users", "add", name, "--role", role, "--password-file", "-", given=PASSWORD)
-        file = tmp_path_factory.mktemp("tasks") / "heat.yaml"
-        file.write_text(HEAT)
-        manage(running, "tasks", "apply", str(file))
+        running.manage("shell", "-c", SET_UP.format(password=PASSWORD, tasks=HEAT), seconds=SLOW)
         yield running
 
 
-@pytest.fixture(scope="module")
-def engineer(chromium: Browser, box: Box, address: str) -> Iterator[Page]:
-    """Anna's browser: she decides about what others ask for."""
+def browsing(chromium: Browser, address: str, name: str) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
+    context.set_default_timeout(60_000)
+    expect.set_options(timeout=30_000)
     page = context.new_page()
-    log_in(page, address, "anna")
+    log_in(page, address, name)
     yield page
     context.close()
 
 
+@pytest.fixture(scope="module")
+def olga(chromium: Browser, box: Box, address: str) -> Iterator[Page]:
+    yield from browsing(chromium, address, "olga")
+
+
+@pytest.fixture(scope="module")
+def anna(chromium: Browser, box: Box, address: str) -> Iterator[Page]:
+    yield from browsing(chromium, address, "anna")
+
+
 def test_somebody_asks_another_approves_the_plan_and_both_see_it_done(
-    box: Box, page: Page, engineer: Page, address: str
+    olga: Page, anna: Page, address: str
 ) -> None:
-    log_in(page, address, "olga")
-    page.goto(f"{address}/chat/")
-    expect(page.locator("#live-word")).to_be_visible()
-    field = page.locator("#chat-text")
+    olga.goto(f"{address}/chat/")
+    expect(olga.locator("#live-word")).to_be_visible()
+    field = olga.locator("#chat-text")
     field.fill("Why is pump 3 hot? Do something about it")
     field.press("Enter")
     expect(field).to_have_value("")
-    chat = page.locator("#chat")
-    expect(chat.locator(".bubble.mine")).to_contain_text("Why is pump 3 hot?")
-    card = chat.locator(".talk-card")
+    chat = olga.locator("#chat")
+    expect(chat.locator(".bubble.mine").last).to_contain_text("Why is pump 3 hot?")
+    card = chat.locator(".talk-card").last
     expect(card).to_contain_text("It is too hot: I stop the pump", timeout=60_000)
     expect(card.locator(".approval")).to_contain_text("plant/lamp/3")
-    engineer.goto(f"{address}/approvals/")
-    engineer.locator(".approval").get_by_role("button", name="Approve").click()
+    anna.goto(f"{address}/approvals/")
+    asked = anna.locator(".approval", has_text="An agent proposes")
+    asked.get_by_role("button", name="Approve").click()
     expect(chat).to_contain_text("Pump 3 is stopped and its lamp is red.", timeout=60_000)
     card.get_by_role("link", name="its run").click()
-    expect(page.locator(".agent-answer")).to_contain_text("its lamp is red")
-    page.locator(".turn > summary").first.click()
-    page.get_by_role("link", name="Explain this turn").first.click()
-    expect(page.locator(".transcript")).to_contain_text("Why is pump 3 hot?")
+    expect(olga.locator(".agent-answer")).to_contain_text("its lamp is red")
+    olga.locator(".turn > summary").first.click()
+    olga.get_by_role("link", name="Explain this turn").first.click()
+    expect(olga.locator(".transcript")).to_contain_text("Why is pump 3 hot?")
 
 
-def test_a_run_is_followed_and_decided_on_its_page_and_taken_back(
-    box: Box, engineer: Page, address: str
-) -> None:
-    run_id = manage(box, "tasks", "run", "cool_pump").split()[-1]
-    engineer.goto(f"{address}/runs/{run_id}/")
-    agent = engineer.locator("#agents .agent")
+def test_a_run_is_followed_and_decided_on_its_page_and_taken_back(box: Box, anna: Page, address: str) -> None:
+    run_id = box.manage("tasks", "run", "cool_pump", seconds=SLOW).split()[-1]
+    anna.goto(f"{address}/runs/{run_id}/")
+    agent = anna.locator("#agents .agent")
     expect(agent.locator(".approval")).to_contain_text("plant/lamp/3", timeout=60_000)
     agent.get_by_role("button", name="Approve").click()
-    expect(engineer.locator(".agent-answer")).to_contain_text("its lamp is red", timeout=60_000)
-    engineer.once("dialog", lambda dialog: dialog.accept())
-    engineer.get_by_role("button", name="Undo all of it").click()
-    expect(engineer.locator("#messages")).to_contain_text("Being taken back: call-2-2, call-2-1")
+    expect(anna.locator(".agent-answer")).to_contain_text("its lamp is red", timeout=60_000)
+    anna.once("dialog", lambda dialog: dialog.accept())
+    anna.get_by_role("button", name="Undo all of it").click()
+    expect(anna.locator("#messages")).to_contain_text("Being taken back: call-2-2, call-2-1")
 
 
-def test_another_one_is_stopped_where_it_stands(
-    box: Box, page: Page, address: str, model: PlayingModel
-) -> None:
+def test_another_one_is_stopped_where_it_stands(olga: Page, address: str, model: PlayingModel) -> None:
     model.goes_on.clear()
-    page.goto(f"{address}/chat/")
-    page.locator("#chat-text").fill("And pump 4?")
-    page.locator("#chat-text").press("Enter")
-    last = page.locator(".talk-card").last
+    olga.goto(f"{address}/chat/")
+    olga.locator("#chat-text").fill("And pump 4?")
+    olga.locator("#chat-text").press("Enter")
+    last = olga.locator(".talk-card").last
     expect(last).to_contain_text("The model thinks", timeout=60_000)
     last.get_by_role("button", name="Stop").click()
     model.goes_on.set()
-    expect(page.locator(".talk-card").last).to_contain_text("cancelled", timeout=60_000)
+    expect(olga.locator(".talk-card").last).to_contain_text("cancelled", timeout=60_000)
