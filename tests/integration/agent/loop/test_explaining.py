@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
-from appliance.accounts.domain import Role
+from appliance.accounts.domain import Ability, Role
 from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE, NotAllowed, Principal
 from appliance.agent.errors import AgentNotFound
@@ -69,6 +69,16 @@ async def test_a_turn_has_what_was_sent_what_came_and_what_decided(agent: Agent)
         await sync_to_async(explain)(run_id, "think", 9, ANA)
     with pytest.raises(AgentNotFound):
         await sync_to_async(explain)(run_id, "other", 1, ANA)
+
+
+async def test_who_may_not_look_is_told_nothing(agent: Agent) -> None:
+    agent.says(end())
+    run_id = await agent.ask()
+    await agent.go_on(run_id)
+    talker = Principal("token:ana/talker", Role.ENGINEER, scopes=frozenset({Ability.CHAT}))
+    for door in (lambda: agents(run_id, talker), lambda: explain(run_id, "think", 1, talker)):
+        with pytest.raises(NotAllowed):
+            await sync_to_async(door)()
 
 
 async def test_one_turn_is_taken_back_then_the_rest_newest_first(agent: Agent) -> None:
