@@ -29,3 +29,22 @@ class AnswerUnreadable(MillwrightError):
     """A model's answer is nothing of the kind that was asked for."""
 
     code = "agent.answer_unreadable"
+
+
+class McpRefused(MillwrightError):
+    """What another program wants of this box, or this box of a server of tools, that is not to be had."""
+
+    code = "mcp.refused"
+
+
+class McpAway(MillwrightError):
+    """A server of tools cannot be reached now; the same call may work later."""
+
+    code = "mcp.away"
+    permanent = False
+
+
+class McpUnclear(MillwrightError):
+    """A call was sent to a server of tools, and no whole answer came: it may have been done."""
+
+    code = "mcp.unclear"

@@ -54,6 +54,10 @@ EXEMPT = {
     "appliance.tasks.services.load_here": "changes nothing; it suggests only secrets that they may use",
     "appliance.devices.readings.services.between": "asks for the right to look, which these have",
     "appliance.agent.router.examples.examples": "shows one's own only, to who may not edit tasks",
+    "appliance.agent.mcp.server.offering.answer": "asks for the right to look, which these have",
+    "appliance.agent.mcp.server.offering.offered": "gives what they may call, and nothing else",
+    "appliance.agent.mcp.server.offering.task_named": "gives only what they may run",
+    "appliance.agent.mcp.server.runs.told": "of a run that they began; its outputs only with the right to look",
     "appliance.runs.approvals.by_code": "the word is the approver's, who is asked about",
 }
 """Functions that take a principal and do not ask, each with its reason."""

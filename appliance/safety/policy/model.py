@@ -147,6 +147,7 @@ class ByOrigin(Model):
     chat: Answer | None = None
     manual: Answer | None = None
     api: Answer | None = None
+    mcp: Answer | None = None
     agent: Answer | None = None
     hub: Answer | None = None
     otherwise: Answer = Answer.ALLOW

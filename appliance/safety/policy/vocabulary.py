@@ -27,7 +27,8 @@ class Layer(StrEnum):
 
 
 class Origin(StrEnum):
-    """What started a run. A person at a page and the command line are ``manual``, a token is ``api``."""
+    """What started a run. A person at a page and the command line are ``manual``, a token is ``api``; a program that
+    calls a task as its tool is ``mcp``, and counts as ``api`` and ``manual`` besides."""
 
     CRON = "cron"
     EVERY = "every"
@@ -39,6 +40,7 @@ class Origin(StrEnum):
     CHAT = "chat"
     MANUAL = "manual"
     API = "api"
+    MCP = "mcp"
     AGENT = "agent"
     HUB = "hub"
 
