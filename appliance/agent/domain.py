@@ -64,6 +64,10 @@ class Asked:
     """Whether the goal holds what comes from outside of the task's text."""
     system_outside: bool = False
     """Whether what the model is to keep to does."""
+    remote: Mapping[str, JsonObject] = field(default_factory=dict)
+    """Tools of other servers, by name, as they were when the step began."""
+    closed: Mapping[str, str] = field(default_factory=dict)
+    """Such tools that its author meant and that it cannot have, each with why."""
 
     @classmethod
     def of(cls, given: JsonMapping) -> "Asked":
@@ -84,6 +88,8 @@ class Asked:
             temperature=float(str(given.get("temperature", 0.2))),
             outside=given.get("outside") is not False,
             system_outside=given.get("system_outside") is not False,
+            remote={name: _object(one) for name, one in _object(given.get("remote")).items()},
+            closed={name: str(why) for name, why in _object(given.get("closed")).items()},
         )
 
 

@@ -49,6 +49,13 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["silence", "pump-1", "90s"],
     ],
     "brokers": [["add", "hall", "mqtt://192.0.2.1"], ["remove", "hall"]],
+    "mcp": [
+        ["add", "shop", "--url", "https://tools.example/mcp"],
+        ["look", "shop"],
+        ["allow", "shop", "find", "--risk", "read"],
+        ["close", "shop", "find"],
+        ["remove", "shop"],
+    ],
     "models": [
         ["import", "pyproject.toml", "--name", "tiny"],
         ["remove", "tiny@1"],

@@ -28,6 +28,7 @@ from webadmin.api import (
     doctor,
     escalations,
     hardware,
+    mcp,
     models,
     outbox,
     people,
@@ -60,6 +61,7 @@ api.add_router("/calendar", calendar.router)
 api.add_router("/doctor", doctor.router)
 api.add_router("/escalations", escalations.router)
 api.add_router("/hardware", hardware.router)
+api.add_router("/mcp", mcp.router)
 api.add_router("/models", models.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)

@@ -7,15 +7,18 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from appliance.actions.contract import Params, StateReader, Written
+from appliance.actions.contract import Connect, Params, StateReader, Written
 from appliance.actions.secret_places import Places
 from appliance.agent.domain import Approvals, Asked, Mode, Risk
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.loop.growth import grown
+from appliance.agent.mcp.client.choosing import chosen, is_remote
 from appliance.agent.tools.registry import check, named, tools
 from appliance.expressions import Template
 from appliance.expressions.fields import MessageField, TextField
 from appliance.inference.domain import Work
+from appliance.lib.glob import Glob
+from appliance.lib.in_django import in_django
 from appliance.lib.jsontypes import JsonMapping, JsonObject, JsonValue
 from appliance.lib.located.fields import Duration, refuse
 from appliance.lib.said import say
@@ -95,11 +98,15 @@ class AgentAction(GrowingKind[AgentParams]):
     def secrets(self, params: AgentParams) -> Places:
         """The databases that its author lets it ask."""
         fixed = _named(params)
-        return {str(one["database"]): () for name, one in fixed.items() if "database" in one}
+        return {
+            str(one["database"]): ()
+            for name, one in fixed.items()
+            if "database" in one and not is_remote(name)
+        }
 
     def may_act(self, params: AgentParams) -> bool:
         """Also a tool that only reads may cost what cannot be taken back; only what is held back surely does not."""
-        changing = any(tools()[name].risk is not Risk.READ for name in _named(params))
+        changing = any(is_remote(name) or tools()[name].risk is not Risk.READ for name in _named(params))
         return changing and params.mode not in (Mode.WATCH, Mode.SHADOW)
 
     def arguments(
@@ -115,6 +122,17 @@ class AgentAction(GrowingKind[AgentParams]):
             "outside": _is_outside(params.goal),
             "system_outside": system,
         }
+
+    async def pinned(self, arguments: JsonObject, connect: Connect) -> JsonObject:
+        """With the tools of other servers as they are now: what a server says later changes nothing of this step."""
+        given = arguments["tools"]
+        assert isinstance(given, dict), "it was made above"
+        wanted = {name: fixed for name, fixed in given.items() if is_remote(name) and isinstance(fixed, dict)}
+        if not wanted:
+            return arguments
+        found = await in_django(chosen, wanted)
+        own = {name: fixed for name, fixed in given.items() if not is_remote(name)}
+        return {**arguments, "tools": {**own, **found.tools}, "remote": found.remote, "closed": found.closed}
 
     def grow(self, asked: JsonMapping, latest: Mapping[str, StepRow]) -> tuple[StepSpec, ...]:
         return grown(Asked.of(asked), latest)
@@ -134,7 +152,8 @@ def _named(params: AgentParams) -> dict[str, JsonObject]:
 
 
 def _trusted(params: AgentParams) -> None:
-    unknown = set(params.trust) - named(params.tools).keys()
+    known = named(params.tools)
+    unknown = {one for one in params.trust if not any(Glob(name).matches(one) for name in known)}
     if unknown:
         raise ToolUnknown(
             f"`{min(unknown)}` is none of its tools", hint="only what stands under tools: is trusted"

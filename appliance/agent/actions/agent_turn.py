@@ -25,7 +25,7 @@ from appliance.agent.loop.rows import seen
 from appliance.agent.loop.shape import MORE
 from appliance.agent.loop.story import Story, story_of
 from appliance.agent.loop.telling import Turn
-from appliance.agent.tools.registry import tools
+from appliance.agent.loop.toolbox import toolbox
 from appliance.inference.errors import (
     KeeperAway,
     ModelBusy,
@@ -81,9 +81,10 @@ class AgentTurnAction(ActionKind[AgentTurnParams]):
 def _ask_of(story: Story, context: StepContext) -> Ask:
     last = story.over()
     names, more = ([], False) if last else offered(story)
+    known = toolbox(story.asked)
     turn = Turn(
         story,
-        {name: tools()[name].schema(story.asked.tools[name]) for name in names},
+        {name: known[name].schema(story.asked.tools[name]) for name in names},
         secrets.token_hex(6),
         last,
         more,

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from appliance.agent.domain import Asked, Call, Risk
 from appliance.agent.errors import ToolUnknown
-from appliance.agent.tools.registry import TEMPLATE, texts_in, tools
+from appliance.agent.loop.toolbox import toolbox
+from appliance.agent.tools.registry import TEMPLATE, texts_in
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.safety.references import PREFIX
@@ -36,7 +37,7 @@ class Made:
 def made(asked: Asked, call: Call) -> Made:
     """Raises ToolUnknown, in words for the model, where it is not to be called or its arguments do not fit."""
     fixed = asked.tools.get(call.tool)
-    tool = tools().get(call.tool)
+    tool = toolbox(asked).get(call.tool)
     if fixed is None or tool is None:
         raise ToolUnknown(
             f"there is no tool {call.tool[:60]!r} here", hint=f"there are {', '.join(asked.tools)}"
@@ -48,7 +49,7 @@ def made(asked: Asked, call: Call) -> Made:
     for text in texts_in(call.arguments):
         _check(text)
     try:
-        arguments = tool.arguments.model_validate({**call.arguments, **fixed})
+        arguments = tool.read({**call.arguments, **fixed})
     except ValidationError as error:
         wrong = error.errors()[0]
         place = ".".join(map(str, wrong["loc"])) or "the arguments"

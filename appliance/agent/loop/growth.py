@@ -20,7 +20,7 @@ from appliance.agent.domain import (
 )
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.loop.calling import Made, made
-from appliance.agent.tools.registry import tools
+from appliance.agent.loop.toolbox import toolbox
 from appliance.lib.digest import canonical_json
 from appliance.lib.duration import format_duration
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -130,7 +130,7 @@ def needs_word(asked: Asked, output: TurnOutput, call: Call, found: Made) -> str
 
 def _sends(asked: Asked, output: TurnOutput, call: Call) -> bool:
     """Whether a call that only reads could carry off what the model was told, to where the model says."""
-    chosen = tools()[call.tool].leaves_to - asked.tools[call.tool].keys()
+    chosen = toolbox(asked)[call.tool].leaves_to - asked.tools[call.tool].keys()
     return bool(chosen) and output.outside and call.tool not in asked.trust
 
 

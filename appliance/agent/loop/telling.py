@@ -12,7 +12,7 @@ from appliance.agent.loop.outside import bounded, marked
 from appliance.agent.loop.reading import asked_mode
 from appliance.agent.loop.shape import MORE
 from appliance.agent.loop.story import Fate, Past, Result, Story
-from appliance.agent.tools.registry import tools
+from appliance.agent.loop.toolbox import toolbox
 from appliance.inference.control_tokens import without_control_tokens
 from appliance.lib.jsontypes import JsonObject, JsonValue
 
@@ -98,10 +98,16 @@ def _denied(turn: Turn) -> str:
 
 
 def _tools(turn: Turn) -> Iterator[str]:
+    asked = turn.story.asked
+    known = toolbox(asked)
     for name, schema in turn.offered.items():
-        tool = tools()[name]
+        tool = known[name]
         properties = schema.get("properties")
         given = ", ".join(properties) if isinstance(properties, dict) else ""
+        if tool.from_outside:
+            words = marked(bounded(tool.words(asked.tools[name]), RESULT_AT_MOST), turn.boundary, name)
+            yield f"- {name}({given}): a tool of another server, which says of it:\n{words}"
+            continue
         example = {
             key: value
             for key, value in tool.example.items()
@@ -110,6 +116,8 @@ def _tools(turn: Turn) -> Iterator[str]:
         yield f"- {name}({given}): {tool.says} As in {_short(example)}"
     if turn.more:
         yield f"- {MORE}(about): There are more tools than these; this shows others."
+    for name, why in asked.closed.items():
+        yield f"- {name}: not to be had now, for {why}"
 
 
 def _of_turn(one: Past, boundary: str, most: int) -> Iterator[tuple[str, str]]:

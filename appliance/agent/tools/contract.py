@@ -40,6 +40,17 @@ class Tool(ABC, Generic[A]):
     must_fix: ClassVar[frozenset[str]] = frozenset()
     leaves_to: ClassVar[frozenset[str]] = frozenset()
     example: ClassVar[JsonObject] = {}
+    from_outside: ClassVar[bool] = False
+    """Whether ``says`` is somebody else's word."""
+
+    def read(self, given: JsonObject) -> A:
+        """What was given, checked. Raises pydantic's ValidationError."""
+        found: A = self.arguments.model_validate(given)  # type: ignore[assignment]  # it is of its own kind
+        return found
+
+    def words(self, fixed: JsonObject) -> str:
+        """What somebody else says of it; empty for a tool of the box."""
+        return ""
 
     @abstractmethod
     def step(self, given: A) -> JsonObject:

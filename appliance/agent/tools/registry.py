@@ -18,6 +18,9 @@ from appliance.lib.located.issues import suggestion_or_list
 
 _NOT_TOOLS = frozenset({"contract", "registry"})
 _PACKAGE = "appliance.agent.tools"
+REMOTE = "mcp."
+"""What the names of other servers' tools begin with."""
+_REMOTE = re.compile(r"mcp\.(?:\*|[a-z][a-z0-9_-]{0,31}\.[A-Za-z0-9_./*-]{1,100})")
 TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 
 
@@ -38,7 +41,10 @@ def tools() -> dict[str, Tool[Any]]:
 
 
 def named(written: Iterable[str | Mapping[str, JsonObject]]) -> dict[str, JsonObject]:
-    """The tools that a step names, each with what its author has fixed. Raises ToolUnknown."""
+    """The tools that a step names, each with what its author has fixed. Raises ToolUnknown.
+
+    Those of other servers stay as they are written: what they are is known when the step begins.
+    """
     found: dict[str, JsonObject] = {}
     for one in written:
         for pattern, fixed in ({one: {}} if isinstance(one, str) else one).items():
@@ -50,17 +56,19 @@ def named(written: Iterable[str | Mapping[str, JsonObject]]) -> dict[str, JsonOb
 def check(found: Mapping[str, JsonObject]) -> None:
     """Whether each has what its author must give, and that fits. Raises ToolUnknown."""
     for name, fixed in found.items():
+        if any(TEMPLATE.search(text) for text in texts_in(fixed)):
+            raise ToolUnknown(
+                f"the tool `{name}`: what is fixed is used as it is written, and holds no {{{{ }}}}",
+                hint="put what changes from run to run into the goal",
+            )
+        if name.startswith(REMOTE):
+            continue
         tool = tools()[name]
         missing = tool.must_fix - fixed.keys()
         if missing:
             what = ", ".join(sorted(missing))
             raise ToolUnknown(
                 f"the tool `{name}` needs {what} from its author", hint=f"as in {{{name}: {{{what}: …}}}}"
-            )
-        if any(TEMPLATE.search(text) for text in texts_in(fixed)):
-            raise ToolUnknown(
-                f"the tool `{name}`: what is fixed is used as it is written, and holds no {{{{ }}}}",
-                hint="put what changes from run to run into the goal",
             )
         try:
             # By itself what is not given is missing: only what is wrong with what is there counts.
@@ -89,6 +97,12 @@ def texts_in(value: JsonValue) -> Iterator[str]:
 
 
 def _matching(pattern: str) -> list[str]:
+    if pattern.startswith(REMOTE):
+        if not _REMOTE.fullmatch(pattern):
+            raise ToolUnknown(
+                f"`{pattern}` is no tool of a server", hint="mcp.SERVER.TOOL, or mcp.SERVER.* for all of them"
+            )
+        return [pattern]
     if "*" not in pattern:
         if pattern not in tools():
             raise ToolUnknown(
