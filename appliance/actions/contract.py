@@ -194,6 +194,8 @@ class StepContext:
     """The most that this run may do; what it starts may do no more."""
     origins: tuple[str, ...] = ()
     """The origins of this run and of what led to it; what it starts is judged by them too."""
+    above: tuple[str, ...] = ()
+    """The runs of growing steps that led to this one, the outermost first; itself last, where its own steps grow."""
     unattended: bool = False
     """Nobody is to be asked in this run."""
     leaving: Leaving | None = None

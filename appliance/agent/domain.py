@@ -189,6 +189,7 @@ class StepSeen:
     error: str = ""
     stderr: str = ""
     seconds: float = 0.0
+    kind: str = ""
 
 
 def turn_id(number: int) -> str:

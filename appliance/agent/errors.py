@@ -29,3 +29,25 @@ class AnswerUnreadable(MillwrightError):
     """A model's answer is nothing of the kind that was asked for."""
 
     code = "agent.answer_unreadable"
+
+
+class ProposalRefused(MillwrightError):
+    """A task that an agent cannot propose, in words from which it can mend it."""
+
+    code = "agent.proposal_refused"
+
+
+class ProposalUnknown(MillwrightError):
+    code = "agent.proposal.not_found"
+
+
+class ProposalMoved(MillwrightError):
+    """It was decided already, or its task is not what it was made from any more."""
+
+    code = "agent.proposal_moved"
+
+
+class KnowledgeUnknown(MillwrightError):
+    """A runbook, or a section of one, that is not there."""
+
+    code = "agent.knowledge_unknown"

@@ -1,5 +1,6 @@
-"""Rows of the agent: sentences that people have confirmed."""
+"""Rows of the agent: sentences that people have confirmed, what agents below others spend, and what they propose."""
 
+from enum import StrEnum
 from typing import ClassVar
 
 from django.db import models
@@ -24,3 +25,65 @@ class AgentExample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.text} -> {self.intent}"
+
+
+class AgentSpent(models.Model):
+    """What one agent has spent, for one of those that led to it."""
+
+    pk = models.CompositePrimaryKey("above", "run_id")
+    above = models.UUIDField()
+    run_id = models.UUIDField()
+    steps = models.IntegerField()
+    tokens = models.IntegerField()
+    seconds = models.FloatField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "agent_spent"
+        ordering: ClassVar[list[str]] = ["above", "run_id"]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} under {self.above}: {self.tokens} tokens"
+
+
+class ProposalState(StrEnum):
+    OPEN = "open"
+    TAKEN = "taken"
+    REJECTED = "rejected"
+    REPLACED = "replaced"
+    """The same agent's run has proposed something newer for the same task."""
+
+
+class AgentProposal(models.Model):
+    """A task that an agent proposes: the text beside the version it was made from (0: there was none)."""
+
+    id = models.UUIDField(primary_key=True)
+    task = models.CharField(max_length=100)
+    text = models.TextField()
+    digest = models.CharField(max_length=64)
+    base = models.PositiveIntegerField()
+    ceiling = models.CharField(max_length=10)
+    why = models.CharField(max_length=500, blank=True)
+    run_id = models.UUIDField()
+    step = models.CharField(max_length=100)
+    by_task = models.CharField(max_length=100)
+    principal = models.TextField()
+    created_at = models.DateTimeField()
+    state = models.CharField(
+        max_length=10, default=ProposalState.OPEN.value, choices=[(s.value, s.value) for s in ProposalState]
+    )
+    decided_by = models.TextField(blank=True, default="")
+    decided_at = models.DateTimeField(null=True)
+    decided_why = models.CharField(max_length=500, blank=True, default="")
+    version = models.PositiveIntegerField(null=True)
+    """Of the task, that it became."""
+
+    class Meta:
+        db_table = "agent_proposal"
+        ordering: ClassVar[list[str]] = ["-id"]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["state", "-id"], name="agent_proposal_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.state}"

@@ -13,6 +13,8 @@ from appliance.tasks.definition import StepSpec
 P = TypeVar("P", bound=Params)
 ASKED = "asked"
 """Among the inputs of its one shard: the arguments of the step, computed once."""
+ABOVE = "above"
+"""Among a run's inputs: the runs of growing steps that led to it, the outermost first. Only the engine writes it."""
 
 
 class GrowingKind(SplitKind[P]):
@@ -23,6 +25,12 @@ class GrowingKind(SplitKind[P]):
         """The steps so far, in order. Pure: the same rows give the same steps, and more rows only add at the end.
 
         ``asked``: the step's arguments. ``latest``: the last row of each step, by its id."""
+
+
+def above(inputs: JsonMapping) -> tuple[str, ...]:
+    """The runs of growing steps that led to a run with these inputs."""
+    found = inputs.get(ABOVE)
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def growing(kind: str) -> "GrowingKind[Params] | None":

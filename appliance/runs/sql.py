@@ -147,8 +147,8 @@ FROM runs_step WHERE run_id = %(run_id)s ORDER BY position, attempt
 OWN_INPUTS = "SELECT inputs FROM runs_run WHERE id = %(run_id)s"
 # A step that waited for people has worked since their answer.
 OWN_STEPS = """
-SELECT s.step, s.state, s.input, s.output, s.detail, s.error, s.stderr, least(s.finished_at, greatest(s.started_at,
-    (SELECT max(coalesce(a.decided_at, a.closed_at)) FROM safety_approval a
+SELECT s.step, s.kind, s.state, s.input, s.output, s.detail, s.error, s.stderr,
+    least(s.finished_at, greatest(s.started_at, (SELECT max(coalesce(a.decided_at, a.closed_at)) FROM safety_approval a
         WHERE a.run_id = s.run_id AND a.step = s.step AND a.attempt = s.attempt))) AS started_at, s.finished_at
 FROM runs_step s WHERE s.run_id = %(run_id)s ORDER BY s.position, s.attempt
 """

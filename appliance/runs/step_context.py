@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from appliance.actions.contract import Connect, Kind, Services, StepContext
 from appliance.lib.leaving import Leaving
 from appliance.runs.ceiling import ceiling_of
+from appliance.runs.growing import above
 from appliance.runs.origins import handed_on
 from appliance.runs.plan import Next, Phase
+from appliance.runs.shards.body import grows
 from appliance.runs.walk import Walk
 from appliance.safety.understood import Understood
 
@@ -61,6 +63,7 @@ def context_of(
         command=command,
         ceiling=ceiling_of(walk.definition, inputs).value,
         origins=handed_on(row.origin, row.also),
+        above=(*above(inputs), *([run_id] if grows(row) else [])),
         unattended=walk.definition.is_unattended(row.trigger),
         leaving=leaving,
         act_within=act_within.total_seconds() if act_within is not None else None,

@@ -51,6 +51,10 @@ class Action:
     """The task's own."""
     proposed: str = ""
     """Why a person has to be asked before it, whatever the policy says: an agent proposes it."""
+    unless_read: str = ""
+    """The same, of a command that is taken for a read: it is asked about unless its programs make it one."""
+    must_read: bool = False
+    """Such a command is done as a read or not at all."""
 
     @property
     def static(self) -> Static:

@@ -25,7 +25,7 @@ from appliance.safety.allstop import READ, of_row
 from appliance.safety.approvals.domain import PATIENCE, Terms
 from appliance.safety.budgets.domain import Charge, Purse
 from appliance.safety.budgets.model import Each
-from appliance.safety.commands.domain import SCRIPTED
+from appliance.safety.commands.domain import SCRIPTED, CommandClass
 from appliance.safety.patterns import LONGEST, refused
 from appliance.safety.plant_state.domain import stricter
 from appliance.safety.plant_state.keeper import RestraintKeeper
@@ -67,6 +67,9 @@ _INSIDE = Verdict(Decision.ALLOW)
 
 PROPOSED = "agent.proposed"
 """The rule of a verdict that asks because an agent only proposes, where the policy would have let it pass."""
+
+ONLY_READS = "agent.only_reads"
+"""The rule of a verdict on a command of an agent that may only read, and whose programs are none that surely do."""
 
 NEEDED_ROLE = {"container": Role.ENGINEER, "sql": Role.ENGINEER, "firmware": Role.ENGINEER}
 """Kinds that need more than an operator; a step that does not act needs a viewer only."""
@@ -153,8 +156,7 @@ class Gate:
             or _pattern(action)
             or self._by_policy(action, stop.epoch, role, understood)
         )
-        if action.proposed and verdict.outcome is Decision.ALLOW:
-            verdict = replace(verdict, outcome=Decision.ASK, reason=action.proposed, rule=PROPOSED)
+        verdict = _as_proposed(action, verdict, understood)
         command = None if verdict.outcome is Decision.HOLD else understood()
         verdict = replace(verdict, epoch=stop.epoch, command=command, stop=stop)
         if self._holds_for_all(action):
@@ -266,6 +268,24 @@ def _ceiling(action: Action, role: Role | None) -> Verdict | None:
         f"{action.kind} needs {needed}; {action.principal} may act as {ceiling} here",
         "role.ceiling",
     )
+
+
+def _as_proposed(action: Action, verdict: Verdict, understood: Callable[[], Understood | None]) -> Verdict:
+    """What an agent calls for. A command that its text makes a read is one only with the programs that it would run."""
+    if verdict.outcome not in (Decision.ALLOW, Decision.ASK):
+        return verdict
+    word = action.proposed
+    if action.unless_read or action.must_read:
+        found = understood()
+        if found is None or found.kind is not CommandClass.READ:
+            because = "; ".join(found.reasons[:2]) if found else "it is no command"
+            if action.must_read:
+                said = f"this agent only reads, and here the command may do more: {because}"
+                return Verdict(Decision.DENY, said, ONLY_READS)
+            word = word or f"{action.unless_read} ({because})"
+    if word and verdict.outcome is Decision.ALLOW:
+        return replace(verdict, outcome=Decision.ASK, reason=word, rule=PROPOSED)
+    return verdict
 
 
 def _effective(action: Action, role: Role | None) -> Role | None:

@@ -14,16 +14,16 @@ from appliance.actions.contract import (
     StepResult,
     TargetAway,
 )
-from appliance.agent.domain import Asked, TurnOutput
+from appliance.agent.domain import TurnOutput
 from appliance.agent.errors import AnswerUnreadable
 from appliance.agent.loop.asking import Ask, Heard, TooLong
 from appliance.agent.loop.choosing import offered
 from appliance.agent.loop.ending import ends_before_asking
 from appliance.agent.loop.outside import bounded
 from appliance.agent.loop.reading import read
-from appliance.agent.loop.rows import seen
 from appliance.agent.loop.shape import MORE
-from appliance.agent.loop.story import Story, story_of
+from appliance.agent.loop.sharing import nothing_left, story_in
+from appliance.agent.loop.story import Story
 from appliance.agent.loop.telling import Turn
 from appliance.agent.tools.registry import tools
 from appliance.inference.errors import (
@@ -35,8 +35,6 @@ from appliance.inference.errors import (
 )
 from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonObject
-from appliance.runs import own_rows
-from appliance.runs.growing import ASKED
 
 KEPT = 16_000
 """Characters that the record keeps of what was sent, and of what came back."""
@@ -59,12 +57,10 @@ class AgentTurnAction(ActionKind[AgentTurnParams]):
         return EffectClass.PURE
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        above = [one for one in context.above if one != str(context.run_id)]
         async with context.connect() as connection:
-            own = await own_rows.read(connection, context.run_id)
-        given = own.inputs.get(ASKED)
-        asked = Asked.of(given if isinstance(given, dict) else {})
-        story = story_of(asked, seen(own))
-        ended = ends_before_asking(story, unattended=context.unattended)
+            story, purse = await story_in(connection, context.run_id, above)
+        ended = ends_before_asking(story, unattended=context.unattended) or nothing_left(story, above)
         if ended:
             return StepResult.ok(TurnOutput(ended=ended, outside=story.outside).to_json())
         ask = _ask_of(story, context)
@@ -76,6 +72,10 @@ class AgentTurnAction(ActionKind[AgentTurnParams]):
             return StepResult.failed(str(error), retryable=False, tokens=ask.tokens)
         except (ModelBusy, ModelUnavailable) as error:
             return StepResult.failed(str(error), tokens=ask.tokens)
+        finally:
+            if above:
+                async with context.connect() as connection:
+                    await purse.keep(connection, context.now, tokens=ask.tokens, seconds=ask.seconds)
 
 
 def _ask_of(story: Story, context: StepContext) -> Ask:

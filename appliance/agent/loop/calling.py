@@ -45,8 +45,9 @@ def made(asked: Asked, call: Call) -> Made:
     own = sorted(given & call.arguments.keys())
     if own:
         raise ToolUnknown(f"{own[0]} is not yours to give: leave it out")
-    for text in texts_in(call.arguments):
-        _check(text)
+    for name, value in call.arguments.items():
+        for text in (name, *texts_in(value)):
+            _check(text, verbatim=name in tool.verbatim)
     try:
         arguments = tool.arguments.model_validate({**call.arguments, **fixed})
     except ValidationError as error:
@@ -64,11 +65,16 @@ def made(asked: Asked, call: Call) -> Made:
     return found
 
 
-def _check(text: str) -> None:
-    """A model's words are data: nothing in them is evaluated, and they open no secret."""
+def _check(text: str, *, verbatim: bool) -> None:
+    """A model's words are data: nothing in them is evaluated, and they open no secret.
+
+    ``verbatim``: the tool keeps them as a text for people, and its step has no field that is filled in.
+    """
+    if len(text) > LONGEST:
+        raise ToolUnknown(f"an argument may have {LONGEST:,} characters")
+    if verbatim:
+        return
     if TEMPLATE.search(text):
         raise ToolUnknown("an argument may hold no {{, {% or {#: it is used as it is written")
     if _REFERENCE.search(text):
         raise ToolUnknown("an argument may name no stored secret")
-    if len(text) > LONGEST:
-        raise ToolUnknown(f"an argument may have {LONGEST:,} characters")

@@ -86,11 +86,15 @@ def _calls(
         if word and not approved:
             continue
         held = asked.mode is Mode.SHADOW and found.risk is not Risk.READ
+        # Its text makes it a read; which programs it runs is known at the gate alone.
+        command = found.risk is Risk.READ and found.raw["type"] in SCRIPTED
         proposal = Proposal(
             word=_said(word, number, call, len(calls)) if word else "",
             plan=plan.id if plan is not None and word else "",
             digest=digest if word else "",
             held_back=held,
+            unless_read=_word_of_change(asked, output, call) if command else "",
+            must_read=command and asked.mode in (Mode.SHADOW, Mode.WATCH),
         )
         yield found.step(call_id(turn, number)).model_copy(update={"proposed": proposal})
     return True
@@ -119,8 +123,12 @@ def needs_word(asked: Asked, output: TurnOutput, call: Call, found: Made) -> str
     """Why a person has to be asked before this call, whatever the policy says; empty where nobody has to be."""
     if _sends(asked, output, call):
         return "it would send to an address of its own what it has read outside"
-    if found.risk is Risk.READ or asked.mode in (Mode.SHADOW, Mode.WATCH):
+    if found.risk is Risk.READ or asked.mode in (Mode.SHADOW, Mode.WATCH) or tools()[call.tool].reviewed:
         return ""
+    return _word_of_change(asked, output, call)
+
+
+def _word_of_change(asked: Asked, output: TurnOutput, call: Call) -> str:
     if asked.mode is Mode.PROPOSE:
         return "an agent proposes this"
     if output.outside and call.tool not in asked.trust:

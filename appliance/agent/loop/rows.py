@@ -17,5 +17,6 @@ def seen(own: OwnRows) -> Iterator[StepSeen]:
             detail=row["detail"] or {},
             error=row["error"],
             stderr=row["stderr"],
+            kind=row["kind"],
             seconds=(ended - began).total_seconds() if ended is not None else 0.0,
         )

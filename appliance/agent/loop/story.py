@@ -13,6 +13,7 @@ SAME_AT_MOST = 2
 """How often the very same call is made; after that it is refused."""
 IDLE_AT_MOST = 3
 """Turns in a row without a call that was made, and without an end."""
+CALLS_A_RUN = "task"
 _NO_WORD = frozenset({"approval.refused", "approval.nobody"})
 
 
@@ -65,6 +66,10 @@ class Story:
     steps: int
     tokens: int
     seconds: float
+    working: float = 0.0
+    """Of ``seconds`` those in which it did not wait for a run that it had called."""
+    shares: bool = False
+    """Whether its budget is what is left of another agent's."""
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -97,13 +102,13 @@ class Story:
 
     def over(self) -> str:
         """Which budget is used up but for the turn that answers; empty where there is room."""
-        budget = self.asked.budget
+        budget, its = self.asked.budget, "its share of the" if self.shares else "its"
         if self.steps + 1 >= budget.steps:
-            return f"its budget of {budget.steps} steps is used up"
+            return f"{its} budget of {budget.steps} steps is used up"
         if self.tokens >= budget.tokens * 0.8:
-            return f"its budget of {budget.tokens:,} tokens is used up"
+            return f"{its} budget of {budget.tokens:,} tokens is used up"
         if self.seconds >= budget.seconds:
-            return f"its budget of {budget.seconds:g} s of work is used up"
+            return f"{its} budget of {budget.seconds:g} s of work is used up"
         return ""
 
 
@@ -121,7 +126,9 @@ def story_of(asked: Asked, seen: Iterable[StepSeen]) -> Story:
         past.append(Past(number, output, results))
     made = sum(result.step in rows for turn in past for result in turn.results)
     tokens = sum(turn.output.tokens for turn in past) + sum(map(_spent_in_vain, attempts))
-    return Story(asked, tuple(past), len(past) + made, tokens, sum(one.seconds for one in attempts))
+    seconds = sum(one.seconds for one in attempts)
+    waited = sum(one.seconds for one in attempts if one.kind == CALLS_A_RUN)
+    return Story(asked, tuple(past), len(past) + made, tokens, seconds, seconds - waited)
 
 
 def _spent_in_vain(one: StepSeen) -> int:

@@ -5,6 +5,7 @@ by the gate, as for every step; ``risk`` only says when an agent's own mode asks
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
@@ -12,8 +13,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from appliance.accounts.principal import Principal
+from appliance.actions.contract import EffectClass
+from appliance.actions.registry import registry
 from appliance.agent.domain import Risk
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.tasks.definition.build import step_of
 
 
 class Arguments(BaseModel):
@@ -30,6 +34,9 @@ class Tool(ABC, Generic[A]):
 
     ``by_author``: arguments that only the author of a task gives, and a model never sees. ``must_fix``: those of them,
     or of the others, that the author has to give. ``leaves_to``: those that say where out of the box something goes.
+    ``verbatim``: those that are kept as a text for people, in which templates and names of secrets are only read.
+    ``reviewed``: a person decides on what comes of it, so that nobody is asked before.
+    ``example``: what a model gives, with ``example_fixed`` from its author; ``also``: examples of another effect.
     """
 
     name: ClassVar[str]
@@ -39,7 +46,11 @@ class Tool(ABC, Generic[A]):
     by_author: ClassVar[frozenset[str]] = frozenset()
     must_fix: ClassVar[frozenset[str]] = frozenset()
     leaves_to: ClassVar[frozenset[str]] = frozenset()
+    verbatim: ClassVar[frozenset[str]] = frozenset()
+    reviewed: ClassVar[bool] = False
     example: ClassVar[JsonObject] = {}
+    example_fixed: ClassVar[JsonObject] = {}
+    also: ClassVar[tuple[JsonObject, ...]] = ()
 
     @abstractmethod
     def step(self, given: A) -> JsonObject:
@@ -48,6 +59,24 @@ class Tool(ABC, Generic[A]):
     def risk_of(self, given: A) -> Risk:
         """Of these very arguments; never milder than what the step does."""
         return self.risk
+
+    def effect_of(self, given: A) -> EffectClass:
+        """The effect class of the step that these arguments make, as its kind says."""
+        spec, issues = step_of({**self.step(given)}, "call")
+        if spec is None:
+            raise ValueError("; ".join(issue.message for issue in issues))
+        return EffectClass(spec.effect) if spec.effect else registry()[spec.type].effect(spec.params)
+
+    @property
+    def examples(self) -> Iterator[A]:
+        """Its examples, whole."""
+        for one in (self.example, *self.also):
+            yield self.arguments.model_validate({**one, **self.example_fixed})  # type: ignore[misc]
+
+    @property
+    def effect(self) -> tuple[EffectClass, ...]:
+        """The classes of the steps that its examples make, the mildest first: derived, never written."""
+        return tuple(sorted({self.effect_of(one) for one in self.examples}, key=list(EffectClass).index))
 
     def schema(self, fixed: JsonObject) -> JsonObject:
         """The JSON schema of what a model gives, without what the author has given."""

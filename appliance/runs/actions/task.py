@@ -20,6 +20,7 @@ from appliance.runs.admission import admit
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer_async
 from appliance.runs.domain import FINAL, RunState
+from appliance.runs.growing import ABOVE
 from appliance.runs.services import HELD, run_parameters
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.ports import NewRun
@@ -103,6 +104,7 @@ class TaskAction(ActionKind[TaskParams]):
                     "depth": depth,
                     "chain": context.chain,
                     ceiling.KEY: context.ceiling,
+                    **({ABOVE: [*context.above]} if context.above else {}),
                 },
                 reason=f"called by {context.task_name}, step {context.step_id}",
                 parent_run_id=context.run_id if arguments["wait"] else None,

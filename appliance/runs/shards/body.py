@@ -6,13 +6,13 @@ from uuid import UUID
 
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs import ceiling, origins
-from appliance.runs.growing import ASKED, growing
+from appliance.runs.growing import ABOVE, ASKED, growing
 from appliance.runs.plan import Progress, StepRow
 from appliance.safety.policy.vocabulary import Origin
 from appliance.tasks.definition import StepSpec, TaskDefinition
 from appliance.tasks.definition.bodies import bodies_of, names_inside, step_named
 
-ALWAYS_KEPT = (ceiling.KEY, origins.KEY, "chain", "depth", "vars")
+ALWAYS_KEPT = (ceiling.KEY, origins.KEY, ABOVE, "chain", "depth", "vars")
 
 
 class OfRun(Protocol):

@@ -56,7 +56,17 @@ class Day(StrEnum):
 
 
 INSIDE = frozenset(
-    {"set", "wait", "foreach", "parallel", "agent_turn", "agent_query", "agent_plan", "agent_answer"}
+    {
+        "set",
+        "wait",
+        "foreach",
+        "parallel",
+        "agent_turn",
+        "agent_query",
+        "agent_plan",
+        "agent_answer",
+        "agent_propose",
+    }
 )
 """Kinds that reach nothing outside of their run: no policy is asked about them. Steps inside a ``foreach`` or
 ``parallel`` are asked about one by one; so are the calls of an ``agent``, about which itself the policy is asked."""

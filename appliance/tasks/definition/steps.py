@@ -101,6 +101,10 @@ class Proposal(Model):
     """Of what that step asked: an approval of anything else is none of this."""
     held_back: bool = False
     """It is not performed: only what the gate says of it is kept."""
+    unless_read: str = ""
+    """Why a person has to be asked after all, where the gate, which looks at the programs, does not call it a read."""
+    must_read: bool = False
+    """Where the gate does not call it a read, it is not done at all."""
 
 
 class StepSpec(StepCommon):
