@@ -22,6 +22,7 @@ from appliance.tasks.definition.names import ALWAYS, IN_STEPS
 from appliance.tasks.definition.steps import Retry, StepCommon
 from appliance.tasks.definition.triggers import MqttSpec, TaskSpec, Trigger, WebhookSpec
 
+PAGE = "tasks.md"
 _INTRO = """\
 # Tasks
 

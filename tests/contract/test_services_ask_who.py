@@ -33,6 +33,7 @@ from appliance.tasks.services import apply_text
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 TASK = "- name: greet\n  trigger: manual\n  actions: [{type: set, value: 1}]\n"
 
+KNOWLEDGE = ("files", "search", "section", "sections_of", "troubles")
 EXEMPT = {
     # What decides on others, or is told who it was.
     "appliance.accounts.announcing.announce": "puts on record who it was",
@@ -53,6 +54,10 @@ EXEMPT = {
     "appliance.safety.approvals.codes.word_of": "the word is the approver's, who is asked about",
     "appliance.tasks.services.load_here": "changes nothing; it suggests only secrets that they may use",
     "appliance.devices.readings.services.between": "asks for the right to look, which these have",
+    **dict.fromkeys(
+        (f"appliance.agent.knowledge.services.{name}" for name in KNOWLEDGE),
+        "asks for the right to look, which these have",
+    ),
     "appliance.agent.router.examples.examples": "shows one's own only, to who may not edit tasks",
     "appliance.runs.approvals.by_code": "the word is the approver's, who is asked about",
 }
