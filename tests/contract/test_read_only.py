@@ -84,6 +84,7 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["plan", "w", "box", "--days", "mon", "--from", "22:00", "--to", "23:00"],
         ["remove", "w"],
     ],
+    "proposals": [["take", VALUES["uuid"]], ["reject", VALUES["uuid"]]],
     "images": [["pin", "tools", f"sha256:{'0' * 64}"], ["unpin", "tools"]],
     "secrets": [["set", "name", "--file", "pyproject.toml"], ["remove", "name"], ["rotate"]],
 }
@@ -101,6 +102,7 @@ EXEMPT_COMMANDS = {
     "hardware": "shows what the machine has",
     "quotas": "shows limits; a change is its service's to refuse",
     "router": "shows what a sentence means; forgetting an example is its service's to refuse",
+    "knowledge": "looks at files and changes none",
     "distil": "writes a file that only proposes",
     "quantize": "writes a file into a folder that it is told; the box serves nothing of it",
     **dict.fromkeys(("up", "down", "status", "install"), "starts, stops and shows the processes"),

@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
+from appliance.agent.errors import ProposalMoved
 from appliance.alerts.errors import RulesMoved, RulesRefused
 from appliance.bridges.errors import PlatformMoved, PlatformsInvalid, PlatformUnknown
 from appliance.cache.errors import CacheConflict
@@ -33,6 +34,7 @@ from webadmin.api import (
     people,
     platforms,
     policy,
+    proposals,
     readings,
     runs,
     safety,
@@ -65,6 +67,7 @@ api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)
 api.add_router("/platforms", platforms.router)
 api.add_router("/policy", policy.router)
+api.add_router("/proposals", proposals.router)
 api.add_router("/safety", safety.router)
 api.add_router("/sync", sync.router)
 api.add_router("", box.router)
@@ -142,7 +145,8 @@ def _status(error: MillwrightError) -> int:
         | PolicyMoved
         | RulesMoved
         | EscalationSettled
-        | PlatformMoved,
+        | PlatformMoved
+        | ProposalMoved,
     ):
         return 409
     return 422 if error.permanent else 503

@@ -196,3 +196,32 @@ def test_who_has_read_outside_asks_before_it_sends_to_an_address_of_its_own() ->
     assert word(False, {}, here, nobody) == ""
     assert word(True, here, {}, nobody) == ""
     assert word(True, {}, here, frozenset({"http_get"})) == ""
+
+
+PROPOSED = Call(
+    "task_propose", {"task": "- name: x\n  trigger: manual\n  actions: [{type: set, value: '{{ now }}'}]"}
+)
+
+
+@pytest.mark.parametrize("mode", [Mode.PROPOSE, Mode.ACT, Mode.SHADOW])
+def test_what_a_person_decides_on_afterwards_is_asked_about_by_nobody_before(mode: Mode) -> None:
+    given = asked(mode, tools={"task_propose": {}})
+    steps = grown(given, rows(row("turn-1", output=turned(PROPOSED, PROPOSED, outside=True))))
+    calls = [one.proposed for one in steps if one.type == "agent_propose"]
+    assert [(one.word, one.held_back) for one in calls if one] == [("", mode is Mode.SHADOW)] * 2
+
+
+def test_a_command_that_reads_is_a_read_only_with_the_programs_that_lie_there() -> None:
+    read = Call("shell", {"command": "cat /var/log/syslog"})
+
+    def proposal(mode: Mode, **more: Any) -> tuple[bool, str, bool]:
+        steps = grown(asked(mode), rows(row("turn-1", output=turned(read, **more))))
+        (found,) = [one.proposed for one in steps if one.type == "shell"]
+        assert found is not None
+        return bool(found.word), found.unless_read, found.must_read
+
+    assert proposal(Mode.PROPOSE) == (False, "an agent proposes this", False)
+    assert proposal(Mode.ACT, outside=False) == (False, "", False)
+    assert proposal(Mode.ACT, outside=True)[1].startswith("an agent that has read")
+    assert proposal(Mode.WATCH)[2]
+    assert proposal(Mode.SHADOW)[2]

@@ -19,7 +19,7 @@ from appliance.inference.answer_schema import check_schema
 from appliance.tasks.definition import define
 from tests.unit.agent.loop.test_growth import asked, turned
 
-FIXED: dict[str, Any] = {"sql_query": {"database": "shop"}, "notify": {"platform": "webchat"}}
+FIXED: dict[str, Any] = {name: tool.example_fixed for name, tool in tools().items() if tool.example_fixed}
 
 
 def task(**agent: Any) -> list[str]:
@@ -81,7 +81,7 @@ def test_an_agent_is_not_repeated_as_a_whole(key: str) -> None:
 
 
 def test_no_task_file_may_name_the_steps_inside() -> None:
-    for kind in ("agent_turn", "agent_query", "agent_plan", "agent_answer"):
+    for kind in ("agent_turn", "agent_query", "agent_plan", "agent_answer", "agent_propose"):
         _, issues = define({"name": "t", "trigger": "manual", "actions": [{"type": kind, "number": 1}]})
         assert any(f"unknown action `{kind}`" in issue.message for issue in issues)
 
