@@ -23,6 +23,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.leaving import Leaving
 from appliance.outbox.ports import OutboxItem
+from appliance.safety.policy.vocabulary import OwnAgent
 from appliance.safety.understood import Understood
 from appliance.sandbox.docker.client import Where
 from appliance.sandbox.ports import Job, Outcome
@@ -79,6 +80,8 @@ class StepResult:
     """What the step did beside what its author declared, in sentences."""
     interrupted: bool = False
     """It was asked to end because its worker stops: it goes on elsewhere, where it may be done again."""
+    tokens: int = 0
+    """Tokens of models that it has spent, read and written: what the budgets of the policy count."""
 
     @classmethod
     def ok(cls, output: JsonValue = None, **detail: JsonValue) -> "StepResult":
@@ -196,6 +199,8 @@ class StepContext:
     """The origins of this run and of what led to it; what it starts is judged by them too."""
     unattended: bool = False
     """Nobody is to be asked in this run."""
+    own_agent: OwnAgent = OwnAgent.NEVER
+    """Whether who asked an agent may decide on what it proposes."""
     leaving: Leaving | None = None
     """Said when the worker is about to stop: what can be gone on from elsewhere may end with its state kept."""
     act_within: float | None = None

@@ -183,9 +183,9 @@ class StepSeen:
 
     step: str
     state: str
-    input: JsonObject
     output: JsonValue
     detail: JsonObject = field(default_factory=dict)
+    """Of one that failed or was skipped."""
     error: str = ""
     stderr: str = ""
     seconds: float = 0.0

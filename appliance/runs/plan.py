@@ -173,9 +173,18 @@ def _attempt(spec: StepSpec, position: int, phase: Phase, row: StepRow | None) -
         return Ambiguous(spec.id, row.attempt)
     if row.state is StepState.INTENT and recovery_of(row.effect) is Recovery.ASK:
         return Ambiguous(spec.id, row.attempt)
+    if spec.proposed and spec.proposed.gone and _may_have_acted(row):
+        return Ambiguous(spec.id, row.attempt)
     if row.state is StepState.FAILED:
         return Next(spec, position, phase, row.attempt + 1, not_before=row.due_at)
     return Next(spec, position, phase, row.attempt, row.checkpoint)
+
+
+def _may_have_acted(row: StepRow) -> bool:
+    """Of a step that cannot be gone on with: whether it may have done something, or waits for what it has begun."""
+    if row.state is StepState.INTENT:
+        return row.effect is not EffectClass.PURE
+    return row.state is StepState.WAITING and bool(row.checkpoint) and "away" not in (row.checkpoint or {})
 
 
 # --- undo ---------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from appliance.runs.ceiling import ceiling_of
 from appliance.runs.origins import handed_on
 from appliance.runs.plan import Next, Phase
 from appliance.runs.walk import Walk
+from appliance.safety.policy.vocabulary import OwnAgent
 from appliance.safety.understood import Understood
 
 OnOutput = Callable[[str, str, str, bytes], None]
@@ -35,6 +36,7 @@ def context_of(
     timeout: float,
     act_within: timedelta | None,
     leaving: Leaving,
+    own_agent: OwnAgent,
 ) -> StepContext:
     spec, row, inputs = following.spec, walk.row, walk.row.inputs
     run_id, step = str(row.id), spec.id
@@ -63,5 +65,6 @@ def context_of(
         origins=handed_on(row.origin, row.also),
         unattended=walk.definition.is_unattended(row.trigger),
         leaving=leaving,
+        own_agent=own_agent,
         act_within=act_within.total_seconds() if act_within is not None else None,
     )

@@ -68,6 +68,8 @@ class Walk:
             plant=self.closed,
             budget=self.definition.budget,
             proposed=spec.proposed.word if spec.proposed else "",
+            risk=spec.proposed.risk if spec.proposed else "",
+            outside=spec.proposed.outside if spec.proposed else True,
         )
 
     def undeclared(self, step: str, attempt: int, words: Sequence[str], now: datetime) -> Undeclared | None:

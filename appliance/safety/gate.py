@@ -18,22 +18,23 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from appliance.accounts.domain import Role, lower
+from appliance.accounts.principal import is_person
 from appliance.lib.clock import Clock, SystemClock
 from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.action import LOOK, Action, Look
 from appliance.safety.allstop import READ, of_row
 from appliance.safety.approvals.domain import PATIENCE, Terms
-from appliance.safety.budgets.domain import Charge, Purse
+from appliance.safety.budgets.domain import Charge, Purse, What
 from appliance.safety.budgets.model import Each
 from appliance.safety.commands.domain import SCRIPTED
 from appliance.safety.patterns import LONGEST, refused
 from appliance.safety.plant_state.domain import stricter
 from appliance.safety.plant_state.keeper import RestraintKeeper
-from appliance.safety.policy.decision import Conditioned, Narrowed
+from appliance.safety.policy.decision import Conditioned, Narrowed, Policy
 from appliance.safety.policy.facts import Facts
 from appliance.safety.policy.keeper import PolicyKeeper
 from appliance.safety.policy.verdict import ASKED, PolicyVerdict
-from appliance.safety.policy.vocabulary import INSIDE, Answer
+from appliance.safety.policy.vocabulary import INSIDE, THINKING, Answer, Origin, OwnAgent
 from appliance.safety.standing import Standing
 from appliance.safety.stop import AllStop, Level, StopFile
 from appliance.safety.understood import Understood, in_brief, understand_action
@@ -155,6 +156,8 @@ class Gate:
         )
         if action.proposed and verdict.outcome is Decision.ALLOW:
             verdict = replace(verdict, outcome=Decision.ASK, reason=action.proposed, rule=PROPOSED)
+        if verdict.outcome is Decision.ASK and self._is_their_agents(action, stop.epoch, role, understood):
+            verdict = replace(verdict, terms=replace(verdict.terms, self_approval=True))
         command = None if verdict.outcome is Decision.HOLD else understood()
         verdict = replace(verdict, epoch=stop.epoch, command=command, stop=stop)
         if self._holds_for_all(action):
@@ -179,7 +182,7 @@ class Gate:
         """Whether neither the action's arguments, the plant, a clock nor a budget has a say in the verdict."""
         if action.kind in SCRIPTED or action.plant is not None or action.budget is not None:
             return False
-        if action.proposed:
+        if action.proposed or action.risk or action.kind in THINKING:
             return False
         if action.kind in INSIDE:
             return True
@@ -192,24 +195,53 @@ class Gate:
     def _by_policy(
         self, action: Action, epoch: int, role: Role | None, understood: Callable[[], Understood | None]
     ) -> Verdict:
-        if action.kind in INSIDE:
+        if action.kind in INSIDE and action.kind not in THINKING:
             return _INSIDE
         policy = self._keeper.policy
         if policy is None:
             return Verdict(Decision.HOLD, f"the policy cannot be read: {self._keeper.why}", UNREADABLE)
         if epoch > min(self._keeper.epoch, self._restraints.epoch):
             return Verdict(Decision.HOLD, "the policy may have changed, and is read again", CHANGED)
+        if action.kind in INSIDE:
+            return replace(_INSIDE, charges=self._tokens(action, policy, role), in_force=policy.in_force)
         narrowed = policy.narrow(action.static)
         facts = self._facts(action, role, understood)
         verdict = _of_policy(narrowed.decide(facts))
-        if verdict.outcome is Decision.DENY or not action.acts:
+        if verdict.outcome is Decision.DENY:
             return replace(verdict, in_force=policy.in_force)
+        if not action.acts:
+            return replace(verdict, charges=self._tokens(action, policy, role), in_force=policy.in_force)
         closed = self._restraints.restraints.closed(facts, action.task)
         if action.plant is not None:
             closed = stricter([closed, action.plant]) if closed is not None else action.plant
         if closed is not None:
             return replace(of_closed(closed), policy=verdict.policy, in_force=policy.in_force)
         return replace(verdict, charges=_charges(action, narrowed, facts), in_force=policy.in_force)
+
+    def _tokens(self, action: Action, policy: Policy, role: Role | None) -> tuple[Charge, ...]:
+        """Of a step that asks a model and acts on nothing: what budgets of tokens are to have room for."""
+        if action.kind not in THINKING:
+            return ()
+        action = replace(action, kind=THINKING[action.kind])
+        narrowed = policy.narrow(action.static)
+        charges = _charges(action, narrowed, self._facts(action, role))
+        return tuple(one for one in charges if one.key.what is What.TOKENS)
+
+    def _is_their_agents(
+        self, action: Action, epoch: int, role: Role | None, understood: Callable[[], Understood | None]
+    ) -> bool:
+        """Whether the person who asked an agent may decide on what it proposes: where the policy says so, and would
+        let them do the same themselves without asking anybody."""
+        if not action.risk or not self.own_agent.takes(action.risk, outside=action.outside):
+            return False
+        if not is_person(action.principal) or action.origin == Origin.AGENT:
+            return False
+        return self._by_policy(action.without_agent, epoch, role, understood).outcome is Decision.ALLOW
+
+    @property
+    def own_agent(self) -> OwnAgent:
+        policy = self._keeper.policy
+        return policy.own_agent if policy is not None else OwnAgent.NEVER
 
     def _facts(
         self, action: Action, role: Role | None, understood: Callable[[], Understood | None] = lambda: None

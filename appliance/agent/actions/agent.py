@@ -5,23 +5,21 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from appliance.actions.contract import Params, StateReader, Written
+from appliance.actions.model_params import ModelParams
 from appliance.actions.secret_places import Places
 from appliance.agent.domain import Approvals, Asked, Mode, Risk
 from appliance.agent.errors import ToolUnknown
-from appliance.agent.loop.growth import grown
+from appliance.agent.loop.growth import Growth
 from appliance.agent.tools.registry import check, named, tools
 from appliance.expressions import Template
-from appliance.expressions.fields import MessageField, TextField
-from appliance.inference.domain import Work
+from appliance.expressions.fields import MessageField
 from appliance.lib.jsontypes import JsonMapping, JsonObject, JsonValue
 from appliance.lib.located.fields import Duration, refuse
 from appliance.lib.said import say
 from appliance.runs.growing import GrowingKind
-from appliance.runs.plan import StepRow
-from appliance.tasks.definition import StepSpec
 
 _OF_THE_BOX = frozenset({"task", "now", "run"})
 """Names in a goal that no sender has a hand in."""
@@ -49,7 +47,7 @@ def _tool(value: Any) -> Any:
 ToolField = Annotated[str | dict[str, dict[str, Any]], BeforeValidator(_tool)]
 
 
-class AgentParams(Params):
+class Aimed(Params):
     goal: MessageField
     """What it is to reach. ``{% if %}`` and ``{% for %}`` are allowed here."""
     tools: Annotated[tuple[ToolField, ...], Field(max_length=50)] = ()
@@ -64,23 +62,11 @@ class AgentParams(Params):
     """In `act`: tools that may change something though the model has read what came from outside."""
     budget: AgentBudget = AgentBudget()
     """`{steps: 16, tokens: 50000, time: 10m}`: what it may spend. Its last turn has to answer."""
-    system: MessageField | None = None
-    """What the model is to be and to keep to, besides the box's own rules."""
-    model: TextField | None = None
-    """One by name, as `qwen3-8b`; without it the selection matrix chooses by `work`."""
-    work: Work = Work.CHAT
-    """The kind of work, as in `llm`."""
+
+
+class AgentParams(ModelParams, Aimed):
     max_tokens: Annotated[int, Field(ge=64, le=32768)] = 1024
     """The longest answer of one turn."""
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.2
-    """As in `llm`."""
-
-    @field_validator("work")
-    @classmethod
-    def _text(cls, value: Work) -> Work:
-        if value is Work.EMBEDDINGS:
-            raise refuse("a step asks for text, not for vectors")
-        return value
 
 
 class AgentAction(GrowingKind[AgentParams]):
@@ -116,8 +102,8 @@ class AgentAction(GrowingKind[AgentParams]):
             "system_outside": system,
         }
 
-    def grow(self, asked: JsonMapping, latest: Mapping[str, StepRow]) -> tuple[StepSpec, ...]:
-        return grown(Asked.of(asked), latest)
+    def growth(self, asked: JsonMapping) -> Growth:
+        return Growth(Asked.of(asked))
 
 
 def _is_outside(text: Template) -> bool:

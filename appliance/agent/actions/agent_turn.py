@@ -73,9 +73,10 @@ class AgentTurnAction(ActionKind[AgentTurnParams]):
         except KeeperAway as error:
             raise TargetAway(error.message, hint=error.hint) from error
         except (ModelRefused, ModelUnknown, TooLong) as error:
-            return StepResult.failed(str(error), retryable=False, tokens=ask.tokens)
+            failed = StepResult.failed(str(error), retryable=False, tokens=ask.tokens)
         except (ModelBusy, ModelUnavailable) as error:
-            return StepResult.failed(str(error), tokens=ask.tokens)
+            failed = StepResult.failed(str(error), tokens=ask.tokens)
+        return replace(failed, tokens=ask.tokens)
 
 
 def _ask_of(story: Story, context: StepContext) -> Ask:
@@ -105,7 +106,8 @@ async def _asked(ask: Ask) -> StepResult:
             output = TurnOutput(malformed=second.message, outside=story.outside)
     if last and not output.done:
         output = replace(output, ended=f"{last}, and it gave no answer")
-    return StepResult.ok(replace(output, tokens=ask.tokens).to_json(), **_record(ask, heard))
+    given = replace(output, tokens=ask.tokens).to_json()
+    return replace(StepResult.ok(given, **_record(ask, heard)), tokens=ask.tokens)
 
 
 def _record(ask: Ask, heard: Heard) -> JsonObject:

@@ -1,13 +1,16 @@
 """From what a model wants called to the step that does it, or to the sentence why not. Pure."""
 
+import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import ValidationError
 
 from appliance.agent.domain import Asked, Call, Risk
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.tools.registry import TEMPLATE, texts_in, tools
+from appliance.lib.digest import canonical_json
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.safety.references import PREFIX
@@ -27,10 +30,23 @@ class Made:
     raw: JsonObject
 
     def step(self, step_id: str) -> StepSpec:
-        spec, issues = step_of({**self.raw, "on_error": "continue"}, step_id)
-        if spec is None:
-            raise ToolUnknown("; ".join(issue.message for issue in issues))
-        return spec
+        """Raises ToolUnknown."""
+        return built({**self.raw, "on_error": "continue"}, step_id)
+
+
+def built(raw: JsonObject, step_id: str) -> StepSpec:
+    """A step as in a task file. Raises ToolUnknown where it is none."""
+    spec = _built(canonical_json(raw))
+    return spec if spec.id == step_id else spec.model_copy(update={"id": step_id})
+
+
+@lru_cache(maxsize=2048)
+def _built(raw: bytes) -> StepSpec:
+    """Read once: a call is looked at by its turn, by what follows from that, and by the answer."""
+    spec, issues = step_of(json.loads(raw), "call")
+    if spec is None:
+        raise ToolUnknown("; ".join(issue.message for issue in issues) or "this is no step")
+    return spec
 
 
 def made(asked: Asked, call: Call) -> Made:
@@ -47,6 +63,10 @@ def made(asked: Asked, call: Call) -> Made:
         raise ToolUnknown(f"{own[0]} is not yours to give: leave it out")
     for text in texts_in(call.arguments):
         _check(text)
+    try:
+        canonical_json(call.arguments)
+    except ValueError as error:
+        raise ToolUnknown("an argument is a number that JSON does not have") from error
     try:
         arguments = tool.arguments.model_validate({**call.arguments, **fixed})
     except ValidationError as error:

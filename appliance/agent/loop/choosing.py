@@ -1,5 +1,7 @@
 """Which tools a turn is given: few, so that a small model chooses well. Pure."""
 
+from functools import lru_cache
+
 from appliance.agent.domain import Mode, Risk
 from appliance.agent.loop.shape import MORE
 from appliance.agent.loop.story import Story
@@ -25,14 +27,19 @@ def offered(story: Story) -> tuple[list[str], bool]:
     wanted = [
         str(result.call.arguments.get("about", "")) for result in story.results if result.call.tool == MORE
     ]
-    goal = [_encoder.sparse(text) for text in (story.asked.goal, *wanted[-2:])]
+    goal = [_sparse(text) for text in (story.asked.goal, *wanted[-2:])]
     near = sorted(allowed, key=lambda name: -max(_near(_of(name), one) for one in goal))
     first = [name for name in dict.fromkeys(reversed(used)) if name in allowed][: AT_ONCE // 2]
     return [*first, *(name for name in near if name not in first)][:AT_ONCE], True
 
 
 def _of(name: str) -> Sparse:
-    return _encoder.sparse(f"{name.replace('.', ' ')} {tools()[name].says}")
+    return _sparse(f"{name.replace('.', ' ')} {tools()[name].says}")
+
+
+@lru_cache(maxsize=256)
+def _sparse(text: str) -> Sparse:
+    return _encoder.sparse(text)
 
 
 def _near(one: Sparse, other: Sparse) -> float:

@@ -1,6 +1,7 @@
-"""What comes from outside, as a model is given it: between marks, bounded, and unable to speak for anybody. Pure."""
+"""What comes from outside, as a model is given it: between marks, and bounded. Pure.
 
-from appliance.inference.control_tokens import without_control_tokens
+Words by which chat templates mark who speaks are taken out where the question is made (``inference.asking.Question``).
+"""
 
 HEAD_SHARE = 0.6
 
@@ -16,5 +17,4 @@ def bounded(text: str, most: int) -> str:
 
 def marked(text: str, boundary: str, of: str) -> str:
     """The text as data: nobody outside knows the boundary, which is new in each turn."""
-    clean = without_control_tokens(text).replace(boundary, "")
-    return f"[data {boundary} {of}]\n{clean}\n[end of data {boundary}]"
+    return f"[data {boundary} {of}]\n{text.replace(boundary, '')}\n[end of data {boundary}]"

@@ -12,7 +12,6 @@ def seen(own: OwnRows) -> Iterator[StepSeen]:
         yield StepSeen(
             step=row["step"],
             state=row["state"],
-            input=row["input"] or {},
             output=row["output"],
             detail=row["detail"] or {},
             error=row["error"],

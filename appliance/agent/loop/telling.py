@@ -5,6 +5,7 @@ them away.
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,6 @@ from appliance.agent.loop.reading import asked_mode
 from appliance.agent.loop.shape import MORE
 from appliance.agent.loop.story import Fate, Past, Result, Story
 from appliance.agent.tools.registry import tools
-from appliance.inference.control_tokens import without_control_tokens
 from appliance.lib.jsontypes import JsonObject, JsonValue
 
 RESULT_AT_MOST = 6_000
@@ -47,9 +47,7 @@ def messages(turn: Turn, *, short: int = 0, without: int = 0) -> Messages:
     """``short``: of so many turns, the oldest first, the results are shortened; ``without``: so many are left out."""
     asked = turn.story.asked
     goal = bounded(asked.goal, RESULT_AT_MOST)
-    goal = (
-        marked(goal, turn.boundary, "the goal, filled in") if asked.outside else without_control_tokens(goal)
-    )
+    goal = marked(goal, turn.boundary, "the goal, filled in") if asked.outside else goal
     told = [("system", _system(turn))]
     if asked.system and asked.system_outside:
         system = marked(bounded(asked.system, RESULT_AT_MOST), turn.boundary, "filled in")
@@ -67,24 +65,28 @@ def messages(turn: Turn, *, short: int = 0, without: int = 0) -> Messages:
 
 
 def fitted(turn: Turn, fits: Callable[[Messages], bool]) -> Messages:
-    """The fullest telling that fits: oldest results shortened first, then oldest turns left out; else the shortest."""
+    """The fullest telling that fits: oldest results shortened first, then oldest turns left out; else the shortest.
+
+    Each is shorter than the one before it, so that few of them are made to find the first that fits.
+    """
     count = len(turn.story.past)
-    for short in range(count + 1):
-        told = messages(turn, short=short)
-        if fits(told):
-            return told
-    for without in range(1, count + 1):
-        told = messages(turn, short=count, without=without)
-        if fits(told):
-            return told
-    return messages(turn, short=count, without=count)
+    whole = messages(turn)
+    if not count or fits(whole):
+        return whole
+    tellings = range(1, 2 * count + 1)
+
+    def telling(number: int) -> Messages:
+        return messages(turn, short=min(number, count), without=max(0, number - count))
+
+    place = bisect_left(tellings, True, key=lambda number: fits(telling(number)))
+    return telling(tellings[min(place, len(tellings) - 1)])
 
 
 def _system(turn: Turn) -> str:
     asked = turn.story.asked
     parts = [_RULES.format(mode=asked_mode(asked), boundary=turn.boundary)]
     if asked.system and not asked.system_outside:
-        parts.append(without_control_tokens(asked.system))
+        parts.append(asked.system)
     if turn.offered and not turn.last:
         parts.append("Tools:\n" + "\n".join(_tools(turn)))
     return "\n\n".join(parts)
@@ -117,7 +119,7 @@ def _of_turn(one: Past, boundary: str, most: int) -> Iterator[tuple[str, str]]:
         {"tool": result.call.tool, "arguments": result.call.arguments} for result in one.results
     ]
     said: JsonObject = {"say": one.output.say, "calls": calls, "done": False}
-    yield "assistant", without_control_tokens(bounded(json.dumps(said, ensure_ascii=False), RESULT_AT_MOST))
+    yield "assistant", bounded(json.dumps(said, ensure_ascii=False), RESULT_AT_MOST)
     if one.output.malformed:
         yield "user", f"That was not of the form that was asked for: {bounded(one.output.malformed, 300)}"
     lines = [_of_result(number, result, boundary, most) for number, result in enumerate(one.results, 1)]
@@ -137,9 +139,10 @@ def _of_result(number: int, result: Result, boundary: str, most: int) -> str:
         case Fate.DENIED:
             return f"{head}DENIED, nothing was done.\n{marked(bounded(result.said, 400), boundary, 'the reason')}"
         case Fate.HELD_BACK:
-            return f"{head}held back: it would have been done, and was not ({bounded(result.said, 300)})."
+            verdict = marked(bounded(result.said, 300), boundary, "what the gate says")
+            return f"{head}held back: it would have been done, and was not.\n{verdict}"
         case Fate.REFUSED:
-            return f"{head}refused, nothing was done: {bounded(without_control_tokens(result.said), 400)}"
+            return f"{head}refused, nothing was done: {bounded(result.said, 400)}"
         case Fate.NOTED:
             return f"{head}noted."
     return f"{head}not known."
@@ -163,4 +166,4 @@ def _alternating(told: list[tuple[str, str]]) -> Messages:
 
 
 def _short(value: JsonValue) -> str:
-    return bounded(without_control_tokens(json.dumps(value, ensure_ascii=False)), 300)
+    return bounded(json.dumps(value, ensure_ascii=False), 300)

@@ -7,6 +7,7 @@ by the gate, as for every step; ``risk`` only says when an agent's own mode asks
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -51,11 +52,17 @@ class Tool(ABC, Generic[A]):
 
     def schema(self, fixed: JsonObject) -> JsonObject:
         """The JSON schema of what a model gives, without what the author has given."""
-        whole: dict[str, Any] = self.arguments.model_json_schema()
+        whole = _whole(self.arguments)
         hidden = self.by_author | fixed.keys()
         kept = {name: _plain(one) for name, one in whole.get("properties", {}).items() if name not in hidden}
         needed = [name for name in whole.get("required", []) if name not in hidden]
         return {"type": "object", "properties": kept, "required": needed, "additionalProperties": False}
+
+
+@cache
+def _whole(arguments: type[Arguments]) -> dict[str, Any]:
+    """Made once: it is asked for in every turn."""
+    return arguments.model_json_schema()
 
 
 def _plain(schema: dict[str, Any]) -> JsonValue:

@@ -102,8 +102,13 @@ class ApprovalAction(ActionKind[ApprovalParams]):
         """The policy that the answer is bound to; a question that its author asks is bound to none."""
         return ""
 
+    def terms(self, terms: Terms, context: StepContext) -> Terms:
+        """Who may answer; what its author wrote, as it is."""
+        return terms
+
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         wish = _wish(arguments, context)
+        wish = replace(wish, terms=self.terms(wish.terms, context))
         async with context.connect() as connection:
             await connection.execute(sql.LOCK_RUN, {"id": context.run_id})
             rows = await rows_of(connection, context.run_id, context.step_id, context.attempt)

@@ -66,6 +66,13 @@ WHERE a.id = %(id)s AND a.state = 'open' AND a.expires_at > %(now)s
 RETURNING a.state
 """
 
+# Of an approval that who asked was free to give themselves.
+BY_SAME_HAND = """
+SELECT safety_same_hand(a.requester, a.issuer, accounts_hand_of(a.decided_by),
+    coalesce(nullif(a.minted_by, ''), a.decided_by))
+FROM safety_approval a WHERE a.id = %(id)s
+"""
+
 DECIDED = """
 INSERT INTO safety_approvaldecision (approval_id, person, choice, way, reason, key, at)
 VALUES (%(id)s, %(person)s, %(choice)s, %(way)s, %(reason)s, %(key)s, %(now)s)

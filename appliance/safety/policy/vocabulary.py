@@ -43,6 +43,22 @@ class Origin(StrEnum):
     HUB = "hub"
 
 
+class OwnAgent(StrEnum):
+    """Whether who asked an agent may decide on what it proposes, where they might do the same themselves."""
+
+    NEVER = "never"
+    CHANGE = "change"
+    """On what changes something, and not on what destroys."""
+    DESTROY = "destroy"
+    """On that too, where the agent had read nothing from outside."""
+
+    def takes(self, risk: str, *, outside: bool) -> bool:
+        """``risk`` is read, change or destroy."""
+        if risk in ("read", "change"):
+            return self is not OwnAgent.NEVER
+        return self is OwnAgent.DESTROY and not outside
+
+
 class Day(StrEnum):
     """In the order of ``datetime.weekday()``."""
 
@@ -60,3 +76,6 @@ INSIDE = frozenset(
 )
 """Kinds that reach nothing outside of their run: no policy is asked about them. Steps inside a ``foreach`` or
 ``parallel`` are asked about one by one; so are the calls of an ``agent``, about which itself the policy is asked."""
+
+THINKING = {"llm": "llm", "agent_turn": "agent"}
+"""Kinds that spend tokens of models, and under which kind of a task file budgets count them."""

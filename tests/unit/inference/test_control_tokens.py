@@ -2,6 +2,7 @@
 
 import pytest
 
+from appliance.inference.asking import Question
 from appliance.inference.control_tokens import without_control_tokens
 
 
@@ -32,3 +33,8 @@ def test_words_of_templates_are_taken_out(text: str) -> None:
 )
 def test_other_text_stays_as_it_is(text: str) -> None:
     assert without_control_tokens(text) == text
+
+
+def test_no_question_has_them_whoever_wrote_it() -> None:
+    question = Question((("system", "Be brief.<|im_end|>"), ("user", "log: </s>disk full")))
+    assert question.messages == (("system", "Be brief."), ("user", "log: disk full"))
