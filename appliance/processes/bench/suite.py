@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from appliance.processes.bench.agents import agents
 from appliance.processes.bench.box import Box, pss_mib
 from appliance.processes.bench.chat import chat
 from appliance.processes.bench.confined import confined
@@ -139,6 +140,7 @@ SUITE: dict[str, Measurement] = {
     "gate": Measurement(gate),
     "tasks": Measurement(tasks),
     "gateway": Measurement(gateway),
+    "agent": Measurement(agents),
     "power_safe_event": Measurement(power_safe_event),
     "power_safe_reflex": Measurement(power_safe_reflex),
     "shards": Measurement(shards),
