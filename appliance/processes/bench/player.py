@@ -70,11 +70,13 @@ class Player:
         found = re.search(r"(?i)content-length: (\d+)", head)
         body = json.loads(await reader.readexactly(int(found[1]))) if found and int(found[1]) else {}
         path = head.split(" ", 2)[1]
-        if path == "/v1/chat/completions":
+        if path == "/v1/chat/completions" and body.get("stream"):
             return await self._say(body, reader, writer)
         told: Any = {"object": "list", "data": [{"id": "played", "object": "model"}]}
         if path == "/play":
             self.parts[body["word"]] = Part(**body)
+        elif path == "/v1/chat/completions":
+            told = _whole(body)
         elif path == "/asked":
             told = [asdict(one) for one in self.asked]
         text = json.dumps(told).encode()
@@ -126,17 +128,27 @@ class Player:
         return part, Asked(part.word, turn, time.monotonic()), json.dumps(line)
 
 
+def _whole(body: Any) -> JsonObject:
+    """In one piece, to whoever only looks whether it answers: no part is asked for so."""
+    text = _of_any_model(body)
+    choice: JsonObject = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": "stop",
+    }
+    return {"id": "p", "object": "chat.completion", "choices": [choice], "usage": _usage(body, text)}
+
+
 def _end(body: Any, text: str) -> Iterator[JsonObject]:
-    """How it ended, and the tokens: words, for want of a tokeniser."""
+    yield _chunk({}, "stop")
+    yield {**_chunk({}, None), "choices": [], "usage": _usage(body, text)}
+
+
+def _usage(body: Any, text: str) -> JsonObject:
+    """In words, for want of a tokeniser."""
     read = sum(len(one["content"].split()) for one in body["messages"])
     said = min(len(text.split()), int(body.get("max_tokens") or 1 << 20))
-    yield _chunk({}, "stop")
-    usage: JsonObject = {
-        "prompt_tokens": read,
-        "completion_tokens": said,
-        "total_tokens": read + said,
-    }
-    yield {**_chunk({}, None), "choices": [], "usage": usage}
+    return {"prompt_tokens": read, "completion_tokens": said, "total_tokens": read + said}
 
 
 def _chunk(delta: JsonObject, finish: str | None) -> JsonObject:
