@@ -275,9 +275,10 @@ def _charges(action: Action, narrowed: Narrowed, facts: Facts) -> tuple[Charge, 
 def _all_stop(action: Action, stop: AllStop) -> Verdict | None:
     # A command that only reads would be killed at once, and a query that only reads would leave the box.
     killed = action.kind in SCRIPTED and stop.at_least(Level.KILL)
-    # Nor does a turn of an agent ask a model, as no step `llm` does.
-    leaves = (action.kind not in INSIDE or action.kind == "agent_turn") and stop.cuts
-    if not stop.holds(acts=action.acts or killed or leaves):
+    leaves = (action.kind not in INSIDE or action.kind in THINKING) and stop.cuts
+    # No model is given to anybody then: who asked for one would fail.
+    thinks = action.kind in THINKING and stop.at_least(Level.KILL)
+    if not stop.holds(acts=action.acts or killed or leaves or thinks):
         return None
     said = f": {stop.reason}" if stop.reason else ""
     return Verdict(Decision.HOLD, f"all-stop ({stop.level}) by {stop.by}{said}", f"allstop.{stop.level}")

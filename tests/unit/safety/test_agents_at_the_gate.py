@@ -10,7 +10,7 @@ from appliance.safety.gate import Action, Decision, Gate, Verdict
 from appliance.safety.plant_state.keeper import RestraintKeeper
 from appliance.safety.policy.keeper import PolicyKeeper, policy_of
 from appliance.safety.policy.loading import digest_of
-from appliance.safety.stop import AllStop
+from appliance.safety.stop import AllStop, Level
 
 CALL = Action(
     "mqtt",
@@ -93,6 +93,17 @@ def test_what_destroys_is_theirs_only_where_that_is_written_and_nothing_came_fro
 ) -> None:
     action = replace(CALL, risk="destroy", outside=outside)
     assert decided(tmp_path, action, policy(f"own_agent: {word}")).terms.self_approval is theirs
+
+
+@pytest.mark.parametrize("kind", ["agent_turn", "llm"])
+@pytest.mark.parametrize(("level", "holds"), [(Level.FREEZE, False), (Level.KILL, True), (Level.CUT, True)])
+def test_while_no_model_is_given_to_anybody_nobody_asks_for_one(
+    tmp_path: Path, kind: str, level: Level, holds: bool
+) -> None:
+    action = Action(kind, "pure", {}, "user:anna", origin="manual", task="t", acts=False)
+    gate = Gate(tmp_path, keeper=PolicyKeeper(policy_of([]), epoch=1), restraints=RestraintKeeper(epoch=1))
+    verdict = gate.decide(action, AllStop(1, level), Role.ENGINEER)
+    assert (verdict.outcome is Decision.HOLD) is holds
 
 
 BUDGETS = """
