@@ -45,7 +45,7 @@ class Stage:
     ) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.communicate(timeout=10)
 
     @property
     def settings(self) -> dict[str, str]:
