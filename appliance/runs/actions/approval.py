@@ -33,7 +33,7 @@ from appliance.safety.approvals.domain import (
     denied,
     nobody_decided,
 )
-from appliance.safety.approvals.shown import LONGEST
+from appliance.safety.approvals.shown import LONGEST, within
 from appliance.tasks.definition.base import Duration, refuse
 
 LONGEST_PATIENCE = timedelta(days=30)
@@ -183,6 +183,6 @@ def _wish(arguments: JsonObject, context: StepContext) -> Wish:
         subject=Subject(ApprovalAction.name, EffectClass.PURE.value, arguments, 0),
         terms=terms,
         requested_by=context.principal,
-        shown="\n".join(lines)[:LONGEST],
+        shown="\n".join(map(within, lines))[:LONGEST],
         purpose=Purpose.QUESTION,
     )
