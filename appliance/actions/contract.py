@@ -200,6 +200,8 @@ class StepContext:
     """Said when the worker is about to stop: what can be gone on from elsewhere may end with its state kept."""
     act_within: float | None = None
     """Seconds after which it must not begin to act any more, though it may end later; None without a limit."""
+    chosen: frozenset[str] = frozenset()
+    """The arguments that an agent's model gave, which no author has looked at."""
 
 
 class Params(BaseModel):

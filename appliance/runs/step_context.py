@@ -64,4 +64,5 @@ def context_of(
         unattended=walk.definition.is_unattended(row.trigger),
         leaving=leaving,
         act_within=act_within.total_seconds() if act_within is not None else None,
+        chosen=spec.proposed.chosen if spec.proposed is not None else frozenset(),
     )

@@ -4,12 +4,11 @@ import asyncio
 from dataclasses import dataclass
 
 from appliance.actions.contract import StepContext
-from appliance.agent.loop.outside import bounded
+from appliance.agent.loop.outside import said_by_a_model
 from appliance.agent.loop.reading import parsed
 from appliance.agent.loop.shape import shape
 from appliance.agent.loop.telling import Messages, Turn, fitted
 from appliance.inference.asking import Question
-from appliance.inference.control_tokens import without_control_tokens
 from appliance.inference.domain import Need, Work
 from appliance.inference.errors import ModelAnswerBad, ModelRefused, ModelUnavailable, takes_at_most
 from appliance.inference.leases import Wish
@@ -76,10 +75,8 @@ class Ask:
 
     async def again(self, why: str) -> Heard:
         """Once more, with what was wrong. Raises what ``Services.ask`` raises but ModelAnswerBad."""
-        quoted = without_control_tokens(bounded(self._last.text if self._last else "", LONGEST_QUOTE))
-        wrong = (
-            f"That was not of the form that was asked for: {bounded(why, 300)}. Answer again, as JSON only."
-        )
+        quoted = said_by_a_model(self._last.text if self._last else "", LONGEST_QUOTE)
+        wrong = f"That was not of the form that was asked for: {said_by_a_model(why, 300)}. Answer again, as JSON only."
         self.told = (*self.told, ("assistant", quoted or "(nothing)"), ("user", wrong))
         return await self._ask()
 

@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from appliance.agent.domain import Asked, Call, Risk
 from appliance.agent.errors import ToolUnknown
+from appliance.agent.loop.washing import check_size
+from appliance.agent.loop.words import one_line
 from appliance.agent.tools.registry import TEMPLATE, texts_in, tools
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
@@ -25,6 +27,8 @@ class Made:
 
     risk: Risk
     raw: JsonObject
+    leaves: bool = False
+    """Whether it could carry off what the model was told, to where the model says."""
 
     def step(self, step_id: str) -> StepSpec:
         spec, issues = step_of({**self.raw, "on_error": "continue"}, step_id)
@@ -39,12 +43,13 @@ def made(asked: Asked, call: Call) -> Made:
     tool = tools().get(call.tool)
     if fixed is None or tool is None:
         raise ToolUnknown(
-            f"there is no tool {call.tool[:60]!r} here", hint=f"there are {', '.join(asked.tools)}"
+            f"there is no tool {one_line(call.tool, 60)!r} here", hint=f"there are {', '.join(asked.tools)}"
         )
     given = tool.by_author | fixed.keys()
     own = sorted(given & call.arguments.keys())
     if own:
         raise ToolUnknown(f"{own[0]} is not yours to give: leave it out")
+    check_size(call.arguments)
     for text in texts_in(call.arguments):
         _check(text)
     try:
@@ -55,7 +60,7 @@ def made(asked: Asked, call: Call) -> Made:
         raise ToolUnknown(f"{place}: {wrong['msg']}") from error
     try:
         raw = tool.step(arguments)
-        found = Made(tool.risk_of(arguments), raw)
+        found = Made(tool.risk_of(arguments), raw, tool.leaves(arguments, fixed.keys()))
         found.step("call")
     except ToolUnknown:
         raise

@@ -1,7 +1,5 @@
 """The steps of an agent's run so far: a pure function of what was asked and of the rows of its own steps."""
 
-import json
-import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import timedelta
 
@@ -20,7 +18,7 @@ from appliance.agent.domain import (
 )
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.loop.calling import Made, made
-from appliance.agent.tools.registry import tools
+from appliance.agent.loop.words import all_seen, one_line, plain_words
 from appliance.lib.digest import canonical_json
 from appliance.lib.duration import format_duration
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -91,6 +89,7 @@ def _calls(
             plan=plan.id if plan is not None and word else "",
             digest=digest if word else "",
             held_back=held,
+            chosen=frozenset(call.arguments),
         )
         yield found.step(call_id(turn, number)).model_copy(update={"proposed": proposal})
     return True
@@ -117,8 +116,8 @@ def _made(
 
 def needs_word(asked: Asked, output: TurnOutput, call: Call, found: Made) -> str:
     """Why a person has to be asked before this call, whatever the policy says; empty where nobody has to be."""
-    if _sends(asked, output, call):
-        return "it would send to an address of its own what it has read outside"
+    if found.leaves and output.outside and call.tool not in asked.trust:
+        return "it could send to an address of its own what it has read outside"
     if found.risk is Risk.READ or asked.mode in (Mode.SHADOW, Mode.WATCH):
         return ""
     if asked.mode is Mode.PROPOSE:
@@ -128,15 +127,9 @@ def needs_word(asked: Asked, output: TurnOutput, call: Call, found: Made) -> str
     return ""
 
 
-def _sends(asked: Asked, output: TurnOutput, call: Call) -> bool:
-    """Whether a call that only reads could carry off what the model was told, to where the model says."""
-    chosen = tools()[call.tool].leaves_to - asked.tools[call.tool].keys()
-    return bool(chosen) and output.outside and call.tool not in asked.trust
-
-
 def _said(word: str, number: int, call: Call, of: int) -> str:
     place, why = f" ({number} of {of} in its plan)" if of > 1 else "", one_line(call.why, _LONGEST_WHY)
-    return f"{word}{place}: {why}" if why else f"{word}{place}"
+    return f"{word}{place}; it says: “{why}”" if why else f"{word}{place}"
 
 
 # --- the question about all calls of a turn
@@ -177,23 +170,7 @@ def _line(number: int, call: Call, found: Made) -> str:
     """The step as it would be done, with what its author has fixed, and behind it the model's own words."""
     step = canonical_json({key: value for key, value in found.raw.items() if key != "type"}).decode()
     why = one_line(call.why, _LONGEST_WHY)
-    return f"{number}. {call.tool} {plain_words(_visible(step))}{f' - {why}' if why else ''}"
-
-
-def _visible(text: str) -> str:
-    """JSON in which every character can be seen: what turns a line around or hides in it stands there by its number."""
-    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
-
-
-def one_line(text: str, most: int) -> str:
-    """A model's words as nothing but words: no line of the box's own looks so, and no template is read in them."""
-    seen = "".join(one if one.isprintable() else " " for one in text)
-    return plain_words(" ".join(seen.split()))[:most]
-
-
-def plain_words(text: str) -> str:
-    """The text as nothing but text, where a template would be read."""
-    return re.sub(r"\{(?=[{%#])", "{ ", text)
+    return f"{number}. {call.tool} {plain_words(all_seen(step))}{f' (it says: “{why}”)' if why else ''}"
 
 
 def _ended(row: StepRow) -> bool:

@@ -8,10 +8,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from appliance.agent.loop.outside import bounded, marked
+from appliance.agent.loop.outside import bounded, marked, said_by_a_model
 from appliance.agent.loop.reading import asked_mode
 from appliance.agent.loop.shape import MORE
 from appliance.agent.loop.story import Fate, Past, Result, Story
+from appliance.agent.loop.words import one_line
 from appliance.agent.tools.registry import tools
 from appliance.inference.control_tokens import without_control_tokens
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -117,16 +118,19 @@ def _of_turn(one: Past, boundary: str, most: int) -> Iterator[tuple[str, str]]:
         {"tool": result.call.tool, "arguments": result.call.arguments} for result in one.results
     ]
     said: JsonObject = {"say": one.output.say, "calls": calls, "done": False}
-    yield "assistant", without_control_tokens(bounded(json.dumps(said, ensure_ascii=False), RESULT_AT_MOST))
+    yield "assistant", said_by_a_model(json.dumps(said, ensure_ascii=False), RESULT_AT_MOST)
     if one.output.malformed:
-        yield "user", f"That was not of the form that was asked for: {bounded(one.output.malformed, 300)}"
+        yield (
+            "user",
+            f"That was not of the form that was asked for: {said_by_a_model(one.output.malformed, 300)}",
+        )
     lines = [_of_result(number, result, boundary, most) for number, result in enumerate(one.results, 1)]
     if lines:
         yield "user", "\n".join(lines)
 
 
 def _of_result(number: int, result: Result, boundary: str, most: int) -> str:
-    head = f"{number}. {result.call.tool}: "
+    head = f"{number}. {said_by_a_model(one_line(result.call.tool, 60), 60)}: "
     match result.fate:
         case Fate.DONE:
             return f"{head}done.\n{marked(bounded(result.said, most), boundary, result.call.tool)}"
@@ -137,9 +141,9 @@ def _of_result(number: int, result: Result, boundary: str, most: int) -> str:
         case Fate.DENIED:
             return f"{head}DENIED, nothing was done.\n{marked(bounded(result.said, 400), boundary, 'the reason')}"
         case Fate.HELD_BACK:
-            return f"{head}held back: it would have been done, and was not ({bounded(result.said, 300)})."
+            return f"{head}held back: it would have been done, and was not ({said_by_a_model(result.said, 300)})."
         case Fate.REFUSED:
-            return f"{head}refused, nothing was done: {bounded(without_control_tokens(result.said), 400)}"
+            return f"{head}refused, nothing was done: {said_by_a_model(result.said, 400)}"
         case Fate.NOTED:
             return f"{head}noted."
     return f"{head}not known."
@@ -163,4 +167,4 @@ def _alternating(told: list[tuple[str, str]]) -> Messages:
 
 
 def _short(value: JsonValue) -> str:
-    return bounded(without_control_tokens(json.dumps(value, ensure_ascii=False)), 300)
+    return said_by_a_model(json.dumps(value, ensure_ascii=False), 300)

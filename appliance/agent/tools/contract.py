@@ -5,6 +5,7 @@ by the gate, as for every step; ``risk`` only says when an agent's own mode asks
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
@@ -48,6 +49,11 @@ class Tool(ABC, Generic[A]):
     def risk_of(self, given: A) -> Risk:
         """Of these very arguments; never milder than what the step does."""
         return self.risk
+
+    def leaves(self, given: A, fixed: Collection[str]) -> bool:
+        """Whether these very arguments could carry off what a model was told, to where it says. ``fixed``: what of
+        them the author has given."""
+        return bool(self.leaves_to - set(fixed))
 
     def schema(self, fixed: JsonObject) -> JsonObject:
         """The JSON schema of what a model gives, without what the author has given."""

@@ -1,5 +1,6 @@
 """``sql_query``: read from a database of one's own."""
 
+from appliance.actions.sql_plain import only_looks
 from appliance.agent.domain import Risk
 from appliance.agent.tools.contract import Arguments, Tool
 from appliance.lib.jsontypes import JsonObject
@@ -30,3 +31,7 @@ class SqlQueryTool(Tool[SqlQueryArguments]):
             "max_rows": 100,
             "max_kib": 64,
         }
+
+    def risk_of(self, given: SqlQueryArguments) -> Risk:
+        """The server's word keeps it from changing tables; functions end sessions, write files, reach other servers."""
+        return Risk.READ if only_looks(given.query) else Risk.CHANGE

@@ -101,6 +101,8 @@ class Proposal(Model):
     """Of what that step asked: an approval of anything else is none of this."""
     held_back: bool = False
     """It is not performed: only what the gate says of it is kept."""
+    chosen: frozenset[str] = frozenset()
+    """The arguments that the agent gave; the author of the task has fixed the others."""
 
 
 class StepSpec(StepCommon):

