@@ -111,15 +111,20 @@ async def _heard(question: Question, lease: Lease, on_text: Callable[[str], None
         timeout=openai.Timeout(None, connect=10.0),
         http_client=openai.DefaultAsyncHttpxClient(trust_env=False, verify=believed(granted.url)),
     )
+    dialect, heard = dialect_of(granted.chosen.engine), _Heard()
     try:
-        return await _streamed(client, question, lease, on_text)
+        return await _streamed(client, question, lease, on_text, heard)
     except openai.APIStatusError as error:
-        said = dialect_of(granted.chosen.engine).refusal(error.status_code, error.response.content)
+        said = dialect.refusal(error.status_code, error.response.content)
+        if dialect.blames_answer(said):
+            raise _no_answer(lease, heard, said) from error
         if error.status_code < 500:
             raise ModelRefused(f"the model's engine refuses the question: {said}") from error
         lease.failed(said)
         raise ModelUnavailable(f"the model's engine failed: {said}") from error
     except (openai.APIError, httpx2.HTTPError) as error:
+        if dialect.blames_answer(str(error)):
+            raise _no_answer(lease, heard, str(error)) from error
         lease.failed(str(error))
         raise ModelUnavailable(f"the connection to the model broke: {error}") from error
     except NO_ANSWER as error:
@@ -129,10 +134,21 @@ async def _heard(question: Question, lease: Lease, on_text: Callable[[str], None
         await client.close()
 
 
+def _no_answer(lease: Lease, heard: _Heard, said: str) -> ModelAnswerBad:
+    """What a model said is no answer, and no reason to take its engine for broken: else one who can make it say such
+    things takes it away from everybody."""
+    lease.done(heard.count)
+    return ModelAnswerBad(f"the engine can make nothing of the answer: {said[:300]}", said=heard.text)
+
+
 async def _streamed(
-    client: "openai.AsyncOpenAI", question: Question, lease: Lease, on_text: Callable[[str], None] | None
+    client: "openai.AsyncOpenAI",
+    question: Question,
+    lease: Lease,
+    on_text: Callable[[str], None] | None,
+    heard: _Heard,
 ) -> _Heard:
-    heard, beaten = _Heard(), time.monotonic()
+    beaten = time.monotonic()
     stream: Any = await client.chat.completions.create(**_body(question, lease))
     async for chunk in stream:
         if chunk.usage is not None:
