@@ -98,6 +98,7 @@ EXEMPT_COMMANDS = {
     "doctor": "looks, and writes documentation into the source tree",
     "tls": "shows a certificate, or makes one that counts from the next start",
     "bench": "measures a box of its own",
+    "agent_suite": "works on a box of its own, which it makes and removes",
     "hardware": "shows what the machine has",
     "quotas": "shows limits; a change is its service's to refuse",
     "router": "shows what a sentence means; forgetting an example is its service's to refuse",
