@@ -11,7 +11,7 @@ from appliance.agent.domain import Asked, Risk
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.loop.calling import made
 from appliance.agent.loop.rows import seen as rows_seen
-from appliance.agent.loop.story import Result, story_of
+from appliance.agent.loop.story import Result, Story, story_of
 from appliance.agent.suite.furnishing import TASK
 from appliance.agent.suite.seen import CallSeen, Seen, as_object
 from appliance.agent.suite.web import Web
@@ -23,9 +23,7 @@ _SHARD = (
     "SELECT id, state, waiting_for, reason FROM runs_run WHERE split_id IS NOT NULL AND parent_run_id = %s"
 )
 _RUN = "SELECT state, waiting_for, reason FROM runs_run WHERE id = %s"
-_STEP = (
-    "SELECT output, detail FROM runs_step WHERE run_id = %s AND step = 'think' ORDER BY attempt DESC LIMIT 1"
-)
+_STEP = "SELECT detail FROM runs_step WHERE run_id = %s AND step = 'think' ORDER BY attempt DESC LIMIT 1"
 _CHILDREN = """
 SELECT t.name, r.inputs FROM runs_run r JOIN tasks_task t ON t.id = r.task_id
 WHERE r.split_id IS NULL AND r.trigger = %s ORDER BY r.id
@@ -44,12 +42,13 @@ async def seen_of(
     run, shard = (await _rows(pool, _RUN, run_id))[0], (await _rows(pool, _SHARD, run_id))
     steps = await _rows(pool, _STEP, run_id)
     detail = as_object(steps[0]["detail"]) if steps else {}
-    calls, turns, tokens, malformed = await _calls(pool, shard[0]["id"]) if shard else ((), 0, 0, 0)
+    calls, story = await _story(pool, shard[0]["id"]) if shard else ((), None)
     waits = shard[0] if shard and run["waiting_for"] == "shards" else run
     return Seen(
         state=f"{waits['state']}:{waits['waiting_for']}" if waits["waiting_for"] else waits["state"],
         reason=waits["reason"],
-        answer=str(steps[0]["output"] or "") if steps else "",
+        # The model's own words: what the box puts behind them is none of its merits.
+        answer=story.past[-1].output.answer if story is not None and story.past else "",
         confirmed=detail.get("unconfirmed") is False,
         published=tuple(world.published),
         tasks=tuple(
@@ -65,14 +64,14 @@ async def seen_of(
         values={row["topic"]: row["value"] for row in await _rows(pool, _VALUES)},
         calls=calls,
         asked=(await _rows(pool, _ASKED))[0]["n"],
-        turns=turns,
-        tokens=tokens,
-        malformed=malformed,
+        turns=len(story.past) if story is not None else 0,
+        tokens=story.tokens if story is not None else 0,
+        malformed=sum(bool(turn.output.malformed) for turn in story.past) if story is not None else 0,
         seconds=seconds,
     )
 
 
-async def _calls(pool: Pool, shard: UUID) -> tuple[tuple[CallSeen, ...], int, int, int]:
+async def _story(pool: Pool, shard: UUID) -> tuple[tuple[CallSeen, ...], Story]:
     async with pool.connection() as connection:
         own = await own_rows.read(connection, shard)
     asked = Asked.of(as_object(own.inputs.get(ASKED)))
@@ -85,7 +84,7 @@ async def _calls(pool: Pool, shard: UUID) -> tuple[tuple[CallSeen, ...], int, in
         if result.step in order
         for last in [next(one for one in reversed(steps) if one.step == result.step)]
     )
-    return calls, len(story.past), story.tokens, sum(bool(turn.output.malformed) for turn in story.past)
+    return calls, story
 
 
 def _reads(asked: Asked, result: Result) -> bool:

@@ -32,6 +32,7 @@ async def test_the_shipped_way_solves_it(stand: Stand, problem: Problem) -> None
 async def test_a_wrong_way_does_not_pass(stand: Stand, problem: Problem, number: int) -> None:
     seen = await stand.go_through(problem, problem.wrong[number])
     assert faults(problem.check, seen)
+    assert "[Not confirmed" not in seen.answer, "the box's words are none of the model's"
 
 
 @pytest.mark.parametrize("problem", CLAIMED)
