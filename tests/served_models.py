@@ -28,12 +28,20 @@ from tests.wait import wait_for
 
 
 def tiny_served(
-    models: Path, name: str = "tiny", *, slots: int = 2, seed: int = 0, vectors: bool = False
+    models: Path,
+    name: str = "tiny",
+    *,
+    slots: int = 2,
+    seed: int = 0,
+    vectors: bool = False,
+    context: int = 1024,
+    terse: float = 0.0,
 ) -> Served:
     """The tiny model below ``models``, served by llama.cpp on the processor."""
     folder = models / name / "1"
     folder.mkdir(parents=True)
-    file = write_tiny_model(folder / "model.gguf", seed=seed, vectors=vectors)
+    trained = max(2048, context)
+    file = write_tiny_model(folder / "model.gguf", seed=seed, vectors=vectors, context=trained, terse=terse)
     for path in (models, folder.parent, folder):
         path.chmod(0o755)
     file.chmod(0o644)
@@ -48,13 +56,13 @@ def tiny_served(
         ),
         main=file.name,
         architecture="llama",
-        context=2048,
+        context=trained,
         shape=Shape(layers=2, kv_heads=4, head_size=64),
         chat_template=True,
         embeddings=vectors,
         added_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
-    profile = Profile(EngineKind.LLAMACPP, context=1024, slots=slots, options={"threads": 1})
+    profile = Profile(EngineKind.LLAMACPP, context=context, slots=slots, options={"threads": 1})
     return Served(manifest, folder, profile)
 
 

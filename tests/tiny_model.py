@@ -12,6 +12,7 @@ TEMPLATE = (
 )
 _SPECIAL = ("<|im_start|>", "<|im_end|>")
 _NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
+_QUOTE, _BEYOND_ASCII = 3 + ord('"'), slice(3 + 0x80, 3 + 0x100)
 
 
 def write_tiny_model(
@@ -24,10 +25,12 @@ def write_tiny_model(
     context: int = 2048,
     seed: int = 0,
     vectors: bool = False,
+    terse: float = 0.0,
 ) -> Path:
     """Write a llama of bytes with random weights as GGUF, in F32; rows of 256, so that each quantisation fits it.
 
-    ``vectors``: it gives the mean of what it makes of a text.
+    ``vectors``: it gives the mean of what it makes of a text. ``terse``: how much it likes to end a string, and to
+    keep to ASCII, so that an answer under a schema ends before its tokens do.
     """
     writer = GGUFWriter(str(path), "llama")
     writer.add_name("tiny")
@@ -43,7 +46,7 @@ def write_tiny_model(
     if vectors:
         writer.add_pooling_type(PoolingType.MEAN)
     words = _add_tokens(writer)
-    _add_weights(writer, words, width, layers, inner, np.random.default_rng(seed))
+    _add_weights(writer, words, width, layers, inner, np.random.default_rng(seed), terse)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -70,10 +73,24 @@ def _add_tokens(writer: GGUFWriter) -> int:
 
 
 def _add_weights(
-    writer: GGUFWriter, words: int, width: int, layers: int, inner: int, random: np.random.Generator
+    writer: GGUFWriter,
+    words: int,
+    width: int,
+    layers: int,
+    inner: int,
+    random: np.random.Generator,
+    terse: float,
 ) -> None:
     def drawn(name: str, *shape: int) -> None:
-        writer.add_tensor(f"{name}.weight", (random.standard_normal(shape) * 0.05).astype(np.float32))
+        weights = (random.standard_normal(shape) * 0.05).astype(np.float32)
+        if terse and name == "token_embd":
+            # The same for every token, and large: what rows of the output make of it is a bias.
+            weights[:, 0] = 8.0
+        if terse and name == "output":
+            weights[:, 0] = 0.0
+            weights[_QUOTE, 0] = terse
+            weights[_BEYOND_ASCII, 0] = -terse
+        writer.add_tensor(f"{name}.weight", weights)
 
     def ones(name: str) -> None:
         writer.add_tensor(f"{name}.weight", np.ones(width, np.float32))

@@ -1,6 +1,6 @@
 """``/v1`` put together: tokens of the accounts, the keeper at its socket, use and limits in the database."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
@@ -32,16 +32,19 @@ RESTING = 16
 
 
 class ByPath:
-    """Programs that use models, and everybody else: Django's way of a request costs more than theirs may."""
+    """Programs by the beginning of their path, and everybody else: Django's way of a request costs more than theirs
+    may, and ends with its answer."""
 
-    def __init__(self, models: Any, others: Any) -> None:
-        self._models = models
+    def __init__(self, programs: Mapping[str, Any], others: Any) -> None:
+        self._programs = programs
         self._others = others
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
         path = str(scope["path"])
-        meant = path == PREFIX or path.startswith(f"{PREFIX}/")
-        return await (self._models if meant else self._others)(scope, receive, send)
+        for prefix, application in self._programs.items():
+            if path == prefix or path.startswith(f"{prefix}/"):
+                return await application(scope, receive, send)
+        return await self._others(scope, receive, send)
 
 
 def gateway(config: Config) -> Gateway:

@@ -240,6 +240,8 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "django.request": {"filters": ["not_readyz"]},
         "httpx": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
+        "mcp": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "celery": {"level": "WARNING"},

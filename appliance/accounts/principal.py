@@ -84,6 +84,11 @@ def person_of(name: str) -> str | None:
     return rest.partition("/")[0] if kind == "token" else None
 
 
+def is_person(name: str) -> bool:
+    """Whether a person acts by their own hand, and not by a token of theirs."""
+    return name.startswith("user:")
+
+
 UNKNOWN = "?"
 """In the place of an issuer's name: one whom nobody wrote down. No person is called so."""
 

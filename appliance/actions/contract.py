@@ -23,6 +23,7 @@ from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.leaving import Leaving
 from appliance.outbox.ports import OutboxItem
+from appliance.safety.policy.vocabulary import OwnAgent
 from appliance.safety.understood import Understood
 from appliance.sandbox.docker.client import Where
 from appliance.sandbox.ports import Job, Outcome
@@ -79,6 +80,8 @@ class StepResult:
     """What the step did beside what its author declared, in sentences."""
     interrupted: bool = False
     """It was asked to end because its worker stops: it goes on elsewhere, where it may be done again."""
+    tokens: int = 0
+    """Tokens of models that it has spent, read and written: what the budgets of the policy count."""
 
     @classmethod
     def ok(cls, output: JsonValue = None, **detail: JsonValue) -> "StepResult":
@@ -194,12 +197,18 @@ class StepContext:
     """The most that this run may do; what it starts may do no more."""
     origins: tuple[str, ...] = ()
     """The origins of this run and of what led to it; what it starts is judged by them too."""
+    above: tuple[str, ...] = ()
+    """The runs of growing steps that led to this one, the outermost first; itself last, where its own steps grow."""
     unattended: bool = False
     """Nobody is to be asked in this run."""
+    own_agent: OwnAgent = OwnAgent.NEVER
+    """Whether who asked an agent may decide on what it proposes."""
     leaving: Leaving | None = None
     """Said when the worker is about to stop: what can be gone on from elsewhere may end with its state kept."""
     act_within: float | None = None
     """Seconds after which it must not begin to act any more, though it may end later; None without a limit."""
+    chosen: frozenset[str] = frozenset()
+    """The arguments that an agent's model gave, which no author has looked at."""
 
 
 class Params(BaseModel):

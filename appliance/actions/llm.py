@@ -1,6 +1,7 @@
 """``llm``: ask a model of this box. It changes nothing in the world; its answer is a text, or fitting JSON."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
@@ -13,10 +14,10 @@ from appliance.actions.contract import (
     StepResult,
     TargetAway,
 )
-from appliance.expressions.fields import MessageField, TextField
+from appliance.actions.model_params import ModelParams
+from appliance.expressions.fields import MessageField
 from appliance.inference.answer_schema import check_schema
 from appliance.inference.asking import Question, Reply
-from appliance.inference.control_tokens import without_control_tokens
 from appliance.inference.domain import Need, Work
 from appliance.inference.errors import (
     KeeperAway,
@@ -27,6 +28,7 @@ from appliance.inference.errors import (
     ModelUnknown,
 )
 from appliance.inference.leases import Wish
+from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.located.fields import refuse
 from appliance.lib.priority import Priority
@@ -34,21 +36,16 @@ from appliance.lib.priority import Priority
 _MOST_TRIES = 2
 
 
-class LlmParams(Params):
+class Prompted(Params):
     prompt: MessageField
     """What is asked. ``{% if %}`` and ``{% for %}`` are allowed here."""
-    system: MessageField | None = None
-    """What the model is to be and to keep to."""
-    model: TextField | None = None
-    """One by name, as `qwen3-8b`; without it the selection matrix chooses by `work`."""
-    work: Work = Work.CHAT
-    """The kind of work: `chat`, `code`, `logs`, `classification`, `extraction` or `anomaly`."""
+
+
+class LlmParams(ModelParams, Prompted):
     answer: dict[str, Any] | None = None
     """A JSON schema: the answer is JSON that fits it, and the step's output is that value."""
     max_tokens: Annotated[int, Field(ge=1, le=32768)] = 512
     """The longest answer."""
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.2
-    """0: the same answer each time, as far as the engine can."""
 
     @field_validator("answer")
     @classmethod
@@ -58,13 +55,6 @@ class LlmParams(Params):
                 check_schema(value)
             except ModelRefused as error:
                 raise refuse(error.message, error.hint or "") from error
-        return value
-
-    @field_validator("work")
-    @classmethod
-    def _text(cls, value: Work) -> Work:
-        if value is Work.EMBEDDINGS:
-            raise refuse("a step asks for text, not for vectors")
         return value
 
 
@@ -77,21 +67,23 @@ class LlmAction(ActionKind[LlmParams]):
         return EffectClass.PURE
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
-        question, wish = _question(arguments), _wish(arguments, context)
+        question, wish, wasted = _question(arguments), _wish(arguments, context), 0
         for left in reversed(range(_MOST_TRIES)):
             try:
                 reply = await context.services.ask(question, wish, _heard_by(context))
             except ModelAnswerBad as error:
+                wasted += question.tokens
                 if not left:
-                    return StepResult.failed(str(error))
+                    return _failed(error, wasted)
             except (ModelRefused, ModelUnknown) as error:
-                return StepResult.failed(str(error), retryable=False)
+                return replace(_failed(error, wasted), retryable=False)
             except KeeperAway as error:
                 raise TargetAway(error.message, hint=error.hint) from error
             except (ModelBusy, ModelUnavailable) as error:
-                return StepResult.failed(str(error))
+                return _failed(error, wasted)
             else:
-                return _result(question, reply)
+                spent = reply.prompt_tokens + reply.generated_tokens
+                return replace(_result(question, reply), tokens=wasted + (spent or question.tokens))
         raise AssertionError("unreachable")
 
 
@@ -99,7 +91,7 @@ def _question(arguments: JsonObject) -> Question:
     messages = []
     if arguments.get("system"):
         messages.append(("system", str(arguments["system"])))
-    messages.append(("user", without_control_tokens(str(arguments["prompt"]))))
+    messages.append(("user", str(arguments["prompt"])))
     schema = arguments.get("answer")
     return Question(
         tuple(messages),
@@ -126,6 +118,10 @@ def _heard_by(context: StepContext) -> Callable[[str], None] | None:
         return None
     on_output = context.on_output
     return lambda piece: on_output("stdout", piece.encode())
+
+
+def _failed(error: MillwrightError, tokens: int) -> StepResult:
+    return replace(StepResult.failed(str(error)), tokens=tokens)
 
 
 def _result(question: Question, reply: Reply) -> StepResult:

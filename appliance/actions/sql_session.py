@@ -107,6 +107,8 @@ async def whereabouts(connection: AsyncConnection[Any]) -> Whereabouts:
 
 async def read(connection: AsyncConnection[Any], statement: Statement) -> JsonValue:
     """The rows, streamed, so that a table that is too large is not taken into memory first."""
+    # The session too: whatever ended the transaction would find the next one read-only as well.
+    await connection.execute("SET default_transaction_read_only = on")
     async with connection.transaction():
         await connection.execute("SET TRANSACTION READ ONLY")
         await _limit(connection, statement.seconds)

@@ -64,11 +64,20 @@ class Asked:
     """Whether the goal holds what comes from outside of the task's text."""
     system_outside: bool = False
     """Whether what the model is to keep to does."""
+    conversation: bool = False
+    """Whether it is told what was said before, and its answer is kept there."""
+    undo: Mapping[str, JsonObject] = field(default_factory=dict)
+    """Each tool that can be taken back, with the arguments that do so in the place of a call's own."""
+    remote: Mapping[str, JsonObject] = field(default_factory=dict)
+    """Tools of other servers, by name, as they were when the step began."""
+    closed: Mapping[str, str] = field(default_factory=dict)
+    """Such tools that its author meant and that it cannot have, each with why."""
 
     @classmethod
     def of(cls, given: JsonMapping) -> "Asked":
         """Of the arguments as the row keeps them, which ``AgentAction.arguments`` made."""
         budget, tools = _object(given.get("budget")), _object(given.get("tools"))
+        undo = _object(given.get("undo"))
         trust = given.get("trust")
         return cls(
             goal=str(given.get("goal", "")),
@@ -84,6 +93,10 @@ class Asked:
             temperature=float(str(given.get("temperature", 0.2))),
             outside=given.get("outside") is not False,
             system_outside=given.get("system_outside") is not False,
+            conversation=given.get("conversation") is True,
+            undo={name: _object(back) for name, back in undo.items()},
+            remote={name: _object(one) for name, one in _object(given.get("remote")).items()},
+            closed={name: str(why) for name, why in _object(given.get("closed")).items()},
         )
 
 
@@ -183,12 +196,13 @@ class StepSeen:
 
     step: str
     state: str
-    input: JsonObject
     output: JsonValue
     detail: JsonObject = field(default_factory=dict)
+    """Of one that failed or was skipped."""
     error: str = ""
     stderr: str = ""
     seconds: float = 0.0
+    kind: str = ""
 
 
 def turn_id(number: int) -> str:

@@ -24,3 +24,24 @@ SELECT (SELECT number FROM tasks_revision),
        (SELECT string_agg(name, ',' ORDER BY name) FROM bridges_platform),
        (SELECT string_agg(name, ',' ORDER BY name) FROM inference_servedmodel WHERE enabled)
 """
+
+# Of one agent, all in all: told again after a crash it is the same row.
+KEEP_SPENT = """
+INSERT INTO agent_spent (above, run_id, steps, tokens, seconds, at)
+SELECT unnest(%(above)s::uuid[]), %(run)s, %(steps)s, %(tokens)s, %(seconds)s, %(now)s
+ON CONFLICT (above, run_id) DO UPDATE SET steps = greatest(agent_spent.steps, excluded.steps),
+    tokens = greatest(agent_spent.tokens, excluded.tokens), seconds = greatest(agent_spent.seconds, excluded.seconds),
+    at = excluded.at
+"""
+
+# No run is worked on for so long; a few at a time, whenever one is kept.
+PRUNE_SPENT = """
+DELETE FROM agent_spent WHERE (above, run_id) IN (
+    SELECT above, run_id FROM agent_spent WHERE at < %(now)s - interval '30 days' LIMIT 20
+)
+"""
+
+SPENT_BENEATH = """
+SELECT coalesce(sum(steps), 0), coalesce(sum(tokens), 0), coalesce(sum(seconds), 0)
+FROM agent_spent WHERE above = %(above)s
+"""

@@ -98,6 +98,13 @@ def _page(conversations: Sequence[str], before: int | None, limit: int) -> list[
     return list((rows.filter(pk__lt=before) if before else rows)[:limit])
 
 
+def forget(username: str) -> int:
+    """Delete this person's conversation with the box as the web admin shows it; gives how many messages went."""
+    rows = ChatRecord.objects.filter(platform=WEBCHAT, conversation=own_conversation(username))
+    count, _ = rows.delete()
+    return count
+
+
 def file_of(person: Person, message: int, number: int) -> ChatFile:
     """The file of a message that this person may read, by its place under it. Raises FileNotThere."""
     readable = (FEED, own_conversation(person.username))

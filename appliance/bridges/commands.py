@@ -39,6 +39,12 @@ _WORDS: dict[str, Verb] = {
     "取消静音": Verb.UNMUTE,
     "mutes": Verb.MUTES,
     "静音列表": Verb.MUTES,
+    "remember": Verb.REMEMBER,
+    "always": Verb.REMEMBER,
+    "记住": Verb.REMEMBER,
+    "总是": Verb.REMEMBER,
+    "notes": Verb.NOTES,
+    "笔记": Verb.NOTES,
     "help": Verb.HELP,
     "帮助": Verb.HELP,
     "start": Verb.START,
@@ -47,8 +53,16 @@ _WORDS: dict[str, Verb] = {
 }
 _WITHOUT_SPACE = (
     *("取消静音", "静音", "运行", "状态", "任务", "记录", "取消", "回答", "批准", "拒绝"),
-    *("确认", "知道了", "配对"),
+    *("确认", "知道了", "配对", "记住", "总是", "笔记"),
 )
+_WHOLE = (
+    (re.compile(r"/?forget(?: (?:the|this|our|my))? conversation[.!]?", re.IGNORECASE), Verb.FORGET),
+    (re.compile(r"(?:忘记|忘掉|清除)(?:这次|这个|本次)?(?:对话|会话)[。！]?"), Verb.FORGET),
+    (re.compile(r"/?new conversation[.!]?", re.IGNORECASE), Verb.ANEW),
+    (re.compile(r"(?:新对话|新会话|开始新对话|开始新会话)[。！]?"), Verb.ANEW),
+)
+"""Words that are a whole message: the beginning of another sentence is none of them."""
+_THAT = re.compile(r"(?:that|to)\s+|[,:，：]\s*", re.IGNORECASE)
 _STOP = re.compile(r"\s*/?(?:stop(?:@\w+)?(?!\w)|停止|急停|停(?!\w))", re.IGNORECASE)
 _LEVELS = {
     "freeze": Level.FREEZE,
@@ -66,6 +80,9 @@ _STOP_WORD = re.compile(
 _COMMAND = re.compile(r"\s*/?([^\s@:：]+)(?:@\w+)?[\s:：]*(.*)", re.DOTALL)
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 LONGEST = 2000
+"""Characters of a command."""
+LONGEST_TALK = 8000
+"""Characters of a message that is no command."""
 
 
 def is_stop(text: str) -> bool:
@@ -80,10 +97,10 @@ def _plain_forms(text: str) -> str:
 
 def parse_command(text: str, *, key: str, received_at: datetime, language: str = "en") -> ChatCommand:
     """The command in a message. ``run`` without a space is fine in Chinese: ``运行 泵`` and ``运行泵``."""
-    text = _plain_forms(text) if is_stop(text) else text[:LONGEST]
+    text = _plain_forms(text) if is_stop(text) else text[:LONGEST_TALK]
     if _CHINESE.search(text):
         language = "zh-hans"
-    verb, argument = _words(text)
+    verb, argument = _words(text[:LONGEST])
     return ChatCommand(verb, argument.strip(), text, language, key, received_at)
 
 
@@ -102,12 +119,17 @@ def _words(text: str) -> tuple[Verb, str]:
     stop = _STOP.match(text)
     if stop:
         return Verb.STOP, text[stop.end() :]
+    whole = next((verb for words, verb in _WHOLE if words.fullmatch(text.strip())), None)
+    if whole is not None:
+        return whole, ""
     match = _COMMAND.match(text)
     if match is None:
         return Verb.UNKNOWN, text
     word, argument = match[1].lower(), match[2]
+    if word == "always":
+        return Verb.REMEMBER, text.strip(" /")
     if word in _WORDS:
-        return _WORDS[word], argument
+        return _WORDS[word], _THAT.sub("", argument, count=1) if word == "remember" else argument
     joined = next((known for known in _WITHOUT_SPACE if word.startswith(known)), None)
     if joined:
         return _WORDS[joined], f"{match[1][len(joined) :]} {argument}"
@@ -147,6 +169,8 @@ def help_text(language: str) -> str:
                     "mute <name> <for> - hear nothing of a task or an alert here for a while: mute pump 2h"
                 ),
                 gettext("unmute <name>, mutes - hear it again; what is muted here"),
+                gettext("remember <what> - what the assistant is to keep to; notes - what it remembers"),
+                gettext("new conversation, forget conversation - begin anew; delete what was said"),
                 gettext("stop - stop everything, now (or: stop freeze, stop cut, stop read only)"),
                 gettext("pair <code> - be known here, with the code from the page Platforms"),
                 gettext("help - this list"),

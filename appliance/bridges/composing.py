@@ -11,7 +11,7 @@ from appliance.bridges.buttons import keep_buttons
 from appliance.bridges.digests import in_words
 from appliance.bridges.files import files_of
 from appliance.bridges.illustrating import Charts
-from appliance.bridges.long_text import placed
+from appliance.bridges.long_text import FILE_NAME, placed
 from appliance.bridges.messages import Button, ChatMessage
 from appliance.bridges.ports import Bridge, Illustrator
 from appliance.lib.clock import Clock
@@ -22,9 +22,9 @@ from appliance.outbox.ports import Digest, Parcel
 
 
 class Composer:
-    """An item's ``message`` has ``text``, and where it wants them ``title``, ``attach`` (a long text), ``buttons`` (a
-    list of ``label`` and ``data``), ``files`` (identifiers of kept files), ``chart`` (what `Illustrator` makes) and
-    ``edits`` (whose place it takes).
+    """An item's ``message`` has ``text``, and where it wants them ``title``, ``attach`` (a long text, in a file called
+    ``attach_name``), ``buttons`` (a list of ``label`` and ``data``), ``files`` (identifiers of kept files), ``chart``
+    (what `Illustrator` makes) and ``edits`` (whose place it takes).
 
     One that ``settles`` another takes its place or is not sent at all: where the other never arrived there is nothing
     to say, and where it stands on a platform that cannot edit there is only what it says ``aloud``, if anything."""
@@ -74,7 +74,8 @@ class Composer:
             if parcel.digest:
                 language = await _language(connection, parcel.platform, conversation)
                 text = in_words(parcel.about, parcel.digest, text, self._clock.now(), language)
-        text, logs = placed(text, title, attached, bridge.capabilities)
+        name = str(given.get("attach_name") or FILE_NAME)[:60]
+        text, logs = placed(text, title, attached, bridge.capabilities, name)
         return ChatMessage(
             id=parcel.id,
             key=parcel.key,

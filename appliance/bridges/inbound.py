@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -190,6 +190,7 @@ class InboundWorker:
             received_at=event.received_at,
             language=language,
         )
+        command = replace(command, forwarded=message.forwarded)
         if command.verb is Verb.START and message.private:
             await self._adopt(event.bridge, message.conversation)
         answer, done = await self._carry_out(command, person)

@@ -10,7 +10,7 @@ MEDIA_TYPE = "text/plain; charset=utf-8"
 
 
 def placed(
-    text: str, title: str, attached: str, capabilities: Capabilities
+    text: str, title: str, attached: str, capabilities: Capabilities, name: str = FILE_NAME
 ) -> tuple[str, tuple[Attachment, ...]]:
     """The message's text, and the file where there is one.
 
@@ -26,4 +26,4 @@ def placed(
     fits = measure(with_title, capabilities.unit) <= capabilities.text_limit
     if fits or len(content) > min(capabilities.attachment_limit, LARGEST):
         return whole, ()
-    return text, (Attachment(FILE_NAME, MEDIA_TYPE, content),)
+    return text, (Attachment(name, MEDIA_TYPE, content),)

@@ -67,6 +67,8 @@ class InboundMessage:
     pressed: bool = False
     token_id: int | None = None
     """The API token that a program said it with, beside ``account_id``: it may do no more than that."""
+    forwarded: bool = False
+    """Whether it is somebody else's message that was passed on, as far as the platform says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,6 +223,10 @@ class Verb(StrEnum):
     MUTE = "mute"
     UNMUTE = "unmute"
     MUTES = "mutes"
+    FORGET = "forget"
+    ANEW = "anew"
+    REMEMBER = "remember"
+    NOTES = "notes"
     HELP = "help"
     PAIR = "pair"
     START = "start"
@@ -231,7 +235,10 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChatCommand:
-    """A command from chat. ``key`` is the same when the same message is handled twice after a crash."""
+    """A command from chat. ``key`` is the same when the same message is handled twice after a crash.
+
+    ``forwarded``: its words are those of somebody else, passed on.
+    """
 
     verb: Verb
     argument: str
@@ -239,6 +246,7 @@ class ChatCommand:
     language: str
     key: str
     received_at: datetime
+    forwarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,20 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from appliance.inference.backends.dialects import dialect_of
 from appliance.inference.believing import believed
 from appliance.inference.client import KeeperClient, Lease
-from appliance.inference.errors import ModelAnswerBad, ModelRefused, ModelUnavailable
+from appliance.inference.control_tokens import without_control_tokens
+from appliance.inference.errors import ModelAnswerBad, ModelAnswerCut, ModelRefused, ModelUnavailable
 from appliance.inference.leases import Chosen, Waiting, Wish
+from appliance.lib.digest import canonical_json
 from appliance.lib.jsontypes import JsonObject, JsonValue
 
 if TYPE_CHECKING:
+    import jsonschema
     import openai
 
 BYTES_A_TOKEN = 2.5
@@ -28,12 +32,20 @@ NO_ANSWER = (ValueError, TypeError, AttributeError, KeyError, IndexError)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """``messages`` as in OpenAI's protocol: ``(role, text)``. ``schema``: what the answer's JSON has to fit."""
+    """``messages`` as in OpenAI's protocol: ``(role, text)``. ``schema``: what the answer's JSON has to fit.
+
+    Words by which chat templates mark who speaks are in none of them, whoever wrote it: what a text holds from outside
+    nobody knows here.
+    """
 
     messages: tuple[tuple[str, str], ...]
     schema: JsonObject | None = None
     max_tokens: int = 512
     temperature: float = 0.2
+
+    def __post_init__(self) -> None:
+        clean = tuple((role, without_control_tokens(text)) for role, text in self.messages)
+        object.__setattr__(self, "messages", clean)
 
     @property
     def tokens(self) -> int:
@@ -111,15 +123,20 @@ async def _heard(question: Question, lease: Lease, on_text: Callable[[str], None
         timeout=openai.Timeout(None, connect=10.0),
         http_client=openai.DefaultAsyncHttpxClient(trust_env=False, verify=believed(granted.url)),
     )
+    dialect, heard = dialect_of(granted.chosen.engine), _Heard()
     try:
-        return await _streamed(client, question, lease, on_text)
+        return await _streamed(client, question, lease, on_text, heard)
     except openai.APIStatusError as error:
-        said = dialect_of(granted.chosen.engine).refusal(error.status_code, error.response.content)
+        said = dialect.refusal(error.status_code, error.response.content)
+        if dialect.blames_answer(said):
+            raise _no_answer(lease, heard, said) from error
         if error.status_code < 500:
             raise ModelRefused(f"the model's engine refuses the question: {said}") from error
         lease.failed(said)
         raise ModelUnavailable(f"the model's engine failed: {said}") from error
     except (openai.APIError, httpx2.HTTPError) as error:
+        if dialect.blames_answer(str(error)):
+            raise _no_answer(lease, heard, str(error)) from error
         lease.failed(str(error))
         raise ModelUnavailable(f"the connection to the model broke: {error}") from error
     except NO_ANSWER as error:
@@ -129,10 +146,21 @@ async def _heard(question: Question, lease: Lease, on_text: Callable[[str], None
         await client.close()
 
 
+def _no_answer(lease: Lease, heard: _Heard, said: str) -> ModelAnswerBad:
+    """What a model said is no answer, and no reason to take its engine for broken: else one who can make it say such
+    things takes it away from everybody."""
+    lease.done(heard.count)
+    return ModelAnswerBad(f"the engine can make nothing of the answer: {said[:300]}", said=heard.text)
+
+
 async def _streamed(
-    client: "openai.AsyncOpenAI", question: Question, lease: Lease, on_text: Callable[[str], None] | None
+    client: "openai.AsyncOpenAI",
+    question: Question,
+    lease: Lease,
+    on_text: Callable[[str], None] | None,
+    heard: _Heard,
 ) -> _Heard:
-    heard, beaten = _Heard(), time.monotonic()
+    beaten = time.monotonic()
     stream: Any = await client.chat.completions.create(**_body(question, lease))
     async for chunk in stream:
         if chunk.usage is not None:
@@ -185,19 +213,30 @@ def _value(question: Question, heard: _Heard) -> JsonValue:
     """The JSON of the answer. An engine that was to keep to a schema is not believed. Raises ModelAnswerBad."""
     if question.schema is None:
         return None
-    import jsonschema
+    from jsonschema.exceptions import best_match
 
     if heard.finish == "length":
-        raise ModelAnswerBad(
+        raise ModelAnswerCut(
             f"the answer was cut after {question.max_tokens} tokens", hint="raise max_tokens", said=heard.text
         )
     try:
         value: JsonValue = json.loads(heard.text)
-        jsonschema.validate(value, question.schema)
-    except (ValueError, RecursionError) as error:
-        raise ModelAnswerBad(f"the answer is no JSON: {error}", said=heard.text) from error
-    except jsonschema.ValidationError as error:
+        error = best_match(_fitting(canonical_json(question.schema)).iter_errors(value))
+    except (ValueError, RecursionError) as wrong:
+        raise ModelAnswerBad(f"the answer is no JSON: {wrong}", said=heard.text) from wrong
+    if error is not None:
         where = "/".join(map(str, error.absolute_path)) or "the answer"
         said = f"the answer does not fit its schema: {where}: {error.message}"
         raise ModelAnswerBad(said, said=heard.text) from error
     return value
+
+
+@lru_cache(maxsize=64)
+def _fitting(schema: bytes) -> "jsonschema.protocols.Validator":
+    """Made once for the many answers that are to fit the same schema, of which looking whether it is one takes most."""
+    import jsonschema
+
+    read = json.loads(schema)
+    kind = jsonschema.validators.validator_for(read)
+    kind.check_schema(read)
+    return kind(read)

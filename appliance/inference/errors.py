@@ -65,6 +65,10 @@ class ModelAnswerBad(MillwrightError):
         """The answer as it came."""
 
 
+class ModelAnswerCut(ModelAnswerBad):
+    """It was longer than it might be."""
+
+
 class ImportInterrupted(MillwrightError):
     """An import stopped on its way; what came so far is kept, and the same call goes on from there."""
 

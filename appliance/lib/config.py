@@ -84,6 +84,7 @@ class Config(BaseModel):
     """Whether what the embedded broker acknowledged survives a power cut, and not only a crash."""
     keep_days: int
     keep_bytes: int
+    conversation_days: int
     audit_keep_days: int
     """0: for ever."""
     audit_archive: bool
@@ -242,6 +243,7 @@ def _kept(settings: Settings) -> dict[str, Any]:
     return {
         "keep_days": settings.number("MILLWRIGHT_KEEP_DAYS", 30, least=1),
         "keep_bytes": settings.number("MILLWRIGHT_KEEP_BYTES", 10_000_000_000, least=1),
+        "conversation_days": settings.number("MILLWRIGHT_CONVERSATION_DAYS", 90, least=1),
         "audit_keep_days": settings.number("MILLWRIGHT_AUDIT_KEEP_DAYS", 365, least=0),
         "audit_archive": settings.choice(
             "MILLWRIGHT_AUDIT_OLD", "archive", ("archive", "drop"), "archive or drop"

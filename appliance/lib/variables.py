@@ -66,6 +66,9 @@ VARIABLES = (
     Variable("MILLWRIGHT_KEEP_DAYS", "30", "Days of runs, occurrences and events to keep"),
     Variable("MILLWRIGHT_KEEP_BYTES", "10000000000", "Bytes of runs, occurrences and events to keep"),
     Variable(
+        "MILLWRIGHT_CONVERSATION_DAYS", "90", "Days of what people and the agent have said to each other"
+    ),
+    Variable(
         "MILLWRIGHT_AUDIT_KEEP_DAYS", "365", "Days of the audit record to keep in the database; 0: for ever"
     ),
     Variable(

@@ -19,6 +19,8 @@ from appliance.processes import chat_acks, chat_buttons, chat_mutes, chat_result
 from appliance.processes.chat_buttons import Speaker
 from appliance.processes.chat_phrases import ChatPhrases
 from appliance.processes.chat_routing import ChatRouting, Reply, Unclear
+from appliance.processes.chat_starting import origin_of
+from appliance.processes.chat_talk import WORDS, ChatTalk
 from appliance.runs import approvals
 from appliance.runs.models import Run
 from appliance.runs.services import start_task
@@ -27,6 +29,7 @@ from appliance.safety.approvals.domain import Choice, Way
 from appliance.safety.approvals.errors import ApprovalRefused
 from appliance.safety.approvals.services import Word
 from appliance.tasks import questions
+from appliance.tasks.arming import Phrases
 from appliance.tasks.doors import answer_question
 from appliance.tasks.models import Task
 
@@ -59,16 +62,13 @@ def _speaker(sender: ChatSender) -> User | ApiToken:
     return token
 
 
-def _origin(person: Speaker) -> str:
-    """What a program says through the gateway is said by its token: it comes by the API, as all that it does."""
-    return "chat" if isinstance(person, User) else ""
-
-
 class ChatCommands:
     """Answers one command of a known person, in the language it was given in."""
 
     def __init__(self, routing: ChatRouting | None = None) -> None:
-        self._phrases = ChatPhrases()
+        phrases = Phrases()
+        self._phrases = ChatPhrases(phrases)
+        self._talk = ChatTalk(phrases)
         self.routing = routing or ChatRouting()
 
     async def handle(self, command: ChatCommand, sender: ChatSender) -> Answer | None:
@@ -100,9 +100,13 @@ class ChatCommands:
             try:
                 person = _speaker(sender)
                 if heard is None:
-                    return self._do(command, sender, person)
-                reply = self.routing.reply_to_heard(heard, command, sender, person)
-                return self._replied(reply, command, sender, person)
+                    answer = self._do(command, sender, person)
+                else:
+                    reply = self.routing.reply_to_heard(heard, command, sender, person)
+                    answer = self._replied(reply, command, sender, person)
+                if not isinstance(answer, Unclear):
+                    self._talk.keep(command, sender, person, answer)
+                return answer
             except (User.DoesNotExist, ApiToken.DoesNotExist) as error:
                 raise NotDone(gettext("This account is switched off.")) from error
             except ApprovalRefused as error:
@@ -121,7 +125,7 @@ class ChatCommands:
             case Verb.APPROVE | Verb.DENY:
                 return Answer(self._approval(command, person, sender))
             case Verb.ACK:
-                return Answer(chat_acks.acknowledge(command, sender, person, _origin(person)))
+                return Answer(chat_acks.acknowledge(command, sender, person, origin_of(person)))
             case Verb.STATUS:
                 return Answer(self._status(person), chat_buttons.looks())
             case Verb.TASKS:
@@ -139,15 +143,41 @@ class ChatCommands:
             case Verb.HELP | Verb.START:
                 lines = [help_text(command.language), *self._phrases.help(sender, person)]
                 return Answer("\n".join(lines), chat_buttons.looks())
-        said = self._phrases.answer(command, sender, person, _origin(person))
-        return said if said is not None or not sender.private else self._routed(command, sender, person)
+            case Verb.FORGET | Verb.ANEW | Verb.REMEMBER | Verb.NOTES:
+                said = self._talk.word(command, sender, person)
+                if said is not None:
+                    return said
+        said = self._phrases.answer(command, sender, person, origin_of(person))
+        if said is not None:
+            return said
+        return (self._routed if sender.private else self._called)(command, sender, person)
 
     def _routed(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> Answer | Unclear | None:
-        """Words that are no command: what the router takes them for.
+        """Words that are no command: what the router takes them for, then whoever takes what nothing else understood.
 
         Only in private: in a group nobody may have spoken to the box.
         """
-        reply = self.routing.reply(command, sender, person)
+        listens = bool(self._talk.listeners(command, sender, person))
+        reply = self.routing.reply(command, sender, person, otherwise=listens)
+        if reply is None and listens:
+            return self._talk.take(command, sender, person)
+        return reply if isinstance(reply, Unclear) else self._replied(reply, command, sender, person)
+
+    def _called(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> Answer | Unclear | None:
+        """In a room: only what was said to somebody who listens there, and that as if it was said in private."""
+        found = self._talk.listeners(command, sender, person)
+        if not found:
+            return None
+        meant = parse_command(
+            found[0].text, key=command.key, received_at=command.received_at, language=command.language
+        )
+        if meant.verb in WORDS:
+            return self._talk.word(meant, sender, person, called=True)
+        if meant.verb is not Verb.UNKNOWN and meant.text != command.text:
+            return self._do(meant, sender, person)
+        reply = self.routing.reply(meant, sender, person, otherwise=True)
+        if reply is None:
+            return self._talk.take(command, sender, person)
         return reply if isinstance(reply, Unclear) else self._replied(reply, command, sender, person)
 
     def _replied(
@@ -188,7 +218,7 @@ class ChatCommands:
             name,
             person.principal,
             command.received_at,
-            origin=_origin(person),
+            origin=origin_of(person),
             reason=f"{person.principal.name.partition(':')[2]}: {command.text[:200]}",
             key=command.key,
         )
@@ -203,7 +233,7 @@ class ChatCommands:
         if choice is None:
             return gettext("Write answer, the code, and one of run, all or skip.")
         done = answer_question(
-            code, choice, person.principal, command.received_at, key=command.key, origin=_origin(person)
+            code, choice, person.principal, command.received_at, key=command.key, origin=origin_of(person)
         )
         if choice is questions.Choice.SKIP:
             return gettext("%(task)s: the missed times stay missed.") % {"task": done.task}

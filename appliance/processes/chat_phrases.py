@@ -4,9 +4,8 @@ from django.utils.translation import gettext
 
 from appliance.accounts.domain import Ability
 from appliance.bridges.ports import Answer, ChatCommand, ChatSender
-from appliance.processes import chat_buttons, chat_results
-from appliance.processes.chat_buttons import SHORT, Speaker
-from appliance.runs.phrased import Begun, Message, begin
+from appliance.processes.chat_buttons import Speaker
+from appliance.processes.chat_starting import start
 from appliance.tasks.arming import Phrases
 from appliance.tasks.phrase_table import Heard, Meant
 
@@ -16,8 +15,8 @@ MOST_SHOWN = 10
 class ChatPhrases:
     """The sentences of the enabled tasks, always as their last version says them."""
 
-    def __init__(self) -> None:
-        self._phrases = Phrases()
+    def __init__(self, phrases: Phrases | None = None) -> None:
+        self._phrases = phrases or Phrases()
 
     def answer(self, command: ChatCommand, sender: ChatSender, person: Speaker, origin: str) -> Answer | None:
         """Start the task that is meant, at most once per ``command.key``; None where no task has such a sentence.
@@ -30,13 +29,7 @@ class ChatPhrases:
             return None
         if len(meant) > 1:
             return Answer(_several(meant, person))
-        message = Message(heard, command.key, command.received_at, origin)
-        done = begin(meant[0], message, person.principal)
-        if done.run_id is None:
-            said = gettext("%(task)s was not started: %(reason)s")
-            return Answer(said % {"task": done.task, "reason": done.reason})
-        chat_results.expect(done.run_id, sender, command.language, command.received_at)
-        return Answer(_started(done), chat_buttons.cancel_for(str(done.run_id), done.task, person))
+        return start(meant[0], command, sender, person, origin)
 
     def help(self, sender: ChatSender, person: Speaker) -> list[str]:
         """Lines for the help: what this person may say here to start tasks."""
@@ -62,10 +55,3 @@ def _several(meant: list[Meant], person: Speaker) -> str:
     seen = [name for name in names if person.principal.can(Ability.VIEW, task=name)]
     said = gettext("More than one task may be meant, so none was started: %(names)s. Write run and its name.")
     return said % {"names": ", ".join(seen) or "…"}
-
-
-def _started(done: Begun) -> str:
-    if done.answer:
-        return done.answer
-    said = gettext("%(task)s has started: run %(run)s.")
-    return said % {"task": done.task, "run": str(done.run_id)[-SHORT:]}

@@ -112,10 +112,18 @@ class ChatRouting:
         if self._voices is not None:
             await self._voices.keep_warm()
 
-    def reply(self, command: ChatCommand, sender: ChatSender, person: Speaker) -> Reply | Unclear | None:
-        """To words that are no command; None where they mean nothing. Raises NotAllowed."""
+    def reply(
+        self, command: ChatCommand, sender: ChatSender, person: Speaker, *, otherwise: bool = False
+    ) -> Reply | Unclear | None:
+        """To words that are no command; None where they mean nothing. Raises NotAllowed.
+
+        ``otherwise``: somebody takes what is not understood. Then no model is asked what it may mean, and nothing
+        that it is only like is offered.
+        """
         router, principal = self.warm.router(), person.principal
         routed = router.route(command.text, lambda name: _sees(principal, name))
+        if otherwise and routed.intent is None and not routed.torn:
+            return None
         if routed.open and self._voices is not None and self._voices.any_there:
             return Unclear(router, routed, principal)
         return self._reply(routed, command, sender, person)

@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.bus.errors import BusAway, PayloadTooLarge
 from appliance.bus.ports import Publisher
-from appliance.events import FeedMessage
+from appliance.events import OF_CONVERSATIONS, FeedMessage
 from appliance.events.journal import CursorInvalid, Entry, Page
 from appliance.events.services import current_cursor_async, read_after_async
 from appliance.lib.clock import Clock
@@ -27,6 +27,8 @@ TOGETHER = 25
 OLDEST = timedelta(minutes=1)
 """What could not go out for so long is left out, and counted: a mirror wants to know what is, not what was."""
 
+_WORDS = frozenset({"text", "say", "why", "people"})
+"""What people and agents say in conversations."""
 _READ = "SELECT position FROM processes_follower WHERE name = 'mqtt'"
 _WRITE = """
 INSERT INTO processes_follower (name, position) VALUES ('mqtt', %s)
@@ -155,8 +157,8 @@ class EventsOut:
 
 def _public(entry: Entry) -> JsonObject:
     """The event's own fields; what people write to each other stays in the box."""
-    if entry.type == FeedMessage.type:
-        return {key: value for key, value in entry.data.items() if key != "text"}
+    if entry.type == FeedMessage.type or entry.type in OF_CONVERSATIONS:
+        return {key: value for key, value in entry.data.items() if key not in _WORDS}
     return entry.data
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from appliance.accounts.principal import CONSOLE
+from appliance.agent import assistant
 from appliance.bridges.services import PlatformView, load_platforms, platforms
 from appliance.bridges.taking import Loaded
 from appliance.inference.catalogue.importing import Wanted, import_model
@@ -70,6 +71,21 @@ class Furnishing:
                 )
         if not model.embeddings:
             self._put_first()
+            self._let_it_talk()
+
+    def _let_it_talk(self) -> None:
+        """Where nobody has said otherwise: a task that people have switched off, or changed, stays as it is."""
+        found = assistant.status(CONSOLE)
+        if not found.present:
+            assistant.switch_on(CONSOLE, self.clock())
+            self.notes.append(
+                "who writes in a private chat what the box does not know by itself talks to the task "
+                f"{assistant.NAME}: manage.py assistant off ends that"
+            )
+        elif not found.enabled:
+            self.notes.append(
+                f"the task {assistant.NAME} is switched off, and stays so: manage.py assistant on"
+            )
 
     def _put_first(self) -> None:
         assert self.model is not None

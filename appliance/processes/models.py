@@ -43,6 +43,10 @@ class ChatStart(models.Model):
     platform = models.CharField(max_length=64)
     conversation = models.CharField(max_length=200)
     language = models.CharField(max_length=10, default="en")
+    answers = models.BooleanField(default=False)
+    """Whether what its agent comes to is told, in place of its end."""
+    told_of = models.UUIDField(null=True)
+    """The last approval that was told to whoever asked."""
     at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -115,7 +115,7 @@ async def by_plan(
     """Let a call pass with the approval of its turn's whole plan, where that was given for exactly these calls.
 
     None where there is no such plan, where its approval came too long ago or under another policy, and where the
-    policy asks for more.
+    policy asks for more: for another person than who asked the agent, among other things.
     """
     if proposed is None or not proposed.plan:
         return None
@@ -133,6 +133,8 @@ async def by_plan(
         return None
     terms = verdict.terms
     if terms.names or terms.needed > 1 or not row.terms.approvers.covers(terms.approvers):
+        return None
+    if row.terms.self_approval and not terms.self_approval and await asking.by_same_hand(connection, row.id):
         return None
     return Answer(replace(verdict, outcome=Decision.ALLOW, rule=f"{RULE}{row.id}"), approval=row.id)
 

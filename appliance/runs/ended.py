@@ -31,6 +31,7 @@ from appliance.runs.services import (
     refuse_switched_off,
     task_name,
 )
+from appliance.runs.shards.body import TAKEN_BACK
 from appliance.runs.shards.taking_over import fork_of, promise
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.definition import TaskDefinition
@@ -66,10 +67,11 @@ def resume(run_id: UUID, by: Principal, wanted: Resume) -> UUID:
     new_id = uuid7()
     with transaction.atomic():
         _lock_task(run_id)
-        old = _locked(run_id)
+        old = locked(run_id)
         _check_state(old)
-        definition = _definition(old)
+        definition = pinned(old)
         kept = _checkpoint(run_id, wanted)
+        _refuse_taken_back(run_id)
         fork = fork_of(run_id, definition, known_rows(old), wanted.step or (kept.step if kept else ""))
         if kept is not None and kept.step != fork.step:
             raise ForkRefused(f"checkpoint {kept.number} is of step {kept.step}, not of {fork.step}")
@@ -83,13 +85,20 @@ def resume(run_id: UUID, by: Principal, wanted: Resume) -> UUID:
     return new_id
 
 
+def _refuse_taken_back(run_id: UUID) -> None:
+    """Nothing can be built on what an agent did and people took back. Raises ForkRefused."""
+    inside = Run.objects.filter(parent_run_id=run_id, split_id__isnull=False, inputs__has_key=TAKEN_BACK)
+    if inside.exists():
+        raise ForkRefused("what an agent did in this run was taken back", hint="run the task again")
+
+
 def _lock_task(run_id: UUID) -> None:
     """Before any run is locked, as admission does: two people who lock in another order could wait for each other."""
     with connection.cursor() as cursor:
         cursor.execute(lines.LOCK_TASK, {"task_id": get(run_id).task_id})
 
 
-def _locked(run_id: UUID) -> Run:
+def locked(run_id: UUID) -> Run:
     """The run, locked: a receipt that comes now either is seen here or sees the fork."""
     with connection.cursor() as cursor:
         cursor.execute(sql.LOCK_RUN, {"id": run_id})
@@ -112,7 +121,8 @@ def _check_repeats(fork: Fork, wanted: Resume) -> None:
         )
 
 
-def _definition(run: Run) -> TaskDefinition:
+def pinned(run: Run) -> TaskDefinition:
+    """The definition that this run was started with. Raises ForkRefused."""
     version = TaskVersion.objects.filter(pk=run.version_id).first()
     if version is None:
         raise ForkRefused("the version of the task that this run pinned is gone")
@@ -135,7 +145,7 @@ def _checkpoint(run_id: UUID, wanted: Resume) -> Checkpoint | None:
         return found
     if wanted.step:
         return None
-    stopped = fork_at(_definition(get(run_id)), rows_of(run_id)).step
+    stopped = fork_at(pinned(get(run_id)), rows_of(run_id)).step
     return known.filter(step=stopped).first()
 
 
@@ -267,11 +277,11 @@ def undo(run_id: UUID, by: Principal) -> None:
     refuse_changes(by)
     get_for(run_id, by, Ability.RUN_TASKS)
     with transaction.atomic(), connection.cursor() as cursor:
-        run = _locked(run_id)
+        run = locked(run_id)
         _check_state(run)
         if run.state == RunState.UNDONE:
             raise NotNow(f"run {run_id} is undone already")
-        steps = undoable(_definition(run), rows_of(run_id))
+        steps = undoable(pinned(run), rows_of(run_id))
         if not steps:
             raise NotNow(
                 f"nothing of run {run_id} can be taken back",
@@ -288,15 +298,23 @@ def undo(run_id: UUID, by: Principal) -> None:
     hints.look_at([run_id])
 
 
-def undoable(definition: TaskDefinition, rows: Sequence[StepRow]) -> tuple[str, ...]:
-    """The steps that an undo would take back, or ask about, in its order."""
+def undoable(
+    definition: TaskDefinition, rows: Sequence[StepRow], only: frozenset[str] | None = None
+) -> tuple[str, ...]:
+    """The steps that an undo would take back, or ask about, in its order; with ``only``, those of these."""
     progress = Progress()
     for row in rows:
         progress.take(row)
     found = []
+    progress.undo_only = only
     for step in reversed(definition.actions):
         last = progress.latest.get(step.id)
-        if last is None or last.shared_from is not None or not (has_acted(step, last) or unclear(step, last)):
+        if (
+            last is None
+            or not progress.takes_back(step.id)
+            or last.shared_from is not None
+            or not (has_acted(step, last) or unclear(step, last))
+        ):
             continue
         if not all(one.id in progress.done for one in step.undo):
             found.append(step.id)

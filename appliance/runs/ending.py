@@ -34,7 +34,7 @@ def _left_standing(definition: TaskDefinition, progress: Progress) -> Iterator[s
     """Each step that took effect and was left as it is, with the reason."""
     for step in definition.actions:
         row = progress.latest.get(step.id)
-        if row is None or not has_acted(step, row):
+        if row is None or not has_acted(step, row) or not progress.takes_back(step.id):
             continue
         if not (acts(step) or acts_inside(step)):
             continue

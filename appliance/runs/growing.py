@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from appliance.actions.contract import Params, SplitKind
 from appliance.actions.registry import registry
@@ -13,16 +13,35 @@ from appliance.tasks.definition import StepSpec
 P = TypeVar("P", bound=Params)
 ASKED = "asked"
 """Among the inputs of its one shard: the arguments of the step, computed once."""
+ABOVE = "above"
+"""Among a run's inputs: the runs of growing steps that led to it, the outermost first. Only the engine writes it."""
+
+
+class Growth(Protocol):
+    """One run of such a kind, asked again after each of its steps."""
+
+    def steps(self, latest: Mapping[str, StepRow]) -> tuple[StepSpec, ...]:
+        """The steps so far, in order; ``latest`` has the last row of each, by its id, and only ever more of them.
+
+        What it remembers of earlier calls saves time and decides nothing: a new one says the same of the same rows."""
+
+    def resumes_at(self, latest: Mapping[str, StepRow]) -> str:
+        """The step from which another run goes on with what this one came to, where it ended by itself before its end;
+        empty where it only stopped, and goes on from there."""
 
 
 class GrowingKind(SplitKind[P]):
     """Performed as one shard; no worker is held meanwhile."""
 
     @abstractmethod
-    def grow(self, asked: JsonMapping, latest: Mapping[str, StepRow]) -> tuple[StepSpec, ...]:
-        """The steps so far, in order. Pure: the same rows give the same steps, and more rows only add at the end.
+    def growth(self, asked: JsonMapping) -> Growth:
+        """Of the step's arguments. Pure: the same rows give the same steps, and more rows only add at the end."""
 
-        ``asked``: the step's arguments. ``latest``: the last row of each step, by its id."""
+
+def above(inputs: JsonMapping) -> tuple[str, ...]:
+    """The runs of growing steps that led to a run with these inputs."""
+    found = inputs.get(ABOVE)
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def growing(kind: str) -> "GrowingKind[Params] | None":

@@ -8,7 +8,7 @@ from appliance.audit.services import AuditEntry
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.domain import StepState
 from appliance.runs.plan import Next
-from appliance.runs.rows import StepWrite
+from appliance.runs.rows import StepWrite, row_of
 from appliance.safety.gate import Action, Verdict
 
 
@@ -27,30 +27,15 @@ def intent_of(
     verdict: Verdict,
 ) -> StepWrite:
     """A step that is about to act."""
-    write = _begun(following, now, effect, arguments, StepState.INTENT)
-    return replace(write, detail=_command(verdict, short=True) or None)
+    write = row_of(following, StepState.INTENT, effect, now, arguments)
+    detail = _command(verdict, short=True) or None
+    return replace(write, checkpoint=following.resumed_from, detail=detail)
 
 
 def asking_of(following: Next, now: datetime, effect: EffectClass, arguments: JsonObject) -> StepWrite:
     """A step that waits for a person: it has not begun, so a crash leaves nothing unclear."""
-    return _begun(following, now, effect, arguments, StepState.WAITING)
-
-
-def _begun(
-    following: Next, now: datetime, effect: EffectClass, arguments: JsonObject, state: StepState
-) -> StepWrite:
-    return StepWrite(
-        step=following.spec.id,
-        attempt=following.attempt,
-        position=following.position,
-        phase=following.phase,
-        kind=following.spec.type,
-        effect=effect,
-        state=state,
-        started_at=now,
-        input=arguments,
-        checkpoint=following.resumed_from,
-    )
+    write = row_of(following, StepState.WAITING, effect, now, arguments)
+    return replace(write, checkpoint=following.resumed_from)
 
 
 def record_of(action: Action, verdict: Verdict, attempt: int, at: datetime) -> AuditEntry:

@@ -20,9 +20,12 @@ class OwnRows:
 
 
 async def read(connection: AsyncConnection[Any], run_id: UUID) -> OwnRows:
-    """What is committed; who performs a step has written before what was kept back."""
-    cursor = connection.cursor(row_factory=dict_row)
-    await cursor.execute(sql.OWN_INPUTS, {"run_id": run_id})
-    run = await cursor.fetchone()
-    await cursor.execute(sql.OWN_STEPS, {"run_id": run_id})
-    return OwnRows(run["inputs"] if run else {}, tuple(await cursor.fetchall()))
+    """What is committed; who performs a step has written before what was kept back.
+
+    Both are asked for before the first is waited for: on a connection with a pipeline it is one way there and back.
+    """
+    runs, steps = connection.cursor(row_factory=dict_row), connection.cursor(row_factory=dict_row)
+    await runs.execute(sql.OWN_INPUTS, {"run_id": run_id})
+    await steps.execute(sql.OWN_STEPS, {"run_id": run_id})
+    run = await runs.fetchone()
+    return OwnRows(run["inputs"] if run else {}, tuple(await steps.fetchall()))

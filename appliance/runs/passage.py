@@ -22,6 +22,7 @@ from appliance.runs.rows import StepWrite
 from appliance.runs.walk import Walk
 from appliance.safety.budgets import services as budgets
 from appliance.safety.gate import Action, Decision, Gate, Look, Verdict, of_over
+from appliance.safety.policy.vocabulary import OwnAgent
 from appliance.tasks.definition import StepSpec
 
 
@@ -62,10 +63,11 @@ class Passage:
                 entries.append(record_of(action, verdict, following.attempt, now))
             elif verdict.outcome is Decision.DENY:
                 entries.append(refusal_of(action, verdict, following.attempt, now))
-            written = fresh and not (writes or entries)
+            charges = verdict.charges if verdict.outcome is Decision.ALLOW else ()
+            something = bool(writes or entries or charges)
+            written = fresh and not something
             asked = Moment.of(self._clock)
-            if writes or entries:
-                charges = verdict.charges if verdict.outcome is Decision.ALLOW else ()
+            if something:
                 payment = Payment(charges, self._clock.now())
                 wrote = await self._ledger.write(
                     walk.lease, action, look, writes, entries, payment, relaxed=relaxed
@@ -79,7 +81,7 @@ class Passage:
                 walk.costs[following.spec.id] = verdict.charges
                 walk.look = look
                 walk.pending.clear()
-                if writes or entries:
+                if something:
                     walk.proven = asked
                     proof = (following.spec.id, following.attempt) if relaxed else None
                     walk.lease = replace(walk.lease, proof=proof)
@@ -142,7 +144,7 @@ class Passage:
                     await approving.settle(connection, wish, verdict, now, unattended=unattended)
                 )
                 verdict, records, walk.asked_until = answer.verdict, answer.records, answer.until
-            if verdict.outcome is Decision.ALLOW and action.acts:
+            if verdict.outcome is Decision.ALLOW:
                 over = await budgets.charge(connection, charges, now, walk.row.id)
                 verdict = of_over(verdict, over) if over else verdict
                 walk.costs[following.spec.id] = charges
@@ -170,6 +172,11 @@ class Passage:
     async def _look(self, action: Action) -> Look:
         async with lent(self._ledger.pool) as connection:
             return await self._gate.look(connection, action)
+
+    @property
+    def own_agent(self) -> OwnAgent:
+        """Whether who asked an agent may decide on what it proposes, by the policy in force."""
+        return self._gate.own_agent
 
     async def would(self, walk: Walk, spec: StepSpec, effect: EffectClass, arguments: JsonObject) -> Verdict:
         """What the gate says of a step that will not be performed. Nothing is written."""

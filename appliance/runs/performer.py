@@ -39,7 +39,7 @@ from appliance.runs.recorder import Recorder
 from appliance.runs.renderer import Renderer
 from appliance.runs.rows import LeaseLost, RunRow, StepWrite
 from appliance.runs.settling import AT_ONCE, Settler
-from appliance.runs.shards.body import bring, grows, own_definition
+from appliance.runs.shards.body import Body, asked_back, bring
 from appliance.runs.shards.joining import kept_input
 from appliance.runs.shards.splitter import Splitter
 from appliance.runs.step_context import context_of, limit_of
@@ -89,7 +89,8 @@ class Performer:
         whole: TaskDefinition = await self._definition_of(row.version_id)
         went_before = row.epoch > 1 or bool(row.forked_at_step) or row.undo_requested
         rows = await self._ledger.steps(row.id) if went_before else []
-        definition = own_definition(whole, row, rows)
+        body = Body(whole, row)
+        definition = body.now({one.step: one for one in rows})
         walk = Walk(
             row,
             lease,
@@ -101,7 +102,7 @@ class Performer:
         )
         if went_before:
             walk.checkpointed = await self._checkpoints.steps_with(row.id)
-        walk.progress.undo_requested = row.undo_requested
+        walk.progress.undo_requested, walk.progress.undo_only = row.undo_requested, asked_back(row)
         walk.base["run"] = {"id": str(row.id), "origin": row.origin, "trigger": row.trigger}
         walk.some_away = row.some_away
         walk.in_line = await self._places.of_claimed(row)
@@ -126,8 +127,8 @@ class Performer:
                     walk, not_beyond(pause, valid_until(following.spec, walk.progress))
                 )
                 return
-            if grows(row):
-                walk.definition = own_definition(whole, row, walk.progress.latest.values())
+            if body.grows:
+                walk.definition = body.now(walk.progress.latest)
 
     async def cancelled(self, row: RunRow, lease: Lease, kept: Sequence[StepWrite] = ()) -> None:
         """A person ended the run while it was under way."""
@@ -151,6 +152,9 @@ class Performer:
             return None
         if is_too_late(spec, walk.progress, now):
             await self._settler.refuse(walk, following, now, None, too_late(spec, walk.progress))
+            return None
+        if spec.proposed and spec.proposed.gone:
+            await self._settler.refuse(walk, following, now, None, spec.proposed.gone)
             return None
         pause = following.not_before - now if following.not_before and spec.retry else timedelta()
         # Longer than it can be: the clock was set back, and nobody waits until it is there again.
@@ -222,7 +226,7 @@ class Performer:
         left = until - self._clock.now() if until else None
         context = context_of(
             walk, following, kind, self._services, self._ledger.transaction, self._on_output,
-            command, now, timeout, left, self.leaving,
+            command, now, timeout, left, self.leaving, self._passage.own_agent,
         )  # fmt: skip
         context, saved = await with_checkpoints(self._checkpoints, walk, following, context)
         await self._still_ours(walk)

@@ -32,13 +32,14 @@ LONGEST_ANSWER = 2000
 class Message:
     """A message of a known person. ``key`` and ``at`` are the same when it is handled a second time.
 
-    ``origin`` is empty where it came by a token: then that says it.
+    ``origin`` is empty where it came by a token: then that says it. ``forwarded``: the words are somebody else's.
     """
 
     heard: Heard
     key: str
     at: datetime
     origin: str
+    forwarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Begun:
     run_id: UUID | None
     reason: str = ""
     answer: str = ""
+    waits: bool = False
+    """It has to wait until another run of its task is over."""
 
 
 def begin(meant: Meant, message: Message, by: Principal) -> Begun:
@@ -73,7 +76,12 @@ def begin(meant: Meant, message: Message, by: Principal) -> Begun:
     if not admission.runs:
         return Begun(name, None, admission.reason)
     hints.look_at([run_id])
-    return Begun(name, run_id, answer=_answer(decision, message.at))
+    return Begun(name, run_id, answer=_answer(decision, message.at), waits=admission.waits)
+
+
+def run_of(message: Message) -> UUID:
+    """The run that this message starts, where it starts one: known before it is there."""
+    return _identity("run", message)
 
 
 def _identity(what: str, message: Message) -> UUID:
@@ -87,7 +95,12 @@ def _decision(meant: Meant, message: Message) -> Fired | Refused:
         {
             "payload": heard.to_json(),
             "captures": dict(meant.captures),
-            "event": {"type": "chat", "platform": heard.platform, "conversation": heard.conversation},
+            "event": {
+                "type": "chat",
+                "platform": heard.platform,
+                "conversation": heard.conversation,
+                **({"forwarded": True} if message.forwarded else {}),
+            },
         }
     )
     reason = f"{heard.person}: {heard.text[:200]}"

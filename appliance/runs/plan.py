@@ -81,6 +81,8 @@ class Progress:
     done: set[str] = field(default_factory=set)
     latest: dict[str, StepRow] = field(default_factory=dict)
     undo_requested: bool = False
+    undo_only: frozenset[str] | None = None
+    """The steps that are to be taken back, where not all are."""
     undo_failures: list[str] = field(default_factory=list)
     first_wanted: dict[str, datetime] = field(default_factory=dict)
     """When the first attempt of each step was to act."""
@@ -89,6 +91,10 @@ class Progress:
     def handed_over(self) -> list[str]:
         """The steps whose messages are under way, as far as this process knows."""
         return [row.step for row in self.latest.values() if row.state is StepState.HANDED_OVER]
+
+    def takes_back(self, step: str) -> bool:
+        """Whether an undo is about this step."""
+        return self.undo_only is None or step in self.undo_only
 
     def take(self, row: StepRow) -> None:
         """Account for one row; rows come in order of position and attempt."""
@@ -173,9 +179,18 @@ def _attempt(spec: StepSpec, position: int, phase: Phase, row: StepRow | None) -
         return Ambiguous(spec.id, row.attempt)
     if row.state is StepState.INTENT and recovery_of(row.effect) is Recovery.ASK:
         return Ambiguous(spec.id, row.attempt)
+    if spec.proposed and spec.proposed.gone and _may_have_acted(row):
+        return Ambiguous(spec.id, row.attempt)
     if row.state is StepState.FAILED:
         return Next(spec, position, phase, row.attempt + 1, not_before=row.due_at)
     return Next(spec, position, phase, row.attempt, row.checkpoint)
+
+
+def _may_have_acted(row: StepRow) -> bool:
+    """Of a step that cannot be gone on with: whether it may have done something, or waits for what it has begun."""
+    if row.state is StepState.INTENT:
+        return row.effect is not EffectClass.PURE
+    return row.state is StepState.WAITING and bool(row.checkpoint) and "away" not in (row.checkpoint or {})
 
 
 # --- undo ---------------------------------------------------------------------------------------------------
@@ -210,7 +225,7 @@ def _next_undo(definition: TaskDefinition, progress: Progress) -> Next | Ambiguo
     places = {spec.id: position for position, phase, spec in positions(definition) if phase is Phase.UNDO}
     for step in reversed(definition.actions):
         row = progress.latest.get(step.id)
-        if row is None or row.shared_from is not None or not step.undo:
+        if row is None or row.shared_from is not None or not step.undo or not progress.takes_back(step.id):
             continue
         if unclear(step, row):
             return Ambiguous(step.id, row.attempt)

@@ -1,6 +1,7 @@
 """Writes what happens to a run: the result of a step, and the run's new state."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from appliance.actions.contract import EffectClass, Status, StepResult
@@ -21,7 +22,7 @@ from appliance.runs.kept_back import flush
 from appliance.runs.ledger import Ledger
 from appliance.runs.plan import Ambiguous, Next, StepRow
 from appliance.runs.release import Release
-from appliance.runs.rows import StepWrite, as_row
+from appliance.runs.rows import StepWrite, as_row, row_of
 from appliance.runs.steps import write_steps
 from appliance.runs.walk import Pause, Walk
 from appliance.runs.without_secrets import without_secrets
@@ -72,7 +73,10 @@ class Recorder:
         write = self._written(walk, following, state, started, effect, arguments, result, due_at, now)
         walk.progress.take(as_row(write))
         walk.recorded += 1
-        costs = afterwards(walk.costs.pop(spec.id, ()), What.TIME)
+        spent = {What.TIME: (now - started).total_seconds()}
+        if result.tokens:
+            spent[What.TOKENS] = result.tokens
+        costs = afterwards(walk.costs.pop(spec.id, ()), spent)
         apart = (
             spec.cache_key
             or result.outbox
@@ -99,7 +103,7 @@ class Recorder:
                 await open_one(connection, new)
             queued = await places.keep(connection, walk, state, place)
             # Rows that several runs wait for are locked last, in the order in which an intent does it.
-            await budgets.spend(connection, costs, What.TIME, (now - started).total_seconds(), now)
+            await budgets.spend(connection, costs, spent, now)
             await append_async(connection, [audit_entry(found, walk.row.acts_for)] if found else [])
         places.moved(walk, state, place)
         if result.outbox:
@@ -120,17 +124,9 @@ class Recorder:
         now: datetime,
     ) -> StepWrite:
         """The step's row; what the gate said of it goes with it, once."""
-        return StepWrite(
-            step=following.spec.id,
-            attempt=following.attempt,
-            position=following.position,
-            phase=following.phase,
-            kind=following.spec.type,
-            effect=effect,
-            state=state,
-            started_at=started,
+        return replace(
+            row_of(following, state, effect, started, arguments),
             finished_at=None if state is StepState.WAITING else now,
-            input=arguments,
             output=plain(result.output),
             detail=with_gate(result.detail, walk.decided.pop(following.spec.id, "")),
             stderr=result.stderr,

@@ -58,6 +58,15 @@ WHERE id = %(id)s AND (state IN ('succeeded', 'failed', 'cancelled', 'poisoned')
     OR (state = 'waiting' AND waiting_for = 'ambiguous'))
 RETURNING id
 """
+# Of a shard whose steps grow, some of them: more may be asked for when those are taken back.
+REQUEST_UNDO_OF = """
+UPDATE runs_run SET state = 'queued', waiting_for = '', reason = %(reason)s, undo_requested = true, undo_by = %(by)s,
+    cancel_requested = false, recoveries = 0, wake_at = NULL, finished_at = NULL, version = version + 1,
+    inputs = jsonb_set(inputs, '{taken_back}', %(steps)s::jsonb)
+WHERE id = %(id)s AND (state IN ('succeeded', 'failed', 'cancelled', 'poisoned', 'undone')
+    OR (state = 'waiting' AND waiting_for = 'ambiguous'))
+RETURNING id
+"""
 UNDO_AGAIN = """
 UPDATE runs_step SET due_at = now() WHERE run_id = %(id)s AND phase = 'undo' AND state = 'failed'
 """

@@ -14,7 +14,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain, plain_text
 from appliance.runs.domain import Lease, ShardOf, StepState
 from appliance.runs.origins import also
-from appliance.runs.plan import Phase, StepRow
+from appliance.runs.plan import Next, Phase, StepRow
 from appliance.safety.stop import AllStop
 
 LEASE = timedelta(seconds=15)
@@ -97,6 +97,23 @@ class StepWrite:
     error: str = ""
     checkpoint: JsonObject | None = None
     due_at: datetime | None = None
+
+
+def row_of(
+    following: Next, state: StepState, effect: EffectClass, started_at: datetime, arguments: JsonObject | None
+) -> StepWrite:
+    """The row of an attempt, without what came of it."""
+    return StepWrite(
+        step=following.spec.id,
+        attempt=following.attempt,
+        position=following.position,
+        phase=following.phase,
+        kind=following.spec.type,
+        effect=effect,
+        state=state,
+        started_at=started_at,
+        input=arguments,
+    )
 
 
 def change_of(lease: Lease, task: str, write: StepWrite) -> StepChanged:

@@ -6,9 +6,12 @@ from datetime import datetime, timedelta
 from appliance.actions.contract import Connect, Kind, Services, StepContext
 from appliance.lib.leaving import Leaving
 from appliance.runs.ceiling import ceiling_of
+from appliance.runs.growing import above
 from appliance.runs.origins import handed_on
 from appliance.runs.plan import Next, Phase
+from appliance.runs.shards.body import grows
 from appliance.runs.walk import Walk
+from appliance.safety.policy.vocabulary import OwnAgent
 from appliance.safety.understood import Understood
 
 OnOutput = Callable[[str, str, str, bytes], None]
@@ -35,6 +38,7 @@ def context_of(
     timeout: float,
     act_within: timedelta | None,
     leaving: Leaving,
+    own_agent: OwnAgent,
 ) -> StepContext:
     spec, row, inputs = following.spec, walk.row, walk.row.inputs
     run_id, step = str(row.id), spec.id
@@ -61,7 +65,10 @@ def context_of(
         command=command,
         ceiling=ceiling_of(walk.definition, inputs).value,
         origins=handed_on(row.origin, row.also),
+        above=(*above(inputs), *([run_id] if grows(row) else [])),
         unattended=walk.definition.is_unattended(row.trigger),
         leaving=leaving,
+        own_agent=own_agent,
         act_within=act_within.total_seconds() if act_within is not None else None,
+        chosen=spec.proposed.chosen if spec.proposed is not None else frozenset(),
     )

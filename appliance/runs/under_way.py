@@ -14,7 +14,7 @@ from appliance.runs.domain import RunState
 from appliance.runs.ended import as_rows
 from appliance.runs.models import Run, Step
 from appliance.runs.plan import Next, StepRow, next_step, replay
-from appliance.runs.shards.body import own_definition
+from appliance.runs.shards.body import asked_back, own_definition
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.models import TaskVersion
 from appliance.tasks.services import definition_of
@@ -43,7 +43,7 @@ def _under_way(run: Run, steps: Sequence[Step], now: datetime) -> Step | None:
         definition = own_definition(definition_of(version), run, as_rows(steps))
     except MillwrightError:
         return None  # a damaged definition, or steps that this version does not make
-    following = _next(definition, as_rows(steps), undo=run.undo_requested)
+    following = _next(definition, as_rows(steps), undo=run.undo_requested, only=asked_back(run))
     if following is None or any(
         (row.step, row.attempt) == (following.spec.id, following.attempt) for row in steps
     ):
@@ -67,8 +67,10 @@ def _under_way(run: Run, steps: Sequence[Step], now: datetime) -> Step | None:
     )
 
 
-def _next(definition: TaskDefinition, rows: Sequence[StepRow], *, undo: bool) -> Next | None:
+def _next(
+    definition: TaskDefinition, rows: Sequence[StepRow], *, undo: bool, only: frozenset[str] | None
+) -> Next | None:
     progress = replay(definition, rows)
-    progress.undo_requested = undo
+    progress.undo_requested, progress.undo_only = undo, only
     following = next_step(definition, progress)
     return following if isinstance(following, Next) else None

@@ -68,6 +68,10 @@ class Walk:
             plant=self.closed,
             budget=self.definition.budget,
             proposed=spec.proposed.word if spec.proposed else "",
+            risk=spec.proposed.risk if spec.proposed else "",
+            outside=spec.proposed.outside if spec.proposed else True,
+            unless_read=spec.proposed.unless_read if spec.proposed else "",
+            must_read=spec.proposed is not None and spec.proposed.must_read,
         )
 
     def undeclared(self, step: str, attempt: int, words: Sequence[str], now: datetime) -> Undeclared | None:

@@ -1,7 +1,7 @@
 """What the gate decides on: the action, and what it looks at besides."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from appliance.safety.allstop import of_row
 from appliance.safety.budgets.model import Amounts
 from appliance.safety.plant_state.domain import Closed
 from appliance.safety.policy.facts import Static
+from appliance.safety.policy.vocabulary import Origin
 from appliance.safety.stop import AllStop
 
 LOOK = """
@@ -51,6 +52,14 @@ class Action:
     """The task's own."""
     proposed: str = ""
     """Why a person has to be asked before it, whatever the policy says: an agent proposes it."""
+    risk: str = ""
+    """What a call of an agent does to the world, as its tool says: read, change or destroy. Empty: no agent's."""
+    outside: bool = True
+    """Whether that agent had read what comes from outside."""
+    unless_read: str = ""
+    """The same, of a command that is taken for a read: it is asked about unless its programs make it one."""
+    must_read: bool = False
+    """Such a command is done as a read or not at all."""
 
     @property
     def static(self) -> Static:
@@ -71,6 +80,12 @@ class Action:
     def who(self) -> dict[str, str | None]:
         """The parameters of ``LOOK``."""
         return {"username": self.username, "account": self.mqtt_account, "on_task": self.task}
+
+    @property
+    def without_agent(self) -> "Action":
+        """The same, done by whoever asked the agent."""
+        also = tuple(one for one in self.also if one != Origin.AGENT)
+        return replace(self, also=also, proposed="", risk="")
 
     @property
     def has_person(self) -> bool:

@@ -18,22 +18,23 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from appliance.accounts.domain import Role, lower
+from appliance.accounts.principal import is_person
 from appliance.lib.clock import Clock, SystemClock
 from appliance.lib.jsontypes import JsonMapping
 from appliance.safety.action import LOOK, Action, Look
 from appliance.safety.allstop import READ, of_row
 from appliance.safety.approvals.domain import PATIENCE, Terms
-from appliance.safety.budgets.domain import Charge, Purse
+from appliance.safety.budgets.domain import Charge, Purse, What
 from appliance.safety.budgets.model import Each
-from appliance.safety.commands.domain import SCRIPTED
+from appliance.safety.commands.domain import SCRIPTED, CommandClass
 from appliance.safety.patterns import LONGEST, refused
 from appliance.safety.plant_state.domain import stricter
 from appliance.safety.plant_state.keeper import RestraintKeeper
-from appliance.safety.policy.decision import Conditioned, Narrowed
+from appliance.safety.policy.decision import Conditioned, Narrowed, Policy
 from appliance.safety.policy.facts import Facts
 from appliance.safety.policy.keeper import PolicyKeeper
 from appliance.safety.policy.verdict import ASKED, PolicyVerdict
-from appliance.safety.policy.vocabulary import INSIDE, Answer
+from appliance.safety.policy.vocabulary import INSIDE, THINKING, Answer, Origin, OwnAgent
 from appliance.safety.standing import Standing
 from appliance.safety.stop import AllStop, Level, StopFile
 from appliance.safety.understood import Understood, in_brief, understand_action
@@ -67,6 +68,9 @@ _INSIDE = Verdict(Decision.ALLOW)
 
 PROPOSED = "agent.proposed"
 """The rule of a verdict that asks because an agent only proposes, where the policy would have let it pass."""
+
+ONLY_READS = "agent.only_reads"
+"""The rule of a verdict on a command of an agent that may only read, and whose programs are none that surely do."""
 
 NEEDED_ROLE = {"container": Role.ENGINEER, "sql": Role.ENGINEER, "firmware": Role.ENGINEER}
 """Kinds that need more than an operator; a step that does not act needs a viewer only."""
@@ -153,8 +157,9 @@ class Gate:
             or _pattern(action)
             or self._by_policy(action, stop.epoch, role, understood)
         )
-        if action.proposed and verdict.outcome is Decision.ALLOW:
-            verdict = replace(verdict, outcome=Decision.ASK, reason=action.proposed, rule=PROPOSED)
+        verdict = _as_proposed(action, verdict, understood)
+        if verdict.outcome is Decision.ASK and self._is_their_agents(action, stop.epoch, role, understood):
+            verdict = replace(verdict, terms=replace(verdict.terms, self_approval=True))
         command = None if verdict.outcome is Decision.HOLD else understood()
         verdict = replace(verdict, epoch=stop.epoch, command=command, stop=stop)
         if self._holds_for_all(action):
@@ -179,7 +184,7 @@ class Gate:
         """Whether neither the action's arguments, the plant, a clock nor a budget has a say in the verdict."""
         if action.kind in SCRIPTED or action.plant is not None or action.budget is not None:
             return False
-        if action.proposed:
+        if action.proposed or action.risk or action.kind in THINKING:
             return False
         if action.kind in INSIDE:
             return True
@@ -192,24 +197,53 @@ class Gate:
     def _by_policy(
         self, action: Action, epoch: int, role: Role | None, understood: Callable[[], Understood | None]
     ) -> Verdict:
-        if action.kind in INSIDE:
+        if action.kind in INSIDE and action.kind not in THINKING:
             return _INSIDE
         policy = self._keeper.policy
         if policy is None:
             return Verdict(Decision.HOLD, f"the policy cannot be read: {self._keeper.why}", UNREADABLE)
         if epoch > min(self._keeper.epoch, self._restraints.epoch):
             return Verdict(Decision.HOLD, "the policy may have changed, and is read again", CHANGED)
+        if action.kind in INSIDE:
+            return replace(_INSIDE, charges=self._tokens(action, policy, role), in_force=policy.in_force)
         narrowed = policy.narrow(action.static)
         facts = self._facts(action, role, understood)
         verdict = _of_policy(narrowed.decide(facts))
-        if verdict.outcome is Decision.DENY or not action.acts:
+        if verdict.outcome is Decision.DENY:
             return replace(verdict, in_force=policy.in_force)
+        if not action.acts:
+            return replace(verdict, charges=self._tokens(action, policy, role), in_force=policy.in_force)
         closed = self._restraints.restraints.closed(facts, action.task)
         if action.plant is not None:
             closed = stricter([closed, action.plant]) if closed is not None else action.plant
         if closed is not None:
             return replace(of_closed(closed), policy=verdict.policy, in_force=policy.in_force)
         return replace(verdict, charges=_charges(action, narrowed, facts), in_force=policy.in_force)
+
+    def _tokens(self, action: Action, policy: Policy, role: Role | None) -> tuple[Charge, ...]:
+        """Of a step that asks a model and acts on nothing: what budgets of tokens are to have room for."""
+        if action.kind not in THINKING:
+            return ()
+        action = replace(action, kind=THINKING[action.kind])
+        narrowed = policy.narrow(action.static)
+        charges = _charges(action, narrowed, self._facts(action, role))
+        return tuple(one for one in charges if one.key.what is What.TOKENS)
+
+    def _is_their_agents(
+        self, action: Action, epoch: int, role: Role | None, understood: Callable[[], Understood | None]
+    ) -> bool:
+        """Whether the person who asked an agent may decide on what it proposes: where the policy says so, and would
+        let them do the same themselves without asking anybody."""
+        if not action.risk or not self.own_agent.takes(action.risk, outside=action.outside):
+            return False
+        if not is_person(action.principal) or action.origin == Origin.AGENT:
+            return False
+        return self._by_policy(action.without_agent, epoch, role, understood).outcome is Decision.ALLOW
+
+    @property
+    def own_agent(self) -> OwnAgent:
+        policy = self._keeper.policy
+        return policy.own_agent if policy is not None else OwnAgent.NEVER
 
     def _facts(
         self, action: Action, role: Role | None, understood: Callable[[], Understood | None] = lambda: None
@@ -243,9 +277,10 @@ def _charges(action: Action, narrowed: Narrowed, facts: Facts) -> tuple[Charge, 
 def _all_stop(action: Action, stop: AllStop) -> Verdict | None:
     # A command that only reads would be killed at once, and a query that only reads would leave the box.
     killed = action.kind in SCRIPTED and stop.at_least(Level.KILL)
-    # Nor does a turn of an agent ask a model, as no step `llm` does.
-    leaves = (action.kind not in INSIDE or action.kind == "agent_turn") and stop.cuts
-    if not stop.holds(acts=action.acts or killed or leaves):
+    leaves = (action.kind not in INSIDE or action.kind in THINKING) and stop.cuts
+    # No model is given to anybody then: who asked for one would fail.
+    thinks = action.kind in THINKING and stop.at_least(Level.KILL)
+    if not stop.holds(acts=action.acts or killed or leaves or thinks):
         return None
     said = f": {stop.reason}" if stop.reason else ""
     return Verdict(Decision.HOLD, f"all-stop ({stop.level}) by {stop.by}{said}", f"allstop.{stop.level}")
@@ -266,6 +301,24 @@ def _ceiling(action: Action, role: Role | None) -> Verdict | None:
         f"{action.kind} needs {needed}; {action.principal} may act as {ceiling} here",
         "role.ceiling",
     )
+
+
+def _as_proposed(action: Action, verdict: Verdict, understood: Callable[[], Understood | None]) -> Verdict:
+    """What an agent calls for. A command that its text makes a read is one only with the programs that it would run."""
+    if verdict.outcome not in (Decision.ALLOW, Decision.ASK):
+        return verdict
+    word = action.proposed
+    if action.unless_read or action.must_read:
+        found = understood()
+        if found is None or found.kind is not CommandClass.READ:
+            because = "; ".join(found.reasons[:2]) if found else "it is no command"
+            if action.must_read:
+                said = f"this agent only reads, and here the command may do more: {because}"
+                return Verdict(Decision.DENY, said, ONLY_READS)
+            word = word or f"{action.unless_read} ({because})"
+    if word and verdict.outcome is Decision.ALLOW:
+        return replace(verdict, outcome=Decision.ASK, reason=word, rule=PROPOSED)
+    return verdict
 
 
 def _effective(action: Action, role: Role | None) -> Role | None:

@@ -22,7 +22,8 @@ class Standing:
 
     def find(self, action: Action, role: Role | None, basis: Basis) -> Verdict | None:
         """None too where the plant, the task's budget or an agent's mode has a say."""
-        if basis != self._basis or action.plant is not None or action.budget is not None or action.proposed:
+        special = action.plant is not None or action.budget is not None or action.risk
+        if basis != self._basis or special or action.proposed:
             return None
         return self._known.get(_key(action, role))
 

@@ -28,10 +28,13 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """A trigger whose sentence it is. ``text`` is the message as it was compared."""
+    """A trigger whose sentence it is. ``text`` is the message as it was compared.
+
+    Without a ``phrase`` it takes what nothing else understood: then ``text`` is what was said, as it was said.
+    """
 
     armed: Armed
-    phrase: Phrase
+    phrase: Phrase | None
     captures: dict[str, str]
     text: str
 
@@ -49,7 +52,7 @@ class PhraseTable:
         if not said:
             return []
         sentence = Sentence(said)
-        found: dict[int, Meant] = {}
+        found: dict[int, tuple[int, Meant]] = {}
         for armed in self._armed:
             chat = armed.trigger.chat
             if chat is None or not chat.counts_in(heard.platform, heard.conversation):
@@ -57,10 +60,25 @@ class PhraseTable:
             for phrase in chat.phrases:
                 captures = phrase.match(sentence)
                 best = found.get(armed.task_id)
-                if captures is not None and (best is None or phrase.literals > best.phrase.literals):
-                    found[armed.task_id] = Meant(armed, phrase, captures, said)
-        most = max((one.phrase.literals for one in found.values()), default=0)
-        return [one for one in found.values() if one.phrase.literals == most]
+                if captures is not None and (best is None or phrase.literals > best[0]):
+                    found[armed.task_id] = phrase.literals, Meant(armed, phrase, captures, said)
+        most = max((literals for literals, _ in found.values()), default=0)
+        return [one for literals, one in found.values() if literals == most]
+
+    def otherwise(self, heard: Heard, *, private: bool) -> list[Meant]:
+        """Who takes what nothing else understood: the one that names the place most closely; of several, each one."""
+        found: dict[int, tuple[tuple[bool, bool], Meant]] = {}
+        for armed in self._armed:
+            chat = armed.trigger.chat
+            if chat is None or not chat.otherwise or not chat.counts_in(heard.platform, heard.conversation):
+                continue
+            text = heard.text.strip() if private else chat.addressed(heard.text)
+            if text:
+                close = chat.conversation is not None, bool(chat.platform)
+                if armed.task_id not in found or close > found[armed.task_id][0]:
+                    found[armed.task_id] = close, Meant(armed, None, {}, text)
+        closest = max((close for close, _ in found.values()), default=None)
+        return [one for close, one in found.values() if close == closest]
 
     def sentences(
         self, platform: str, conversation: str, may: Callable[[str], bool]

@@ -20,8 +20,9 @@ from appliance.tasks.definition.events import TRIGGER_EVENTS
 from appliance.tasks.definition.header import Checkpoints, Gate, Limit, Overlap, TaskHeader
 from appliance.tasks.definition.names import ALWAYS, IN_STEPS
 from appliance.tasks.definition.steps import Retry, StepCommon
-from appliance.tasks.definition.triggers import MqttSpec, TaskSpec, Trigger, WebhookSpec
+from appliance.tasks.definition.triggers import McpSpec, MqttSpec, TaskSpec, Trigger, WebhookSpec
 
+PAGE = "tasks.md"
 _INTRO = """\
 # Tasks
 
@@ -33,7 +34,7 @@ file without a running box; `manage.py tasks apply FILE` stores what is new in i
 
 _SHORT_FORMS = (
     "`cron * * * * *`, `every 5m`, `at 2026-05-01 08:00`, `mqtt plant/+/temp`, `webhook deploy`, "
-    "`chat restart pump {pump}`, `event network.recovered`, `task NAME` or `manual`"
+    "`chat restart pump {pump}`, `event network.recovered`, `task NAME`, `mcp NAME` or `manual`"
 )
 _NO_TRIGGER = "Without any, the task is started by hand or by another task."
 _ON_FAILURE = "What it does when a step failed; `error` says why. `undo` takes back what its actions did."
@@ -91,7 +92,14 @@ def _parts() -> Iterator[str]:
         + "; the other keys narrow it.\n"
     )
     yield from _table(Trigger, later=words.LATER_TRIGGER_KEYS | words.LATER_TRIGGERS)
-    for name, model in (("mqtt", MqttSpec), ("webhook", WebhookSpec), ("chat", ChatSpec), ("task", TaskSpec)):
+    specs = (
+        ("mqtt", MqttSpec),
+        ("webhook", WebhookSpec),
+        ("chat", ChatSpec),
+        ("task", TaskSpec),
+        ("mcp", McpSpec),
+    )
+    for name, model in specs:
         yield f"### {name}\n"
         yield from _table(model)
     yield "### event\n"

@@ -78,12 +78,17 @@ def apply_text(
             raise MillwrightError(said)
         for item in loaded:
             by.require(Ability.EDIT_TASKS, task=item.definition.name)
-            for secret in sorted(secrets_of(item.definition) | _callers_secrets(item.definition)):
+            for secret in sorted(secrets_needed(item.definition)):
                 by.require(Ability.USE_SECRETS, secret=secret)
         # All rows first and by name: whoever changes one of them waits here, before the audit's head is held.
         names = [item.definition.name for item in loaded]
         list(Task.objects.select_for_update().filter(name__in=names).order_by("name").values_list("pk"))
         return [_apply(item, filename, by, now) for item in sorted(loaded, key=lambda i: i.definition.name)]
+
+
+def secrets_needed(definition: TaskDefinition) -> frozenset[str]:
+    """The secrets that whoever brings this task has to be allowed to use."""
+    return frozenset(secrets_of(definition) | _callers_secrets(definition))
 
 
 def _callers_secrets(definition: TaskDefinition) -> frozenset[str]:

@@ -41,6 +41,7 @@ SENTENCE = "the all-stop stands at read only"
 
 COMMANDS: dict[str, list[list[str]]] = {
     "tasks": [["apply", "examples"], ["run", "greet"]],
+    "explain": [[VALUES["uuid"], "--undo"]],
     "runs": [["cancel", VALUES["uuid"]], ["resume", VALUES["uuid"]], ["undo", VALUES["uuid"]]],
     "devices": [
         ["add", "pump-1"],
@@ -49,6 +50,13 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["silence", "pump-1", "90s"],
     ],
     "brokers": [["add", "hall", "mqtt://192.0.2.1"], ["remove", "hall"]],
+    "mcp": [
+        ["add", "shop", "--url", "https://tools.example/mcp"],
+        ["look", "shop"],
+        ["allow", "shop", "find", "--risk", "read"],
+        ["close", "shop", "find"],
+        ["remove", "shop"],
+    ],
     "models": [
         ["import", "pyproject.toml", "--name", "tiny"],
         ["remove", "tiny@1"],
@@ -73,6 +81,7 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["peer", "hub", "https://hub.example", "--token", "secret:hub", "--share", "a=ask"],
         ["peer", "hub", "--remove"],
     ],
+    "assistant": [["on"], ["off"]],
     "policy": [["apply", "docs/examples/policy.yaml"], ["rollback", "1"]],
     "audit": [["rules", "apply", "docs/examples/alerts.yaml"], ["rules", "rollback", "1"]],
     "approvals": [["approve", "K7Q2M"], ["deny", "K7Q2M"], ["code", "K7Q2M"]],
@@ -84,6 +93,7 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["plan", "w", "box", "--days", "mon", "--from", "22:00", "--to", "23:00"],
         ["remove", "w"],
     ],
+    "proposals": [["take", VALUES["uuid"]], ["reject", VALUES["uuid"]]],
     "images": [["pin", "tools", f"sha256:{'0' * 64}"], ["unpin", "tools"]],
     "secrets": [["set", "name", "--file", "pyproject.toml"], ["remove", "name"], ["rotate"]],
 }
@@ -98,9 +108,11 @@ EXEMPT_COMMANDS = {
     "doctor": "looks, and writes documentation into the source tree",
     "tls": "shows a certificate, or makes one that counts from the next start",
     "bench": "measures a box of its own",
+    "agent_suite": "works on a box of its own, which it makes and removes",
     "hardware": "shows what the machine has",
     "quotas": "shows limits; a change is its service's to refuse",
     "router": "shows what a sentence means; forgetting an example is its service's to refuse",
+    "knowledge": "looks at files and changes none",
     "distil": "writes a file that only proposes",
     "quantize": "writes a file into a folder that it is told; the box serves nothing of it",
     **dict.fromkeys(("up", "down", "status", "install"), "starts, stops and shows the processes"),

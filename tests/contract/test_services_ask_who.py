@@ -33,6 +33,7 @@ from appliance.tasks.services import apply_text
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 TASK = "- name: greet\n  trigger: manual\n  actions: [{type: set, value: 1}]\n"
 
+KNOWLEDGE = ("files", "search", "section", "sections_of", "troubles")
 EXEMPT = {
     # What decides on others, or is told who it was.
     "appliance.accounts.announcing.announce": "puts on record who it was",
@@ -53,7 +54,21 @@ EXEMPT = {
     "appliance.safety.approvals.codes.word_of": "the word is the approver's, who is asked about",
     "appliance.tasks.services.load_here": "changes nothing; it suggests only secrets that they may use",
     "appliance.devices.readings.services.between": "asks for the right to look, which these have",
+    **dict.fromkeys(
+        (f"appliance.agent.knowledge.services.{name}" for name in KNOWLEDGE),
+        "asks for the right to look, which these have",
+    ),
+    "appliance.agent.explaining.services.agents_in": "asks for the right to look, which these have",
+    "appliance.agent.explaining.services.agents": "asks for the right to look, which these have",
+    "appliance.agent.explaining.services.explain": "asks for the right to look, which these have",
     "appliance.agent.router.examples.examples": "shows one's own only, to who may not edit tasks",
+    "appliance.agent.assistant.status": "asks for the right to look, which these have",
+    "appliance.agent.conversations.whose.is_hidden_from": "says only whether, and hides from whoever may not",
+    "appliance.agent.conversations.whose.person_behind": "says whose it is; the services that call it ask",
+    "appliance.agent.mcp.server.offering.answer": "asks for the right to look, which these have",
+    "appliance.agent.mcp.server.offering.offered": "gives what they may call, and nothing else",
+    "appliance.agent.mcp.server.offering.task_named": "gives only what they may run",
+    "appliance.agent.mcp.server.runs.told": "of a run that they began; its outputs only with the right to look",
     "appliance.runs.approvals.by_code": "the word is the approver's, who is asked about",
 }
 """Functions that take a principal and do not ask, each with its reason."""

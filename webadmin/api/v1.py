@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
+from appliance.agent.errors import ProposalMoved
 from appliance.alerts.errors import RulesMoved, RulesRefused
 from appliance.bridges.errors import PlatformMoved, PlatformsInvalid, PlatformUnknown
 from appliance.cache.errors import CacheConflict
@@ -20,19 +21,24 @@ from appliance.safety.errors import ReadOnlyNow
 from appliance.safety.policy.errors import PolicyMoved
 from appliance.tasks.loader import TaskFileError
 from webadmin.api import (
+    agents,
     approvals,
     audit,
     box,
     brokers,
     calendar,
+    conversations,
     doctor,
     escalations,
     hardware,
+    mcp,
     models,
+    notes,
     outbox,
     people,
     platforms,
     policy,
+    proposals,
     readings,
     runs,
     safety,
@@ -53,18 +59,23 @@ api = NinjaAPI(
 api.add_router("/tasks", tasks.router)
 api.add_router("/readings", readings.router)
 api.add_router("/runs", runs.router)
+api.add_router("/runs", agents.router)
 api.add_router("/approvals", approvals.router)
 api.add_router("/audit", audit.router)
 api.add_router("/brokers", brokers.router)
 api.add_router("/calendar", calendar.router)
+api.add_router("/conversations", conversations.router)
 api.add_router("/doctor", doctor.router)
 api.add_router("/escalations", escalations.router)
 api.add_router("/hardware", hardware.router)
+api.add_router("/mcp", mcp.router)
 api.add_router("/models", models.router)
+api.add_router("/notes", notes.router)
 api.add_router("/outbox", outbox.router)
 api.add_router("/people", people.router)
 api.add_router("/platforms", platforms.router)
 api.add_router("/policy", policy.router)
+api.add_router("/proposals", proposals.router)
 api.add_router("/safety", safety.router)
 api.add_router("/sync", sync.router)
 api.add_router("", box.router)
@@ -120,7 +131,7 @@ def refused(request: HttpRequest, error: MillwrightError) -> HttpResponse:
 
 def _status(error: MillwrightError) -> int:
     if (
-        error.code.endswith(".not_found")
+        error.code.endswith((".not_found", "_not_found"))
         or error.code in ("accounts.no_such_user", "model.unknown")
         or isinstance(error, PlatformUnknown)
     ):
@@ -142,7 +153,8 @@ def _status(error: MillwrightError) -> int:
         | PolicyMoved
         | RulesMoved
         | EscalationSettled
-        | PlatformMoved,
+        | PlatformMoved
+        | ProposalMoved,
     ):
         return 409
     return 422 if error.permanent else 503

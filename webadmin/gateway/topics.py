@@ -4,12 +4,16 @@ from collections.abc import Iterable
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
-from appliance.events.catalogue import CATALOGUE, AccountChanged, AuditAlert
+from appliance.events.catalogue import CATALOGUE, OF_CONVERSATIONS, AccountChanged, AuditAlert
 from appliance.events.journal import Entry
 from webadmin.gateway.errors import TopicUnknown
 from webadmin.visible import visible_to
 
-NEEDED = {AuditAlert.type: Ability.VIEW_AUDIT, AccountChanged.type: Ability.MANAGE_USERS}
+NEEDED = {
+    AuditAlert.type: Ability.VIEW_AUDIT,
+    AccountChanged.type: Ability.MANAGE_USERS,
+    **dict.fromkeys(OF_CONVERSATIONS, Ability.CHAT),
+}
 """What an event needs beside ``view``: as the pages that show the same."""
 
 

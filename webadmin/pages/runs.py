@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -22,17 +22,21 @@ from appliance.processes.kept_output import kept_texts, read_kept
 from appliance.runs import origins, services
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.models import Run, Step
+from appliance.runs.shards.body import grows
+from appliance.runs.shards.reading import Progress, progress_of
 from appliance.runs.under_way import RUNNING, steps_of
 from appliance.safety.approvals.services import open_ones
 from appliance.safety.policy.vocabulary import Origin
 from appliance.sandbox.findings import amber, of_run
 from appliance.tasks.models import Task, TaskVersion
 from webadmin.pages.access import needs, needs_somewhere, person
+from webadmin.pages.agents import AgentPart, agent_parts
 from webadmin.pages.approvals import ApprovalView, views_of
 from webadmin.pages.ended import context_of
 from webadmin.pages.escalations import views_of as escalation_views
 from webadmin.pages.files import sent
 from webadmin.pages.paging import PAGE, cut, uuid_key
+from webadmin.pages.returning import back_or
 from webadmin.pages.shards import split_views
 from webadmin.pages.timeline import bars
 
@@ -84,10 +88,15 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
     except services.RunNotFound as error:
         raise Http404(str(error)) from error
     now = datetime.now(UTC)
-    steps = sorted(steps_of(run, now), key=lambda step: (step.started_at, step.position, step.attempt))
+    by = person(request).principal
+    progress = progress_of(run.pk)
+    agents = agent_parts([run], by, [one.split for one in progress])
+    # An agent's own run: what it did stands there already, and its rows hold transcripts.
+    own_agent = grows(run)
+    folded = own_agent and "steps" not in request.GET
+    steps = [] if folded else _steps(run, now)
     version = TaskVersion.objects.filter(pk=run.version_id).select_related("task").first()
     name = version.task.name if version else services.task_name(run)
-    by = person(request).principal
     messages = _with_messages(run, steps)
     drawn, scale = bars(steps, now)
     context = {
@@ -107,16 +116,34 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "charts": pictures_of(run.pk) if any(step.kind == "notification" for step in steps) else [],
         "parcels": messages if run.waiting_for == Waiting.DELIVERY else [],
         "on_their_way": any(one.is_open for one in messages),
-        "views": split_views(run, request.GET),
+        "views": split_views(_without_agents(progress, agents), request.GET),
+        "agents": agents,
+        "agents_live": any(not one.view.ended for one in agents),
+        "folded": folded,
         "shard": run.inputs.get("shard") if run.split_id else None,
         "live": f"run/{run.pk} run/{run.parent_run_id}" if run.split_id else f"run/{run.pk}",
-        "approvals": _approvals(run, by),
+        "approvals": _approvals(run, by) if not own_agent else [],
         **_escalations(run, by),
         "may_act": by.can(Ability.CANCEL_RUNS, task=name),
         "may_run": by.can(Ability.RUN_TASKS, task=name),
-        **context_of(run, version, request.GET.get("from", "")),
+        **(context_of(run, version, request.GET.get("from", "")) if not own_agent else {}),
     }
     return render(request, "runs/page.html", context)
+
+
+def _steps(run: Run, now: datetime) -> list[Step]:
+    steps = sorted(steps_of(run, now), key=lambda step: (step.started_at, step.position, step.attempt))
+    for step in steps:
+        if step.kind == "agent_turn" and step.detail:
+            # Its own page has these, for who may read the conversation.
+            step.detail = {key: value for key, value in step.detail.items() if key not in ("sent", "came")}
+    return steps
+
+
+def _without_agents(progress: list[Progress], agents: list[AgentPart]) -> list[Progress]:
+    """The split steps whose shards are shown as shards."""
+    shown = {(one.view.step, one.view.attempt) for one in agents}
+    return [one for one in progress if (one.split.step, one.split.attempt) not in shown]
 
 
 @needs(Ability.VIEW)
@@ -223,4 +250,4 @@ def act(request: HttpRequest, run_id: UUID) -> HttpResponse:
         raise Http404(str(error)) from error
     except MillwrightError as error:
         messages.error(request, str(error))
-    return redirect("run", run_id=run_id)
+    return back_or(request, run_id)

@@ -1,11 +1,12 @@
 """The part of a run's page that shows its shards: a bar for each split step, and one page of a list."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.http import QueryDict
 
 from appliance.runs.models import Run
-from appliance.runs.shards.reading import Kind, Progress, progress_of, shards_of
+from appliance.runs.shards.reading import Kind, Progress, shards_of
 from webadmin.pages.paging import PAGE, number_key
 
 WIDTH = 1000
@@ -42,12 +43,11 @@ class SplitView:
         return split.succeeded + split.failed + split.cancelled
 
 
-def split_views(run: Run, asked: QueryDict) -> list[SplitView]:
+def split_views(found: Sequence[Progress], asked: QueryDict) -> list[SplitView]:
     """Every split step of a run; the list of one, ``?split=``, narrowed by ``?shards=``, from ``?after=`` on.
 
-    Three queries, one where the run has no split steps.
+    One query where there is any.
     """
-    found = progress_of(run.pk)
     known = [one.split.step for one in found]
     chosen = asked.get("split") if asked.get("split") in known else (known or [""])[-1]
     wanted = str(asked.get("shards", ""))

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
+from appliance.agent.proposals import services as proposals
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
@@ -45,6 +46,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
         "tasks": tasks[:PAGE],
         "next": tasks[PAGE - 1].name if len(tasks) > PAGE else None,
         "may_edit": person(request).can_somewhere(Ability.EDIT_TASKS),
+        "proposed": proposals.listing(only_open=True).count(),
     }
     return render(request, "tasks/list.html", context)
 

@@ -1,10 +1,12 @@
 """``agent_answer``: what an agent comes to, read back from the rows of what it called."""
 
 from appliance.actions.contract import ActionKind, EffectClass, Params, Status, StepContext, StepResult
+from appliance.agent.conversations.before import asked_in
+from appliance.agent.conversations.keeping import keep_answer
 from appliance.agent.domain import Asked
 from appliance.agent.loop.ending import read_back
 from appliance.agent.loop.rows import seen
-from appliance.agent.loop.story import story_of
+from appliance.agent.loop.story import Story, story_of
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import own_rows
 from appliance.runs.growing import ASKED
@@ -29,13 +31,25 @@ class AgentAnswerAction(ActionKind[AgentAnswerParams]):
             own = await own_rows.read(connection, context.run_id)
         given = own.inputs.get(ASKED)
         story = story_of(Asked.of(given if isinstance(given, dict) else {}), seen(own))
-        output, found = story.past[-1].output, read_back(story)
-        spent: JsonObject = {"turns": len(story.past), "steps": story.steps, "tokens": story.tokens}
-        detail: JsonObject = {**spent, **found.to_json(), "mode": story.asked.mode.value}
-        if output.ended and not output.done:
-            return StepResult.failed(output.ended, retryable=False, **detail)
-        doubts = found.doubts(output)
-        if not doubts:
-            return StepResult(Status.SUCCEEDED, output.answer, {**detail, "unconfirmed": False})
-        said = f"{output.answer}\n\n[Not confirmed: {doubts}.]"
-        return StepResult(Status.SUCCEEDED, said, {**detail, "unconfirmed": True}, stderr=doubts)
+        result = _result(story)
+        if story.asked.conversation and result.status is Status.SUCCEEDED:
+            async with context.connect() as connection:
+                asked = await asked_in(connection, context.run_id)
+                if asked is not None:
+                    await keep_answer(
+                        connection, asked, context.task_name, str(result.output), result.detail, context.now
+                    )
+        return result
+
+
+def _result(story: Story) -> StepResult:
+    output, found = story.past[-1].output, read_back(story)
+    spent: JsonObject = {"turns": len(story.past), "steps": story.steps, "tokens": story.tokens}
+    detail: JsonObject = {**spent, **found.to_json(), "mode": story.asked.mode.value}
+    if output.ended and not output.done:
+        return StepResult.failed(output.ended, retryable=False, **detail)
+    doubts = found.doubts(output)
+    if not doubts:
+        return StepResult(Status.SUCCEEDED, output.answer, {**detail, "unconfirmed": False})
+    said = f"{output.answer}\n\n[Not confirmed: {doubts}.]"
+    return StepResult(Status.SUCCEEDED, said, {**detail, "unconfirmed": True}, stderr=doubts)

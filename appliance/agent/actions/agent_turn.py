@@ -1,6 +1,7 @@
 """``agent_turn``: ask a model what to do next. It changes nothing: what it wants becomes steps of their own."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -14,18 +15,19 @@ from appliance.actions.contract import (
     StepResult,
     TargetAway,
 )
-from appliance.agent.domain import Asked, TurnOutput
+from appliance.agent.conversations.following import following
+from appliance.agent.domain import TurnOutput
 from appliance.agent.errors import AnswerUnreadable
 from appliance.agent.loop.asking import Ask, Heard, TooLong
 from appliance.agent.loop.choosing import offered
 from appliance.agent.loop.ending import ends_before_asking
 from appliance.agent.loop.outside import bounded
 from appliance.agent.loop.reading import read
-from appliance.agent.loop.rows import seen
 from appliance.agent.loop.shape import MORE
-from appliance.agent.loop.story import Story, story_of
+from appliance.agent.loop.sharing import Purse, nothing_left, story_in
+from appliance.agent.loop.story import Story
 from appliance.agent.loop.telling import Turn
-from appliance.agent.tools.registry import tools
+from appliance.agent.loop.toolbox import toolbox
 from appliance.inference.errors import (
     KeeperAway,
     ModelBusy,
@@ -35,8 +37,6 @@ from appliance.inference.errors import (
 )
 from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonObject
-from appliance.runs import own_rows
-from appliance.runs.growing import ASKED
 
 KEPT = 16_000
 """Characters that the record keeps of what was sent, and of what came back."""
@@ -59,31 +59,46 @@ class AgentTurnAction(ActionKind[AgentTurnParams]):
         return EffectClass.PURE
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
+        above = [one for one in context.above if one != str(context.run_id)]
         async with context.connect() as connection:
-            own = await own_rows.read(connection, context.run_id)
-        given = own.inputs.get(ASKED)
-        asked = Asked.of(given if isinstance(given, dict) else {})
-        story = story_of(asked, seen(own))
-        ended = ends_before_asking(story, unattended=context.unattended)
-        if ended:
-            return StepResult.ok(TurnOutput(ended=ended, outside=story.outside).to_json())
-        ask = _ask_of(story, context)
-        try:
-            return await _asked(ask)
-        except KeeperAway as error:
-            raise TargetAway(error.message, hint=error.hint) from error
-        except (ModelRefused, ModelUnknown, TooLong) as error:
-            return StepResult.failed(str(error), retryable=False, tokens=ask.tokens)
-        except (ModelBusy, ModelUnavailable) as error:
-            return StepResult.failed(str(error), tokens=ask.tokens)
+            story, purse = await story_in(connection, context.run_id, above)
+            told = await following(connection, story.asked, context.run_id)
+            story = told.story(story)
+            if context.attempt == 1:
+                await told.began(connection, story)
+        result = await _result(story, context, above, purse)
+        async with context.connect() as connection:
+            await told.ended(connection, len(story.past) + 1, result)
+        return result
+
+
+async def _result(story: Story, context: StepContext, above: Sequence[str], purse: Purse) -> StepResult:
+    ended = ends_before_asking(story, unattended=context.unattended) or nothing_left(story, above)
+    if ended:
+        return StepResult.ok(TurnOutput(ended=ended, outside=story.outside).to_json())
+    ask = _ask_of(story, context)
+    try:
+        return await _asked(ask)
+    except KeeperAway as error:
+        raise TargetAway(error.message, hint=error.hint) from error
+    except (ModelRefused, ModelUnknown, TooLong) as error:
+        failed = StepResult.failed(str(error), retryable=False, tokens=ask.tokens)
+    except (ModelBusy, ModelUnavailable) as error:
+        failed = StepResult.failed(str(error), tokens=ask.tokens)
+    finally:
+        if above:
+            async with context.connect() as connection:
+                await purse.keep(connection, context.now, tokens=ask.tokens, seconds=ask.seconds)
+    return replace(failed, tokens=ask.tokens)
 
 
 def _ask_of(story: Story, context: StepContext) -> Ask:
     last = story.over()
     names, more = ([], False) if last else offered(story)
+    known = toolbox(story.asked)
     turn = Turn(
         story,
-        {name: tools()[name].schema(story.asked.tools[name]) for name in names},
+        {name: known[name].schema(story.asked.tools[name]) for name in names},
         secrets.token_hex(6),
         last,
         more,
@@ -105,12 +120,13 @@ async def _asked(ask: Ask) -> StepResult:
             output = TurnOutput(malformed=second.message, outside=story.outside)
     if last and not output.done:
         output = replace(output, ended=f"{last}, and it gave no answer")
-    return StepResult.ok(replace(output, tokens=ask.tokens).to_json(), **_record(ask, heard))
+    given = replace(output, tokens=ask.tokens).to_json()
+    return replace(StepResult.ok(given, **_record(ask, heard)), tokens=ask.tokens)
 
 
 def _record(ask: Ask, heard: Heard) -> JsonObject:
     """What the record keeps: which model, what it was told and what it said."""
-    whole = "\n\n".join(f"[{role}]\n{text}" for role, text in ask.told)
+    whole = "\n\n".join(f"[{role}]\n{text}" for role, text in ask.sent)
     return {
         **heard.model,
         "tokens": ask.tokens,
@@ -118,6 +134,7 @@ def _record(ask: Ask, heard: Heard) -> JsonObject:
         "asked": ask.times,
         "sent_digest": sha256_hex(whole.encode()),
         "sent": bounded(whole, KEPT),
+        "came_digest": sha256_hex(heard.text.encode()),
         "came": bounded(heard.text, KEPT),
         "offered": [*ask.turn.offered],
     }

@@ -4,14 +4,20 @@ import asyncio
 from dataclasses import dataclass
 
 from appliance.actions.contract import StepContext
-from appliance.agent.loop.outside import bounded
+from appliance.agent.errors import AnswerUnreadable
+from appliance.agent.loop.outside import said_by_a_model
 from appliance.agent.loop.reading import parsed
 from appliance.agent.loop.shape import shape
 from appliance.agent.loop.telling import Messages, Turn, fitted
 from appliance.inference.asking import Question
-from appliance.inference.control_tokens import without_control_tokens
 from appliance.inference.domain import Need, Work
-from appliance.inference.errors import ModelAnswerBad, ModelRefused, ModelUnavailable, takes_at_most
+from appliance.inference.errors import (
+    ModelAnswerBad,
+    ModelAnswerCut,
+    ModelRefused,
+    ModelUnavailable,
+    takes_at_most,
+)
 from appliance.inference.leases import Wish
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -38,9 +44,13 @@ class Heard:
     text: str
     given: JsonValue
     model: JsonObject
+    cut: str = ""
+    """That it was cut at its greatest length, where it was: then it need not be read to know that it is none."""
 
     def value(self) -> JsonValue:
         """Raises AnswerUnreadable."""
+        if self.cut:
+            raise AnswerUnreadable(self.cut)
         return self.given if self.given is not None else parsed(self.text)
 
 
@@ -76,12 +86,15 @@ class Ask:
 
     async def again(self, why: str) -> Heard:
         """Once more, with what was wrong. Raises what ``Services.ask`` raises but ModelAnswerBad."""
-        quoted = without_control_tokens(bounded(self._last.text if self._last else "", LONGEST_QUOTE))
-        wrong = (
-            f"That was not of the form that was asked for: {bounded(why, 300)}. Answer again, as JSON only."
-        )
+        quoted = said_by_a_model(self._last.text if self._last else "", LONGEST_QUOTE)
+        wrong = f"That was not of the form that was asked for: {said_by_a_model(why, 300)}. Answer again, as JSON only."
         self.told = (*self.told, ("assistant", quoted or "(nothing)"), ("user", wrong))
         return await self._ask()
+
+    @property
+    def sent(self) -> Messages:
+        """What the model was told, as it went out."""
+        return self._question().messages
 
     def _tokens_left(self) -> int:
         story = self.turn.story
@@ -111,7 +124,8 @@ class Ask:
             raise ModelUnavailable("the model gave no answer in the time that the agent has left") from None
         except ModelAnswerBad as error:
             self.tokens += question.tokens
-            self._last = Heard(error.said, None, {"wrong": error.message})
+            cut = f"{error.message}: say it shorter" if isinstance(error, ModelAnswerCut) else ""
+            self._last = Heard(error.said, None, {"wrong": error.message}, cut)
             return self._last
         spent = reply.prompt_tokens + reply.generated_tokens
         self.tokens += spent or question.tokens

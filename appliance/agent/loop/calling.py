@@ -1,13 +1,19 @@
 """From what a model wants called to the step that does it, or to the sentence why not. Pure."""
 
+import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import ValidationError
 
 from appliance.agent.domain import Asked, Call, Risk
 from appliance.agent.errors import ToolUnknown
-from appliance.agent.tools.registry import TEMPLATE, texts_in, tools
+from appliance.agent.loop.toolbox import toolbox
+from appliance.agent.loop.washing import check_size
+from appliance.agent.loop.words import one_line
+from appliance.agent.tools.registry import TEMPLATE, texts_in
+from appliance.lib.digest import canonical_json
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.safety.references import PREFIX
@@ -25,37 +31,58 @@ class Made:
 
     risk: Risk
     raw: JsonObject
+    leaves: bool = False
+    """Whether it could carry off what the model was told, to where the model says."""
 
     def step(self, step_id: str) -> StepSpec:
-        spec, issues = step_of({**self.raw, "on_error": "continue"}, step_id)
-        if spec is None:
-            raise ToolUnknown("; ".join(issue.message for issue in issues))
-        return spec
+        """Raises ToolUnknown."""
+        return built({**self.raw, "on_error": "continue"}, step_id)
+
+
+def built(raw: JsonObject, step_id: str) -> StepSpec:
+    """A step as in a task file. Raises ToolUnknown where it is none."""
+    spec = _built(canonical_json(raw))
+    return spec if spec.id == step_id else spec.model_copy(update={"id": step_id})
+
+
+@lru_cache(maxsize=2048)
+def _built(raw: bytes) -> StepSpec:
+    """Read once: a call is looked at by its turn, by what follows from that, and by the answer."""
+    spec, issues = step_of(json.loads(raw), "call")
+    if spec is None:
+        raise ToolUnknown("; ".join(issue.message for issue in issues) or "this is no step")
+    return spec
 
 
 def made(asked: Asked, call: Call) -> Made:
     """Raises ToolUnknown, in words for the model, where it is not to be called or its arguments do not fit."""
     fixed = asked.tools.get(call.tool)
-    tool = tools().get(call.tool)
+    tool = toolbox(asked).get(call.tool)
     if fixed is None or tool is None:
         raise ToolUnknown(
-            f"there is no tool {call.tool[:60]!r} here", hint=f"there are {', '.join(asked.tools)}"
+            f"there is no tool {one_line(call.tool, 60)!r} here", hint=f"there are {', '.join(asked.tools)}"
         )
     given = tool.by_author | fixed.keys()
     own = sorted(given & call.arguments.keys())
     if own:
         raise ToolUnknown(f"{own[0]} is not yours to give: leave it out")
-    for text in texts_in(call.arguments):
-        _check(text)
+    check_size(call.arguments)
+    for name, value in call.arguments.items():
+        for text in (name, *texts_in(value)):
+            _check(text, verbatim=name in tool.verbatim)
     try:
-        arguments = tool.arguments.model_validate({**call.arguments, **fixed})
+        canonical_json(call.arguments)
+    except ValueError as error:
+        raise ToolUnknown("an argument is a number that JSON does not have") from error
+    try:
+        arguments = tool.read({**call.arguments, **fixed})
     except ValidationError as error:
         wrong = error.errors()[0]
         place = ".".join(map(str, wrong["loc"])) or "the arguments"
         raise ToolUnknown(f"{place}: {wrong['msg']}") from error
     try:
         raw = tool.step(arguments)
-        found = Made(tool.risk_of(arguments), raw)
+        found = Made(tool.risk_of(arguments), raw, tool.leaves(arguments, fixed.keys()))
         found.step("call")
     except ToolUnknown:
         raise
@@ -64,11 +91,16 @@ def made(asked: Asked, call: Call) -> Made:
     return found
 
 
-def _check(text: str) -> None:
-    """A model's words are data: nothing in them is evaluated, and they open no secret."""
+def _check(text: str, *, verbatim: bool) -> None:
+    """A model's words are data: nothing in them is evaluated, and they open no secret.
+
+    ``verbatim``: the tool keeps them as a text for people, and its step has no field that is filled in.
+    """
+    if len(text) > LONGEST:
+        raise ToolUnknown(f"an argument may have {LONGEST:,} characters")
+    if verbatim:
+        return
     if TEMPLATE.search(text):
         raise ToolUnknown("an argument may hold no {{, {% or {#: it is used as it is written")
     if _REFERENCE.search(text):
         raise ToolUnknown("an argument may name no stored secret")
-    if len(text) > LONGEST:
-        raise ToolUnknown(f"an argument may have {LONGEST:,} characters")

@@ -79,11 +79,12 @@ def read_back(story: Story) -> ReadBack:
 
 
 def _changes(story: Story, result: Result) -> bool:
-    """Whether the call may change something. One that was refused counts where its tool and arguments were in order."""
+    """Whether the call may change something. One that was refused counts where its tool and arguments were in order;
+    one that was made counts, where this version of the box does not know any more what it was."""
     try:
         return made(story.asked, result.call).risk is not Risk.READ
     except ToolUnknown:
-        return False
+        return result.call.is_made
 
 
 def _key(result: Result) -> bytes:

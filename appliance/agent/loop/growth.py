@@ -1,126 +1,186 @@
 """The steps of an agent's run so far: a pure function of what was asked and of the rows of its own steps."""
 
-import json
-import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from appliance.actions.registry import registry
-from appliance.agent.domain import (
-    ANSWER,
-    Approvals,
-    Asked,
-    Call,
-    Mode,
-    Risk,
-    TurnOutput,
-    call_id,
-    plan_id,
-    turn_id,
-)
+from appliance.agent.domain import ANSWER, Asked, Call, Mode, Risk, TurnOutput, call_id, turn_id
 from appliance.agent.errors import ToolUnknown
-from appliance.agent.loop.calling import Made, made
-from appliance.agent.tools.registry import tools
-from appliance.lib.digest import canonical_json
+from appliance.agent.loop.calling import Made, built, made
+from appliance.agent.loop.planning import LONGEST_WHY, plan_of, together
+from appliance.agent.loop.toolbox import toolbox
+from appliance.agent.loop.words import one_line
 from appliance.lib.duration import format_duration
-from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.errors import MillwrightError
+from appliance.lib.jsontypes import JsonObject
 from appliance.runs.domain import StepState
 from appliance.runs.plan import StepRow
 from appliance.safety.approvals.domain import Subject
-from appliance.safety.approvals.shown import LONGEST
 from appliance.safety.commands.domain import SCRIPTED
 from appliance.tasks.definition import StepSpec
-from appliance.tasks.definition.build import step_of
 from appliance.tasks.definition.steps import Proposal
 
 _TURN: JsonObject = {"type": "agent_turn", "retry": {"attempts": 3, "delay": "2s"}}
-_LONGEST_PLAN = LONGEST - 500
-"""Characters: a plan that would not be shown whole is asked about call by call."""
-_LONGEST_SAY = 300
-_LONGEST_WHY = 200
-PATIENCE = timedelta(minutes=30)
+BEYOND = 120
+"""Seconds that a turn has beyond the agent's time: its last word, and once more where that is no JSON."""
 
 
 def grown(asked: Asked, latest: Mapping[str, StepRow]) -> tuple[StepSpec, ...]:
-    return tuple(_steps(asked, latest))
+    return Growth(asked).steps(latest)
 
 
-def _steps(asked: Asked, latest: Mapping[str, StepRow]) -> Iterator[StepSpec]:
-    number = 1
-    while True:
-        yield built({**_TURN, "number": number}, turn_id(number))
-        row = latest.get(turn_id(number))
-        if row is None or row.state is not StepState.SUCCEEDED:
-            return
-        output = TurnOutput.of(row.output)
-        if output.done or output.ended:
-            yield built({"type": "agent_answer"}, ANSWER)
-            return
-        decided = yield from _calls(asked, number, output, latest)
-        if not decided:
-            return
-        number += 1
+def _turn(asked: Asked, number: int) -> StepSpec:
+    """Its time is the agent's, with a little more: the turn itself ends a question in time, and counts what it cost."""
+    patience = format_duration(timedelta(seconds=math.ceil(asked.budget.seconds) + BEYOND))
+    return built({**_TURN, "number": number, "timeout": patience}, turn_id(number))
+
+
+class Growth:
+    """Of one run. A turn whose calls are known is not looked at again: rows that are final stay as they are."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._known: tuple[StepSpec, ...] = ()
+        self._turn = 1
+
+    def steps(self, latest: Mapping[str, StepRow]) -> tuple[StepSpec, ...]:
+        while True:
+            own = [_turn(self._asked, self._turn)]
+            row = latest.get(turn_id(self._turn))
+            if row is None or row.state is not StepState.SUCCEEDED:
+                return (*self._known, *own)
+            output = TurnOutput.of(row.output)
+            if output.done or output.ended:
+                return (*self._known, *own, built({"type": "agent_answer"}, ANSWER))
+            calls, decided = _calls(self._asked, self._turn, output, latest)
+            own += calls
+            if not decided:
+                return (*self._known, *own)
+            self._known = (*self._known, *own)
+            self._turn += 1
+
+    def resumes_at(self, latest: Mapping[str, StepRow]) -> str:
+        """From the first of the turns at its end that called nothing: they are asked once more."""
+        if ANSWER not in latest:
+            return ""
+        outputs: list[TurnOutput] = []
+        while (row := latest.get(turn_id(len(outputs) + 1))) is not None:
+            outputs.append(TurnOutput.of(row.output))
+        number = len(outputs)
+        while number > 1 and not any(call.is_made for call in outputs[number - 2].calls):
+            number -= 1
+        return turn_id(number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A call of a turn; ``gone`` says why it is none any more, though it is on record."""
+
+    number: int
+    call: Call
+    found: Made | None
+    word: str = ""
+    gone: str = ""
 
 
 def _calls(
     asked: Asked, turn: int, output: TurnOutput, latest: Mapping[str, StepRow]
-) -> Generator[StepSpec, None, bool]:
+) -> tuple[list[StepSpec], bool]:
     """The calls of one turn, with the question about them before, where they are asked about together.
 
-    Gives whether that is decided: what comes after it is not known before.
+    And whether that is decided: what comes after it is not known before.
     """
-    calls = list(_made(asked, turn, output, latest))
-    asks = [one for one in calls if needs_word(asked, output, one[1], one[2])]
-    plan = _plan(asked, turn, output, asks) if _together(asked, asks) else None
-    digest, approved = "", True
+    calls = list(_wanted(asked, turn, output, latest))
+    asks = [(one.number, one.call, one.found) for one in calls if one.found and one.word]
+    plan = plan_of(turn, output, asks) if together(asked, asks) else None
+    steps, digest, approved = [plan] if plan else [], "", True
     if plan is not None:
-        yield plan
         row = latest.get(plan.id)
         if row is None or not _ended(row):
-            return False
+            return steps, False
         approved = _approved(row)
         arguments = registry()["agent_plan"].arguments(plan.params, {})
         digest = Subject("approval", "pure", arguments, 0).digest
-    for number, call, found in calls:
-        word = needs_word(asked, output, call, found)
-        if word and not approved:
+    for one in calls:
+        if one.word and not approved:
             continue
-        held = asked.mode is Mode.SHADOW and found.risk is not Risk.READ
+        # Its text makes it a read; which programs it runs is known at the gate alone.
+        command = one.found is not None and one.found.risk is Risk.READ and one.found.raw["type"] in SCRIPTED
         proposal = Proposal(
-            word=_said(word, number, call, len(calls)) if word else "",
-            plan=plan.id if plan is not None and word else "",
-            digest=digest if word else "",
-            held_back=held,
+            word=_said(one, len(calls)) if one.word else "",
+            plan=plan.id if plan is not None and one.word else "",
+            digest=digest if one.word else "",
+            held_back=asked.mode is Mode.SHADOW and one.found is not None and one.found.risk is not Risk.READ,
+            risk=one.found.risk.value if one.found else Risk.DESTROY.value,
+            outside=output.outside,
+            gone=one.gone,
+            chosen=frozenset(one.call.arguments),
+            unless_read=_word_of_change(asked, output, one.call) if command else "",
+            must_read=command and asked.mode in (Mode.SHADOW, Mode.WATCH),
         )
-        yield found.step(call_id(turn, number)).model_copy(update={"proposed": proposal})
-    return True
+        step = call_id(turn, one.number)
+        spec = one.found.step(step) if one.found else _gone(step)
+        back = _undo(asked, one.call, step) if one.found and one.found.risk is not Risk.READ else ()
+        steps.append(spec.model_copy(update={"proposed": proposal, "undo": back}))
+    return steps, True
 
 
-def _made(
-    asked: Asked, turn: int, output: TurnOutput, latest: Mapping[str, StepRow]
-) -> Iterator[tuple[int, Call, Made]]:
-    """The turn has looked at each of them. One that this version of the box refuses is not made any more.
-
-    Raises ToolUnknown where that one is on record already: what has begun does not vanish from its run.
-    """
+def _wanted(asked: Asked, turn: int, output: TurnOutput, latest: Mapping[str, StepRow]) -> Iterator[_Wanted]:
+    """The turn has looked at each of them. One that this version of the box refuses is not made any more; where it is
+    on record already it stays, and fails: what has begun does not vanish from its run."""
     for number, call in enumerate(output.calls, 1):
         if not call.is_made:
             continue
         try:
             found = made(asked, call)
-        except ToolUnknown:
+        except ToolUnknown as error:
             if call_id(turn, number) in latest:
-                raise
+                gone = f"this version of the box does not take the call any more: {error}"
+                yield _Wanted(number, call, None, gone=gone)
             continue
-        yield number, call, found
+        yield _Wanted(number, call, found, needs_word(asked, output, call, found))
+
+
+def _gone(step_id: str) -> StepSpec:
+    return built({"type": "set", "value": None, "on_error": "continue"}, step_id)
+
+
+def undo_id(call: str) -> str:
+    return f"{call}.undo"
+
+
+def _undo(asked: Asked, call: Call, step: str) -> tuple[StepSpec, ...]:
+    """What takes the call back: the same tool, with the arguments that its author has given for that."""
+    back = asked.undo.get(call.tool)
+    if back is None:
+        return ()
+    tool = toolbox(asked)[call.tool]
+    try:
+        given = tool.read({**call.arguments, **asked.tools[call.tool], **back})
+        spec = built(tool.step(given), undo_id(step))
+    except (MillwrightError, ValueError):
+        return ()  # together with what the model gave it is none: there is no way back from this one
+    return (spec.model_copy(update={"undoes": step}),)
 
 
 def needs_word(asked: Asked, output: TurnOutput, call: Call, found: Made) -> str:
     """Why a person has to be asked before this call, whatever the policy says; empty where nobody has to be."""
-    if _sends(asked, output, call):
-        return "it would send to an address of its own what it has read outside"
-    if found.risk is Risk.READ or asked.mode in (Mode.SHADOW, Mode.WATCH):
+    if found.leaves and output.outside and call.tool not in asked.trust:
+        other = toolbox(asked)[call.tool].from_outside
+        where = "another program" if other else "an address of its own"
+        return f"it could send to {where} what it has read outside"
+    if (
+        found.risk is Risk.READ
+        or asked.mode in (Mode.SHADOW, Mode.WATCH)
+        or toolbox(asked)[call.tool].reviewed
+    ):
         return ""
+    return _word_of_change(asked, output, call)
+
+
+def _word_of_change(asked: Asked, output: TurnOutput, call: Call) -> str:
     if asked.mode is Mode.PROPOSE:
         return "an agent proposes this"
     if output.outside and call.tool not in asked.trust:
@@ -128,72 +188,9 @@ def needs_word(asked: Asked, output: TurnOutput, call: Call, found: Made) -> str
     return ""
 
 
-def _sends(asked: Asked, output: TurnOutput, call: Call) -> bool:
-    """Whether a call that only reads could carry off what the model was told, to where the model says."""
-    chosen = tools()[call.tool].leaves_to - asked.tools[call.tool].keys()
-    return bool(chosen) and output.outside and call.tool not in asked.trust
-
-
-def _said(word: str, number: int, call: Call, of: int) -> str:
-    place, why = f" ({number} of {of} in its plan)" if of > 1 else "", one_line(call.why, _LONGEST_WHY)
-    return f"{word}{place}: {why}" if why else f"{word}{place}"
-
-
-# --- the question about all calls of a turn
-
-
-def _together(asked: Asked, asks: Sequence[tuple[int, Call, Made]]) -> bool:
-    """A command asks by itself, for its approval is bound to the programs that it would run."""
-    bound = sum(found.raw["type"] in SCRIPTED for _, _, found in asks)
-    return asked.approvals is Approvals.PLAN and len(asks) - bound > 1 and len(asks) <= 18
-
-
-def _plan(
-    asked: Asked, turn: int, output: TurnOutput, asks: Sequence[tuple[int, Call, Made]]
-) -> StepSpec | None:
-    """The one question about these calls; None where people would not see them whole."""
-    shown: list[JsonValue] = [_line(number, call, found) for number, call, found in asks]
-    say = one_line(output.say, _LONGEST_SAY)
-    question = f"An agent proposes {len(asks)} steps{f': {say}' if say else '.'}"
-    if len("\n".join([question, *map(str, shown)])) > _LONGEST_PLAN:
-        return None
-    raw: JsonObject = {
-        "type": "agent_plan",
-        "question": question,
-        "show": shown,
-        "approvers": "engineer",
-        "expires": format_duration(PATIENCE),
-        "on_deny": "continue",
-        "on_timeout": "continue",
-        "on_error": "continue",
-    }
-    try:
-        return built(raw, plan_id(turn))
-    except ToolUnknown:
-        return None
-
-
-def _line(number: int, call: Call, found: Made) -> str:
-    """The step as it would be done, with what its author has fixed, and behind it the model's own words."""
-    step = canonical_json({key: value for key, value in found.raw.items() if key != "type"}).decode()
-    why = one_line(call.why, _LONGEST_WHY)
-    return f"{number}. {call.tool} {plain_words(_visible(step))}{f' - {why}' if why else ''}"
-
-
-def _visible(text: str) -> str:
-    """JSON in which every character can be seen: what turns a line around or hides in it stands there by its number."""
-    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
-
-
-def one_line(text: str, most: int) -> str:
-    """A model's words as nothing but words: no line of the box's own looks so, and no template is read in them."""
-    seen = "".join(one if one.isprintable() else " " for one in text)
-    return plain_words(" ".join(seen.split()))[:most]
-
-
-def plain_words(text: str) -> str:
-    """The text as nothing but text, where a template would be read."""
-    return re.sub(r"\{(?=[{%#])", "{ ", text)
+def _said(one: _Wanted, of: int) -> str:
+    place, why = f" ({one.number} of {of} in its plan)" if of > 1 else "", one_line(one.call.why, LONGEST_WHY)
+    return f"{one.word}{place}; it says: “{why}”" if why else f"{one.word}{place}"
 
 
 def _ended(row: StepRow) -> bool:
@@ -208,11 +205,3 @@ def _approved(row: StepRow) -> bool:
         and isinstance(row.output, dict)
         and row.output.get("approved") is True
     )
-
-
-def built(raw: JsonObject, step_id: str) -> StepSpec:
-    """A step of the box's own making. Raises ToolUnknown where it is none."""
-    spec, issues = step_of(raw, step_id)
-    if spec is None:
-        raise ToolUnknown("; ".join(issue.message for issue in issues) or "this is no step")
-    return spec

@@ -5,13 +5,22 @@ from collections.abc import Collection
 
 from appliance.agent.domain import Asked, Call, Mode, Risk, TurnOutput
 from appliance.agent.errors import AnswerUnreadable, ToolUnknown
-from appliance.agent.loop.calling import made
+from appliance.agent.loop.calling import Made, made
+from appliance.agent.loop.growth import needs_word
 from appliance.agent.loop.shape import MORE, MOST_CALLS
 from appliance.agent.loop.story import SAME_AT_MOST, Fate, Story
+from appliance.agent.loop.washing import check_size, kept
+from appliance.agent.loop.words import one_line
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.plain import plain_text
+from appliance.safety.approvals.shown import LONGEST
 
 LONGEST_SAY = 2_000
 LONGEST_ANSWER = 32_000
+LONGEST_ASKED = LONGEST - 500
+"""Characters of a call about which a person is asked: they are to see the whole of it."""
+DENIED_AT_MOST = 3
+"""Turns whose calls were denied: who is asked again and again says yes in the end."""
 
 
 def parsed(text: str) -> JsonValue:
@@ -38,10 +47,10 @@ def read(value: JsonValue, story: Story, offered: Collection[str], *, last: bool
     calls = () if last else _calls(wanted, story, offered)
     finished = (done and not wanted) or (last and bool(answer)) or (not wanted and bool(answer))
     return TurnOutput(
-        say=str(value.get("say", ""))[:LONGEST_SAY],
+        say=plain_text(str(value.get("say", "")))[:LONGEST_SAY],
         calls=calls,
         done=finished,
-        answer=answer[:LONGEST_ANSWER] if finished else "",
+        answer=plain_text(answer)[:LONGEST_ANSWER] if finished else "",
         changed=value.get("changed") is True,
         outside=story.outside,
     )
@@ -57,7 +66,7 @@ def _calls(wanted: list[JsonValue], story: Story, offered: Collection[str]) -> t
         if call.tool == MORE and not refused:
             call = Call(call.tool, call.arguments, call.why, noted=True)
         elif refused:
-            call = Call(call.tool, call.arguments, call.why, refused=refused)
+            call = Call(one_line(call.tool, 60), kept(call.arguments), call.why, refused=refused)
         found.append(call)
     return tuple(found)
 
@@ -67,16 +76,16 @@ def _call(value: JsonValue) -> Call:
     arguments = given.get("arguments")
     why = given.get("why", "")
     return Call(
-        str(given.get("tool", ""))[:100],
+        plain_text(str(given.get("tool", "")))[:100],
         arguments if isinstance(arguments, dict) else {},
-        why[:300] if isinstance(why, str) else "",
+        plain_text(why)[:300] if isinstance(why, str) else "",
     )
 
 
 def _refusal(call: Call, story: Story, offered: Collection[str], before: list[Call], room: int) -> str:
     """Why the call is not made; empty where it is."""
     if call.tool == MORE:
-        return "" if call.tool in offered else "there are no more tools"
+        return _no_more(call, offered)
     if sum(one.is_made for one in before) >= min(room, MOST_CALLS):
         return "too many calls: the budget of steps has no room for it, or the turn has enough"
     try:
@@ -85,7 +94,29 @@ def _refusal(call: Call, story: Story, offered: Collection[str], before: list[Ca
         return str(error)
     if story.asked.mode is Mode.WATCH and found.risk is not Risk.READ:
         return "this agent only watches: it may call what reads"
+    if needs_word(story.asked, TurnOutput(outside=story.outside), call, found):
+        return _not_asked(story, call, found) or _again(call, story, before)
     return _again(call, story, before)
+
+
+def _no_more(call: Call, offered: Collection[str]) -> str:
+    try:
+        check_size(call.arguments)
+    except ToolUnknown as error:
+        return str(error)
+    return "" if call.tool in offered else "there are no more tools"
+
+
+def _not_asked(story: Story, call: Call, found: Made) -> str:
+    """Why no person is asked about it: they would not see it whole, or have said no often enough."""
+    said_no = {result.step.split("-")[1] for result in story.denied}
+    if len(said_no) >= DENIED_AT_MOST:
+        return f"calls were denied in {len(said_no)} turns: nobody is asked any more"
+    if len(json.dumps(found.raw, ensure_ascii=False)) > LONGEST_ASKED:
+        return (
+            f"a person is asked before it, and would not see all of it: at most {LONGEST_ASKED:,} characters"
+        )
+    return ""
 
 
 def _again(call: Call, story: Story, before: list[Call]) -> str:

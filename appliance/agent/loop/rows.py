@@ -12,10 +12,10 @@ def seen(own: OwnRows) -> Iterator[StepSeen]:
         yield StepSeen(
             step=row["step"],
             state=row["state"],
-            input=row["input"] or {},
             output=row["output"],
             detail=row["detail"] or {},
             error=row["error"],
             stderr=row["stderr"],
+            kind=row["kind"],
             seconds=(ended - began).total_seconds() if ended is not None else 0.0,
         )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from appliance.agent.conversations.domain import NOTHING, Before
 from appliance.agent.domain import Asked, Call, StepSeen, TurnOutput, call_id, plan_id, turn_id
 from appliance.lib.digest import canonical_json
 from appliance.runs.domain import StepState
@@ -13,6 +14,7 @@ SAME_AT_MOST = 2
 """How often the very same call is made; after that it is refused."""
 IDLE_AT_MOST = 3
 """Turns in a row without a call that was made, and without an end."""
+CALLS_A_RUN = "task"
 _NO_WORD = frozenset({"approval.refused", "approval.nobody"})
 
 
@@ -58,13 +60,18 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """``steps``, ``tokens`` and ``seconds`` are spent."""
+    """``steps``, ``tokens`` and ``seconds`` are spent. ``before``: the conversation that it goes on with."""
 
     asked: Asked
     past: tuple[Past, ...]
     steps: int
     tokens: int
     seconds: float
+    before: Before = NOTHING
+    working: float = 0.0
+    """Of ``seconds`` those in which it did not wait for a run that it had called."""
+    shares: bool = False
+    """Whether its budget is what is left of another agent's."""
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -74,7 +81,11 @@ class Story:
     def outside(self) -> bool:
         """Whether whoever reads it reads something from outside."""
         asked = self.asked
-        return asked.outside or asked.system_outside or any(result.from_outside for result in self.results)
+        # With tools of other servers it is told what those say of them.
+        told = asked.outside or asked.system_outside or self.before.outside or bool(asked.remote)
+        # What was read once stays read, also where it is not told any more.
+        past = any(turn.output.outside for turn in self.past)
+        return told or past or any(result.from_outside for result in self.results)
 
     @property
     def denied(self) -> tuple[Result, ...]:
@@ -97,17 +108,17 @@ class Story:
 
     def over(self) -> str:
         """Which budget is used up but for the turn that answers; empty where there is room."""
-        budget = self.asked.budget
+        budget, its = self.asked.budget, "its share of the" if self.shares else "its"
         if self.steps + 1 >= budget.steps:
-            return f"its budget of {budget.steps} steps is used up"
+            return f"{its} budget of {budget.steps} steps is used up"
         if self.tokens >= budget.tokens * 0.8:
-            return f"its budget of {budget.tokens:,} tokens is used up"
+            return f"{its} budget of {budget.tokens:,} tokens is used up"
         if self.seconds >= budget.seconds:
-            return f"its budget of {budget.seconds:g} s of work is used up"
+            return f"{its} budget of {budget.seconds:g} s of work is used up"
         return ""
 
 
-def story_of(asked: Asked, seen: Iterable[StepSeen]) -> Story:
+def story_of(asked: Asked, seen: Iterable[StepSeen], before: Before = NOTHING) -> Story:
     """``seen``: every attempt at every step, in order."""
     attempts = list(seen)
     rows = {one.step: one for one in attempts}
@@ -121,7 +132,9 @@ def story_of(asked: Asked, seen: Iterable[StepSeen]) -> Story:
         past.append(Past(number, output, results))
     made = sum(result.step in rows for turn in past for result in turn.results)
     tokens = sum(turn.output.tokens for turn in past) + sum(map(_spent_in_vain, attempts))
-    return Story(asked, tuple(past), len(past) + made, tokens, sum(one.seconds for one in attempts))
+    seconds = sum(one.seconds for one in attempts)
+    waited = sum(one.seconds for one in attempts if one.kind == CALLS_A_RUN)
+    return Story(asked, tuple(past), len(past) + made, tokens, seconds, before, seconds - waited)
 
 
 def _spent_in_vain(one: StepSeen) -> int:

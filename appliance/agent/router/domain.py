@@ -122,6 +122,8 @@ class Routed:
     looks: tuple[Look, ...] = field(default=(), repr=False)
     open: bool = False
     """Nothing agreed so far, and nothing in the sentence rules out that a further voice is right."""
+    torn: bool = False
+    """More than one thing that the box knows fits exactly: only the person can say which."""
     took: tuple[tuple[str, float], ...] = field(default=(), repr=False)
     """Each step that was gone, with its seconds."""
 

@@ -23,6 +23,8 @@ CLOSE = 0.05
 """Two different meanings that are so near to each other are both offered."""
 ALTERNATIVES = 3
 SURE_TO_ACT = frozenset({How.EXACT})
+_KNOWN = frozenset({How.EXACT, How.EXAMPLE, How.RULES})
+"""Steps that find what somebody has written down, and nothing that is only like it."""
 
 
 class Proposer(Protocol):
@@ -54,6 +56,7 @@ class Way:
         self._possible: dict[object, tuple[Meaning, float]] = {}
         self._ruled_out: set[object] = set()
         self._took: list[tuple[str, float]] = []
+        self._torn = False
 
     def go(self) -> Routed:
         for step in (self._exact, self._example, self._rules, self._nearest, self._others, self._model):
@@ -67,6 +70,7 @@ class Way:
             alternatives=self._alternatives(),
             looks=tuple(self._looks),
             open=not closed(self._reading),
+            torn=self._torn,
             took=tuple(self._took),
         )
 
@@ -84,7 +88,8 @@ class Way:
         if len(meanings) > 1:
             self._looks.append(Look("example", "people have said different things about it"))
             self._possible |= {one.key: (one, 1.0) for one in meanings}
-            return Routed(self._text, alternatives=self._alternatives(), looks=tuple(self._looks))
+            alternatives = self._alternatives()
+            return Routed(self._text, alternatives=alternatives, looks=tuple(self._looks), torn=True)
         proposals = [
             (Proposal(one, How.EXAMPLE, 1.0, self._reading.text), self._like(one)) for one in meanings
         ]
@@ -183,6 +188,7 @@ class Way:
         if not proposals:
             self._looks.append(Look(how, "nothing"))
         if len(agreed) != 1:
+            self._torn = self._torn or (bool(agreed) and how in _KNOWN)
             return None
         ((proposal, verdict),) = agreed.values()
         return self._routed(proposal, verdict)

@@ -21,6 +21,7 @@ class NotifyTool(Tool[NotifyArguments]):
     risk = Risk.CHANGE
     by_author = frozenset({"platform", "to"})
     must_fix = frozenset({"platform"})
+    example_fixed = {"platform": "webchat"}
     example = {"message": "Pump 3 was stopped at 82 °C."}
 
     def step(self, given: NotifyArguments) -> JsonObject:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from appliance.agent.domain import Risk
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.tools.contract import Tool
 from appliance.lib.glob import Glob
@@ -18,6 +19,9 @@ from appliance.lib.located.issues import suggestion_or_list
 
 _NOT_TOOLS = frozenset({"contract", "registry"})
 _PACKAGE = "appliance.agent.tools"
+REMOTE = "mcp."
+"""What the names of other servers' tools begin with."""
+_REMOTE = re.compile(r"mcp\.(?:\*|[a-z][a-z0-9_-]{0,31}\.[A-Za-z0-9_.$*-]{1,64})")
 TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 
 
@@ -37,19 +41,64 @@ def tools() -> dict[str, Tool[Any]]:
     return found
 
 
+UNDO = "undo"
+"""Among what an author fixes of a tool: the arguments that take a call back."""
+
+
 def named(written: Iterable[str | Mapping[str, JsonObject]]) -> dict[str, JsonObject]:
-    """The tools that a step names, each with what its author has fixed. Raises ToolUnknown."""
+    """The tools that a step names, each with what its author has fixed. Raises ToolUnknown.
+
+    Those of other servers stay as they are written: what they are is known when the step begins.
+    """
     found: dict[str, JsonObject] = {}
+    for name, fixed in _each(written):
+        own = {key: value for key, value in fixed.items() if key != UNDO}
+        found[name] = {**found.get(name, {}), **own}
+    return found
+
+
+def undos(written: Iterable[str | Mapping[str, JsonObject]]) -> dict[str, JsonObject]:
+    """The tools of a step whose calls can be taken back, each with the arguments that do. Raises ToolUnknown."""
+    return {name: _back(name, fixed[UNDO]) for name, fixed in _each(written) if UNDO in fixed}
+
+
+def _back(name: str, value: JsonValue) -> JsonObject:
+    if not isinstance(value, dict) or not value:
+        raise ToolUnknown(
+            f"the tool `{name}`: undo is a mapping of arguments",
+            hint="as in {mqtt: {topic: plant/lamp, undo: {payload: off}}}",
+        )
+    return value
+
+
+def _each(
+    written: Iterable[str | Mapping[str, JsonObject]],
+) -> Iterator[tuple[str, JsonObject]]:
     for one in written:
         for pattern, fixed in ({one: {}} if isinstance(one, str) else one).items():
             for name in _matching(pattern):
-                found[name] = {**found.get(name, {}), **fixed}
-    return found
+                yield name, fixed
+
+
+def check_undo(found: Mapping[str, JsonObject]) -> None:
+    """Whether what takes calls back changes something, and fits. Raises ToolUnknown."""
+    for name, back in found.items():
+        _literal(name, back)
+        if name.startswith(REMOTE):
+            if "*" in name:
+                raise ToolUnknown(f"`{name}`: undo is said of one tool", hint="mcp.SERVER.TOOL, by its name")
+            continue
+        if tools()[name].risk is Risk.READ:
+            raise ToolUnknown(f"the tool `{name}` only reads: there is nothing to take back")
+        _fits(name, back)
 
 
 def check(found: Mapping[str, JsonObject]) -> None:
     """Whether each has what its author must give, and that fits. Raises ToolUnknown."""
     for name, fixed in found.items():
+        _literal(name, fixed)
+        if name.startswith(REMOTE):
+            continue
         tool = tools()[name]
         missing = tool.must_fix - fixed.keys()
         if missing:
@@ -57,22 +106,31 @@ def check(found: Mapping[str, JsonObject]) -> None:
             raise ToolUnknown(
                 f"the tool `{name}` needs {what} from its author", hint=f"as in {{{name}: {{{what}: …}}}}"
             )
-        if any(TEMPLATE.search(text) for text in texts_in(fixed)):
-            raise ToolUnknown(
-                f"the tool `{name}`: what is fixed is used as it is written, and holds no {{{{ }}}}",
-                hint="put what changes from run to run into the goal",
-            )
-        try:
-            # By itself what is not given is missing: only what is wrong with what is there counts.
-            tool.arguments.model_validate(fixed)
-        except ValidationError as error:
-            for wrong in error.errors():
-                if wrong["type"] != "missing" or (wrong["loc"][:1] and wrong["loc"][0] in fixed):
-                    place = ".".join(map(str, wrong["loc"])) or "its arguments"
-                    known = ", ".join(sorted(tool.arguments.model_fields))
-                    raise ToolUnknown(
-                        f"the tool `{name}`: {place}: {wrong['msg']}", hint=f"it has {known}"
-                    ) from error
+        _fits(name, fixed)
+
+
+def _literal(name: str, fixed: JsonObject) -> None:
+    if any(TEMPLATE.search(text) for text in texts_in(fixed)):
+        raise ToolUnknown(
+            f"the tool `{name}`: what is fixed is used as it is written, and holds no {{{{ }}}}",
+            hint="put what changes from run to run into the goal",
+        )
+
+
+def _fits(name: str, fixed: JsonObject) -> None:
+    """Whether these arguments, which may be some of the tool's, are such as it has. Raises ToolUnknown."""
+    tool = tools()[name]
+    try:
+        # By itself what is not given is missing: only what is wrong with what is there counts.
+        tool.arguments.model_validate(fixed)
+    except ValidationError as error:
+        for wrong in error.errors():
+            if wrong["type"] != "missing" or (wrong["loc"][:1] and wrong["loc"][0] in fixed):
+                place = ".".join(map(str, wrong["loc"])) or "its arguments"
+                known = ", ".join(sorted(tool.arguments.model_fields))
+                raise ToolUnknown(
+                    f"the tool `{name}`: {place}: {wrong['msg']}", hint=f"it has {known}"
+                ) from error
 
 
 def texts_in(value: JsonValue) -> Iterator[str]:
@@ -89,6 +147,12 @@ def texts_in(value: JsonValue) -> Iterator[str]:
 
 
 def _matching(pattern: str) -> list[str]:
+    if pattern.startswith(REMOTE):
+        if not _REMOTE.fullmatch(pattern):
+            raise ToolUnknown(
+                f"`{pattern}` is no tool of a server", hint="mcp.SERVER.TOOL, or mcp.SERVER.* for all of them"
+            )
+        return [pattern]
     if "*" not in pattern:
         if pattern not in tools():
             raise ToolUnknown(

@@ -41,6 +41,7 @@ class Message(BaseModel):
     caption: str | None = None
     message_thread_id: int | None = None
     is_topic_message: bool = False
+    forward_origin: dict[str, Any] | None = None
 
     @property
     def conversation(self) -> str:
@@ -87,6 +88,7 @@ def said(update: Update) -> list[InboundMessage]:
             text=text,
             private=message.chat.type == "private",
             pressed=query is not None,
+            forwarded=message.forward_origin is not None,
         )
     ]
 

@@ -160,12 +160,17 @@ class Overlong(StrEnum):
     """Somebody else's server, whose own context may be larger."""
 
 
+def _never(said: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """What an engine takes. The gateway sends no field that is not in ``fields``, and no value that kills engines.
 
     ``shape`` rewrites a checked body for this engine (how it wants a JSON schema, say); ``refusal`` makes one sentence
-    of an error's body, whatever its form.
+    of an error's body, whatever its form. ``blames_answer``: whether an error that it sends in the middle is about what
+    the model said, and the engine is well.
     """
 
     fields: frozenset[str]
@@ -176,6 +181,7 @@ class Dialect:
     prometheus: str = ""
     """Path of its metrics."""
     overlong: Overlong = Overlong.REFUSED
+    blames_answer: Callable[[str], bool] = _never
 
 
 class Backend(Protocol):

@@ -22,6 +22,7 @@ from appliance.inference.leases import (
 )
 from appliance.inference.scheduling.answers import refusal
 from appliance.inference.scheduling.keeper import Keeper
+from appliance.lib.crashpoints import reach
 from appliance.lib.errors import MillwrightError
 
 log = logging.getLogger(__name__)
@@ -89,11 +90,13 @@ class KeeperServer:
 
     async def _lease(self, wish: Wish, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """From the wish to the lease's end; gives whether the client may wish for another one here."""
+        reach("keeper.before_grant")
         following = asyncio.create_task(_line(reader))
         granted = await self._granted(wish, following, writer)
         if granted is None:
             following.cancel()
             return False
+        reach("keeper.after_grant")
         try:
             line = await following
             while line is not None:

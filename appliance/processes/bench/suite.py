@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from appliance.processes.bench.agents import agents
 from appliance.processes.bench.box import Box, pss_mib
 from appliance.processes.bench.chat import chat
 from appliance.processes.bench.confined import confined
@@ -14,6 +15,7 @@ from appliance.processes.bench.events import load_task, measure, run_load, shell
 from appliance.processes.bench.gate import gate
 from appliance.processes.bench.gateway import gateway
 from appliance.processes.bench.growth import growth
+from appliance.processes.bench.knowledge import knowledge
 from appliance.processes.bench.live import live
 from appliance.processes.bench.million import history
 from appliance.processes.bench.modes import CRASH_SAFE, POWER_SAFE
@@ -135,10 +137,12 @@ SUITE: dict[str, Measurement] = {
     "scale": Measurement(scale, needs_box=False),
     "policy": Measurement(policy, needs_box=False),
     "routing": Measurement(routing, needs_box=False),
+    "knowledge": Measurement(knowledge, needs_box=False),
     "scheduler": Measurement(scheduler, needs_box=False),
     "gate": Measurement(gate),
     "tasks": Measurement(tasks),
     "gateway": Measurement(gateway),
+    "agent": Measurement(agents),
     "power_safe_event": Measurement(power_safe_event),
     "power_safe_reflex": Measurement(power_safe_reflex),
     "shards": Measurement(shards),

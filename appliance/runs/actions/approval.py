@@ -33,7 +33,7 @@ from appliance.safety.approvals.domain import (
     denied,
     nobody_decided,
 )
-from appliance.safety.approvals.shown import LONGEST
+from appliance.safety.approvals.shown import LONGEST, within
 from appliance.tasks.definition.base import Duration, refuse
 
 LONGEST_PATIENCE = timedelta(days=30)
@@ -102,8 +102,13 @@ class ApprovalAction(ActionKind[ApprovalParams]):
         """The policy that the answer is bound to; a question that its author asks is bound to none."""
         return ""
 
+    def terms(self, terms: Terms, context: StepContext) -> Terms:
+        """Who may answer; what its author wrote, as it is."""
+        return terms
+
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         wish = _wish(arguments, context)
+        wish = replace(wish, terms=self.terms(wish.terms, context))
         async with context.connect() as connection:
             await connection.execute(sql.LOCK_RUN, {"id": context.run_id})
             rows = await rows_of(connection, context.run_id, context.step_id, context.attempt)
@@ -183,6 +188,6 @@ def _wish(arguments: JsonObject, context: StepContext) -> Wish:
         subject=Subject(ApprovalAction.name, EffectClass.PURE.value, arguments, 0),
         terms=terms,
         requested_by=context.principal,
-        shown="\n".join(lines)[:LONGEST],
+        shown="\n".join(map(within, lines))[:LONGEST],
         purpose=Purpose.QUESTION,
     )

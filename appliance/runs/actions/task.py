@@ -3,6 +3,8 @@
 from datetime import timedelta
 from uuid import UUID
 
+from appliance.accounts.domain import Ability, Role
+from appliance.accounts.present import principal_named
 from appliance.actions.contract import (
     ActionKind,
     EffectClass,
@@ -14,12 +16,14 @@ from appliance.actions.contract import (
 from appliance.expressions import Tree
 from appliance.expressions.fields import TreeField
 from appliance.lib.identity import uuid_at
+from appliance.lib.in_django import in_django
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import ceiling, sql
 from appliance.runs.admission import admit
 from appliance.runs.admission_sql import HOLD_BACK
 from appliance.runs.asking import answer_async
 from appliance.runs.domain import FINAL, RunState
+from appliance.runs.growing import ABOVE
 from appliance.runs.services import HELD, run_parameters
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.ports import NewRun
@@ -29,7 +33,7 @@ DEEPEST = 8
 
 _CHILD = "SELECT state, reason FROM runs_run WHERE id = %s"
 _CURRENT = """
-SELECT t.id, v.id, v.definition, t.held FROM tasks_task t JOIN tasks_taskversion v ON v.id = t.current_id
+SELECT t.id, v.id, v.definition, t.held, t.enabled FROM tasks_task t JOIN tasks_taskversion v ON v.id = t.current_id
 WHERE t.name = %s
 """
 _LOOK_AGAIN = timedelta(seconds=30)
@@ -55,7 +59,7 @@ class TaskAction(ActionKind[TaskParams]):
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         child = uuid_at(context.run_started_at, "child", context.key, str(context.attempt))
         if not context.resumed_from:
-            refused = await self._start(arguments, context, child)
+            refused = await _not_theirs(arguments, context) or await self._start(arguments, context, child)
             if refused:
                 return StepResult.failed(refused, retryable=False)
             if not arguments["wait"]:
@@ -89,6 +93,9 @@ class TaskAction(ActionKind[TaskParams]):
                 return ""
             if row[3]:
                 return f"task {arguments['task']} does not run now: {HELD}"
+            if "task" in context.chosen and not row[4]:
+                # By a person's own hand alone, and by no program in their name.
+                return f"refused: the task {arguments['task']!r} is switched off"
             new = NewRun(
                 id=child,
                 task_id=row[0],
@@ -103,6 +110,7 @@ class TaskAction(ActionKind[TaskParams]):
                     "depth": depth,
                     "chain": context.chain,
                     ceiling.KEY: context.ceiling,
+                    **({ABOVE: [*context.above]} if context.above else {}),
                 },
                 reason=f"called by {context.task_name}, step {context.step_id}",
                 parent_run_id=context.run_id if arguments["wait"] else None,
@@ -115,3 +123,14 @@ class TaskAction(ActionKind[TaskParams]):
             if admission.waits:
                 await connection.execute(HOLD_BACK, {"id": child})
         return ""
+
+
+async def _not_theirs(arguments: JsonObject, context: StepContext) -> str:
+    """Why whoever the run acts for may not start a task that a model has chosen; what an author wrote is no such."""
+    if "task" not in context.chosen:
+        return ""
+    by = await in_django(principal_named, context.principal, Role(context.ceiling))
+    name = str(arguments["task"])
+    if by is not None and by.can(Ability.RUN_TASKS, task=name):
+        return ""
+    return f"refused: {context.principal} may not run the task {name!r}"

@@ -1,7 +1,8 @@
 """What a run leaves behind, as files: what it was, what was asked, allowed, done and confirmed. Secrets are masked."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from appliance.audit.bundle.sealed import pretty
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.services import of_run
 from appliance.runs.models import Checkpoint, Run, Split, Step
+from appliance.runs.shards.body import grows
+from appliance.runs.shards.split import shard_id
 from appliance.safety.approvals.models import Approval
 from appliance.safety.models import PolicyVersion
 from appliance.tasks.models import Occurrence, TaskVersion
@@ -25,6 +28,8 @@ def files_of(run: Run) -> dict[str, bytes]:
     """Name and content of each file about a run; what there is nothing of is left out."""
     steps = list(Step.objects.filter(run_id=run.pk).order_by("position", "attempt"))
     approvals = list(Approval.objects.filter(run_id=run.pk).prefetch_related("decisions").order_by("id"))
+    splits = list(Split.objects.filter(run_id=run.pk).order_by("created_at"))
+    grown = _Grown.of(splits)
     version = TaskVersion.objects.filter(pk=run.version_id).select_related("task").first()
     found: dict[str, Any] = {
         "run.json": _row(run),
@@ -36,16 +41,17 @@ def files_of(run: Run) -> dict[str, bytes]:
         "approvals.json": [_approval(one) for one in approvals],
         "outbox.json": [_row(one) for one in of_run(run.pk)],
         "sandbox.json": _confined(steps),
-        "shards.json": [_row(one) for one in Split.objects.filter(run_id=run.pk)],
+        "shards.json": [_row(one) for one in splits],
         "checkpoints.json": [_row(one) for one in Checkpoint.objects.filter(run_id=run.pk).defer("content")],
         "runs.json": _related(run),
+        "grown.json": grown.files(),
     }
     files = {name: pretty(value) for name, value in found.items() if value}
     if version is not None:
         files["task.yaml"] = version.text.encode()
         about = {"name": version.task.name, "version": version.number, "digest": version.digest}
         files["task.json"] = pretty({**about, "applied_by": version.created_by, "at": version.created_at})
-    for policy in _policies(steps, approvals):
+    for policy in _policies([*steps, *grown.steps], [*approvals, *grown.approvals]):
         files[f"policy/{policy.layer}-v{policy.number}.yaml"] = policy.text.encode()
     return files
 
@@ -109,6 +115,51 @@ def _confined(steps: Iterable[Step]) -> list[JsonObject]:
         for one in steps
         if one.kind in _CONFINED and one.detail
     ]
+
+
+def grown_runs(splits: Sequence[Split]) -> list[Run]:
+    """The runs of those steps that grow: each has one."""
+    return [row for row in Run.objects.filter(pk__in=[shard_id(one.pk, 0) for one in splits]) if grows(row)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """Steps that nobody wrote beforehand, as an agent's: turns with what was sent to a model, what came back and the
+    digests of both; calls, and what people said to them."""
+
+    runs: list[Run]
+    steps: list[Step]
+    approvals: list[Approval]
+    splits: list[Split]
+
+    @classmethod
+    def of(cls, splits: list[Split]) -> "_Grown":
+        runs = grown_runs(splits)
+        ids = [row.pk for row in runs]
+        return cls(
+            runs,
+            list(Step.objects.filter(run_id__in=ids).order_by("run_id", "position", "attempt")),
+            list(Approval.objects.filter(run_id__in=ids).prefetch_related("decisions").order_by("id")),
+            splits,
+        )
+
+    def files(self) -> list[JsonObject]:
+        names = {one.pk: (one.step, one.attempt) for one in self.splits}
+        found: list[JsonObject] = []
+        for run in self.runs:
+            steps = [one for one in self.steps if one.run_id == run.pk]
+            step, attempt = names[run.split_id] if run.split_id else ("", 0)
+            found.append(
+                {
+                    "step": step,
+                    "attempt": attempt,
+                    "run": _row(run),
+                    "steps": [_row(one) for one in steps],
+                    "decisions": [*_decisions(steps)],
+                    "approvals": [_approval(one) for one in self.approvals if one.run_id == run.pk],
+                }
+            )
+        return found
 
 
 def _related(run: Run) -> JsonObject:

@@ -11,6 +11,8 @@ This archive holds what a Millwright box knows of one run, sealed with the key o
   approvals.json     who was asked, for which exact action (its digest), and who answered what
   outbox.json        messages and what became of them
   sandbox.json       what is known of the confined commands
+  grown.json         what an agent did in it: its turns, with what was sent to the model, what came back and the digests
+                     of both; its calls, and what people said to them
   audit.jsonl        the records of the audit chain about this run, each with its way to a signed head
   heads.jsonl        those signed heads
   audit_key.pub      the public key of the box (hex); audit_key.pem the same for other programs

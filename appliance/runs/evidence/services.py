@@ -21,9 +21,9 @@ from appliance.audit.services import append_here, hashes_between, records_at, si
 from appliance.lib.config import get_config
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.masking import redact
-from appliance.runs.evidence.collecting import files_of, masked
+from appliance.runs.evidence.collecting import files_of, grown_runs, masked
 from appliance.runs.evidence.readme import README
-from appliance.runs.models import Run
+from appliance.runs.models import Run, Split
 from appliance.runs.services import get, task_name
 from appliance.safety.secrets import list_secrets, resolve
 
@@ -51,7 +51,7 @@ def export_run(run_id: UUID, by: Principal, now: datetime, home: Path | None = N
         append_here(EXPORTED, by.name, str(run_id), {"task": name, "state": run.state})
     sign_head(now, home)
     values = [resolve(f"secret:{one.name}") for one in list_secrets()]
-    records = records_at(seqs_of_run(run.pk, run.finished_at))
+    records = records_at(_seqs(run))
     open_ones = [one for one in records if redact(one.body, values) == one.body]
     heads = _heads(open_ones)
     proven = [one for head, own in heads for one in proved(head, own)]
@@ -69,6 +69,12 @@ def export_run(run_id: UUID, by: Principal, now: datetime, home: Path | None = N
     files = masked({"README.txt": README.encode(), **files_of(run)}, lambda text: redact(text, values))
     content = seal(files, about, proven, [head for head, _ in heads], signer, now)
     return Bundle(f"evidence-{run_id}.zip", content, len(proven), signer.public_key)
+
+
+def _seqs(run: Run) -> list[int]:
+    """The records about the run, and about what its agents did in runs of their own."""
+    grown = grown_runs(list(Split.objects.filter(run_id=run.pk)))
+    return sorted({seq for one in (run, *grown) for seq in seqs_of_run(one.pk, one.finished_at)})
 
 
 def _heads(records: Sequence[Record]) -> list[tuple[SignedHead, list[Record]]]:

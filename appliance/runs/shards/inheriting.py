@@ -14,14 +14,15 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from appliance.actions.contract import EffectClass
-from appliance.lib.jsontypes import JsonObject
-from appliance.runs import resume_sql
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.runs import origins, resume_sql
 from appliance.runs.domain import StepState
 from appliance.runs.fork import ForkRefused, fork_at
+from appliance.runs.growing import ASKED, growing
 from appliance.runs.ledger import Ledger
 from appliance.runs.plan import Phase, StepRow
 from appliance.runs.shards import taken_sql as sql
-from appliance.runs.shards.body import ALWAYS_KEPT, own_definition
+from appliance.runs.shards.body import ALWAYS_KEPT, Body, led_by_agent
 from appliance.runs.shards.held import fence
 from appliance.runs.shards.sources import BATCH, NoShards
 from appliance.runs.shards.split import Split, shard_id, split_id
@@ -84,13 +85,13 @@ class Heir:
         former = UUID(str(split.source["of"]))
         numbers = await _affordable(connection, former, numbers)
         pairs = {number: (shard_id(former, number), shard_id(split.id, number)) for number in numbers}
-        own = walk.row.inputs
+        own = _own(walk, split)
         values = {
             "run_id": walk.row.id,
             "split_id": split.id,
             "old": [old for old, _ in pairs.values()],
             "new": [new for _, new in pairs.values()],
-            "inputs": Jsonb({key: own[key] for key in ALWAYS_KEPT if key in own}),
+            "inputs": Jsonb(own),
             "deadline": split.shard_deadline,
             "reason": f"shard of step {split.step}",
         }
@@ -102,18 +103,33 @@ class Heir:
                 f"the shards of run {split.taken_from}, which this run was to take over, are gone",
                 hint="look at what they did, then start the task anew",
             )
-        finished = [pairs[number] for number, succeeded, _ in rows if succeeded]
+        finished = [pairs[number] for number, succeeded, *_ in rows if succeeded]
         progress = {"id": split.id, "expanded": numbers.stop, "done": len(finished)}
         await connection.execute(sql.TAKEN, progress)
         others = [
-            Shard(split.id, *pairs[number], {"shard": {"step": split.step, "branch": branch}})
-            for number, succeeded, branch in rows
+            Shard(split.id, *pairs[number], _inputs(split, branch, asked))
+            for number, succeeded, branch, asked in rows
             if not succeeded
         ]
         shared = await _whole(connection, finished)
         shared += await _prefixes(connection, walk.definition, others)
         await _share(connection, shared)
         return len(numbers)
+
+
+def _own(walk: Walk, split: Split) -> JsonObject:
+    """What the run has of its own for its shards."""
+    inputs = walk.row.inputs
+    own: JsonObject = {key: inputs[key] for key in ALWAYS_KEPT if key in inputs}
+    if ASKED in split.context:
+        own[origins.KEY] = led_by_agent(walk.row.origin, walk.row.also)
+    return own
+
+
+def _inputs(split: Split, branch: str, asked: JsonValue) -> JsonObject:
+    """Of which step and branch it is one time, and what a step whose steps grow was asked."""
+    named: JsonObject = {"shard": {"step": split.step, "branch": branch}}
+    return named if asked is None else {**named, ASKED: asked}
 
 
 async def _affordable(connection: Connection, former: UUID, numbers: range) -> range:
@@ -139,23 +155,24 @@ async def _prefixes(
     connection: Connection, definition: TaskDefinition, shards: Sequence[Shard]
 ) -> list[_Shared]:
     """What the others had done; each is told where it goes on."""
-    known = await _rows_of(connection, [shard.old for shard in shards])
+    known = await _rows_of(connection, shards)
     shared: list[_Shared] = []
     stopped: list[tuple[Shard, str]] = []
     for shard in shards:
         rows = known.get(shard.old)
         if not rows:
             continue
-        own = own_definition(definition, shard)
+        latest, body = {row.step: row for row in rows}, Body(definition, shard)
+        own = body.now(latest)
         try:
-            fork = fork_at(own, rows)
+            fork = fork_at(own, rows, body.resumes_at(latest))
             step, kept = fork.step, fork.shared
         except ForkRefused:  # ended between its last step and its end: nothing is left to be done
-            step, kept = rows[-1].step, tuple({row.step: row for row in rows}.values())
+            step, kept = rows[-1].step, tuple(latest.values())
         shared += [_Shared(shard.old, shard.new, row.step, row.attempt) for row in kept]
         stopped.append((shard, step))
         inside = step_named(own.actions, step)
-        if inside is not None and bodies_of(inside):
+        if inside is not None and (bodies_of(inside) or growing(inside.type)):
             await promise(connection, shard.old, shard.new, step)
     if stopped:
         at = {
@@ -181,9 +198,10 @@ async def promise(connection: Connection, old: UUID, new: UUID, step: str) -> No
     await connection.execute(sql.PROMISE, values)
 
 
-async def _rows_of(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list[StepRow]]:
+async def _rows_of(connection: Connection, shards: Sequence[Shard]) -> dict[UUID, list[StepRow]]:
     cursor = connection.cursor(row_factory=dict_row)
-    await cursor.execute(sql.ROWS, {"ids": list(ids)})
+    grown = [shard.old for shard in shards if ASKED in shard.inputs]
+    await cursor.execute(sql.ROWS, {"ids": [shard.old for shard in shards], "grown": grown})
     found: dict[UUID, list[StepRow]] = {}
     for row in await cursor.fetchall():
         found.setdefault(row["run_id"], []).append(
@@ -194,7 +212,7 @@ async def _rows_of(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, li
                 phase=Phase(row["phase"]),
                 effect=EffectClass(row["effect"]),
                 state=StepState(row["state"]),
-                output=None,
+                output=row["output"],
                 stderr="",
                 error=row["error"],
                 checkpoint=None,

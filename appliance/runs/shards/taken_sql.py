@@ -31,8 +31,8 @@ FROM kept k ORDER BY k.depth DESC LIMIT 1
 
 PROMISED = "SELECT DISTINCT step FROM runs_split WHERE run_id = %(run_id)s AND taken_from IS NOT NULL"
 
-# What shards that did not succeed would do a second time: of their finished steps nothing, for those are shared, but
-# for an agent's, whose work begins anew. Also of the splits inside of them, and whether anything is still under way.
+# What shards that did not succeed would do a second time: of their finished steps nothing, for those are shared. Also
+# of the splits inside of them, and whether anything is still under way.
 UNDONE_INSIDE = """
 WITH RECURSIVE inside AS (
     SELECT s.id, s.closed_at FROM runs_split s WHERE s.id = %(id)s
@@ -46,8 +46,7 @@ SELECT (SELECT bool_or(i.closed_at IS NULL) FROM inside i), ARRAY(
     JOIN runs_run r ON r.split_id = i.id AND r.state <> 'succeeded' AND r.started_at IS NOT NULL
     JOIN runs_step s ON s.run_id = r.id
     WHERE s.effect NOT IN ('pure', 'idempotent') AND (s.state IN ('intent', 'ambiguous')
-        OR (s.state = 'failed' AND s.error = 'ended with its run')
-        OR (r.inputs ? 'asked' AND s.state IN ('succeeded', 'handed_over'))) ORDER BY 1)
+        OR (s.state = 'failed' AND s.error = 'ended with its run')) ORDER BY 1)
 """
 
 # Written when the person asks, in one transaction with the run: what was kept is used, or the step fails.
@@ -76,16 +75,17 @@ SELECT pair.new, p.task_id, p.version_id, p.id, %(split_id)s, o.shard, done.it, 
 FROM runs_run p, unnest(%(old)s::uuid[], %(new)s::uuid[]) AS pair(old, new) JOIN runs_run o ON o.id = pair.old,
     LATERAL (SELECT o.state = 'succeeded' AS it) done
 WHERE p.id = %(run_id)s
-RETURNING shard, counted, coalesce(inputs -> 'shard' ->> 'branch', '')
+RETURNING shard, counted, coalesce(inputs -> 'shard' ->> 'branch', ''), inputs -> 'asked'
 """
 
 LAST_ATTEMPTS = """
 SELECT run_id, step, max(attempt) FROM runs_step WHERE run_id = ANY(%(ids)s) AND phase = 'actions' GROUP BY 1, 2
 """
 
-# Without what a step gave: only where a shard stands is asked.
+# Without what a step gave, where only is asked at which of its steps a shard stands: not so of one whose steps grow.
 ROWS = """
-SELECT run_id, step, attempt, position, phase, effect, state, error, due_at, shared_from
+SELECT run_id, step, attempt, position, phase, effect, state, error, due_at, shared_from,
+    CASE WHEN run_id = ANY(%(grown)s) THEN output END AS output
 FROM runs_step WHERE run_id = ANY(%(ids)s) ORDER BY run_id, position, attempt
 """
 

@@ -10,6 +10,7 @@ from django.db import connection
 from appliance.actions.contract import EffectClass
 from appliance.runs.effects import effects_inside
 from appliance.runs.fork import Fork, ForkRefused, KeptShards, fork_at, is_undone
+from appliance.runs.growing import growing
 from appliance.runs.plan import StepRow, took_effect
 from appliance.runs.shards import taken_sql as sql
 from appliance.runs.shards.split import split_id
@@ -43,7 +44,7 @@ def fork_of(run_id: UUID, definition: TaskDefinition, rows: Sequence[StepRow], s
     fork = fork_at(definition, rows, step)
     names = [spec.id for spec in definition.actions]
     later = {spec.id: spec for spec in definition.actions[names.index(fork.step) :]}
-    split = {name: spec for name, spec in later.items() if bodies_of(spec)}
+    split = {name: spec for name, spec in later.items() if bodies_of(spec) or growing(spec.type)}
     if not split:
         return fork
     known = {name for (name,) in _answers(sql.PROMISED, {"run_id": run_id})}

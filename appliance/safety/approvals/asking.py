@@ -77,6 +77,7 @@ class Opened:
             "states": dict(wish.subject.states or {}),
             "approvers": wish.terms.approvers.value,
             "names": list(wish.terms.names),
+            "self_approval": wish.terms.self_approval,
             "rule": wish.rule,
             "reason": wish.reason,
             "expires_at": self.expires_at.isoformat(),
@@ -117,6 +118,13 @@ async def enough_people(connection: AsyncConnection[Any], wish: Wish) -> bool:
     cursor = await connection.cursor(row_factory=tuple_row).execute(sql.HOW_MANY, values)
     row = await cursor.fetchone()
     return row is not None and row[0] >= terms.needed
+
+
+async def by_same_hand(connection: AsyncConnection[Any], approval: UUID) -> bool:
+    """Whether it was decided by who asked, or by a hand that counts as theirs; so too where it is gone."""
+    cursor = await connection.cursor(row_factory=tuple_row).execute(sql.BY_SAME_HAND, {"id": approval})
+    row = await cursor.fetchone()
+    return row is None or row[0] is not False
 
 
 async def ask(connection: AsyncConnection[Any], wish: Wish, now: datetime) -> Opened:

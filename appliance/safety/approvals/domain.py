@@ -154,7 +154,10 @@ def not_theirs(asked: Asked, by: Principal, minted_by: str = "") -> Refusal | No
         return Refusal.ROLE  # a device, a trigger or an agent decides on nothing
     if asked.terms.names and person not in asked.terms.names:
         return Refusal.NAME
-    return None if asked.terms.self_approval else _same_hand(asked, by, hand_of(minted_by or by.name))
+    # What somebody may allow themselves they allow by their own hand: no program of theirs does it unseen.
+    if asked.terms.self_approval and not by.name.startswith("token:"):
+        return None
+    return _same_hand(asked, by, hand_of(minted_by or by.name))
 
 
 _SHARED = frozenset({"", CONSOLE.name, BOX.name})

@@ -1,6 +1,11 @@
-"""What an approver is shown of an action: its kind's own words, complete or with a note of what was left out."""
+"""What an approver is shown of an action: its kind's own words, complete or with a note of what was left out.
+
+Who chose the values may want something else to be read than what is done. So each line that begins at the margin is
+one of ours, every character can be seen, and nothing is pushed out of sight by blanks.
+"""
 
 import json
+import re
 
 from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonMapping, JsonValue
@@ -10,6 +15,12 @@ LONGEST = 4000
 
 _DECLARED = ("network", "programs")
 """Of these an empty list says something: that it needs none, where nothing said means that it was not declared."""
+_IN_A_VALUE = "    "
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+"""What counts as printable, and shows nothing; variation selectors besides."""
+_UNSEEN = re.compile(f"[^\\S \n\t]|[{_BLANK}\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_MANY_BLANKS = re.compile(r"[ \t]{17,}")
+_MANY_LINES = re.compile(r"(?:[ \t]*\n){4,}")
 
 
 def shown(kind: str, arguments: JsonMapping) -> str:
@@ -22,21 +33,42 @@ def shown(kind: str, arguments: JsonMapping) -> str:
     return f"{text[:LONGEST]}\n… {left} more characters, SHA-256 of all {sha256_hex(text.encode())}"
 
 
+def seen(text: str) -> str:
+    """The text with nothing hidden in it: what cannot be seen, or turns the rest round, stands there by its number."""
+    text = "".join(one if one.isprintable() or one in "\n\t" else _number(one) for one in text)
+    text = _UNSEEN.sub(lambda found: _number(found[0]), text)
+    text = _MANY_LINES.sub(lambda found: f"\n⟨{found[0].count(chr(10)) - 1} empty lines⟩\n", text)
+    return _MANY_BLANKS.sub(lambda found: f" ⟨{len(found[0])} blanks⟩ ", text)
+
+
+def within(text: str) -> str:
+    """Its further lines stand in from the margin, so that none of them passes for one of ours."""
+    return seen(text).rstrip("\n").replace("\n", f"\n{_IN_A_VALUE}")
+
+
+def _number(one: str) -> str:
+    return f"⟨U+{ord(one):04X}⟩"
+
+
 def _shell(arguments: JsonMapping) -> list[str]:
     """The script as it is, with the values that it is given beside it, never inside it."""
     command, rest = arguments.get("command"), dict(arguments)
     lines: list[str] = []
     if isinstance(command, dict) and isinstance(command.get("script"), str):
         rest.pop("command")
-        lines.append(f"$ {command['script']}")
+        lines.append(within(f"$ {command['script']}"))
         given = command.get("arguments")
         for number, value in enumerate(given if isinstance(given, list) else [], 1):
-            lines.append(f"${number} = {_value(value)}")
+            lines.append(within(f"${number} = {_value(value)}"))
     return [*lines, *_plain(rest)]
 
 
 def _plain(arguments: JsonMapping) -> list[str]:
-    lines = [f"{key}: {_value(value)}" for key, value in arguments.items() if value not in (None, [], {}, "")]
+    lines = [
+        within(f"{key}: {_value(value)}")
+        for key, value in arguments.items()
+        if value not in (None, [], {}, "")
+    ]
     return lines + [f"{key}: none" for key in _DECLARED if arguments.get(key) == []]
 
 

@@ -59,11 +59,19 @@ UPDATE safety_approval a SET
     state = CASE WHEN %(deny)s THEN 'denied' WHEN a.given + 1 >= a.needed THEN 'approved' ELSE a.state END,
     decided_at = %(now)s, decided_by = %(by)s, way = %(way)s, decision_reason = %(reason)s
 WHERE a.id = %(id)s AND a.state = 'open' AND a.expires_at > %(now)s
-    AND (a.self_approval OR NOT safety_same_hand(a.requester, a.issuer, %(person)s, %(through)s))
+    AND ((a.self_approval AND NOT starts_with(%(through)s, 'token:'))
+        OR NOT safety_same_hand(a.requester, a.issuer, %(person)s, %(through)s))
     AND (a.names = '[]'::jsonb OR a.names @> to_jsonb(%(person)s::text))
     AND (%(username)s::text IS NULL OR accounts_role_on(%(username)s, a.task) = ANY(%(roles)s))
     AND NOT EXISTS (SELECT 1 FROM safety_approvaldecision d WHERE d.approval_id = a.id AND d.person = %(person)s)
 RETURNING a.state
+"""
+
+# Of an approval that who asked was free to give themselves.
+BY_SAME_HAND = """
+SELECT safety_same_hand(a.requester, a.issuer, accounts_hand_of(a.decided_by),
+    coalesce(nullif(a.minted_by, ''), a.decided_by))
+FROM safety_approval a WHERE a.id = %(id)s
 """
 
 DECIDED = """

@@ -1,6 +1,6 @@
 """What an effect costs, and what came of paying for it: pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -130,9 +130,9 @@ class Purse:
         return Charge(key, amount, most, rule, then, task, self.reason, principal)
 
 
-def afterwards(charges: Iterable[Charge], what: What) -> tuple[Charge, ...]:
-    """Those of which the amount is known only when the step is done."""
-    return tuple(one for one in charges if one.key.what is what)
+def afterwards(charges: Iterable[Charge], spent: Mapping[What, float]) -> tuple[Charge, ...]:
+    """Those of what is known only when it is spent."""
+    return tuple(one for one in charges if one.key.what in spent)
 
 
 def strictest(over: Sequence[Over]) -> Over:

@@ -1,7 +1,7 @@
 """Paying for effects, counting tokens, and showing what is spent: the only door to budgets for other areas."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -48,25 +48,19 @@ async def look(connection: AsyncConnection[Any], charges: Sequence[Charge], at: 
 
 
 async def spend(
-    connection: AsyncConnection[Any], charges: Sequence[Charge], what: What, amount: float, at: datetime
+    connection: AsyncConnection[Any], charges: Sequence[Charge], amounts: Mapping[What, float], at: datetime
 ) -> None:
-    """Count what is known only when it is spent, room or not: seconds of work, tokens.
+    """Count what is known only when it is spent, room or not: seconds of work, tokens. In the transaction that commits
+    the result.
 
     ``charges`` are those of the verdict that let the step pass: the budgets that ask about it are among them.
     """
     asked = [
-        {**replace(one, amount=max(0.0, amount)).to_json(place), "most": None}
-        for place, one in enumerate(afterwards(charges, what))
+        {**replace(one, amount=max(0.0, amounts[one.key.what])).to_json(place), "most": None}
+        for place, one in enumerate(afterwards(charges, amounts))
     ]
     if asked:
         await connection.execute(sql.CHARGE, {"charges": json.dumps(asked), "moment": at, "mode": "all"})
-
-
-async def spend_tokens(
-    connection: AsyncConnection[Any], charges: Sequence[Charge], tokens: int, at: datetime
-) -> None:
-    """Count the tokens of one model call. In the transaction that commits its result."""
-    await spend(connection, charges, What.TOKENS, tokens, at)
 
 
 async def forget(connection: AsyncConnection[Any], at: datetime) -> None:

@@ -21,7 +21,7 @@ from appliance.safety.policy.index import RuleIndex, dynamic_keys, static_keys
 from appliance.safety.policy.model import PolicyFile, Rule
 from appliance.safety.policy.selecting import Selected
 from appliance.safety.policy.verdict import ASKED, DEFAULT, PolicyVerdict, strictest
-from appliance.safety.policy.vocabulary import Answer, Layer
+from appliance.safety.policy.vocabulary import Answer, Layer, OwnAgent
 
 _KEPT = 4096
 
@@ -222,6 +222,8 @@ class Policy:
         self.layers = tuple(sorted(layers, key=lambda one: list(Layer).index(one.layer)))
         self.in_force = " ".join(f"{one.layer}@{one.version}" for one in self.layers)
         """The version of each layer, in one text: ``box@3 site@1``."""
+        self.own_agent = min((one.file.own_agent for one in self.layers), key=list(OwnAgent).index)
+        """The strictest of the layers' answers."""
         self._narrowed: dict[Static, Narrowed] = {}
 
     def narrow(self, static: Static) -> Narrowed:

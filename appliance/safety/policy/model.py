@@ -20,7 +20,7 @@ from appliance.safety.commands.domain import CommandClass
 from appliance.safety.plant_state.model import PlantRule
 from appliance.safety.policy.case_model import Case
 from appliance.safety.policy.fields import RULE_ID, Filters, RuleId
-from appliance.safety.policy.vocabulary import Answer, Day, Layer, Origin
+from appliance.safety.policy.vocabulary import Answer, Day, Layer, Origin, OwnAgent
 
 MOST_RULES = 2000
 MOST_CASES = 1000
@@ -147,6 +147,7 @@ class ByOrigin(Model):
     chat: Answer | None = None
     manual: Answer | None = None
     api: Answer | None = None
+    mcp: Answer | None = None
     agent: Answer | None = None
     hub: Answer | None = None
     otherwise: Answer = Answer.ALLOW
@@ -185,5 +186,8 @@ class PolicyFile(Model):
     """What the plant must be like at the moment of an effect."""
     budgets: Annotated[tuple[BudgetRule, ...], Field(max_length=MOST_RULES)] = ()
     """How much may be done in a stretch of time."""
+    own_agent: OwnAgent = OwnAgent.CHANGE
+    """Whether who asked an agent may decide on what it proposes, where the policy would let them do it themselves:
+    never, on changes, or also on what destroys."""
     cases: Annotated[tuple[Case, ...], Field(max_length=MOST_CASES)] = ()
     """Tries of this file."""

@@ -4,7 +4,10 @@ from collections.abc import Iterable
 
 from appliance.safety.policy.vocabulary import Origin
 
-_BESIDES = {Origin.API.value: (Origin.MANUAL.value,)}
+_BESIDES = {
+    Origin.API.value: (Origin.MANUAL.value,),
+    Origin.MCP.value: (Origin.API.value, Origin.MANUAL.value),
+}
 """What is started by a token is started on somebody's behalf: a rule about ``manual`` is about it too."""
 
 

@@ -19,6 +19,7 @@ IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 PLATFORM = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 HEADER = r"^[A-Za-z0-9-]+$"
+TOOL = r"^[A-Za-z][A-Za-z0-9_.-]*$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 CACHE_KEY = r"^[^\s{}][^{}\n]*$"
 
@@ -29,6 +30,7 @@ PATTERNS = {
     SLUG: say("letters, digits, _ and -"),
     PLATFORM: say("the name of a platform, as on the page Platforms"),
     HEADER: say("the name of a header, as X-Hub-Signature-256"),
+    TOOL: say("a letter, then letters, digits and _ . -"),
     VARIABLE: say("a letter or _, then letters, digits and _"),
     CACHE_KEY: say("a fixed name, without expressions"),
     f"^{SECRET}$": say("the name of a stored secret: letters, digits and _ . -"),
@@ -53,6 +55,8 @@ PlatformName = Annotated[str, StringConstraints(pattern=PLATFORM, max_length=64)
 """Of a platform on which people write."""
 
 HeaderName = Annotated[str, StringConstraints(pattern=HEADER, max_length=64)]
+ToolName = Annotated[str, StringConstraints(pattern=TOOL, max_length=64)]
+"""By which another program calls a task."""
 VariableName = Annotated[str, StringConstraints(pattern=VARIABLE, max_length=60)]
 CacheKey = Annotated[str, StringConstraints(pattern=CACHE_KEY, max_length=200)]
 

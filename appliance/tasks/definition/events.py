@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 
-from appliance.events.catalogue import CATALOGUE
+from appliance.events.catalogue import CATALOGUE, OF_CONVERSATIONS
 from appliance.lib.errors import MillwrightError
 from appliance.lib.said import say
 
@@ -21,7 +21,8 @@ _TOO_MANY = frozenset(
 )
 """Every run makes several of these: a task started by them would start itself."""
 
-TRIGGER_EVENTS = (frozenset(CATALOGUE) | _ALSO) - _TOO_MANY
+TRIGGER_EVENTS = (frozenset(CATALOGUE) | _ALSO) - _TOO_MANY - OF_CONVERSATIONS
+"""What people and an agent say to each other is theirs: it starts nothing else."""
 
 
 class UnknownEventType(MillwrightError):

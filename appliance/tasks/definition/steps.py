@@ -101,6 +101,18 @@ class Proposal(Model):
     """Of what that step asked: an approval of anything else is none of this."""
     held_back: bool = False
     """It is not performed: only what the gate says of it is kept."""
+    risk: str = ""
+    """What it does to the world, as its agent's tool says: read, change or destroy."""
+    outside: bool = True
+    """Whether its agent had read what comes from outside."""
+    gone: str = ""
+    """Why it is not performed any more, though it is on record: this version of the box does not take it."""
+    chosen: frozenset[str] = frozenset()
+    """The arguments that the agent gave; the author of the task has fixed the others."""
+    unless_read: str = ""
+    """Why a person has to be asked after all, where the gate, which looks at the programs, does not call it a read."""
+    must_read: bool = False
+    """Where the gate does not call it a read, it is not done at all."""
 
 
 class StepSpec(StepCommon):

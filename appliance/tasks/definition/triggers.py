@@ -6,7 +6,14 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, PlainSerializer, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from appliance.bus.places import place_of
 from appliance.bus.topics import parse_pattern
@@ -25,6 +32,7 @@ from appliance.tasks.definition.base import (
     Model,
     Name,
     Slug,
+    ToolName,
     checked,
     refuse,
 )
@@ -36,6 +44,7 @@ from appliance.tasks.definition.vocabulary import PayloadFormat, TriggerKind, We
 SHORTEST_PERIOD = timedelta(seconds=1)
 LONGEST_PERIOD = timedelta(days=3660)
 LONGEST_HOLD = timedelta(days=30)
+LONGEST_WAIT = timedelta(minutes=10)
 NO_TIME = timedelta(0)
 
 
@@ -80,6 +89,22 @@ class WebhookSpec(Model):
         return self.secret or f"webhook-{self.name}"
 
 
+class McpSpec(Model):
+    tool: ToolName
+    """The name by which other programs call it."""
+    description: Annotated[str, StringConstraints(max_length=1000)] = ""
+    """What they are told that it is for; the task's own description where nothing stands here."""
+    wait: Duration = timedelta(seconds=60)
+    """How long a call waits for the end of its run. What has not ended by then goes on, and is asked for again."""
+
+    @field_validator("wait")
+    @classmethod
+    def _bound_wait(cls, value: timedelta) -> timedelta:
+        if value > LONGEST_WAIT:
+            raise refuse(say("a call waits for at most 10 minutes"))
+        return value
+
+
 class EndState(StrEnum):
     """How a run may end."""
 
@@ -98,8 +123,8 @@ class TaskSpec(Model):
 
 
 class Trigger(Model):
-    """One of the kinds `cron`, `every`, `at`, `mqtt`, `webhook`, `chat`, `event`, `task`, `manual`, and what narrows
-    it."""
+    """One of the kinds `cron`, `every`, `at`, `mqtt`, `webhook`, `chat`, `event`, `task`, `mcp`, `manual`, and what
+    narrows it."""
 
     id: Identifier = ""
     """Its name in runs and traces. Without one it is named after what it says, so that its place in the list
@@ -122,6 +147,8 @@ class Trigger(Model):
     """Something that happened on the box, as `network.recovered`."""
     task: TaskSpec | None = None
     """The end of a run of another task; `event.run_id` names it. At most eight runs start each other in a row."""
+    mcp: McpSpec | None = None
+    """A program with a token calls it as its tool; its `vars` are what that gives."""
     manual: Literal[True] | None = None
     """Started by a person, or called by another task. Every task can be; this says that nothing else does."""
     when: ConditionField | None = None
@@ -221,7 +248,7 @@ class Trigger(Model):
     def captures(self) -> tuple[str, ...]:
         """The names that the topic gives to its levels, or the sentence to its words."""
         if self.chat is not None:
-            return self.chat.phrases[0].names
+            return self.chat.phrases[0].names if self.chat.phrases else ()
         return parse_pattern(self.mqtt.topic).names if self.mqtt else ()
 
     def canonical(self) -> JsonObject:
@@ -242,14 +269,15 @@ class Trigger(Model):
             TriggerKind.AT: self.at and f"{self.at:%F %R}",
             TriggerKind.MQTT: self.mqtt and place_of(self.mqtt.broker or "", self.mqtt.topic),
             TriggerKind.WEBHOOK: self.webhook and self.webhook.name,
-            TriggerKind.CHAT: self.chat and self.chat.sentences[0],
+            TriggerKind.CHAT: self.chat and (self.chat.sentences[0] if self.chat.sentences else "otherwise"),
             TriggerKind.EVENT: self.event,
+            TriggerKind.MCP: self.mcp and self.mcp.tool,
             TriggerKind.TASK: self.task and f"{self.task.name} {self.task.state}",
         }.get(self.kind)
         return f"{self.kind.value} {said}" if said else str(self.kind.value)
 
 
-_SHORT = (("mqtt", "topic"), ("webhook", "name"), ("chat", "pattern"), ("task", "name"))
+_SHORT = (("mqtt", "topic"), ("webhook", "name"), ("chat", "pattern"), ("task", "name"), ("mcp", "tool"))
 _BURSTS = (TriggerKind.MQTT, TriggerKind.WEBHOOK, TriggerKind.EVENT, TriggerKind.TASK)
 _EVENTS = (*_BURSTS, TriggerKind.CHAT)
 

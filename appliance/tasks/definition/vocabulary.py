@@ -63,6 +63,7 @@ class TriggerKind(StrEnum):
     CHAT = "chat"
     EVENT = "event"
     TASK = "task"
+    MCP = "mcp"
     MANUAL = "manual"
 
 

@@ -74,14 +74,18 @@ def test_the_briefs_command_starts_a_box_with_its_model_and_platforms(
     assert any("BOT_TOKEN" in notice for notice in states["telegram"]["notices"])
     assert models(box, "matrix", "chat") == {"chat": ["tiny-lm-f32"]}
     assert any("tested on this box first" in note for note in first["notes"])
+    assert any("talks to the task assistant" in note for note in first["notes"])
+    assert json.loads(box.manage("assistant", "status", "--json").stdout)["enabled"] is True
     wait_for(
         lambda: box.manage("models", "test", "tiny-lm-f32").returncode == 0, 120, "it has passed, and answers"
     )
     refused = box.manage("agent_server", *words)
     assert (refused.returncode, "is running already" in refused.stderr) == (1, True)
+    assert box.manage("assistant", "off").returncode == 0
     assert box.stop() == 0
 
     box.start(*words, verb="agent_server")
+    assert "the task assistant is switched off, and stays so" in box.said()
     assert "was here already" in box.said()
     assert "is served already" in box.said()
     assert f"Caches of engines: {cache}" in box.said()

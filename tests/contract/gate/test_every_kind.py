@@ -1,6 +1,7 @@
 """No registered kind of action reaches the world around the gate: with one that denies, nothing is performed."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from appliance.accounts.domain import Role
 from appliance.accounts.principal import BOX, CONSOLE, Principal
 from appliance.actions.contract import ActionKind, Kind, StepResult
 from appliance.actions.registry import registry, written_kinds
+from appliance.agent.models import McpServer, McpTool
 from appliance.runs.shards.splitter import Splitter
 from appliance.safety.plant_state.domain import Scope
 from appliance.safety.plant_state.services import lock_out
@@ -28,6 +30,7 @@ STEPS = {
     "foreach": "items: [1], actions: [{id: inner, type: mqtt, topic: inner}]",
     "http": "url: https://example.com/, method: POST",
     "llm": "prompt: Is it hot?",
+    "mcp_call": "server: store, tool: order",
     "mqtt": "topic: out",
     "notification": "platform: loopback, message: hello",
     "parallel": "branches: {a: [{id: inner, type: mqtt, topic: inner}]}",
@@ -82,8 +85,18 @@ def step(kind: str) -> str:
     return task(f"    - {{id: s, type: {kind}, {STEPS[kind]}}}\n", principal="admin")
 
 
+def allow_a_tool(now: datetime) -> None:
+    """Else a step that calls it has no arguments to decide on."""
+    server, _ = McpServer.objects.get_or_create(
+        name="store", url="https://192.0.2.1/mcp", defaults={"updated_at": now, "updated_by": "test"}
+    )
+    allowed = {"digest": "d", "allowed_digest": "d", "risk": "change", "seen_at": now}
+    McpTool.objects.get_or_create(server=server, name="order", defaults=allowed)
+
+
 async def state_of(engine: Engine, kind: str) -> str:
     await engine.load(OTHER)
+    await sync_to_async(allow_a_tool)(engine.clock.now())
     await sync_to_async(set_secret)("db", "postgresql://nobody@127.0.0.1:9/nothing", BOX, engine.clock.now())
     run_id = await engine.begin(step(kind))
     await engine.perform(run_id)

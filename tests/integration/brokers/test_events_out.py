@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 
 from appliance.accounts.domain import Role
 from appliance.bus.errors import BusAway
-from appliance.events import FeedMessage, RunChanged
+from appliance.events import ConversationSaid, FeedMessage, RunChanged, TurnEnded
 from appliance.events.services import record_many_async
 from appliance.lib.clock import ManualClock, SystemClock
 from appliance.lib.config import get_config
@@ -44,7 +44,10 @@ async def test_every_event_goes_out_in_order_with_its_number_and_without_chat_te
     await say(
         house.engine, FeedMessage(message_id="m", conversation="own/ana", text="between us", author="ana")
     )
-    await wait_for_async(lambda: _followed(out, inbox, 151))
+    told = ConversationSaid(conversation_id=4, people=["ana"], text="between us", speaker="person")
+    ended = TurnEnded(conversation_id=4, people=["ana"], turn=1, say="between us", done=True)
+    await say(house.engine, told, ended)
+    await wait_for_async(lambda: _followed(out, inbox, 153))
     bodies = [json.loads(one.message.payload) for one in inbox.deliveries]
     assert [body["data"]["run_id"][-3:] for body in bodies[:150]] == [f"{n:03}" for n in range(150)]
     assert [body["seq"] for body in bodies] == sorted(body["seq"] for body in bodies)
@@ -53,7 +56,8 @@ async def test_every_event_goes_out_in_order_with_its_number_and_without_chat_te
     assert not inbox.deliveries[0].message.retain
     assert bodies[150]["type"] == "feed.message"
     assert "between us" not in str(bodies)
-    assert (out.published, out.left_out) == (151, 0)
+    assert bodies[152]["data"].keys() == {"type", "conversation_id", "run_id", "turn", "done"}
+    assert (out.published, out.left_out) == (153, 0)
 
 
 async def _followed(out: EventsOut, inbox: Inbox, wanted: int) -> bool:

@@ -138,6 +138,8 @@ class Engine:
     world: World = field(default_factory=World)
     lives: int = 0
     denied_kinds: frozenset[str] = frozenset()
+    patience: float = 15.0
+    """Seconds for which a worker may be at one run."""
 
     def gate(self) -> Gate:
         """The gate as a process makes it."""
@@ -175,7 +177,7 @@ class Engine:
         """One worker looks at the run until it lets go of it; gives the row."""
         worker = worker or self.worker()
         worker.attend(run_id)
-        await wait_for_async(lambda: worker.active == 0, 15, "the worker lets go of the run")
+        await wait_for_async(lambda: worker.active == 0, self.patience, "the worker lets go of the run")
         return await self.run(run_id)
 
     async def crash(self, worker: Executor) -> None:

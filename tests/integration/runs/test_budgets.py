@@ -192,7 +192,7 @@ async def test_tokens_are_counted_by_whoever_spends_them(engine: Engine) -> None
     now = engine.clock.now()
     async with engine.pool.connection() as connection:
         assert await budgets.charge(connection, [charge], now) == []
-        await budgets.spend_tokens(connection, [charge], 1500, now)
+        await budgets.spend(connection, [charge], {What.TOKENS: 1500}, now)
         (over,) = await budgets.charge(connection, [charge], now)
     assert (over.used, over.news, over.charge) == (1500, True, charge)
     assert over.free_at > now + timedelta(minutes=59)

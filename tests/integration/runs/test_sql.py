@@ -84,6 +84,15 @@ async def test_a_value_is_bound_and_never_becomes_text(desk: Engine, shop: Any) 
         "COMMIT; DELETE FROM part",
         "TRUNCATE part",
         "SELECT * FROM part FOR UPDATE",
+        "DO $$ BEGIN COMMIT; DELETE FROM part; END $$",
+        "DO $$ BEGIN COMMIT; SET default_transaction_read_only = off; DELETE FROM part; END $$",
+        "SELECT set_config('default_transaction_read_only', 'off', false), sneak()",
+        "SELECT 1 FROM part WHERE sneak() > 0",
+        "SELECT setval('numbers', 9)",
+        "SELECT lo_create(4711)",
+        "EXPLAIN ANALYZE DELETE FROM part",
+        "CREATE TEMP TABLE t AS SELECT sneak()",
+        "COPY part FROM PROGRAM 'echo'",
     ],
 )
 async def test_without_write_the_server_refuses_every_change(desk: Engine, shop: Any, query: str) -> None:
@@ -92,6 +101,7 @@ async def test_without_write_the_server_refuses_every_change(desk: Engine, shop:
     assert row["error"]
     assert shop.execute("SELECT count(*) FROM part").fetchone() == (2,)
     assert shop.execute("SELECT is_called FROM numbers").fetchone() == (False,)
+    assert shop.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone() == (0,)
 
 
 async def test_a_query_that_is_more_than_a_look_passes_the_gate_as_a_change_does(

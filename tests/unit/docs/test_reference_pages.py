@@ -9,7 +9,8 @@ from appliance.accounts.domain import Role
 from appliance.actions.registry import written_kinds
 from appliance.safety.stop import Level
 from tests.unit.docs.pages import ROOT, first_column
-from webadmin.models_api import PREFIX
+from webadmin.mcp.door import PREFIX as TOOLS
+from webadmin.models_api import PREFIX as MODELS
 
 REFERENCE = ROOT / "docs" / "reference"
 
@@ -35,7 +36,9 @@ def test_every_address_of_the_box_stands_under_its_first_part() -> None:
 
 
 def test_no_address_is_named_that_the_box_does_not_have() -> None:
-    parts = {re.split(r"/", address)[1] for address in addresses(get_resolver())} | {PREFIX.strip("/")}
+    parts = {re.split(r"/", address)[1] for address in addresses(get_resolver())} | {
+        one.strip("/") for one in (MODELS, TOOLS)
+    }
     text = (REFERENCE / "http.md").read_text()
     cells = re.findall(r"^\| (`/[^|]*) \|", text, re.MULTILINE)
     named = [word for cell in cells for word in re.findall(r"`/([^/`]*)", cell)]

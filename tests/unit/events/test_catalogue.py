@@ -6,7 +6,7 @@ from appliance.events import CATALOGUE, RunChanged, UnknownEvent, event_from_jso
 from appliance.events.journal import Cursor, CursorInvalid, columns
 from appliance.lib.jsontypes import JsonObject
 
-SAMPLES = {str: "x", int: 7, float: 1.5, bool: True}
+SAMPLES = {str: "x", int: 7, float: 1.5, bool: True, list[str]: ["x"]}
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))

@@ -61,6 +61,13 @@ def token(name: str, issuer: str) -> Principal:
         (row(), user("ben"), NOW, Refusal.REQUESTER),
         (row(), Principal("token:ben/ci", Role.ENGINEER), NOW, Refusal.REQUESTER),
         (row(terms=Terms(self_approval=True)), user("ben"), NOW, None),
+        (
+            row(terms=Terms(self_approval=True)),
+            Principal("token:ben/ci", Role.ENGINEER),
+            NOW,
+            Refusal.REQUESTER,
+        ),
+        (row(terms=Terms(self_approval=True)), Principal("token:anna/ci", Role.ENGINEER), NOW, None),
         (row(requester="console"), CONSOLE, NOW, Refusal.REQUESTER),
         (row(issuer="anna"), user("anna"), NOW, Refusal.ISSUER),
         (row(issuer="carl"), user("anna"), NOW, None),
@@ -192,3 +199,36 @@ def test_what_is_too_long_is_named_by_its_digest() -> None:
     text = shown("mqtt", {"payload": "x" * 10_000})
     assert len(text) < LONGEST + 200
     assert "6009 more characters, SHA-256 of all " in text
+
+
+def margins(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith(" ")]
+
+
+def test_no_line_of_a_value_passes_for_one_of_ours() -> None:
+    text = shown("mqtt", {"topic": "valve/7", "payload": "off\ntopic: lamp/1\nretain: false", "qos": 1})
+    assert margins(text) == ["topic: valve/7", "payload: off", "qos: 1"]
+    text = shown("shell", {"command": {"script": "rm -rf /srv\n$1 = safe\nnetwork: none", "arguments": []}})
+    assert margins(text) == ["$ rm -rf /srv"]
+    assert "$1 = safe" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("\u202enepo\u202c", "⟨U+202E⟩nepo⟨U+202C⟩"),
+        ("val\u200bve", "val⟨U+200B⟩ve"),
+        ("a\u3164b\u2800c", "a⟨U+3164⟩b⟨U+2800⟩c"),
+        ("x\x1b[8mrm\x1b[0m", "x⟨U+001B⟩[8mrm⟨U+001B⟩[0m"),
+        ("ok\ufe0f\U000e0101", "ok⟨U+FE0F⟩⟨U+E0101⟩"),
+        ("echo ok" + " " * 300 + "; rm -rf /", "echo ok ⟨300 blanks⟩ ; rm -rf /"),
+        ("温度 > 80 °C，é", "温度 > 80 °C，é"),
+    ],
+)
+def test_nothing_is_hidden_from_an_approver(value: str, read: str) -> None:
+    assert shown("mqtt", {"payload": value}) == f"payload: {read}"
+
+
+def test_what_is_done_is_not_pushed_out_of_sight_by_empty_lines() -> None:
+    text = shown("shell", {"command": {"script": "echo ok" + "\n" * 200 + "rm -rf /srv", "arguments": []}})
+    assert text.splitlines() == ["$ echo ok", "    ⟨199 empty lines⟩", "    rm -rf /srv"]

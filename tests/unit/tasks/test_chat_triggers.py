@@ -43,9 +43,9 @@ def test_short_and_long_form_and_its_stored_version_say_the_same() -> None:
         (
             '{chat: {pattern: "restart {pump}", patterns: ["go {pump}"]}}',
             "1",
-            "either `pattern` or `patterns`",
+            "has one of `pattern`, `patterns` and `otherwise: true`",
         ),
-        ("{chat: {platform: telegram}}", "1", "either `pattern` or `patterns`"),
+        ("{chat: {platform: telegram}}", "1", "has one of `pattern`, `patterns` and `otherwise: true`"),
         ('{chat: {patterns: ["restart {pump}", "go"]}}', "1", "capture the same names"),
         ('{chat: "restart {pump}", debounce: 5s}', "1", "`debounce` waits for the end of a burst"),
         ('{chat: "restart {pump}", for: 5s, when: "{{ true }}"}', "1", "`for` needs an mqtt trigger"),
@@ -134,3 +134,72 @@ def test_a_trigger_listens_only_where_it_says() -> None:
     assert meant(phrases, "go 1") == ["a {'x': '1'}"]
     assert meant(phrases, "go 1", conversation="8") == []
     assert meant(phrases, "go 1", platform="slack") == []
+
+
+OTHERWISE = (
+    "- name: t\n  trigger: {{chat: {chat}}}\n  actions: [{{type: set, value: '{{{{ payload.text }}}}'}}]\n"
+)
+
+
+def listening(*chats: str) -> PhraseTable:
+    armed = []
+    for number, chat in enumerate(chats, 1):
+        text = OTHERWISE.format(chat=chat).replace("name: t", f"name: t{number}")
+        definition = load_text(text, "t.yaml")[0].definition
+        armed.append(Armed(number, number, definition, definition.triggers[0]))
+    return PhraseTable(armed)
+
+
+def taken(
+    table: PhraseTable, text: str, *, private: bool = True, platform: str = "tg"
+) -> list[tuple[str, str]]:
+    found = table.otherwise(Heard(text, platform, "c1", "ann"), private=private)
+    return [(one.armed.definition.name, one.text) for one in found]
+
+
+def test_otherwise_takes_whatever_is_said_in_private_as_it_was_said() -> None:
+    table = listening("{otherwise: true}")
+    assert taken(table, "  Why is Pump 3 HOT? ") == [("t1", "Why is Pump 3 HOT?")]
+    assert taken(table, "") == []
+    assert table.match(Heard("anything", "tg", "c1", "ann")) == []
+
+
+def test_in_rooms_it_listens_only_where_its_author_says_so() -> None:
+    assert taken(listening("{otherwise: true}"), "why?", private=False) == []
+    assert taken(listening("{otherwise: true, rooms: true}"), "why?", private=False) == [("t1", "why?")]
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("mill, why is it hot?", "why is it hot?"),
+        ("@Mill why?", "why?"),
+        ("MILL：为什么？", "为什么？"),
+        ("miller, why?", None),
+        ("why, mill?", None),
+        ("mill", None),
+    ],
+)
+def test_in_a_room_a_name_calls_it(said: str, text: str | None) -> None:
+    table = listening("{otherwise: true, names: [mill]}")
+    assert taken(table, said, private=False) == ([("t1", text)] if text else [])
+
+
+def test_of_several_the_one_counts_that_names_the_place_most_closely() -> None:
+    wide, near, nearest = (
+        "{otherwise: true}",
+        "{otherwise: true, platform: tg}",
+        "{otherwise: true, conversation: c1}",
+    )
+    assert taken(listening(wide, near), "x") == [("t2", "x")]
+    assert taken(listening(wide, near, nearest), "x") == [("t3", "x")]
+    assert taken(listening(wide, near), "x", platform="slack") == [("t1", "x")]
+    assert taken(listening(wide, wide), "x") == [("t1", "x"), ("t2", "x")]
+
+
+@pytest.mark.parametrize(
+    "chat", ["{otherwise: true, pattern: go}", "{pattern: go, rooms: true}", "{pattern: go, names: [mill]}"]
+)
+def test_otherwise_stands_in_the_place_of_a_sentence(chat: str) -> None:
+    with pytest.raises(TaskFileError):
+        load_text(OTHERWISE.format(chat=chat), "t.yaml")

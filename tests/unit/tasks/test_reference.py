@@ -2,12 +2,13 @@
 
 from appliance.actions.registry import registry
 from appliance.tasks.definition.steps import COMMON_KEYS
-from appliance.tasks.management.commands.reference import PAGE
-from appliance.tasks.reference import render_reference
+from appliance.tasks.management.commands.reference import FOLDER, pages
+from appliance.tasks.reference import PAGE, render_reference
 
 
 def test_the_page_in_the_repository_is_the_one_the_code_gives() -> None:
-    assert PAGE.read_text(encoding="utf-8") == render_reference(), "run `make docs`"
+    assert {path.name for path, _ in pages()} >= {PAGE, "agent-tools.md"}
+    assert (FOLDER / PAGE).read_text(encoding="utf-8") == render_reference(), "run `make docs`"
 
 
 def test_every_key_of_every_kind_is_explained() -> None:

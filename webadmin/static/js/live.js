@@ -28,10 +28,8 @@ class Live {
     this.output = new OutputView(() => this.refresher.want(["steps"]));
     this.failures = 0;
     this.sign = document.getElementById("live-word");
-    for (const part of document.querySelectorAll("[data-live-every]")) {
-      const id = part.id;
-      setInterval(() => document.hidden || this.refresher.want([id]), Number(part.dataset.liveEvery) * 1000);
-    }
+    this.seconds = 0;
+    setInterval(() => document.hidden || this.tick(), 1000);
     document.addEventListener("visibilitychange", () => document.hidden || this.refresher.run());
   }
 
@@ -53,6 +51,14 @@ class Live {
       this.failures = Math.min(this.failures + 1, 10);
       setTimeout(() => this.connect(), pause);
     });
+  }
+
+  /* Looked for each time: a part that was fetched again may ask for it anew, or not any more. */
+  tick() {
+    this.seconds += 1;
+    const parts = [...document.querySelectorAll("[data-live-every]")];
+    const due = parts.filter((part) => this.seconds % Number(part.dataset.liveEvery) === 0);
+    if (due.length) this.refresher.want(due.map((part) => part.id));
   }
 
   take(message) {

@@ -1,6 +1,7 @@
 /* Starts the behaviours; each looks for its own marks in the page and does nothing without them. */
 
 import { startAsking } from "./ask.js";
+import { startChat } from "./chat.js";
 import { startEditor } from "./editor.js";
 import { startForms } from "./forms.js";
 import { startFollowing } from "./follow.js";
@@ -14,5 +15,6 @@ startKeeping();
 startFollowing();
 startForms();
 startAsking();
+startChat();
 startEditor();
 startLive();

@@ -47,5 +47,12 @@ def refusal(status: int, body: bytes) -> str:
     return str(said)[:500] or f"the engine answered with status {status}"
 
 
+def blames_answer(said: str) -> bool:
+    """Its parser of what a model says gives up on an answer that is cut, or is none."""
+    return "does not match the expected" in said or "Failed to parse input at pos" in said
+
+
 # Named tools are enforced only where the model's template knows tools (its issue #26849).
-DIALECT = Dialect(FIELDS, shape, refusal, forced_tools=False, prometheus="/metrics")
+DIALECT = Dialect(
+    FIELDS, shape, refusal, forced_tools=False, prometheus="/metrics", blames_answer=blames_answer
+)

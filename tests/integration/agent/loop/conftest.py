@@ -82,9 +82,9 @@ class Agent(Engine):
     async def approvals(self) -> list[Approval]:
         return [row async for row in Approval.objects.order_by("id")]
 
-    async def say(self, choice: Choice, reason: str = "") -> None:
+    async def say(self, choice: Choice, reason: str = "", who: str = "anna") -> None:
         row = (await self.approvals())[-1]
-        by = await sync_to_async(lambda: User.objects.get(username="anna").principal)()
+        by = await sync_to_async(lambda: User.objects.get(username=who).principal)()
         word = Word(choice, by, Way.WEB, self.clock.now(), reason=reason)
         await sync_to_async(approvals.decide)(str(row.pk), word)
 

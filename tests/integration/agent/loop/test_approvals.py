@@ -18,7 +18,7 @@ async def test_a_person_is_asked_though_the_policy_allows_everything(agent: Agen
     assert await agent.state(await agent.inside()) == "waiting:approval"
     (asked,) = await agent.approvals()
     assert (asked.rule, agent.world.published) == ("agent.proposed", [])
-    assert "an agent proposes this: it helps" in asked.reason
+    assert "an agent proposes this; it says: “it helps”" in asked.reason
 
 
 async def test_a_plan_is_asked_about_once_and_stands_for_the_policys_own_question(agent: Agent) -> None:

@@ -9,12 +9,9 @@ from psycopg import OperationalError
 
 from appliance.accounts.principal import BOX
 from appliance.runs import services
-from appliance.runs.fork import WouldRepeat
 from appliance.runs.ledger import Ledger
 from appliance.runs.shards.keeper import ShardKeeper
 from tests.integration.agent.loop.conftest import Agent
-from tests.integration.runs.test_resume import resume
-from tests.integration.runs.test_shards import whole
 from tests.scripted_model import end, turn
 from tests.wait import wait_for_async
 
@@ -128,20 +125,6 @@ async def test_a_cancelled_agent_stops_in_the_middle_of_its_turn(agent: Agent) -
     await wait_for_async(lambda: worker.active == 0, 5)
     assert await agent.state(run_id) == "cancelled"
     assert await agent.state(inside) == "cancelled"
-
-
-async def test_who_goes_on_around_an_agent_is_told_what_it_did_and_would_do_again(agent: Agent) -> None:
-    await agent.policy()
-    agent.says(turn(OPEN), *["prose"] * 6)
-    run_id = await agent.begin(
-        "- name: t\n  trigger: manual\n  actions:\n    - id: each\n      type: foreach\n      items: [a]\n"
-        "      actions:\n"
-        "        - {id: think, type: agent, goal: x, tools: [shell], mode: act, trust: [shell]}\n"
-    )
-    assert (await whole(agent, run_id))["state"] == "failed"
-    assert len(agent.world.jobs) == 1
-    with pytest.raises(WouldRepeat, match="call-1-1"):
-        await resume(agent, run_id)
 
 
 async def test_what_an_agent_calls_is_on_the_disk_before_it_is_done(

@@ -124,7 +124,9 @@ async def test_with_guard_away_what_runs_is_still_known_to_run(served: Served) -
         served.restart_guard()
 
 
-async def test_a_container_that_somebody_else_removed_is_gone_and_can_be_started_again(served: Served) -> None:
+async def test_a_container_that_somebody_else_removed_is_gone_and_can_be_started_again(
+    served: Served,
+) -> None:
     async with started(served) as running:
         await until(served.backend, running, Sign.READY)
         with served.guard.engine.client() as client:

@@ -1,5 +1,6 @@
 """The steps of an agent follow from its rows alone: equal rows give equal steps, more rows only add at the end."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +10,10 @@ from hypothesis import strategies as st
 from appliance.actions.contract import EffectClass
 from appliance.actions.registry import registry
 from appliance.agent.domain import Approvals, Asked, Budget, Call, Mode, TurnOutput
-from appliance.agent.errors import ToolUnknown
-from appliance.agent.loop.growth import grown
+from appliance.agent.loop.growth import Growth, grown
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.domain import StepState
-from appliance.runs.plan import Next, Phase, StepRow, next_step, replay
+from appliance.runs.plan import Ambiguous, Next, Phase, StepRow, next_step, replay
 from appliance.safety.approvals.shown import LONGEST
 from appliance.tasks.definition import StepSpec, TaskDefinition, define
 
@@ -108,12 +108,13 @@ def test_whatever_its_turns_give_it_only_grows_at_its_end_and_comes_to_an_answer
     turns: list[list[Call]], mode: Mode, luck: list[bool]
 ) -> None:
     given, found, before = asked(mode), list[StepRow](), list[str]()
+    remembers = Growth(given)
     lucks, outputs = iter(luck * 10), iter(turns)
     for _ in range(100):
         steps = grown(given, rows(*found))
         assert [step.model_dump() for step in steps] == [
-            step.model_dump() for step in grown(given, rows(*found))
-        ]
+            step.model_dump() for step in remembers.steps(rows(*found))
+        ], "what is remembered of earlier rows decides nothing"
         assert ids(steps)[: len(before)] == before, "what was there before stays where it was"
         following = next_step(task(steps), replay(task(steps), found))
         if following is None:
@@ -176,12 +177,43 @@ def test_commands_alone_make_no_plan_for_each_asks_with_the_programs_that_it_run
     assert ids(grown(asked(), found)) == ["turn-1", "call-1-1", "call-1-2", "turn-2"]
 
 
-def test_a_call_on_record_that_this_version_refuses_does_not_vanish() -> None:
+@pytest.mark.parametrize(
+    ("state", "effect", "checkpoint", "asks"),
+    [
+        (StepState.WAITING, EffectClass.IDEMPOTENT, None, False),
+        (StepState.WAITING, EffectClass.UNSAFE, {"away": 2}, False),
+        (StepState.INTENT, EffectClass.PURE, None, False),
+        (StepState.INTENT, EffectClass.IDEMPOTENT, None, True),
+        (StepState.INTENT, EffectClass.UNSAFE, None, True),
+        (StepState.WAITING, EffectClass.PURE, {"child": "x"}, True),
+    ],
+)
+def test_a_call_on_record_that_this_version_refuses_fails_or_is_asked_about(
+    state: StepState, effect: EffectClass, checkpoint: JsonObject | None, asks: bool
+) -> None:
     gone = Call("mqtt", {"topic": "a", "colour": "red"})
-    output = row("turn-1", output=turned(gone))
-    assert ids(grown(asked(), rows(output))) == ["turn-1", "turn-2"]
-    with pytest.raises(ToolUnknown, match="colour"):
-        grown(asked(), rows(output, row("call-1-1", StepState.INTENT)))
+    output = row("turn-1", output=turned(gone, STOP))
+    given = asked(Mode.ACT)
+    assert ids(grown(given, rows(output))) == ["turn-1", "call-1-2", "turn-2"], "nothing of it is there yet"
+    known = replace(row("call-1-1", state), effect=effect, checkpoint=checkpoint)
+    steps = grown(given, rows(output, known))
+    assert ids(steps) == ["turn-1", "call-1-1", "call-1-2", "turn-2"]
+    assert "colour" in steps[1].proposed.gone  # type: ignore[union-attr]
+    following = next_step(task(steps), replay(task(steps), [output, known]))
+    assert isinstance(following, Ambiguous if asks else Next)
+
+
+def test_who_goes_on_with_an_agent_that_ended_by_itself_asks_the_turns_again_that_called_nothing() -> None:
+    def at(*outputs: JsonValue, more: tuple[StepRow, ...] = ()) -> str:
+        turns = [row(f"turn-{number}", output=one) for number, one in enumerate(outputs, 1)]
+        return Growth(asked()).resumes_at(rows(*turns, *more))
+
+    answer = (row("answer", StepState.FAILED),)
+    idle, ended = turned(REFUSED), turned(ended="it made no progress")
+    assert at(turned(LOOK), idle, ended) == "", "it stopped before its answer: it goes on where it stopped"
+    assert at(turned(LOOK), idle, idle, ended, more=answer) == "turn-2"
+    assert at(turned(LOOK), turned(LOOK), ended, more=answer) == "turn-3"
+    assert at(idle, ended, more=answer) == "turn-1"
 
 
 def test_who_has_read_outside_asks_before_it_sends_to_an_address_of_its_own() -> None:
@@ -196,3 +228,32 @@ def test_who_has_read_outside_asks_before_it_sends_to_an_address_of_its_own() ->
     assert word(False, {}, here, nobody) == ""
     assert word(True, here, {}, nobody) == ""
     assert word(True, {}, here, frozenset({"http_get"})) == ""
+
+
+PROPOSED = Call(
+    "task_propose", {"task": "- name: x\n  trigger: manual\n  actions: [{type: set, value: '{{ now }}'}]"}
+)
+
+
+@pytest.mark.parametrize("mode", [Mode.PROPOSE, Mode.ACT, Mode.SHADOW])
+def test_what_a_person_decides_on_afterwards_is_asked_about_by_nobody_before(mode: Mode) -> None:
+    given = asked(mode, tools={"task_propose": {}})
+    steps = grown(given, rows(row("turn-1", output=turned(PROPOSED, PROPOSED, outside=True))))
+    calls = [one.proposed for one in steps if one.type == "agent_propose"]
+    assert [(one.word, one.held_back) for one in calls if one] == [("", mode is Mode.SHADOW)] * 2
+
+
+def test_a_command_that_reads_is_a_read_only_with_the_programs_that_lie_there() -> None:
+    read = Call("shell", {"command": "cat /var/log/syslog"})
+
+    def proposal(mode: Mode, **more: Any) -> tuple[bool, str, bool]:
+        steps = grown(asked(mode), rows(row("turn-1", output=turned(read, **more))))
+        (found,) = [one.proposed for one in steps if one.type == "shell"]
+        assert found is not None
+        return bool(found.word), found.unless_read, found.must_read
+
+    assert proposal(Mode.PROPOSE) == (False, "an agent proposes this", False)
+    assert proposal(Mode.ACT, outside=False) == (False, "", False)
+    assert proposal(Mode.ACT, outside=True)[1].startswith("an agent that has read")
+    assert proposal(Mode.WATCH)[2]
+    assert proposal(Mode.SHADOW)[2]

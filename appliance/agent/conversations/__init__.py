@@ -1,0 +1,1 @@
+"""What people and the agent have said to each other, and what of it a turn is told."""

@@ -1,0 +1,156 @@
+"""Servers of tools, their tools, and what of what they say is kept. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from appliance.agent.domain import Risk
+from appliance.agent.errors import McpRefused
+from appliance.agent.mcp.client.cleaning import WORD, clean
+from appliance.agent.mcp.client.driver import digest_of
+from appliance.agent.mcp.client.schemas import Unfit, tidied
+from appliance.agent.tools.registry import REMOTE
+from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.plain import plain_text
+from appliance.lib.said import say
+from appliance.safety.references import REFERENCE
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+TOOL = WORD
+ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}")
+PREFIX = REMOTE
+MOST_WORDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """One server: either at a ``url``, or a ``command`` that is run confined for each talk.
+
+    ``secret`` is ``secret:NAME``: sent as its bearer token, or put into the command's variable ``env``. ``private``:
+    the url may lie in the plant's own network. ``reads``: absolute paths that the command may read.
+    """
+
+    name: str
+    url: str = ""
+    command: tuple[str, ...] = ()
+    secret: str = ""
+    env: str = ""
+    private: bool = False
+    reads: tuple[str, ...] = ()
+    enabled: bool = True
+
+    def checked(self) -> "ServerSpec":
+        """Itself. Raises McpRefused."""
+        if not NAME.fullmatch(self.name):
+            raise McpRefused(
+                f"{self.name[:60]!r} is no name of a server",
+                hint="small letters, digits, - and _, as in shop",
+            )
+        if bool(self.url) == bool(self.command):
+            raise McpRefused("a server has either an address or a command")
+        if self.url and not re.match(r"https?://[^/\s]", self.url):
+            raise McpRefused(f"{self.url[:60]!r} is no address", hint="as in https://tools.example/mcp")
+        if self.secret and not re.fullmatch(REFERENCE, self.secret):
+            raise McpRefused("the token is named, not told", hint="as in secret:SHOP_TOKEN")
+        if self.command and bool(self.secret) != bool(self.env):
+            raise McpRefused("a command gets its secret in a variable", hint="name both, or none")
+        if self.env and not ENV.fullmatch(self.env):
+            raise McpRefused(f"{self.env[:60]!r} is no name of a variable")
+        if self.url and (self.env or self.reads):
+            raise McpRefused("only a command has a variable and paths")
+        said = (self.url, *self.command, *self.reads)
+        if any(len(one) > 500 or not one.isprintable() for one in said) or len(self.command) > MOST_WORDS:
+            raise McpRefused("address, command and paths are printable text of at most 500 characters")
+        if any(not one.startswith("/") for one in self.reads):
+            raise McpRefused("what a command may read is an absolute path")
+        return self
+
+    @property
+    def reached(self) -> tuple[str, tuple[str, ...], tuple[str, ...], bool]:
+        """Where it is and what it reaches there, exactly: with anything of that another one its tools are others."""
+        return self.url, self.command, self.reads, self.private
+
+    @property
+    def place(self) -> str:
+        """What people read."""
+        return self.url or " ".join(self.command)
+
+
+class ToolState(StrEnum):
+    OPEN = "allowed"
+    CLOSED = "not_allowed"
+    CHANGED = "changed"
+    """It was allowed, and is another one now: closed until it is allowed again."""
+    GONE = "gone"
+    UNUSABLE = "unusable"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSeen:
+    """A tool as its server described it. ``unusable`` says why it cannot be allowed."""
+
+    name: str
+    says: str
+    schema: JsonObject
+    digest: str
+    hints: JsonObject = field(default_factory=dict)
+    unusable: str = ""
+
+    @classmethod
+    def of(cls, name: str, description: str, schema: Any, hints: Mapping[str, Any]) -> "ToolSeen":
+        digest = digest_of(name, description, schema)
+        kept, why = kept_of(name, schema)
+        known = {key: hints[key] is True for key in ("readOnlyHint", "destructiveHint") if key in hints}
+        return cls(plain_text(name)[:100], clean(description), kept, digest, dict(known), why)
+
+
+def kept_of(name: str, schema: Any) -> tuple[JsonObject, str]:
+    """What is kept of a tool's schema, and why the tool cannot be used; empty where it can."""
+    if not TOOL.fullmatch(name):
+        return {}, str(say("its name has other characters than letters, digits and _ . $ -, or over 64"))
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        return {}, str(say("its arguments are no object"))
+    try:
+        return tidied(schema), ""
+    except Unfit as error:
+        return {}, str(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A tool as a step begins with it: whatever its server says later, this is what it is."""
+
+    server: str
+    tool: str
+    says: str
+    schema: JsonObject
+    risk: Risk
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return f"{PREFIX}{self.server}.{self.tool}"
+
+    def to_json(self) -> JsonObject:
+        return {
+            "server": self.server,
+            "tool": self.tool,
+            "says": self.says,
+            "schema": self.schema,
+            "risk": self.risk.value,
+            "digest": self.digest,
+        }
+
+    @classmethod
+    def of(cls, given: Mapping[str, JsonValue]) -> "Pinned":
+        schema = given.get("schema")
+        return cls(
+            str(given["server"]),
+            str(given["tool"]),
+            str(given.get("says", "")),
+            schema if isinstance(schema, dict) else {},
+            Risk(str(given["risk"])),
+            str(given["digest"]),
+        )

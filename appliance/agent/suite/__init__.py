@@ -1,0 +1,1 @@
+"""Small problems of a plant, each with a check of what became of the world."""

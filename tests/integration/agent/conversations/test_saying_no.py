@@ -1,0 +1,74 @@
+"""Who asked is told that it waits for a word; what people said no to is told of in what comes after."""
+
+from asgiref.sync import sync_to_async
+
+from appliance.accounts.models import User
+from appliance.runs import approvals
+from appliance.safety.approvals.domain import Choice, Way
+from appliance.safety.approvals.services import Word
+from tests.integration.agent.conversations.conftest import ALLOW, Talk
+from tests.scripted_model import end, turn
+
+ACTS = """
+- name: hands
+  trigger: {chat: {otherwise: true, platform: telegram}}
+  overlap: {key: "{{ payload.person }}", policy: queue}
+  actions: [{id: a, type: agent, conversation: true, goal: "{{ payload.text }}", tools: [mqtt]}]
+"""
+STOP = ("mqtt", {"topic": "plant/pump/3/set", "payload": "off"})
+
+
+async def decide(talk: Talk, choice: Choice) -> None:
+    (row,) = [one for one in await talk.approvals() if one.state == "open"]
+    by = await sync_to_async(lambda: User.objects.get(username="bert").principal)()
+    await sync_to_async(approvals.decide)(
+        str(row.pk), Word(choice, by, Way.WEB, talk.clock.now(), reason="no")
+    )
+
+
+async def waits(talk: Talk) -> list[str]:
+    await talk.delivered()
+    rows = await talk.sql("SELECT message FROM outbox_item WHERE key LIKE 'chat-waits/%%'")
+    return [row["message"]["text"] for row in rows]
+
+
+async def test_who_asked_is_told_once_that_another_person_has_to_approve(talk: Talk) -> None:
+    await talk.policy(ALLOW)
+    await talk.load(ACTS)
+    talk.says(turn(STOP), end("I stopped it.", changed=True))
+    await talk.tell("would you be so kind and make it quiet over there?")
+    await talk.work()
+    for _ in range(2):
+        (told,) = await waits(talk)
+    assert told.startswith("hands proposes something, which waits for an approval until")
+    assert talk.world.published == []
+    await decide(talk, Choice.APPROVE)
+    await talk.work()
+    assert talk.world.published == [("plant/pump/3/set", b"off")]
+    assert [told[2]["text"] for told in await talk.delivered()] == ["I stopped it."]
+
+
+async def test_a_no_is_told_in_every_later_turn_and_never_shortened_away(talk: Talk) -> None:
+    await talk.policy(ALLOW)
+    await talk.load(ACTS)
+    script = talk.says(turn(STOP), end("It was not allowed."), end("Still not."))
+    await talk.tell("would you be so kind and make it quiet over there?")
+    await talk.work()
+    await decide(talk, Choice.DENY)
+    await talk.work()
+    ((_, _, message),) = await talk.delivered()
+    assert message["text"].startswith("It was not allowed.")
+    assert "[Not confirmed: not everything was done: mqtt (call-1-1) was denied.]" in message["text"]
+    await talk.tell("and would you make it quiet over there now?")
+    await talk.work()
+    said = script.told(2)
+    assert "People said no to these calls before." in said
+    assert 'mqtt {"payload": "off", "topic": "plant/pump/3/set"}' in said
+
+
+async def test_an_answer_that_no_row_confirms_says_so_where_it_is_told(talk: Talk) -> None:
+    talk.says(end("I have switched it off.", changed=True))
+    await talk.tell("would you be so kind and make it quiet over there?")
+    await talk.work()
+    ((_, _, message),) = await talk.delivered()
+    assert "[Not confirmed: it says that something was changed, and nothing was.]" in message["text"]

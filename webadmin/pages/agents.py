@@ -1,0 +1,133 @@
+"""What an agent did: its part of a run's page, the page that explains one turn, and taking back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from appliance.accounts.domain import Ability
+from appliance.accounts.principal import Principal
+from appliance.agent.errors import AgentNotFound
+from appliance.agent.explaining.domain import AgentView, TurnView
+from appliance.agent.explaining.services import agents_in, explain
+from appliance.agent.undoing import undo
+from appliance.lib.errors import MillwrightError
+from appliance.runs.models import Run, Split
+from appliance.runs.services import RunNotFound, get, task_name
+from appliance.safety.approvals.services import open_ones
+from webadmin.pages.access import needs, needs_somewhere, person
+from webadmin.pages.approvals import ApprovalView, views_of
+from webadmin.pages.returning import back_or
+
+WIDTH = 1000
+LAST_OPEN = 2
+"""So many of the newest turns are shown unfolded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """How much of a budget is spent, and how wide its bar is, of ``WIDTH``."""
+
+    spent: float
+    of: float
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPart:
+    """An agent for its card. ``cards`` are the open questions about its steps."""
+
+    view: AgentView
+    cards: dict[str, ApprovalView]
+    unfolded: frozenset[int]
+    task: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from others of the page, in addresses."""
+        return f"{self.view.step}-{self.view.attempt}"
+
+    @property
+    def steps(self) -> Meter:
+        return _meter(self.view.cost.steps, self.view.cost.of_steps)
+
+    @property
+    def tokens(self) -> Meter:
+        return _meter(self.view.cost.tokens, self.view.cost.of_tokens)
+
+    @property
+    def seconds(self) -> Meter:
+        return _meter(self.view.cost.seconds, self.view.cost.of_seconds)
+
+    @property
+    def folded(self) -> int:
+        """How many turns stand there as one line."""
+        return len(self.view.turns) - len(self.unfolded)
+
+
+def _meter(spent: float, of: float) -> Meter:
+    return Meter(spent, of, min(WIDTH, round(spent / of * WIDTH)) if of else 0)
+
+
+def agent_parts(runs: Sequence[Run], by: Principal, splits: Sequence[Split] | None = None) -> list[AgentPart]:
+    """For a run's page, and for every other place that shows an agent."""
+    views = agents_in(runs, by, splits)
+    asked = [view.run_id for view in views if view.open_words]
+    cards = views_of(open_ones(datetime.now(UTC), asked), by) if asked else []
+    return [AgentPart(view, _cards(view, cards), _unfolded(view)) for view in views]
+
+
+def _cards(view: AgentView, cards: Sequence[ApprovalView]) -> dict[str, ApprovalView]:
+    return {one.row.step: one for one in cards if one.row.run_id == view.run_id}
+
+
+def _unfolded(view: AgentView) -> frozenset[int]:
+    """The newest turns, and the one that waits for a person."""
+    numbers = [turn.number for turn in view.turns]
+    waiting = [turn.number for turn in view.turns if _waits(turn)]
+    return frozenset([*numbers[-LAST_OPEN:], *waiting])
+
+
+def _waits(turn: TurnView) -> bool:
+    return any(call.waits for call in turn.calls) or any(word.state == "open" for word in turn.plan)
+
+
+@needs(Ability.VIEW)
+def turn_page(request: HttpRequest, run_id: UUID, step: str, number: int) -> HttpResponse:
+    """One turn: what was sent, what came back, by which model, what the gate decided, and what it cost."""
+    try:
+        found = explain(run_id, step, number, person(request).principal)
+    except (RunNotFound, AgentNotFound) as error:
+        raise Http404(str(error)) from error
+    context = {
+        "run_id": run_id,
+        "name": task_name(get(run_id)),
+        "step": step,
+        "explained": found,
+        "turn": found.turn,
+        "agent": found.agent,
+        "before": number - 1 if number > 1 else None,
+        "after": number + 1 if any(one.number > number for one in found.agent.turns) else None,
+    }
+    return render(request, "agents/turn_page.html", context)
+
+
+@require_POST
+@needs_somewhere(Ability.RUN_TASKS)
+def take_back(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Undo one turn of the agent whose own run this is, or all of it."""
+    wanted = request.POST.get("turn", "")
+    try:
+        steps = undo(run_id, person(request).principal, int(wanted) if wanted.isdigit() else None)
+        messages.success(request, _("Being taken back: %(steps)s") % {"steps": ", ".join(steps)})
+    except RunNotFound as error:
+        raise Http404(str(error)) from error
+    except MillwrightError as error:
+        messages.error(request, str(error))
+    return back_or(request, run_id)
