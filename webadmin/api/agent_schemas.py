@@ -77,7 +77,7 @@ class TurnOut(Schema):
     undoable: list[str]
 
 
-class AnswerOut(Schema):
+class AgentAnswerOut(Schema):
     """What it came to; the lists are read back from the rows of its calls."""
 
     state: str
@@ -118,7 +118,7 @@ class AgentOut(Schema):
     tools: dict[str, dict[str, Any]]
     cost: CostOut
     turns: list[TurnOut]
-    answer: AnswerOut | None
+    answer: AgentAnswerOut | None
     ended: bool
     undoable: list[str]
     not_undoable: list[str]

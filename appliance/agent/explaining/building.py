@@ -39,7 +39,7 @@ def view_of(rows: AgentRows) -> AgentView:
         attempt=rows.attempt,
         state=rows.own.state,
         waiting_for=rows.own.waiting_for,
-        reason=rows.own.reason,
+        reason=_reason(rows),
         principal=rows.own.principal,
         asked=asked,
         cost=_cost(story),
@@ -49,6 +49,12 @@ def view_of(rows: AgentRows) -> AgentView:
         may_undo=ended and RunState(rows.task_run.state) in FINAL,
         open_words=tuple(row.pk for row in rows.approvals if row.state == "open"),
     )
+
+
+def _reason(rows: AgentRows) -> str:
+    """A shard that ended with the run around it says only whose it is."""
+    own = rows.own.reason
+    return rows.task_run.reason if own.startswith("shard of step ") else own
 
 
 def _seen(row: StepSeenRow) -> StepSeen:

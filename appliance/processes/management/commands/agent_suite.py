@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from appliance.agent.suite.problem import Problem, problem_named, shipped
+from appliance.inference.models import ServedModel
 from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
 from appliance.lib.plain import visible
@@ -46,6 +47,11 @@ class Command(BaseCommand):
             self.stdout.write(f"{one.id:<36} {one.language}  {one.about}")
 
     def _outside(self, options: dict[str, Any]) -> None:
+        model = options["model"]
+        if model and not ServedModel.objects.filter(name=model, enabled=True).exists():
+            raise CommandError(
+                f"the model {model!r} is not served on this box: manage.py models list says which are"
+            )
         words = [word for one in options["problem"] for word in ("--problem", one)]
         words += ["--model", options["model"]] if options["model"] else []
         words += ["--json"] if options["json"] else []
