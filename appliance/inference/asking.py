@@ -50,8 +50,13 @@ class Question:
     @property
     def tokens(self) -> int:
         """Question and answer together, estimated from above."""
-        size = sum(len(text.encode()) for _, text in self.messages) + len(json.dumps(self.schema or {}))
-        return int(size / BYTES_A_TOKEN) + BESIDE * len(self.messages) + self.max_tokens
+        return estimated(self.messages, self.schema, self.max_tokens)
+
+
+def estimated(messages: tuple[tuple[str, str], ...], schema: JsonObject | None, max_tokens: int) -> int:
+    """Tokens of such a question and its answer together, from above; nothing is taken out of it for that."""
+    size = sum(len(text.encode()) for _, text in messages) + len(json.dumps(schema or {}))
+    return int(size / BYTES_A_TOKEN) + BESIDE * len(messages) + max_tokens
 
 
 @dataclass(frozen=True, slots=True)

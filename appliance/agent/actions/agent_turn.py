@@ -67,8 +67,9 @@ class AgentTurnAction(ActionKind[AgentTurnParams]):
             if context.attempt == 1:
                 await told.began(connection, story)
         result = await _result(story, context, above, purse)
-        async with context.connect() as connection:
-            await told.ended(connection, len(story.past) + 1, result)
+        if told.asked is not None:
+            async with context.connect() as connection:
+                await told.ended(connection, len(story.past) + 1, result)
         return result
 
 

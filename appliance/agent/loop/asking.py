@@ -9,7 +9,7 @@ from appliance.agent.loop.outside import said_by_a_model
 from appliance.agent.loop.reading import parsed
 from appliance.agent.loop.shape import shape
 from appliance.agent.loop.telling import Messages, Turn, fitted
-from appliance.inference.asking import Question
+from appliance.inference.asking import Question, estimated
 from appliance.inference.domain import Need, Work
 from appliance.inference.errors import (
     ModelAnswerBad,
@@ -107,9 +107,9 @@ class Ask:
     def _within(self, size: int) -> "_Within":
         return _Within(self, size)
 
-    def _question(self, told: Messages | None = None) -> Question:
+    def _question(self) -> Question:
         asked = self.turn.story.asked
-        return Question(told or self.told, self._schema, asked.max_tokens, asked.temperature)
+        return Question(self.told, self._schema, asked.max_tokens, asked.temperature)
 
     async def _ask(self) -> Heard:
         question = self._question()
@@ -159,4 +159,5 @@ class _Within:
     size: int
 
     def __call__(self, told: Messages) -> bool:
-        return self.ask._question(told).tokens <= self.size
+        ask = self.ask
+        return estimated(told, ask._schema, ask.turn.story.asked.max_tokens) <= self.size
