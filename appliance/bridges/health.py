@@ -16,7 +16,8 @@ from appliance.audit.services import append_async
 from appliance.bridges import sql
 from appliance.bridges.liveness import DEAF_AFTER
 from appliance.bridges.ports import Bridge, Probe, ProbeState
-from appliance.events.catalogue import Event, PlatformBack, PlatformDeaf
+from appliance.events.catalogue import PlatformBack, PlatformDeaf
+from appliance.events.event import Event
 from appliance.events.services import record_async
 from appliance.lib.clock import Clock
 from appliance.lib.said import say

@@ -9,10 +9,6 @@ from appliance.events.catalogue import (
     AuditAlert,
     BoxStarted,
     BudgetExceeded,
-    CallEnded,
-    CallProposed,
-    ConversationEvent,
-    ConversationSaid,
     DeliveryChanged,
     DeviceOffline,
     DeviceOnline,
@@ -21,7 +17,6 @@ from appliance.events.catalogue import (
     EscalationOpened,
     EscalationTold,
     EscalationWithdrawn,
-    Event,
     FeedMessage,
     MisfireQuestion,
     ModelChanged,
@@ -33,11 +28,17 @@ from appliance.events.catalogue import (
     ShardsChanged,
     StepChanged,
     TaskChanged,
-    TurnBegan,
-    TurnEnded,
-    UnknownEvent,
     event_from_json,
 )
+from appliance.events.conversations import (
+    CallEnded,
+    CallProposed,
+    ConversationEvent,
+    ConversationSaid,
+    TurnBegan,
+    TurnEnded,
+)
+from appliance.events.event import Event, UnknownEvent
 
 __all__ = [
     "CATALOGUE",

@@ -1,40 +1,18 @@
 """The one catalogue of typed events: the same object goes to the journal, the browser and MQTT."""
 
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
-from appliance.lib.errors import MillwrightError
-from appliance.lib.jsontypes import JsonMapping, JsonObject
-
-
-class UnknownEvent(MillwrightError):
-    """A type or a shape that is not in the catalogue."""
-
-    code = "events.unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened. Fields are plain JSON values; ``type`` is its stable name."""
-
-    type: ClassVar[str] = ""
-
-    @property
-    def subject(self) -> str:
-        """What it is about, as a path: ``run/0190…``; screens filter by its first part."""
-        return "box"
-
-    def to_json(self) -> JsonObject:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-    @classmethod
-    def from_json(cls, data: JsonMapping) -> Self:
-        """The event of its JSON form; fields that a newer version added are ignored."""
-        known: dict[str, Any] = {field.name: data[field.name] for field in fields(cls) if field.name in data}
-        try:
-            return cls(**known)
-        except TypeError as error:
-            raise UnknownEvent(f"the data do not fit an event of type {cls.type}") from error
+from appliance.events.conversations import (
+    CallEnded,
+    CallProposed,
+    ConversationEvent,
+    ConversationSaid,
+    TurnBegan,
+    TurnEnded,
+)
+from appliance.events.event import Event, UnknownEvent
+from appliance.lib.jsontypes import JsonMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,71 +359,6 @@ class AccountChanged(Event):
     @property
     def subject(self) -> str:
         return f"user/{self.username}"
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationEvent(Event):
-    """What happens in a conversation with the agent. ``people``: who takes part in it; nobody else is told."""
-
-    conversation_id: int
-    people: list[str]
-    run_id: str = ""
-    """The run that the person's message has started."""
-
-    @property
-    def subject(self) -> str:
-        return f"conversation/{self.conversation_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationSaid(ConversationEvent):
-    """``speaker``: ``person``, ``agent``, or ``box`` for what the box itself says. Of a long ``text`` the beginning."""
-
-    type: ClassVar[str] = "conversation.said"
-    message_id: int = 0
-    speaker: str = ""
-    author: str = ""
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TurnBegan(ConversationEvent):
-    """A model is asked what to do next. One that is asked again after a crash begins again."""
-
-    type: ClassVar[str] = "agent.turn_began"
-    turn: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TurnEnded(ConversationEvent):
-    """``done``: it was the last one of its run."""
-
-    type: ClassVar[str] = "agent.turn_ended"
-    turn: int = 0
-    say: str = ""
-    done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CallProposed(ConversationEvent):
-    """The model wants a tool called. ``step`` is that of the run of the step ``agent``."""
-
-    type: ClassVar[str] = "agent.call_proposed"
-    turn: int = 0
-    step: str = ""
-    tool: str = ""
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CallEnded(ConversationEvent):
-    """``fate``: ``done``, ``handed_over``, ``failed``, ``denied``, ``refused``, ``held_back``, ``noted``."""
-
-    type: ClassVar[str] = "agent.call_ended"
-    turn: int = 0
-    step: str = ""
-    tool: str = ""
-    fate: str = ""
 
 
 CATALOGUE: dict[str, type[Event]] = {

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from appliance.events.catalogue import Event, event_from_json
+from appliance.events.catalogue import event_from_json
+from appliance.events.event import Event
 from appliance.lib.digest import canonical_json
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject

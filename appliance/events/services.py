@@ -8,7 +8,7 @@ from django.db import connection as django_connection
 from psycopg import AsyncConnection
 
 from appliance.events import sql
-from appliance.events.catalogue import Event
+from appliance.events.event import Event
 from appliance.events.journal import Cursor, CursorInvalid, Entry, Page, columns, entry_of
 
 
