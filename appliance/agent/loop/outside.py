@@ -30,7 +30,7 @@ def marked(text: str, boundary: str, of: str) -> str:
 
 def said_by_a_model(text: str, most: int) -> str:
     """What a model has said before, told again: it may be a sender's words."""
-    return bounded(_clean(text[: 4 * most]), most)
+    return bounded(_clean(text), most)
 
 
 def _clean(text: str) -> str:

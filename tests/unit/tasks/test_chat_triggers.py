@@ -94,7 +94,8 @@ def test_no_pattern_could_be_stop_or_another_word(pattern: str) -> None:
     "pattern", ["restart {x}", "stopwatch {x}", "重启{x}", "runner up", "pumps {x...}", "status-quo"]
 )
 def test_other_words_are_free(pattern: str) -> None:
-    load(f'{{chat: "{pattern}"}}')
+    (trigger,) = load(f'{{chat: "{pattern}"}}').triggers
+    assert trigger.kind == "chat"
 
 
 def test_a_platform_that_is_not_there_yet_is_a_warning() -> None:

@@ -3,7 +3,7 @@
 import re
 
 from appliance.agent.loop.outside import bounded
-from appliance.inference.control_tokens import without_control_tokens
+from appliance.inference.control_tokens import without_control_tokens, without_unseen
 from appliance.lib.plain import plain_text
 
 WORD = re.compile(r"[A-Za-z0-9_.$-]{1,64}")
@@ -13,5 +13,7 @@ LONGEST_SAY = 1_000
 
 def clean(text: str, most: int = LONGEST_SAY) -> str:
     """A server's words: bounded, printable, and unable to speak for anybody."""
-    seen = "".join(one if one.isprintable() or one == "\n" else " " for one in plain_text(text))
+    seen = "".join(
+        one if one.isprintable() or one == "\n" else " " for one in without_unseen(plain_text(text))
+    )
     return bounded(without_control_tokens(seen).strip(), most)
