@@ -23,7 +23,6 @@ class Behind:
         self._make = make
         self._made: asyncio.Future[Application] | None = None
         self._alive: asyncio.Task[None] | None = None
-        self._close = asyncio.Event()
 
     async def handle(self, token: ApiToken, scope: Scope, receive: Any, send: Any) -> None:
         """Answer a request that the door has let in."""
@@ -54,11 +53,6 @@ class Behind:
 
         await made.manager.handle_request(scope, hear, say)
 
-    async def close(self) -> None:
-        self._close.set()
-        if self._alive is not None:
-            await self._alive
-
     async def _application(self) -> "Application":
         if self._made is None:
             self._made = asyncio.get_running_loop().create_future()
@@ -71,7 +65,7 @@ class Behind:
             application = await asyncio.to_thread(self._make)
             async with application.manager.run():
                 made.set_result(application)
-                await self._close.wait()
+                await asyncio.Event().wait()  # as long as the process
         except Exception as error:
             log.exception("what is behind /mcp broke")
             self._made = None

@@ -90,14 +90,6 @@ class Door:
         finally:
             self._leave(exchange)
 
-    async def close(self) -> None:
-        """End whatever is behind the door."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
-        await self._inside.close()
-
     # --- who comes ---------------------------------------------------------------------------------
 
     def _check_place(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
