@@ -8,6 +8,7 @@ from django.test import TransactionTestCase, override_settings
 from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 
+from appliance.audit.heads import heads_file
 from appliance.lib.config import Config, get_config
 from appliance.lib.masking import KNOWN
 from tests.container_engine import EngineAway, PrivateEngine, no_engine, private_engine, why_no_engine
@@ -34,10 +35,12 @@ def _language_of_other_tests_is_forgotten() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _all_stops_of_other_tests_are_over() -> Iterator[None]:
-    """The row goes with the test's tables; the file in the tests' own home would stay."""
+def _files_of_other_tests_rows_are_gone() -> Iterator[None]:
+    """All-stop and signed heads: the rows go with the test's tables, the files in the home would stay."""
     yield
-    (get_config().home.path / "ALLSTOP").unlink(missing_ok=True)
+    home = get_config().home.path
+    (home / "ALLSTOP").unlink(missing_ok=True)
+    heads_file(home).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")
