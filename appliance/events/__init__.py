@@ -12,11 +12,6 @@ from appliance.events.catalogue import (
     DeliveryChanged,
     DeviceOffline,
     DeviceOnline,
-    EscalationAcknowledged,
-    EscalationExhausted,
-    EscalationOpened,
-    EscalationTold,
-    EscalationWithdrawn,
     FeedMessage,
     MisfireQuestion,
     ModelChanged,
@@ -37,6 +32,13 @@ from appliance.events.conversations import (
     ConversationSaid,
     TurnBegan,
     TurnEnded,
+)
+from appliance.events.escalations import (
+    EscalationAcknowledged,
+    EscalationExhausted,
+    EscalationOpened,
+    EscalationTold,
+    EscalationWithdrawn,
 )
 from appliance.events.event import Event, UnknownEvent
 

@@ -11,6 +11,13 @@ from appliance.events.conversations import (
     TurnBegan,
     TurnEnded,
 )
+from appliance.events.escalations import (
+    EscalationAcknowledged,
+    EscalationExhausted,
+    EscalationOpened,
+    EscalationTold,
+    EscalationWithdrawn,
+)
 from appliance.events.event import Event, UnknownEvent
 from appliance.lib.jsontypes import JsonMapping
 
@@ -193,57 +200,6 @@ class AuditAlert(Event):
     seq: int = 0
     run_id: str = ""
     """The run that the record is about, where it is about one: what the alert starts is judged by its origins too."""
-
-
-@dataclass(frozen=True, slots=True)
-class EscalationChanged(Event):
-    """What the events of an escalation have in common: something that somebody has to acknowledge."""
-
-    escalation_id: str
-    code: str
-    title: str
-    task: str = ""
-    step: str = ""
-    run_id: str = ""
-    stage: int = 0
-    """How many stages after the first message have been told."""
-
-    @property
-    def subject(self) -> str:
-        return f"escalation/{self.escalation_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class EscalationOpened(EscalationChanged):
-    type: ClassVar[str] = "escalation.opened"
-
-
-@dataclass(frozen=True, slots=True)
-class EscalationTold(EscalationChanged):
-    """Nobody answered in time: the next ones are told."""
-
-    type: ClassVar[str] = "escalation.told"
-
-
-@dataclass(frozen=True, slots=True)
-class EscalationAcknowledged(EscalationChanged):
-    type: ClassVar[str] = "escalation.acknowledged"
-    principal: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EscalationExhausted(EscalationChanged):
-    """All stages were told, and nobody has answered."""
-
-    type: ClassVar[str] = "escalation.exhausted"
-
-
-@dataclass(frozen=True, slots=True)
-class EscalationWithdrawn(EscalationChanged):
-    """Somebody said that nobody has to answer any more."""
-
-    type: ClassVar[str] = "escalation.withdrawn"
-    principal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
