@@ -44,6 +44,7 @@ __all__ = [
     "new_key",
     "redact",
     "remove_secret",
+    "require_known",
     "resolve",
     "resolve_async",
     "rotate",
@@ -125,6 +126,13 @@ def resolve(text: str, home: Path | None = None) -> str:
     name = text.removeprefix(PREFIX)
     row = Secret.objects.filter(name=name).values_list("token", flat=True).first()
     return _open(name, row, home)
+
+
+def require_known(text: str) -> None:
+    """For a setting that names one: that there is such a secret; any other text is none. Raises SecretMissing."""
+    name = text.removeprefix(PREFIX)
+    if is_reference(text) and not Secret.objects.filter(name=name).exists():
+        raise _missing(name)
 
 
 async def mask_all(db: AsyncConnection[Any], stamp: object = None) -> object:

@@ -129,7 +129,7 @@ class AgentAction(GrowingKind[AgentParams]):
         wanted = {name: fixed for name, fixed in given.items() if is_remote(name) and isinstance(fixed, dict)}
         if not wanted:
             return arguments
-        found = await in_django(chosen, wanted)
+        found = await in_django(chosen, wanted, str(arguments.get("goal", "")))
         own = {name: fixed for name, fixed in given.items() if not is_remote(name)}
         return {**arguments, "tools": {**own, **found.tools}, "remote": found.remote, "closed": found.closed}
 

@@ -22,7 +22,7 @@ from appliance.expressions import Tree
 from appliance.expressions.fields import TreeField
 from appliance.lib.errors import MillwrightError
 from appliance.lib.in_django import in_django
-from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.jsontypes import JsonObject
 from appliance.safety.secrets import resolve_async
 
 SHARE = 0.95
@@ -52,7 +52,8 @@ class McpCallAction(ActionKind[McpCallParams]):
         return EffectClass.IDEMPOTENT if params.reads else EffectClass.UNSAFE
 
     async def pinned(self, arguments: JsonObject, connect: Connect) -> JsonObject:
-        """With what the tool is allowed as, and where its server is: what the policy and people see."""
+        """With what the tool is allowed as, where its server is and as whom it knows the box: what the policy and
+        people see."""
         return await in_django(_pinned, arguments)
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
@@ -104,8 +105,9 @@ def _pinned(arguments: JsonObject) -> JsonObject:
         raise McpRefused(f"the tool mcp.{server}.{tool} is another one than the one that this step is about")
     if arguments["reads"] is True and found.risk is not Risk.READ:
         raise McpRefused(f"the tool mcp.{server}.{tool} is allowed as one that changes something")
-    at: JsonValue = services.spec_of(services.find_server(server)).place
-    return {**arguments, "digest": found.digest, "risk": found.risk.value, "at": at}
+    spec = services.spec_of(services.find_server(server))
+    whom: JsonObject = {"at": spec.place, **({"as": spec.spoken_as} if spec.secret else {})}
+    return {**arguments, "digest": found.digest, "risk": found.risk.value, **whom}
 
 
 def _still(arguments: JsonObject) -> ServerSpec:

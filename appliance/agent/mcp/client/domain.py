@@ -15,6 +15,7 @@ from appliance.agent.tools.registry import REMOTE
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain_text
 from appliance.lib.said import say
+from appliance.safety.references import PREFIX as SECRET
 from appliance.safety.references import REFERENCE
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -68,9 +69,19 @@ class ServerSpec:
         return self
 
     @property
-    def reached(self) -> tuple[str, tuple[str, ...], tuple[str, ...], bool]:
-        """Where it is and what it reaches there, exactly: with anything of that another one its tools are others."""
-        return self.url, self.command, self.reads, self.private
+    def reached(self) -> tuple[object, ...]:
+        """Who is talked to, as whom, and what that reaches, exactly: with anything of it another one its tools are
+        others.
+
+        The secret's name and the variable are part of it: by a token a server knows which account, plant or database
+        is meant. A new value under the same name is the same credential, renewed.
+        """
+        return self.url, self.command, self.reads, self.private, self.secret, self.env
+
+    @property
+    def spoken_as(self) -> str:
+        """The name of the secret by which it knows the box; empty where there is none."""
+        return self.secret.removeprefix(SECRET)
 
     @property
     def place(self) -> str:

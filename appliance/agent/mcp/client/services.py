@@ -1,7 +1,7 @@
 """Servers of tools: added, looked at, allowed tool by tool, removed. Every change is an admin's, and on record."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, replace
 from datetime import datetime
 from difflib import get_close_matches
@@ -21,10 +21,10 @@ from appliance.agent.models import McpServer, McpTool
 from appliance.audit.services import append_here
 from appliance.lib.config import get_config
 from appliance.lib.errors import MillwrightError
-from appliance.lib.jsontypes import JsonObject
+from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.safety import allstop
 from appliance.safety.read_only import refuse_changes
-from appliance.safety.secrets import keep_secret, resolve
+from appliance.safety.secrets import keep_secret, require_known, resolve
 from appliance.sandbox.ports import Job, Outcome
 from appliance.sandbox.process.client import ProcessSandbox
 
@@ -73,8 +73,9 @@ def unusable(row: McpTool) -> str:
 def save_server(spec: ServerSpec, by: Principal, now: datetime, *, secret: str = "") -> ServerSpec:
     """Add one, or change one. A ``secret`` in clear becomes the secret ``mcp-NAME``.
 
-    At another place, by another command or with another reach the same names may be anything: then every tool is
-    forgotten. Raises NotAllowed, McpRefused, ReadOnlyNow, SecretRefused.
+    At another place, by another command, with another reach or under another secret the same names may be anything:
+    then every tool is forgotten, and none is called before it was looked at and allowed anew. Raises NotAllowed,
+    McpRefused, ReadOnlyNow, SecretRefused, SecretMissing.
     """
     by.require(Ability.MANAGE_BOX)
     refuse_changes(by)
@@ -88,20 +89,28 @@ def save_server(spec: ServerSpec, by: Principal, now: datetime, *, secret: str =
         before = spec_of(known) if known is not None else None
         if secret:
             keep_secret(f"mcp-{spec.name}", secret, by, now)
-        elif spec.secret and (
-            before is None or (before.secret, before.reached) != (spec.secret, spec.reached)
-        ):
+        elif spec.secret and (before is None or before.reached != spec.reached):
             by.require(Ability.MANAGE_SECRETS)
+            require_known(spec.secret)
         values = {**asdict(spec), "command": [*spec.command], "reads": [*spec.reads]}
         del values["name"]
         McpServer.objects.update_or_create(
             name=spec.name, defaults={**values, "updated_at": now, "updated_by": by.name}
         )
+        told: JsonObject = {"place": spec.place, "enabled": spec.enabled}
         if before is not None and before.reached != spec.reached:
-            McpTool.objects.filter(server_id=spec.name).delete()
+            told["closed"] = _forget_tools(spec.name)
         change = "mcp.server_changed" if known else "mcp.server_added"
-        append_here(change, by.name, f"mcp/{spec.name}", {"place": spec.place, "enabled": spec.enabled})
+        append_here(change, by.name, f"mcp/{spec.name}", told)
     return spec
+
+
+def _forget_tools(server: str) -> list[JsonValue]:
+    """Those that were allowed, which are on record with the change that closed them."""
+    rows = McpTool.objects.filter(server_id=server)
+    allowed: list[JsonValue] = [*rows.exclude(risk="").order_by("name").values_list("name", flat=True)]
+    rows.delete()
+    return allowed
 
 
 @transaction.atomic
@@ -228,7 +237,12 @@ def pinned_tool(server: str, tool: str) -> Pinned:
         raise McpRefused(
             f"the tool mcp.{server}.{tool} cannot be called: {why}", hint="see the page MCP servers"
         )
-    return Pinned(server, tool, row.says, row.schema, Risk(row.risk), row.digest)
+    return pinned_of(row)
+
+
+def pinned_of(row: McpTool) -> Pinned:
+    """Of one that may be called."""
+    return Pinned(row.server_id, row.name, row.says, row.schema, Risk(row.risk), row.digest)
 
 
 def why_closed(row: McpTool) -> str:
@@ -244,9 +258,11 @@ def why_closed(row: McpTool) -> str:
     }[state_of(row)]
 
 
-def known_tools() -> list[McpTool]:
-    """All that agents could name, by server and name."""
+def known_tools(servers: Collection[str] | None = None) -> list[McpTool]:
+    """All that agents could name, by server and name; None: of every server."""
     rows = McpTool.objects.select_related("server").filter(~Q(risk=""))
+    if servers is not None:
+        rows = rows.filter(server_id__in=servers)
     return list(rows.order_by("server_id", "name"))
 
 
