@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from appliance.inference.backends.dialects import dialect_of
@@ -13,11 +12,10 @@ from appliance.inference.client import KeeperClient, Lease
 from appliance.inference.control_tokens import without_control_tokens
 from appliance.inference.errors import ModelAnswerBad, ModelAnswerCut, ModelRefused, ModelUnavailable
 from appliance.inference.leases import Chosen, Waiting, Wish
-from appliance.lib.digest import canonical_json
+from appliance.lib.json_schema import misfit, place_of
 from appliance.lib.jsontypes import JsonObject, JsonValue
 
 if TYPE_CHECKING:
-    import jsonschema
     import openai
 
 BYTES_A_TOKEN = 2.5
@@ -218,30 +216,17 @@ def _value(question: Question, heard: _Heard) -> JsonValue:
     """The JSON of the answer. An engine that was to keep to a schema is not believed. Raises ModelAnswerBad."""
     if question.schema is None:
         return None
-    from jsonschema.exceptions import best_match
-
     if heard.finish == "length":
         raise ModelAnswerCut(
             f"the answer was cut after {question.max_tokens} tokens", hint="raise max_tokens", said=heard.text
         )
     try:
         value: JsonValue = json.loads(heard.text)
-        error = best_match(_fitting(canonical_json(question.schema)).iter_errors(value))
+        error = misfit(question.schema, value)
     except (ValueError, RecursionError) as wrong:
         raise ModelAnswerBad(f"the answer is no JSON: {wrong}", said=heard.text) from wrong
     if error is not None:
-        where = "/".join(map(str, error.absolute_path)) or "the answer"
+        where = place_of(error, "the answer")
         said = f"the answer does not fit its schema: {where}: {error.message}"
         raise ModelAnswerBad(said, said=heard.text) from error
     return value
-
-
-@lru_cache(maxsize=64)
-def _fitting(schema: bytes) -> "jsonschema.protocols.Validator":
-    """Made once for the many answers that are to fit the same schema, of which looking whether it is one takes most."""
-    import jsonschema
-
-    read = json.loads(schema)
-    kind = jsonschema.validators.validator_for(read)
-    kind.check_schema(read)
-    return kind(read)

@@ -8,6 +8,7 @@ from appliance.accounts.domain import Role
 from appliance.accounts.present import principal_named
 from appliance.actions.contract import ActionKind, EffectClass, Params, StepContext, StepResult
 from appliance.agent.errors import QueryRefused
+from appliance.agent.fitting import unfit
 from appliance.agent.tools.contract import Asking, QueryTool
 from appliance.agent.tools.registry import tools
 from appliance.lib.errors import MillwrightError
@@ -49,6 +50,7 @@ def _answer(name: str, given: JsonValue, context: StepContext) -> JsonValue:
     try:
         arguments = tool.arguments.model_validate(given)
     except ValidationError as error:
-        raise QueryRefused(error.errors()[0]["msg"]) from error
+        message, hint = unfit(error, tool.arguments, tool.takes({}) or ()) or (str(error), "")
+        raise QueryRefused(message, hint=hint) from error
     answer: JsonValue = tool.answer(arguments, Asking(by, context.now))
     return answer

@@ -3,12 +3,14 @@
 import json
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 
 from pydantic import ValidationError
 
 from appliance.agent.domain import Asked, Call, Risk
 from appliance.agent.errors import ToolUnknown
+from appliance.agent.fitting import no_such_argument, unfit
 from appliance.agent.loop.toolbox import toolbox
 from appliance.agent.loop.washing import check_size
 from appliance.agent.loop.words import one_line
@@ -23,6 +25,8 @@ from appliance.tasks.definition.build import step_of
 _REFERENCE = re.compile(rf"(?:^|\s){PREFIX}\S", re.IGNORECASE)
 LONGEST = 16_000
 """Characters of one text."""
+MOST_SHOWN = 12
+"""Names of tools in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +63,17 @@ def made(asked: Asked, call: Call) -> Made:
     fixed = asked.tools.get(call.tool)
     tool = toolbox(asked).get(call.tool)
     if fixed is None or tool is None:
-        raise ToolUnknown(
-            f"there is no tool {one_line(call.tool, 60)!r} here", hint=f"there are {', '.join(asked.tools)}"
-        )
+        raise _no_such_tool(asked, call.tool)
     given = tool.by_author | fixed.keys()
     own = sorted(given & call.arguments.keys())
     if own:
         raise ToolUnknown(f"{own[0]} is not yours to give: leave it out")
     check_size(call.arguments)
+    takes = tool.takes(fixed)
+    unknown = next((name for name in call.arguments if takes is not None and name not in takes), None)
+    if unknown is not None:
+        message, hint = no_such_argument(unknown, takes or ())
+        raise ToolUnknown(message, hint=hint)
     for name, value in call.arguments.items():
         for text in (name, *texts_in(value)):
             _check(text, verbatim=name in tool.verbatim)
@@ -77,9 +84,8 @@ def made(asked: Asked, call: Call) -> Made:
     try:
         arguments = tool.read({**call.arguments, **fixed})
     except ValidationError as error:
-        wrong = error.errors()[0]
-        place = ".".join(map(str, wrong["loc"])) or "the arguments"
-        raise ToolUnknown(f"{place}: {wrong['msg']}") from error
+        message, hint = unfit(error, tool.arguments, takes or ()) or (str(error), "")
+        raise ToolUnknown(message, hint=hint) from error
     try:
         raw = tool.step(arguments)
         found = Made(tool.risk_of(arguments), raw, tool.leaves(arguments, fixed.keys()))
@@ -89,6 +95,16 @@ def made(asked: Asked, call: Call) -> Made:
     except MillwrightError as error:
         raise ToolUnknown(str(error)) from error
     return found
+
+
+def _no_such_tool(asked: Asked, name: str) -> ToolUnknown:
+    """With the nearest that there is, and some of the others: there may be very many."""
+    near = get_close_matches(name[:100], list(asked.tools), 1)
+    shown = list(dict.fromkeys([*near, *asked.tools]))[:MOST_SHOWN]
+    more = f" and {len(asked.tools) - len(shown)} more" if len(shown) < len(asked.tools) else ""
+    guess = f"did you mean {near[0]}? " if near else ""
+    hint = f"{guess}there are {', '.join(shown) or 'none'}{more}"
+    return ToolUnknown(f"there is no tool {one_line(name, 60)!r} here", hint=hint)
 
 
 def _check(text: str, *, verbatim: bool) -> None:

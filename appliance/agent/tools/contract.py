@@ -60,6 +60,12 @@ class Tool(ABC, Generic[A]):
         found: A = self.arguments.model_validate(given)  # type: ignore[assignment]  # it is of its own kind
         return found
 
+    def takes(self, fixed: Collection[str]) -> tuple[str, ...] | None:
+        """The arguments that are a model's to give; None where nobody knows."""
+        return tuple(
+            name for name in self.arguments.model_fields if name not in self.by_author and name not in fixed
+        )
+
     def words(self, fixed: JsonObject) -> str:
         """What somebody else says of it; empty for a tool of the box."""
         return ""

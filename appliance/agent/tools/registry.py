@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from appliance.agent.domain import Risk
 from appliance.agent.errors import ToolUnknown
+from appliance.agent.fitting import unfit
 from appliance.agent.tools.contract import Tool
 from appliance.lib.glob import Glob
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -121,16 +122,12 @@ def _fits(name: str, fixed: JsonObject) -> None:
     """Whether these arguments, which may be some of the tool's, are such as it has. Raises ToolUnknown."""
     tool = tools()[name]
     try:
-        # By itself what is not given is missing: only what is wrong with what is there counts.
         tool.arguments.model_validate(fixed)
     except ValidationError as error:
-        for wrong in error.errors():
-            if wrong["type"] != "missing" or (wrong["loc"][:1] and wrong["loc"][0] in fixed):
-                place = ".".join(map(str, wrong["loc"])) or "its arguments"
-                known = ", ".join(sorted(tool.arguments.model_fields))
-                raise ToolUnknown(
-                    f"the tool `{name}`: {place}: {wrong['msg']}", hint=f"it has {known}"
-                ) from error
+        wrong = unfit(error, tool.arguments, tuple(tool.arguments.model_fields), some=True)
+        if wrong is not None:
+            message, hint = wrong
+            raise ToolUnknown(f"the tool `{name}`: {message}", hint=hint) from error
 
 
 def texts_in(value: JsonValue) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from appliance.inference.acceptance.domain import Bound, Check, Result, Subject, Unit, is_text, share
 from appliance.inference.acceptance.engine import EngineRefused, Said
+from appliance.lib.json_schema import misfit
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.said import say
 
@@ -91,21 +92,19 @@ async def run(subject: Subject) -> Result:
 
 def why_not(said: Said, schema: JsonObject) -> str:
     """Why an answer does not fit; empty where it does."""
-    import jsonschema
-    from referencing import Registry
-
     if said.finish == "length" or said.flooded:
         return say("the answer was cut: it was longer than it may be")
     try:
-        # With a registry nothing that a schema points at is fetched.
-        jsonschema.validate(json.loads(said.text), schema, registry=Registry())
+        value = json.loads(said.text)
     except ValueError:
         return say("the answer is no JSON: %(text)s", text=said.text.strip()[:80])
-    except jsonschema.ValidationError as error:
-        return say("the answer does not fit: %(why)s", why=error.message[:160])
+    except RecursionError:
+        return say("the answer does not fit: %(why)s", why=say("it nests without end, or a number has none"))
+    try:
+        wrong = misfit(schema, value)
     except (RecursionError, OverflowError):
         return say("the answer does not fit: %(why)s", why=say("it nests without end, or a number has none"))
-    return ""
+    return say("the answer does not fit: %(why)s", why=wrong.message[:160]) if wrong is not None else ""
 
 
 CHECK = Check(NAME, is_text, run)

@@ -1,6 +1,7 @@
 """What is kept of the schema of a tool's arguments: shapes, names that are words, short descriptions. Pure."""
 
 import json
+import math
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
@@ -72,7 +73,7 @@ class _Tidying:
     def _shape(self, schema: Mapping[str, Any]) -> JsonObject:
         """What it says by itself."""
         found: JsonObject = {
-            key: self._taken(schema[key]) for key in _KEPT if isinstance(schema.get(key), int | float)
+            key: self._taken(schema[key]) for key in _KEPT if _is_bound(key, schema.get(key))
         }
         if kinds := _kinds(schema.get("type")):
             found["type"] = kinds[0] if len(kinds) == 1 else kinds
@@ -80,7 +81,9 @@ class _Tidying:
             found["description"] = self._taken(self._description(schema["description"]))
         if isinstance(schema.get("enum"), list):
             values = schema["enum"][:MOST_VALUES]
-            found["enum"] = [self._taken(one) for one in values if isinstance(one, str | int | float | bool)]
+            found["enum"] = [
+                self._taken(one) for one in values if isinstance(one, str | bool) or _is_number(one)
+            ]
         if schema.get("additionalProperties") is False:
             found["additionalProperties"] = False
         return found
@@ -93,7 +96,7 @@ class _Tidying:
         if isinstance(schema.get("items"), dict):
             found["items"] = self.of(schema["items"], within)
         for word in ("anyOf", "oneOf"):
-            if isinstance(schema.get(word), list):
+            if isinstance(schema.get(word), list) and schema[word]:
                 found["anyOf"] = [self.of(one, within) for one in schema[word][:MOST_FORMS]]
         return found
 
@@ -129,6 +132,19 @@ class _Tidying:
         if self._room < 0:
             raise _too_long()
         return value
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, bool) and (
+        isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    )
+
+
+def _is_bound(key: str, value: Any) -> bool:
+    """Whether a schema may have it there: lengths are counted, and from nothing up."""
+    if key in ("minimum", "maximum"):
+        return _is_number(value)
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _kinds(kind: Any) -> list[JsonValue]:

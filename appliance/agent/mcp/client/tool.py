@@ -7,8 +7,11 @@ from pydantic import ConfigDict
 
 from appliance.agent.domain import Risk
 from appliance.agent.errors import ToolUnknown
+from appliance.agent.fitting import missing_argument
+from appliance.agent.mcp.client.cleaning import WORD
 from appliance.agent.mcp.client.domain import Pinned
 from appliance.agent.tools.contract import Arguments, Tool
+from appliance.lib.json_schema import misfit, place_of
 from appliance.lib.jsontypes import JsonObject
 
 _WRONG = {
@@ -24,6 +27,7 @@ _WRONG = {
     "minLength": "shorter than its schema allows",
     "maxLength": "longer than its schema allows",
 }
+_OTHERWISE = "not as its schema asks"
 
 
 class Given(Arguments):
@@ -46,17 +50,27 @@ class RemoteTool(Tool[Given]):
         self.risk = pinned.risk  # type: ignore[misc]
 
     def read(self, given: JsonObject) -> Given:
-        """What does not fit is said by its place and in the box's words: a schema is its server's text."""
-        from jsonschema import Draft202012Validator  # at first use
-        from referencing import Registry
-
-        # A registry of nothing: a schema opens no address.
-        validator = Draft202012Validator(self._pinned.schema, registry=Registry())
-        wrong = next(validator.iter_errors(given), None)
+        """What does not fit is said by its place and in the box's words: of a schema, which is its server's text, only
+        names that are words are said again."""
+        needed: Any = self._pinned.schema.get("required", [])
+        lacking = next((name for name in needed if name not in given and WORD.fullmatch(name)), None)
+        if lacking is not None:
+            message, hint = missing_argument(lacking, self.takes(()) or ())
+            raise ToolUnknown(message, hint=hint)
+        try:
+            wrong = misfit(self._pinned.schema, given)
+        except ValueError as error:
+            raise ToolUnknown("what its server says of its arguments is no schema") from error
         if wrong is not None:
-            place = ".".join(map(str, wrong.absolute_path)) or "the arguments"
-            raise ToolUnknown(f"{place}: {_WRONG.get(str(wrong.validator), 'not as its schema asks')}")
+            raise ToolUnknown(f"{place_of(wrong)}: {_WRONG.get(str(wrong.validator), _OTHERWISE)}")
         return Given.model_validate(given)
+
+    def takes(self, fixed: Collection[str]) -> tuple[str, ...] | None:
+        """Names that are words, which are no sentence of its server's."""
+        properties: Any = self._pinned.schema.get("properties", {})
+        if not properties and self._pinned.schema.get("additionalProperties") is not False:
+            return None
+        return tuple(name for name in properties if name not in fixed and WORD.fullmatch(name))
 
     def step(self, given: Given) -> JsonObject:
         return {

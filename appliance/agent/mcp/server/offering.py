@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.agent.errors import McpRefused
+from appliance.agent.fitting import unfit
 from appliance.agent.tools.contract import Asking, QueryTool
 from appliance.agent.tools.registry import tools
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -72,9 +73,8 @@ def answer(tool: QueryTool[Any], given: JsonObject, by: Principal, now: datetime
     try:
         arguments = tool.arguments.model_validate(given)
     except ValidationError as error:
-        wrong = error.errors()[0]
-        place = ".".join(map(str, wrong["loc"])) or "the arguments"
-        raise McpRefused(f"{place}: {wrong['msg']}") from error
+        message, hint = unfit(error, tool.arguments, tool.takes({}) or ()) or (str(error), "")
+        raise McpRefused(message, hint=hint) from error
     found: JsonValue = tool.answer(arguments, Asking(by, now))
     return found
 

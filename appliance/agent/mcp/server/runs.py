@@ -8,9 +8,11 @@ from uuid import UUID
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.agent.errors import McpRefused
+from appliance.agent.fitting import no_such_argument
 from appliance.agent.loop.outside import bounded
 from appliance.agent.mcp.server.offering import TaskTool, schema_of
 from appliance.lib.digest import sha256_hex
+from appliance.lib.json_schema import misfit, place_of
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.lib.plain import plain_object
 from appliance.runs.domain import FINAL, RunState, StepState
@@ -65,12 +67,14 @@ def begin(tool: TaskTool, given: JsonObject, caller: Caller, now: datetime, once
 
 def _check(tool: TaskTool, given: JsonObject) -> None:
     """Raises McpRefused where it does not fit the task's ``vars``."""
-    from jsonschema import Draft202012Validator  # at first use: most boxes are called by nobody
-
-    wrong = next(Draft202012Validator(schema_of(tool.definition)).iter_errors(given), None)
+    takes = tuple(tool.definition.vars)
+    unknown = next((name for name in given if name not in takes), None)
+    if unknown is not None:
+        message, hint = no_such_argument(unknown, takes)
+        raise McpRefused(message, hint=hint)
+    wrong = misfit(schema_of(tool.definition), given)
     if wrong is not None:
-        place = ".".join(map(str, wrong.absolute_path)) or "the arguments"
-        raise McpRefused(f"{place}: {wrong.message[:300]}")
+        raise McpRefused(f"{place_of(wrong)}: {wrong.message[:300]}")
 
 
 @dataclass(frozen=True, slots=True)

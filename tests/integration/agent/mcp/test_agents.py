@@ -130,7 +130,7 @@ async def test_arguments_that_do_not_fit_the_schema_never_leave_the_box(
     await agent.go_on(await agent.ask(tools=TOOLS))
     assert store.called == []
     assert await agent.approvals() == []
-    assert "the arguments: something that its schema needs is missing" in script.told()
+    assert "the argument `count` is missing (it takes part, count)" in script.told()
     assert "count: less than its schema allows" in script.told()
     assert "may name no stored secret" in script.told()
 

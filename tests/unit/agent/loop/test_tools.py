@@ -68,7 +68,7 @@ def test_a_task_with_a_tool_that_does_not_exist_is_refused_with_a_suggestion() -
 def test_what_only_the_author_may_give_has_to_be_given() -> None:
     (said,) = task(tools=["sql_query"])
     assert "needs database from its author" in said
-    with pytest.raises(ToolUnknown, match="`mqtt`: colour"):
+    with pytest.raises(ToolUnknown, match=r"`mqtt`: there is no argument `colour` \(it takes topic, payload"):
         check(named([{"mqtt": {"colour": "red"}}]))
 
 
