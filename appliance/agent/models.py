@@ -59,6 +59,8 @@ class ProposalState(StrEnum):
     REJECTED = "rejected"
     REPLACED = "replaced"
     """The same agent's run has proposed something newer for the same task."""
+    EXPIRED = "expired"
+    """Nobody has decided in time."""
 
 
 class AgentProposal(models.Model):

@@ -8,6 +8,7 @@ from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.agent.conversations.services import prune as forget_said
+from appliance.agent.proposals.keeping import tidy as tidy_proposals
 from appliance.alerts.follower import AlertFollower
 from appliance.alerts.services import forget, read_up_to
 from appliance.audit.errors import AuditBroken
@@ -93,6 +94,7 @@ class Housekeeping:
         await in_django(prune, before)
         await in_django(forget_settled, before)
         await in_django(forget, before)
+        await in_django(tidy_proposals, now, timedelta(days=days))
         await in_django(forget_said, now, timedelta(days=self._config.conversation_days))
 
     async def _sign_in_time(self) -> None:

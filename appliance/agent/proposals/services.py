@@ -5,7 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
@@ -24,10 +25,13 @@ from appliance.tasks.loader import LoadedTask, TaskFileError
 from appliance.tasks.models import Task
 from appliance.tasks.services import Applied, apply_text, load_here, secrets_needed
 
-MOST_OPEN = 50
-"""Of the whole box: whoever floods people with proposals is told to wait for them."""
+MOST_OF_ONE = 10
+"""Open ones of one agent on behalf of one person: whoever floods people with proposals is told to wait for them."""
+MOST_OPEN = 100
+"""Of the whole box."""
 MOST_OF_A_RUN = 5
 LONGEST_WHY = 500
+SHORTEST_REF = 4
 _PROBLEMS_SHOWN = 8
 
 
@@ -104,8 +108,7 @@ def _keep(wanted: Wanted, found: LoadedTask, text: str, by: Principal, now: date
         raise ProposalRefused(f"the task {name} is exactly that already")
     rows = AgentProposal.objects.filter(state=ProposalState.OPEN.value)
     rows.filter(run_id=wanted.run_id, task=name).update(state=ProposalState.REPLACED.value, decided_at=now)
-    if rows.count() >= MOST_OPEN:
-        raise ProposalRefused(f"{MOST_OPEN} proposals wait for people already", hint="say so in your answer")
+    _check_room(rows, wanted, by)
     if AgentProposal.objects.filter(run_id=wanted.run_id).count() >= MOST_OF_A_RUN:
         raise ProposalRefused(f"one run proposes {MOST_OF_A_RUN} times at most")
     row = AgentProposal.objects.create(
@@ -127,15 +130,27 @@ def _keep(wanted: Wanted, found: LoadedTask, text: str, by: Principal, now: date
     return row
 
 
+def _check_room(rows: QuerySet[AgentProposal], wanted: Wanted, by: Principal) -> None:
+    """Whether people have as many before them as they are given. ``rows``: those that wait. Raises ProposalRefused."""
+    own = rows.filter(by_task=wanted.by_task[:100], principal=by.name).count()
+    if own >= MOST_OF_ONE:
+        raise ProposalRefused(
+            f"{own} proposals of {wanted.by_task} on behalf of {by.name} wait for people already",
+            hint="say so in your answer",
+        )
+    if rows.count() >= MOST_OPEN:
+        raise ProposalRefused(f"{MOST_OPEN} proposals wait for people already", hint="say so in your answer")
+
+
 def listing(*, only_open: bool = False) -> QuerySet[AgentProposal]:
-    """Newest first."""
-    rows = AgentProposal.objects.order_by("-id")
+    """Newest first, without their texts."""
+    rows = AgentProposal.objects.defer("text").order_by("-id")
     return rows.filter(state=ProposalState.OPEN.value) if only_open else rows
 
 
 def decided() -> QuerySet[AgentProposal]:
-    """What does not wait any more, newest first."""
-    return AgentProposal.objects.exclude(state=ProposalState.OPEN.value).order_by("-id")
+    """What does not wait any more, newest first, without their texts."""
+    return AgentProposal.objects.defer("text").exclude(state=ProposalState.OPEN.value).order_by("-id")
 
 
 def find(ref: str) -> AgentProposal:
@@ -145,9 +160,16 @@ def find(ref: str) -> AgentProposal:
         return AgentProposal.objects.get(pk=UUID(text))
     except (ValueError, AgentProposal.DoesNotExist):
         pass
-    found = [one for one in listing()[:500] if len(text) >= 4 and str(one.pk).endswith(text)]
-    if len(found) != 1:
-        raise ProposalUnknown(f"there is no proposal {ref[:60]!r}", hint="manage.py proposals list")
+    if len(text) < SHORTEST_REF:
+        raise ProposalUnknown(
+            f"{ref[:60]!r} is too short to be a proposal's end", hint=f"at least {SHORTEST_REF} characters"
+        )
+    named = AgentProposal.objects.alias(ref=Cast("id", TextField())).filter(ref__endswith=text)
+    found = list(named.order_by("-id")[:2])
+    if len(found) > 1:
+        raise ProposalUnknown(f"several proposals end in {ref[:60]!r}", hint="give more of its end")
+    if not found:
+        raise ProposalUnknown(f"there is no proposal {ref[:60]!r}", hint="manage.py proposals list --all")
     return found[0]
 
 
@@ -190,7 +212,7 @@ def take(ref: str, by: Principal, now: datetime) -> Applied:
                 hint="reject it, and let the agent look at the task again",
             )
         applied = apply_text(row.text, f"proposal {row.pk}", by, now, only=row.task)[0]
-        _settle(row, ProposalState.TAKEN, by, now, version=applied.version)
+        settle(row, ProposalState.TAKEN, by, now, version=applied.version)
     return applied
 
 
@@ -199,7 +221,7 @@ def reject(ref: str, by: Principal, now: datetime, why: str = "") -> AgentPropos
     wanted = _theirs(ref, by)
     with transaction.atomic():
         row = _open(wanted.pk)
-        _settle(row, ProposalState.REJECTED, by, now, why=plain_text(why)[:LONGEST_WHY])
+        settle(row, ProposalState.REJECTED, by, now, why=plain_text(why)[:LONGEST_WHY])
     return row
 
 
@@ -224,7 +246,7 @@ def _open(key: UUID) -> AgentProposal:
     return row
 
 
-def _settle(
+def settle(
     row: AgentProposal,
     state: ProposalState,
     by: Principal,
@@ -233,6 +255,7 @@ def _settle(
     why: str = "",
     version: int | None = None,
 ) -> None:
+    """Of a row that is locked, and waits."""
     row.state, row.decided_by, row.decided_at = state.value, by.name, now
     row.decided_why, row.version = why, version
     row.save(update_fields=["state", "decided_by", "decided_at", "decided_why", "version"])

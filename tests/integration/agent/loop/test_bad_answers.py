@@ -119,7 +119,7 @@ CASES = (
         "arguments-that-are-none",
         (calls(one("mqtt", "off")), end("No.")),
         "succeeded",
-        told="topic: Field required",
+        told="the argument `topic` is missing (it takes topic, payload)",
     ),
     Case(
         "a-reason-that-is-none",
@@ -130,7 +130,7 @@ CASES = (
         "an-argument-too-many",
         (turn(("mqtt", {"topic": "a", "qos": 2})), end("No.")),
         "succeeded",
-        told="qos: Extra inputs",
+        told="there is no argument `qos` (it takes topic, payload)",
     ),
     Case("only-wrong-calls", (turn(("teleport", {})),) * 3, "failed", f"{IDLE}: there is no tool"),
     Case(

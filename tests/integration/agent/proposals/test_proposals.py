@@ -1,10 +1,12 @@
 """Proposed tasks: never more than the run that proposed them, and nothing without a person."""
 
-from datetime import UTC, datetime
-from uuid import uuid4
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from appliance.accounts.domain import Role
 from appliance.accounts.grants import Grant
@@ -12,6 +14,7 @@ from appliance.accounts.principal import BOX, CONSOLE, NotAllowed, Principal
 from appliance.agent.errors import ProposalMoved, ProposalRefused, ProposalUnknown
 from appliance.agent.models import AgentProposal
 from appliance.agent.proposals import services
+from appliance.agent.proposals.keeping import WAITS, expire, tidy
 from appliance.agent.proposals.services import Wanted, propose, reject, take
 from appliance.audit.models import AuditRecord
 from appliance.outbox.models import OutboxRow
@@ -164,8 +167,65 @@ def test_a_run_does_not_flood_people(monkeypatch: pytest.MonkeyPatch) -> None:
         proposed(GREET.replace("greet", "one_more"))
     monkeypatch.setattr(services, "MOST_OPEN", 5)
     other = Wanted(uuid4(), GREET, "", uuid4(), "call-1-1", "improve")
-    with pytest.raises(ProposalRefused, match="wait for people already"):
+    with pytest.raises(ProposalRefused, match="5 proposals wait for people already"):
         propose(other, OPERATOR, NOW)
+
+
+def test_one_agent_does_not_take_the_room_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "MOST_OF_ONE", 2)
+
+    def one(number: int, by_task: str = "improve", by: Principal = OPERATOR) -> AgentProposal:
+        text = GREET.replace("greet", f"greet_{number}")
+        return propose(Wanted(uuid4(), text, "", uuid4(), "call-1-1", by_task), by, NOW)
+
+    first, _ = one(1), one(2)
+    with pytest.raises(ProposalRefused, match="2 proposals of improve on behalf of user:olga wait"):
+        one(3)
+    assert one(4, by_task="other").state == "open"
+    assert one(5, by=ENGINEER).state == "open"
+    reject(str(first.pk), ENGINEER, NOW)
+    assert one(6).state == "open", "once somebody has decided there is room"
+
+
+def test_what_nobody_decides_on_is_closed_with_a_word() -> None:
+    row = proposed()
+    assert expire(NOW + WAITS) == 0, "it has its time whole"
+    assert expire(NOW + WAITS + timedelta(seconds=1)) == 1
+    row.refresh_from_db()
+    assert (row.state, row.decided_by) == ("expired", BOX.name)
+    assert row.decided_why == "nobody has decided on it for 14 days"
+    assert kinds()[-1] == "proposal.expired"
+    with pytest.raises(ProposalMoved):
+        take(str(row.pk), ENGINEER, NOW)
+
+
+def test_what_was_decided_long_ago_is_forgotten_and_what_waits_is_not() -> None:
+    old, waits = proposed(), proposed(BETTER.replace("greet", "leave"))
+    reject(str(old.pk), ENGINEER, NOW)
+    keep = timedelta(days=10)
+    tidy(NOW + keep, keep)
+    assert AgentProposal.objects.count() == 2
+    tidy(NOW + keep + timedelta(seconds=1), keep)
+    assert [row.pk for row in AgentProposal.objects.all()] == [waits.pk]
+
+
+def test_it_is_found_by_its_end_without_reading_any_text() -> None:
+    first, second = proposed(), proposed(BETTER.replace("greet", "leave"))
+    with CaptureQueriesContext(connection) as asked:
+        assert services.find(str(first.pk)[-12:].upper()).pk == first.pk
+    (query,) = asked
+    assert "LIMIT 2" in query["sql"]
+    with CaptureQueriesContext(connection) as asked:
+        assert {row.pk for row in services.listing()} == {second.pk, first.pk}
+    assert '"text"' not in asked[0]["sql"]
+    AgentProposal.objects.filter(pk=second.pk).update(id=UUID(f"{uuid4()!s:.24}{str(first.pk)[-12:]}"))
+    for ref, said in (
+        (str(first.pk)[-12:], "several proposals end in"),
+        ("%%%%", "there is no proposal"),
+        ("ab", "too short"),
+    ):
+        with pytest.raises(ProposalUnknown, match=said):
+            services.find(ref)
 
 
 def test_where_the_task_has_changed_it_cannot_be_taken_over() -> None:
