@@ -19,6 +19,10 @@ class AddressRefused(MillwrightError):
     code = "http.address_refused"
 
 
+class PrivateAddress(AddressRefused):
+    """One that is reached where somebody has said that it may be."""
+
+
 class NameNotFound(MillwrightError):
     code = "http.name_not_found"
     permanent = False
@@ -88,7 +92,7 @@ async def resolve(host: str, port: int, allow_private: bool) -> str:
                 )
             )
         if not allow_private and not is_public(address):
-            raise AddressRefused(
+            raise PrivateAddress(
                 say("%(host)s is %(address)s, a private address", host=host, address=address),
                 hint=say("say allow_private: true in the step"),
             )

@@ -8,7 +8,7 @@ from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.lib.jsontypes import JsonObject
 from appliance.tasks.models import Task
-from appliance.tasks.services import apply_text, set_enabled
+from appliance.tasks.services import TaskNotFound, apply_text, set_enabled
 
 NAME = "assistant"
 FILE = Path(__file__).with_name("assistant.yaml")
@@ -67,5 +67,8 @@ def switch_on(by: Principal, now: datetime, *, replace: bool = False) -> Assista
 def switch_off(by: Principal, now: datetime) -> Assistant:
     """Nobody takes any more what nothing else understood. Raises NotAllowed, TaskNotFound, ReadOnlyNow."""
     by.require(Ability.EDIT_TASKS, task=NAME)
-    set_enabled(NAME, False, by, now)
+    try:
+        set_enabled(NAME, False, by, now)
+    except TaskNotFound as error:
+        raise TaskNotFound("there is no assistant yet, so there is nothing to switch off") from error
     return status(by)

@@ -126,8 +126,15 @@ def save(request: HttpRequest) -> HttpResponse:
     except (MillwrightError, ValueError) as error:
         form.add_error(None, str(error))
         return _page(request, form, status=422)
-    messages.success(request, _("Saved. Look at it now: none of its tools can be called before."))
+    messages.success(request, _saved(said["name"]))
     return redirect("mcp-servers")
+
+
+def _saved(name: str) -> str:
+    """What comes next: nothing, where what was allowed is allowed still."""
+    if any(services.state_of(tool) is ToolState.OPEN for tool in services.find_server(name).tools.all()):
+        return _("Saved. What was allowed of it stays allowed.")
+    return _("Saved. Look at it now: none of its tools can be called before.")
 
 
 @require_POST

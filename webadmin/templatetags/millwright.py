@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from appliance.accounts.domain import Ability
+from appliance.accounts.principal import BOX, CONSOLE
 from appliance.bridges.liveness import Liveness, deaf
 from appliance.bridges.services import PlatformView
 from appliance.escalations import services as escalations
@@ -266,8 +267,10 @@ def of(values: dict[str, str], key: str) -> str:
 
 @register.filter
 def actor(value: str) -> str:
-    """A principal without its kind: ``user:ana`` as ``ana``."""
-    return value.removeprefix("user:")
+    """A principal in words: ``user:ana`` as ``ana``, and those that are no person as what they are."""
+    if value == CONSOLE.name:
+        return _("the console")
+    return _("the box itself") if value == BOX.name else value.removeprefix("user:")
 
 
 @register.filter

@@ -167,6 +167,37 @@ def test_a_tool_that_cannot_be_used_any_more_says_why_and_is_not_allowed(
     assert "某个参数的名称中有" in page
 
 
+def test_an_empty_page_says_where_to_read_and_a_full_one_who_has_allowed_what(
+    browser: Browsers, store: McpStandin
+) -> None:
+    client = browser(Role.ADMIN)
+    empty = client.get(PAGE).content.decode()
+    assert (
+        "/docs/how-to/mcp-servers.md" in empty.partition("No server of tools")[2].partition("</section>")[0]
+    )
+    assert "#i-mcp" in empty.partition("No server of tools")[0].rpartition('class="empty"')[2]
+    mcp("add", "store", "--url", store.url, "--private")
+    mcp("look", "store")
+    mcp("allow", "store", "find", "--risk", "read")
+    allow(client, "order", "change")
+    who = tool("order").allowed_by.removeprefix("user:")
+    page = client.get(PAGE).content.decode()
+    assert "allowed by the console" in page
+    assert f"allowed by {who}" in page
+    assert "user:" not in page
+
+
+def test_saving_says_what_became_of_what_was_allowed(browser: Browsers, store: McpStandin) -> None:
+    client = browser(Role.ADMIN)
+    client.post(f"{PAGE}save/", form(store))
+    client.post(f"{PAGE}store/look/")
+    allow(client, "find", "read")
+    kept = client.post(f"{PAGE}save/", form(store, enabled=""), follow=True).content.decode()
+    assert "What was allowed of it stays allowed." in kept
+    moved = client.post(f"{PAGE}save/", form(store, private=""), follow=True).content.decode()
+    assert "Look at it now: none of its tools can be called before." in moved
+
+
 def test_the_page_speaks_chinese(browser: Browsers, store: McpStandin) -> None:
     client = browser(Role.ADMIN)
     client.post(f"{PAGE}save/", form(store))
@@ -202,15 +233,16 @@ def test_the_api_does_the_same(db: None, person: Callable[[Role], User], store: 
     assert client.get(base).json() == []
 
 
-def test_the_command_does_the_same(db: None, store: McpStandin) -> None:
-    def mcp(*words: str) -> str:
-        out = StringIO()
-        call_command("mcp", *words, stdout=out)
-        return out.getvalue()
+def mcp(*words: str) -> str:
+    out = StringIO()
+    call_command("mcp", *words, stdout=out)
+    return out.getvalue()
 
+
+def test_the_command_does_the_same(db: None, store: McpStandin) -> None:
     assert "mcp look store" in mcp("add", "store", "--url", store.url, "--private")
-    assert "find" in mcp("look", "store")
-    assert "may be called" in mcp("allow", "store", "find", "--risk", "read")
+    assert "mcp allow store TOOL" in mcp("look", "store")
+    assert "may be called: it only reads" in mcp("allow", "store", "find", "--risk", "read")
     (row,) = json.loads(mcp("list", "--json"))
     assert [(one["tool"], one["state"]) for one in row["tools"]] == [
         ("find", "allowed"),
@@ -220,3 +252,49 @@ def test_the_command_does_the_same(db: None, store: McpStandin) -> None:
     with pytest.raises(CommandError, match="did you mean store"):
         mcp("look", "stores")
     assert "forgotten" in mcp("remove", "store")
+
+
+def test_the_command_speaks_in_words_and_says_what_to_do(db: None, store: McpStandin) -> None:
+    mcp("add", "store", "--url", store.url)
+    with pytest.raises(CommandError, match="mcp add NAME --private"):
+        mcp("look", "store")
+    mcp("add", "store", "--private")
+    mcp("look", "store")
+    mcp("allow", "store", "find", "--risk", "destroy")
+    listed = mcp("list")
+    assert "looked at 20" in listed
+    assert "not allowed" in listed
+    assert "may destroy something" in listed
+    assert "not_allowed" not in listed
+    assert "seen" not in listed
+
+
+def test_the_command_changes_only_what_is_said(db: None, store: McpStandin) -> None:
+    mcp("add", "store", "--url", store.url, "--private")
+    mcp("look", "store")
+    mcp("allow", "store", "find", "--risk", "read")
+    assert "It is off" in mcp("add", "store", "--off")
+    row = McpServer.objects.get(name="store")
+    assert (row.enabled, row.private, tool("find").risk) == (False, True, "read")
+    mcp("add", "store", "--on")
+    assert "(find) is closed until it is allowed anew" in mcp("add", "store", "--public")
+    mcp("add", "store", "--private")
+    mcp("add", "store", "--url", "https://other.example/mcp")
+    assert not McpServer.objects.get(name="store").private, "it was said of another address"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("add", "shop"), "needs its address or command"),
+        (("add", "shop", "--command", "/bin/x 'a"), "cannot be read as words"),
+        (("add", "shop", "--url", "https://ann:pw@x.example/mcp"), "named as secret:NAME"),
+        (("add", "shop", "--url", "https://x.example/mcp", "--secret", "secret:NOPE"), "no secret 'NOPE'"),
+        (("add", "shop", "--url", "https://x.example/mcp", "--secret-file", "/no/such"), "cannot be read"),
+        (("add", "shop", "--command", "/bin/x", "--env", "X"), "name the secret and the variable"),
+    ],
+)
+def test_the_command_refuses_in_one_sentence(db: None, words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        mcp(*words)
+    assert not McpServer.objects.exists()

@@ -25,7 +25,7 @@ class Command(BaseCommand):
             one = verbs.add_parser(verb, help=what)
             if verb == "search":
                 one.add_argument("words", nargs="+")
-                one.add_argument("--most", type=int, default=6)
+                one.add_argument("--most", type=int, default=6, help="how many of them, at least one")
             one.add_argument("--folder", type=Path, help="another folder than that of the home")
             one.add_argument("--json", action="store_true", dest="as_json")
 
@@ -33,11 +33,17 @@ class Command(BaseCommand):
         root = (options["folder"] or services.folder()).resolve()
         if options["folder"] and not root.is_dir():
             raise CommandError(f"there is no folder {root}", returncode=2)
+        if options["verb"] == "search":
+            if options["most"] < 1:
+                raise CommandError("--most is a number from 1 on", returncode=2)
+            if not " ".join(options["words"]).strip():
+                raise CommandError("say what to search for: knowledge search pump hot", returncode=2)
         found = getattr(self, f"_{options['verb']}")(root, options)
         if options["as_json"]:
             self.stdout.write(json.dumps(found, ensure_ascii=False))
         elif not found:
-            self.stdout.write(_NOTHING[options["verb"]] % {"root": root})
+            nothing = options["verb"] == "search" and not services.files(CONSOLE, root=root)
+            self.stdout.write(_NOTHING["list" if nothing else options["verb"]] % {"root": root})
         if options["verb"] == "check" and found:
             raise CommandError(f"{len(found)} file(s) are not searched", returncode=1)
 

@@ -1,49 +1,61 @@
-import json
 import shlex
-from argparse import ArgumentParser
+from argparse import _SubParsersAction
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from sys import stdin
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from appliance.accounts.principal import CONSOLE
 from appliance.agent.domain import Risk
 from appliance.agent.mcp.client import services
-from appliance.agent.mcp.client.domain import ServerSpec
+from appliance.agent.mcp.client.domain import ServerSpec, ToolState
 from appliance.agent.models import McpServer
-from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import visible
+from appliance.lib.verbs import Told, VerbCommand, said, secret_of
+
+STATES = {
+    ToolState.OPEN: "allowed",
+    ToolState.CLOSED: "not allowed",
+    ToolState.CHANGED: "changed",
+    ToolState.GONE: "gone",
+    ToolState.UNUSABLE: "unusable",
+}
+RISKS = {
+    Risk.READ: "only reads",
+    Risk.CHANGE: "changes something",
+    Risk.DESTROY: "may destroy something",
+}
+
+FIELDS = {"secret": "secret", "env": "env", "reads": "read", "private": "private", "enabled": "enabled"}
+"""Of a server, each with the option that says it."""
 
 
-class Command(BaseCommand):
+class Command(VerbCommand):
     help = "Servers of tools (MCP) that agents and tasks may call: add, look, allow each tool, remove."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True)
-        add = verbs.add_parser("add", help="add a server; with the name of a known one, change it")
+    def verbs(self, verbs: "_SubParsersAction[Any]") -> None:
+        add = verbs.add_parser("add", help="add a server; with the name of a known one, change what is said")
         add.add_argument("name")
         place = add.add_mutually_exclusive_group()
         place.add_argument("--url", metavar="URL", help="where it answers, as https://tools.example/mcp")
         place.add_argument("--command", metavar="WORDS", help="a command that is run confined for each talk")
-        add.add_argument(
+        token = add.add_mutually_exclusive_group()
+        token.add_argument(
             "--secret", metavar="secret:NAME", help="the secret that holds its token, never itself"
         )
-        add.add_argument(
+        token.add_argument(
             "--secret-file", metavar="FILE", help="keep what FILE (- is standard input) holds as secret"
         )
         add.add_argument("--env", metavar="NAME", help="the variable in which a command gets its secret")
         add.add_argument(
             "--read", action="append", metavar="PATH", help="what a command may read; may be repeated"
         )
-        add.add_argument(
-            "--private", action="store_true", help="its address may lie in the plant's own network"
-        )
-        add.add_argument("--off", action="store_true", help="keep it, and let nothing call it")
-        listing = verbs.add_parser("list", help="all of them with their tools")
+        _switch(add, "private", "--private", "--public", "its address may lie in the plant's own network")
+        _switch(add, "enabled", "--on", "--off", "let it be called; --off keeps it, and nothing calls it")
+        verbs.add_parser("list", help="all of them with their tools")
         look = verbs.add_parser("look", help="connect to it and read what it offers; nothing is called")
         allow = verbs.add_parser("allow", help="let tasks and agents call one of its tools, as it is now")
         close = verbs.add_parser("close", help="let nothing call one of its tools any more")
@@ -54,82 +66,119 @@ class Command(BaseCommand):
             one.add_argument("tool")
         allow.add_argument("--risk", required=True, choices=[risk.value for risk in Risk])
         allow.add_argument("--digest", help="only if it is this very tool; without it, as it was seen last")
-        for one in (add, listing, look, allow, close, removal):
-            one.add_argument("--json", action="store_true")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            self.stdout.write(_perform(options))
-        except MillwrightError as error:
-            raise CommandError(str(error)) from error
-
-
-def _perform(options: dict[str, Any]) -> str:
-    name, now = options.get("name", ""), datetime.now(UTC)
-    match options["verb"]:
-        case "list":
-            rows = [services.detail_of(row) for row in services.list_servers()]
-            if options["json"]:
-                return json.dumps(rows)
-            return "\n".join(map(_lines, rows)) or "No server of tools. `mcp add NAME --url URL` adds one."
-        case "add":
-            services.save_server(_told(options), CONSOLE, now, secret=_secret(options))
-            said = f"{name} is kept. mcp look {name} reads what it offers."
-        case "look":
-            services.look(name, CONSOLE, now)
-            said = _lines(services.detail_of(services.find_server(name)))
-        case "allow":
-            digest = options["digest"] or services.seen_digest(name, options["tool"])
-            services.allow_tool(name, options["tool"], Risk(options["risk"]), digest, CONSOLE, now)
-            said = f"mcp.{name}.{options['tool']} may be called."
-        case "close":
-            services.close_tool(name, options["tool"], CONSOLE)
-            said = f"mcp.{name}.{options['tool']} is closed."
-        case _:
-            services.remove_server(name, CONSOLE)
-            return json.dumps({"name": name, "removed": True}) if options["json"] else f"{name} is forgotten."
-    return json.dumps(services.detail_of(services.find_server(name))) if options["json"] else said
+    def perform(self, options: Mapping[str, Any]) -> Told:
+        name, now, tool = options.get("name", ""), datetime.now(UTC), options.get("tool", "")
+        match options["verb"]:
+            case "list":
+                rows = [services.detail_of(row) for row in services.list_servers()]
+                none = "No server of tools. `mcp add NAME --url URL` adds one."
+                return Told("\n".join(map(_lines, rows)) or none, rows)
+            case "add":
+                return _add(options, now)
+            case "look":
+                services.look(name, CONSOLE, now)
+                row = _row(name)
+                return Told(f"{_lines(row)}\n{_next(row)}".rstrip(), row)
+            case "allow":
+                digest = options["digest"] or services.seen_digest(name, tool)
+                services.allow_tool(name, tool, Risk(options["risk"]), digest, CONSOLE, now)
+                return Told(
+                    f"mcp.{name}.{tool} may be called: it {RISKS[Risk(options['risk'])]}.", _row(name)
+                )
+            case "close":
+                services.close_tool(name, tool, CONSOLE)
+                return Told(f"mcp.{name}.{tool} is closed.", _row(name))
+            case _:
+                services.remove_server(name, CONSOLE)
+                return Told(f"{name} is forgotten, with its tools.", {"name": name, "removed": True})
 
 
-def _told(options: dict[str, Any]) -> ServerSpec:
+def _switch(parser: Any, name: str, on: str, off: str, what: str) -> None:
+    """Neither of them says nothing: then it stays as it was."""
+    found = parser.add_mutually_exclusive_group()
+    found.add_argument(on, dest=name, action="store_true", default=None, help=what)
+    found.add_argument(off, dest=name, action="store_false", default=None)
+
+
+def _add(options: Mapping[str, Any], now: datetime) -> Told:
+    name = options["name"]
+    before = {one["tool"] for one in _tools(name) if one["risk"]}
+    services.save_server(_told(options), CONSOLE, now, secret=secret_of(options["secret_file"]))
+    row = _row(name)
+    text = f"{name} is kept."
+    if before and not row["tools"]:
+        closed = ", ".join(sorted(before))
+        text += f" Another one may be talked to now: what was allowed ({closed}) is closed until it is allowed anew."
+    if not row["tools"]:
+        text += f" mcp look {name} reads what it offers."
+    elif not row["enabled"]:
+        text += " It is off: nothing calls it."
+    return Told(text, row)
+
+
+def _told(options: Mapping[str, Any]) -> ServerSpec:
     """The known row of that name, or a new one, with what the options say."""
-    known = McpServer.objects.filter(name=options["name"]).first()
-    spec = services.spec_of(known) if known else ServerSpec(options["name"])
+    name = options["name"]
+    known = McpServer.objects.filter(name=name).first()
+    spec = services.spec_of(known) if known else ServerSpec(name)
     if options["url"]:
-        spec = replace(spec, url=options["url"], command=(), env="", reads=())
+        # What was said of another address says nothing of this one.
+        private = spec.private and spec.url == options["url"]
+        spec = replace(spec, url=options["url"], private=private, command=(), env="", reads=())
     elif options["command"]:
-        spec = replace(spec, url="", command=tuple(shlex.split(options["command"])))
-    told = {
-        "secret": options["secret"],
-        "env": options["env"],
-        "reads": tuple(options["read"]) if options["read"] is not None else None,
-    }
-    given = {key: value for key, value in told.items() if value is not None}
-    return replace(spec, **given, private=options["private"], enabled=not options["off"])
+        spec = replace(spec, url="", private=False, command=_words(options["command"]))
+    if not (spec.url or spec.command):
+        raise CommandError(f"a new server needs its address or command: mcp add {name} --url URL")
+    return replace(spec, **said(options, FIELDS))
 
 
-def _secret(options: dict[str, Any]) -> str:
-    file = options["secret_file"]
-    if not file:
-        return ""
+def _words(command: str) -> tuple[str, ...]:
     try:
-        return (stdin.read() if file == "-" else Path(file).read_text()).rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file} cannot be read") from error
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        raise CommandError(f"--command cannot be read as words: {error}") from error
+
+
+def _row(name: str) -> JsonObject:
+    return services.detail_of(services.find_server(name))
+
+
+def _tools(name: str) -> list[Any]:
+    known = McpServer.objects.filter(name=name).first()
+    return _list(services.detail_of(known)["tools"]) if known else []
+
+
+def _next(row: JsonObject) -> str:
+    """What an admin does next, where nothing of it may be called."""
+    tools = _list(row["tools"])
+    if not tools:
+        return "It offers no tools."
+    if any(one["state"] == ToolState.OPEN for one in tools):
+        return ""
+    return f"Nothing of it may be called yet: mcp allow {row['name']} TOOL --risk read|change|destroy"
 
 
 def _lines(row: JsonObject) -> str:
     place = row["url"] or shlex.join(str(one) for one in _list(row["command"]))
-    state = (
-        "off" if not row["enabled"] else row["problem"] or ("seen" if row["looked_at"] else "not looked at")
-    )
-    head = f"{row['name']:<20} {visible(str(place)):<50} {visible(str(state))}"
+    head = f"{row['name']:<20} {visible(str(place)):<50} {visible(_state(row))}"
     return "\n".join([head, *(f"  {_line(one)}" for one in _list(row["tools"]))])
 
 
+def _state(row: JsonObject) -> str:
+    if not row["enabled"]:
+        return "off"
+    if row["problem"]:
+        return f"away: {row['problem']}"
+    looked = str(row["looked_at"] or "")
+    return f"looked at {looked[:16].replace('T', ' ')} UTC" if looked else "nobody has looked at it yet"
+
+
 def _line(tool: Any) -> str:
-    says = visible(str(tool["says"]))[:70]
-    return f"{tool['tool']:<30} {tool['state']:<9} {tool['risk'] or '-':<8} {says}"
+    says = visible(str(tool["says"]).partition("\n")[0])[:70]
+    risk = RISKS[Risk(tool["risk"])] if tool["risk"] else "-"
+    why = f" ({visible(tool['why'])})" if tool["state"] in (ToolState.CHANGED, ToolState.UNUSABLE) else ""
+    return f"{visible(tool['tool']):<30} {STATES[ToolState(tool['state'])]:<11} {risk:<21} {says}{why}"
 
 
 def _list(value: Any) -> list[Any]:

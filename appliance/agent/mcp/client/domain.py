@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from appliance.actions.addresses import AddressRefused, split
 from appliance.agent.domain import Risk
 from appliance.agent.errors import McpRefused
 from appliance.agent.mcp.client.cleaning import WORD, clean
@@ -50,17 +51,22 @@ class ServerSpec:
                 hint="small letters, digits, - and _, as in shop",
             )
         if bool(self.url) == bool(self.command):
-            raise McpRefused("a server has either an address or a command")
-        if self.url and not re.match(r"https?://[^/\s]", self.url):
-            raise McpRefused(f"{self.url[:60]!r} is no address", hint="as in https://tools.example/mcp")
+            raise McpRefused("a server has either an address or a command", hint="one of both, not none")
+        if self.url:
+            _check_address(self.url)
         if self.secret and not re.fullmatch(REFERENCE, self.secret):
             raise McpRefused("the token is named, not told", hint="as in secret:SHOP_TOKEN")
         if self.command and bool(self.secret) != bool(self.env):
-            raise McpRefused("a command gets its secret in a variable", hint="name both, or none")
+            raise McpRefused(
+                "a command gets its secret in a variable", hint="name the secret and the variable, or neither"
+            )
         if self.env and not ENV.fullmatch(self.env):
             raise McpRefused(f"{self.env[:60]!r} is no name of a variable")
         if self.url and (self.env or self.reads):
-            raise McpRefused("only a command has a variable and paths")
+            raise McpRefused(
+                "only a command has a variable and paths to read",
+                hint="a server at an address gets its secret as its bearer token",
+            )
         said = (self.url, *self.command, *self.reads)
         if any(len(one) > 500 or not one.isprintable() for one in said) or len(self.command) > MOST_WORDS:
             raise McpRefused("address, command and paths are printable text of at most 500 characters")
@@ -87,6 +93,17 @@ class ServerSpec:
     def place(self) -> str:
         """What people read."""
         return self.url or " ".join(self.command)
+
+
+def _check_address(url: str) -> None:
+    """Raises McpRefused."""
+    if not re.match(r"https?://[^/\s]", url):
+        raise McpRefused(f"{url[:60]!r} is no address", hint="as in https://tools.example/mcp")
+    try:
+        split(url)
+    except AddressRefused as error:
+        hint = "its token is a stored secret, named as secret:NAME" if "@" in url else None
+        raise McpRefused(error.message, hint=hint) from error
 
 
 class ToolState(StrEnum):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from appliance.actions.addresses import AddressRefused, NameNotFound, resolve, split
+from appliance.actions.addresses import AddressRefused, NameNotFound, PrivateAddress, resolve, split
 from appliance.agent.errors import McpAway, McpRefused, McpUnclear
 from appliance.agent.mcp.client.domain import ServerSpec
 from appliance.agent.mcp.client.driver import MOST_PAGES, MOST_TOOLS
@@ -44,14 +44,7 @@ class OverHttp:
         from mcp import Client
         from mcp.client.streamable_http import streamable_http_client
 
-        try:
-            _, host, port = split(self._spec.url)
-            address = await resolve(host, port, self._spec.private)
-        except NameNotFound as error:
-            raise McpAway(error.message) from error
-        except AddressRefused as error:
-            hint = "say of the server that it lies in the plant's own network"
-            raise McpRefused(error.message, hint=hint) from error
+        host, address = await self._address()
         headers = {"Accept-Encoding": IDENTITY, **({"Authorization": f"Bearer {secret}"} if secret else {})}
         patience = httpx2.Timeout(None, connect=CONNECTING)
         only = _only_there(self._spec.url, host, address)
@@ -60,6 +53,19 @@ class OverHttp:
             Client(streamable_http_client(self._spec.url, http_client=http), cache=None) as client,
         ):
             return await talk.lead(client)
+
+    async def _address(self) -> tuple[str, str]:
+        """The host, and where it is now. Raises McpAway, McpRefused."""
+        try:
+            _, host, port = split(self._spec.url)
+            return host, await resolve(host, port, self._spec.private)
+        except NameNotFound as error:
+            raise McpAway(error.message) from error
+        except PrivateAddress as error:
+            hint = "where it is meant to, say so: mcp add NAME --private, or the tick on its page"
+            raise McpRefused(f"{error.message}: it lies in the plant's own network", hint=hint) from error
+        except AddressRefused as error:
+            raise McpRefused(error.message) from error
 
 
 class _Conversation:

@@ -1,28 +1,36 @@
-import json
-from argparse import ArgumentParser
+from argparse import _SubParsersAction
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from sys import stdin
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from appliance.accounts.principal import CONSOLE
 from appliance.bus.brokers.by_hand import try_broker
 from appliance.bus.brokers.domain import BrokerSpec
 from appliance.bus.brokers.services import find_broker, known_prefixes, list_brokers, save_broker
-from appliance.lib.errors import MillwrightError
+from appliance.lib.verbs import Told, VerbCommand, said, secret_of
 from appliance.processes.models import PartBeat
 from appliance.processes.signs import BROKER_PART
 from appliance.tasks.brokers import remove
 
+FIELDS = {
+    "url": "url",
+    "username": "user",
+    "password": "password",
+    "ca": "ca",
+    "client_id": "client_id",
+    "prefix": "prefix",
+    "filters": "listen",
+}
+"""Of a broker, each with the option that says it."""
 
-class Command(BaseCommand):
+
+class Command(VerbCommand):
     help = "Connect brokers beside the box's own, test them, list them, remove them."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True)
+    def verbs(self, verbs: "_SubParsersAction[Any]") -> None:
         add = verbs.add_parser("add", help="connect a broker; with the name of a known one, change it")
         add.add_argument("name")
         add.add_argument("url", nargs="?", help="mqtt://host:1883 or mqtts://host:8883")
@@ -42,76 +50,39 @@ class Command(BaseCommand):
         )
         add.add_argument("--prefix", metavar="TOPIC", help="see its topics under this in the box")
         add.add_argument("--off", action="store_true", help="keep it, and do not connect")
-        listing = verbs.add_parser("list", help="all of them and how they are")
+        verbs.add_parser("list", help="all of them and how they are")
         trial = verbs.add_parser("test", help="a real round trip: log in, subscribe, publish, receive")
         removal = verbs.add_parser("remove", help="forget one that no task names")
         for one in (trial, removal):
             one.add_argument("name")
-        for one in (add, listing, trial, removal):
-            one.add_argument("--json", action="store_true")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            self.stdout.write(_perform(options))
-        except MillwrightError as error:
-            raise CommandError(str(error)) from error
-
-
-def _perform(options: dict[str, Any]) -> str:
-    name, as_json = options.get("name", ""), options["json"]
-    match options["verb"]:
-        case "add":
-            spec = save_broker(_told(options), CONSOLE, datetime.now(UTC), password=_password(options))
-            return (
-                json.dumps(_plain(spec))
-                if as_json
-                else f"{spec.name} is kept. brokers test {spec.name} tries it."
-            )
-        case "test":
-            seconds = try_broker(name, CONSOLE)
-            if as_json:
-                return json.dumps({"name": name, "seconds": seconds})
-            return f"{name} answers: there and back took {seconds * 1000:.0f} ms."
-        case "remove":
-            remove(name, CONSOLE)
-            return json.dumps({"name": name, "removed": True}) if as_json else f"{name} is forgotten."
-        case _:
-            rows = [_plain(spec) for spec in list_brokers()]
-            if as_json:
-                return json.dumps(rows)
-            return (
-                "\n".join(map(_line, rows))
-                or "Only the box's own broker. `brokers add NAME URL` connects another."
-            )
+    def perform(self, options: Mapping[str, Any]) -> Told:
+        name = options.get("name", "")
+        match options["verb"]:
+            case "add":
+                password = secret_of(options["password_file"])
+                spec = save_broker(_told(options), CONSOLE, datetime.now(UTC), password=password)
+                return Told(f"{spec.name} is kept. brokers test {spec.name} tries it.", _plain(spec))
+            case "test":
+                seconds = try_broker(name, CONSOLE)
+                text = f"{name} answers: there and back took {seconds * 1000:.0f} ms."
+                return Told(text, {"name": name, "seconds": seconds})
+            case "remove":
+                remove(name, CONSOLE)
+                return Told(f"{name} is forgotten.", {"name": name, "removed": True})
+            case _:
+                rows = [_plain(spec) for spec in list_brokers()]
+                none = "Only the box's own broker. `brokers add NAME URL` connects another."
+                return Told("\n".join(map(_line, rows)) or none, rows)
 
 
-def _told(options: dict[str, Any]) -> BrokerSpec:
+def _told(options: Mapping[str, Any]) -> BrokerSpec:
     """The known row of that name, or a new one, with what the options say."""
     name = options["name"]
     if not options["url"] and name not in known_prefixes():
         raise CommandError("a new broker needs its URL: brokers add NAME mqtt://host:1883")
     spec = find_broker(name) if name in known_prefixes() else BrokerSpec(name, options["url"])
-    told = {
-        "url": options["url"],
-        "username": options["user"],
-        "password": options["password"],
-        "ca": options["ca"],
-        "client_id": options["client_id"],
-        "prefix": options["prefix"],
-        "filters": tuple(options["listen"]) if options["listen"] is not None else None,
-    }
-    given = {key: value for key, value in told.items() if value is not None}
-    return replace(spec, **given, verify=not options["insecure"], enabled=not options["off"])
-
-
-def _password(options: dict[str, Any]) -> str:
-    file = options["password_file"]
-    if not file:
-        return ""
-    try:
-        return (stdin.read() if file == "-" else Path(file).read_text()).rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file} cannot be read") from error
+    return replace(spec, **said(options, FIELDS), verify=not options["insecure"], enabled=not options["off"])
 
 
 def _plain(spec: BrokerSpec) -> dict[str, Any]:

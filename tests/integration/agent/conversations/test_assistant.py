@@ -6,7 +6,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from appliance.accounts.principal import CONSOLE
 from appliance.agent import assistant
@@ -34,6 +34,8 @@ def status() -> dict[str, Any]:
 
 def test_it_is_applied_once_and_switched_off_and_on() -> None:
     assert "There is no assistant yet" in run("status")
+    with pytest.raises(CommandError, match="nothing to switch off"):
+        run("off")
     assert "is on, as it ships" in run("on")
     assert "is on, as it ships" in run("on")
     assert TaskVersion.objects.count() == 1

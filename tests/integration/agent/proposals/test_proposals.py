@@ -270,7 +270,17 @@ def test_on_the_console(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert ref in said
     assert "+  principal: operator" in said
+    assert "waits" in said
+    assert "the most it may do: operator" in said
     call_command("proposals", "take", ref)
-    assert "greet: version 2" in capsys.readouterr().out
+    assert "greet: taken over as version 2." in capsys.readouterr().out
     with pytest.raises(CommandError):
         call_command("proposals", "reject", ref)
+    call_command("proposals", "list")
+    assert "Nothing waits." in capsys.readouterr().out
+    call_command("proposals", "list", "--all", "--json")
+    assert '"state": "taken"' in capsys.readouterr().out, "programs read codes"
+    call_command("proposals", "show", ref)
+    said = capsys.readouterr().out
+    assert "taken over" in said
+    assert "has changed since" not in said, "it is what it became"

@@ -1,0 +1,68 @@
+"""What commands with verbs have in common: ``manage.py NAME VERB …``, for people as lines and for programs as JSON."""
+
+import json
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from sys import stdin
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from appliance.lib.errors import MillwrightError
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a verb gave: ``text`` for people, ``data`` for programs. ``text`` is in words, ``data`` in codes."""
+
+    text: str
+    data: Any
+
+
+class VerbCommand(BaseCommand):
+    """``verbs`` says what there is; ``perform`` does one of them. What is refused is one sentence, no traceback."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        found = parser.add_subparsers(dest="verb", required=True)
+        self.verbs(found)
+        for one in found.choices.values():
+            one.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+    def verbs(self, verbs: "_SubParsersAction[Any]") -> None:
+        raise NotImplementedError
+
+    def perform(self, options: Mapping[str, Any]) -> Told:
+        """Raises MillwrightError, CommandError."""
+        raise NotImplementedError
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            told = self.perform(options)
+        except MillwrightError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(json.dumps(told.data, ensure_ascii=False) if options["json"] else told.text)
+
+
+def said(options: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
+    """What the options say of each field, by the option's name; a field of which they say nothing is left out."""
+    found = {field: options[option] for field, option in fields.items()}
+    return {
+        field: tuple(value) if isinstance(value, list) else value
+        for field, value in found.items()
+        if value is not None
+    }
+
+
+def secret_of(file: str | None) -> str:
+    """What a file holds, ``-`` being standard input, without its last line's end; empty where none is named.
+
+    Raises CommandError.
+    """
+    if not file:
+        return ""
+    try:
+        return (stdin.read() if file == "-" else Path(file).read_text()).rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file} cannot be read") from error
