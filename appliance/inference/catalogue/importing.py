@@ -10,6 +10,7 @@ from pathlib import Path
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.audit.services import append_here
+from appliance.inference.backends.remote.where import REMOTE, read_where
 from appliance.inference.catalogue import git_source, local
 from appliance.inference.catalogue.downloading import download, remotes
 from appliance.inference.catalogue.durable import hash_file
@@ -23,11 +24,14 @@ from appliance.inference.catalogue.repository import Repository, Stored
 from appliance.inference.catalogue.sources import Source, SourceKind, read_source
 from appliance.inference.catalogue.space import Space
 from appliance.inference.catalogue.staging import Staging, open_staging
+from appliance.inference.domain import ModelFormat
 from appliance.inference.errors import ImportInterrupted, ModelRefused
 from appliance.lib.config import get_config
 from appliance.lib.home import owner_of
 from appliance.safety.allstop import current
 from appliance.safety.read_only import refuse_changes
+from appliance.safety.references import PREFIX
+from appliance.safety.secrets import require_known
 from appliance.sandbox.ports import Sandbox
 from appliance.sandbox.process.client import ProcessSandbox
 
@@ -71,7 +75,7 @@ def import_model(
     """Bring a model into the repository and put it on record; nothing is served by that.
 
     Raises NotAllowed, ReadOnlyNow, ModelRefused, ModelBusy (somebody imports the same), ImportInterrupted (the same
-    call goes on where it stopped).
+    call goes on where it stopped), SecretMissing (a model elsewhere names a key that the box does not keep).
     """
     by.require(Ability.MANAGE_MODELS)
     refuse_changes(by, home)
@@ -79,7 +83,7 @@ def import_model(
     source = read_source(wanted.source)
     folder = home or get_config().home.path
     owner = owner_of(folder)
-    taking = _Taking(wanted, source, folder, on_progress, sandbox)
+    taking = _Taking(wanted, source, by, folder, on_progress, sandbox)
     try:
         with open_staging(folder / "models", wanted.name, wanted.version, source.text, owner) as staging:
             imported = taking.into(staging, now)
@@ -104,9 +108,15 @@ def import_model(
 
 class _Taking:
     def __init__(
-        self, wanted: Wanted, source: Source, home: Path, on_progress: OnProgress, sandbox: Sandbox | None
+        self,
+        wanted: Wanted,
+        source: Source,
+        by: Principal,
+        home: Path,
+        on_progress: OnProgress,
+        sandbox: Sandbox | None,
     ) -> None:
-        self._wanted, self._source, self._home = wanted, source, home
+        self._wanted, self._source, self._by, self._home = wanted, source, by, home
         self._on_progress, self._sandbox = on_progress, sandbox
         self._from = source.text if source.kind is SourceKind.LOCAL else shown(source.text)
 
@@ -162,6 +172,8 @@ class _Taking:
         self, staging: Staging, known: list[ModelFile], left_out: LeftOut, now: datetime
     ) -> Imported:
         facts = inspect_path(staging.files)
+        if facts.format is ModelFormat.REMOTE:
+            self._check_elsewhere(staging)
         hashed = {file.path: file for file in known}
         files = [hashed.get(name) or self._hashed(staging, name) for name in facts.files]
         _remove_others(staging, {file.path for file in files})
@@ -177,6 +189,18 @@ class _Taking:
             return Imported(earlier, fresh=False, left_out=left_out)
         placed = staging.place(draft)
         return Imported(Stored(draft, placed), fresh=True, left_out=left_out)
+
+    def _check_elsewhere(self, staging: Staging) -> None:
+        """Where questions go, and which secret with them, is said on this box, by who may use that secret."""
+        if self._source.kind is not SourceKind.LOCAL:
+            raise ModelRefused(
+                f"a source from outside does not say where questions of this box go ({REMOTE})",
+                hint="write it into a folder on this box and import that",
+            )
+        key = read_where(staging.files / REMOTE).key
+        if key:
+            self._by.require(Ability.USE_SECRETS, secret=key)
+            require_known(f"{PREFIX}{key}")
 
     def _hashed(self, staging: Staging, name: str) -> ModelFile:
         path = staging.files / name

@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from appliance.accounts.principal import NotAllowed
-from appliance.inference.errors import EngineAbsent, ModelBusy, ModelRefused, ModelUnavailable, ModelUnknown
+from appliance.inference.errors import (
+    EngineAbsent,
+    ModelAnswerBad,
+    ModelBusy,
+    ModelRefused,
+    ModelUnavailable,
+    ModelUnknown,
+)
 from appliance.lib.errors import MillwrightError
 
 INVALID, SERVER = "invalid_request_error", "server_error"
@@ -44,6 +51,12 @@ def invalid(message: str, param: str | None = None, code: str | None = None) -> 
 def engine_failed(message: str) -> ApiError:
     """A model's engine broke off, or gave what is no answer."""
     return ApiError(502, message, SERVER, code="model.engine_failed")
+
+
+def answer_bad(message: str) -> ApiError:
+    """What the model said is no answer in the engine's own eyes; the engine is well, and another try may bring a better
+    one."""
+    return ApiError(502, message, SERVER, code=ModelAnswerBad.code)
 
 
 def of(error: MillwrightError) -> ApiError:

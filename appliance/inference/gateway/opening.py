@@ -8,7 +8,7 @@ from appliance.inference.backends.contract import Dialect
 from appliance.inference.client import Lease
 from appliance.inference.domain import EngineKind
 from appliance.inference.gateway.engine import Engines, Reply
-from appliance.inference.gateway.errors import ApiError, engine_failed, invalid
+from appliance.inference.gateway.errors import ApiError, answer_bad, engine_failed, invalid
 from appliance.inference.gateway.forced import Forced
 from appliance.inference.gateway.ports import CutOff, Dialects, Keeper
 from appliance.inference.gateway.shaping import Asked
@@ -89,6 +89,10 @@ def cut() -> ApiError:
     )
 
 
+def unreadable(chosen: Chosen, said: str) -> str:
+    return f"{chosen.model}: the engine can make nothing of the answer: {said[:300]}"
+
+
 class _Failed(Exception):
     """This lease came to nothing. ``told``: to the client, where the next one does not either."""
 
@@ -99,6 +103,9 @@ class _Failed(Exception):
 
 async def _refused(reply: Reply, dialect: Dialect, lease: Lease) -> Exception:
     said = dialect.refusal(reply.status, await reply.refusal())
+    if reply.status >= 500 and dialect.blames_answer(said):
+        lease.done(0)
+        return answer_bad(unreadable(lease.chosen, said))
     if reply.status in _AT_FAULT:
         return invalid(said, code="model.refused")
     if reply.status in _BUSY:

@@ -12,9 +12,9 @@ from appliance.accounts.principal import Principal
 from appliance.inference.domain import EngineKind
 from appliance.inference.gateway.access import Access
 from appliance.inference.gateway.answers import Answer
-from appliance.inference.gateway.errors import ApiError, engine_failed
+from appliance.inference.gateway.errors import ApiError, answer_bad, engine_failed
 from appliance.inference.gateway.meter import Meter
-from appliance.inference.gateway.opening import Opened, Openings, cut
+from appliance.inference.gateway.opening import Opened, Openings, cut, unreadable
 from appliance.inference.gateway.ports import CutOff
 from appliance.inference.gateway.shaping import Asked, AskedVectors
 from appliance.inference.gateway.sse import Relay, Unbroken
@@ -126,7 +126,7 @@ class Serving:
             if events:
                 await answer.pieces(events)
             if relay.error is not None:
-                raise engine_failed(f"{opened.chosen.model}: {opened.dialect.refusal(500, relay.error)}")
+                raise _ended_by(opened, relay.error, relay.events)
             if is_stream and relay.done:
                 return
             data = await anext(opened.rest, b"")
@@ -157,6 +157,15 @@ class Serving:
             return None
         finally:
             await end({gone})
+
+
+def _ended_by(opened: Opened, error: bytes, events: int) -> ApiError:
+    """Of an error in the middle of a stream: what the model said is at fault, or its engine."""
+    said = opened.dialect.refusal(500, error)
+    if not opened.dialect.blames_answer(said):
+        return engine_failed(f"{opened.chosen.model}: {said}")
+    opened.lease.done(events)
+    return answer_bad(unreadable(opened.chosen, said))
 
 
 async def _until_gone(receive: Receive) -> None:

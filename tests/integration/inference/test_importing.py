@@ -14,15 +14,20 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from appliance.accounts.principal import CONSOLE
+from appliance.accounts.domain import Ability, Role
+from appliance.accounts.principal import CONSOLE, NotAllowed, Principal
+from appliance.inference.backends.remote.where import read_where
 from appliance.inference.catalogue.importing import Imported, Wanted, import_model
 from appliance.inference.catalogue.keeping import remove_version, split_name, verify
 from appliance.inference.catalogue.repository import Repository
 from appliance.inference.catalogue.space import Space
 from appliance.inference.catalogue.staging import INCOMING, open_staging, waiting
+from appliance.inference.domain import ModelFormat
 from appliance.inference.errors import ImportInterrupted, ModelBusy, ModelRefused, ModelUnknown
 from appliance.inference.models import ServedModel
 from appliance.safety.allstop import Level, engage
+from appliance.safety.errors import SecretMissing
+from appliance.safety.secrets import set_secret
 from tests.standins.model_shop import ModelShop, Shelf
 from tests.tiny_model import write_tiny_model
 
@@ -92,6 +97,47 @@ def test_a_move_takes_the_files_and_leaves_what_is_none_of_it(home: Path, source
     imported = bring(home, source, move=True)
     assert (imported.stored.folder / "tiny.gguf").stat().st_ino == inode
     assert [one.name for one in source.iterdir()] == ["old.bin"]
+
+
+def elsewhere(folder: Path, **where: str) -> Path:
+    said = {"url": "https://models.example", "model": "theirs", **where}
+    (folder / "remote.json").write_text(json.dumps(said))
+    return folder
+
+
+def test_a_model_elsewhere_is_a_version_with_the_one_file_that_says_where(home: Path, tmp_path: Path) -> None:
+    set_secret("far_key", "sesame-sesame", CONSOLE, NOW)
+    source = elsewhere(tmp_path, key="far_key")
+    (source / "notes.txt").write_text("not of it")
+    manifest = bring(home, source).stored.manifest
+    assert (manifest.format, manifest.main) == (ModelFormat.REMOTE, "remote.json")
+    assert [file.path for file in manifest.files] == ["remote.json"]
+    assert read_where(home / "models/tiny" / manifest.version / "remote.json").key == "far_key"
+
+
+@pytest.mark.parametrize("where", [{"url": "ftp://x"}, {"key": "secret:far"}, {"more": "x"}])
+def test_a_remote_json_that_says_nothing_is_refused(
+    home: Path, tmp_path: Path, where: dict[str, str]
+) -> None:
+    with pytest.raises(ModelRefused, match="does not say where the model is"):
+        bring(home, elsewhere(tmp_path, **where))
+    assert left(home) == []
+
+
+def test_its_key_is_one_that_the_box_keeps_and_that_they_may_use(home: Path, tmp_path: Path) -> None:
+    source = elsewhere(tmp_path, key="far_key")
+    with pytest.raises(SecretMissing, match="far_key"):
+        bring(home, source)
+    set_secret("far_key", "sesame-sesame", CONSOLE, NOW)
+    scoped = Principal("user:eva", Role.ENGINEER, (), frozenset({Ability.MANAGE_MODELS}))
+    wanted = Wanted(str(source), "tiny", space=SPACE)
+    with pytest.raises(NotAllowed):
+        import_model(wanted, scoped, NOW, home)
+    assert left(home) == []
+
+
+def test_weights_beside_it_are_the_model(home: Path, source: Path) -> None:
+    assert bring(home, elsewhere(source)).stored.manifest.format is ModelFormat.GGUF
 
 
 @pytest.mark.parametrize(

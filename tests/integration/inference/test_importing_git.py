@@ -119,3 +119,17 @@ def test_without_a_sandbox_nothing_is_cloned(tmp_path: Path, repository: ModelRe
     with pytest.raises(ModelRefused, match="git runs confined"):
         import_model(wanted, CONSOLE, NOW, home, sandbox=nobody)
     assert repository.asked == []
+
+
+def test_a_repository_does_not_say_where_questions_of_this_box_go(
+    tmp_path: Path, spawner: RunningSpawner
+) -> None:
+    where = b'{"url": "https://models.example", "model": "theirs", "key": "erp"}'
+    folder = tmp_path / "git"
+    folder.mkdir()
+    with (
+        ModelRepository(folder, {"remote.json": where}, {}) as repository,
+        pytest.raises(ModelRefused, match="a source from outside does not say where"),
+    ):
+        bring(tmp_path, spawner, f"git+{repository.root}/m.git")
+    assert not list((tmp_path / "home").rglob("remote.json"))

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from appliance.inference.errors import ModelRefused
 
+REMOTE = "remote.json"
 ALLOWED, AUTHORITIES = "MILLWRIGHT_REMOTE_MODELS", "MILLWRIGHT_REMOTE_MODELS_CA"
 
 

@@ -5,10 +5,12 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from appliance.inference.backends.remote.where import REMOTE, read_where
 from appliance.inference.catalogue.manifest import LeftOut
 from appliance.inference.catalogue.reading import configuration, gguf, safetensors
 from appliance.inference.catalogue.reading.facts import Facts, Unreadable, plain_word
 from appliance.inference.domain import ModelFormat
+from appliance.inference.errors import ModelRefused
 
 PROGRAMS = frozenset(
     {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".h5", ".keras", ".npy", ".mar"}
@@ -88,7 +90,9 @@ def read_folder(path: Path, only: str = "") -> Facts:
             f"{plain_word(programs[0])} is a file that can run code when it is read; "
             "only GGUF and safetensors are taken"
         )
-    raise Unreadable("there is no GGUF and no safetensors file in it")
+    if REMOTE in names:
+        return _elsewhere(folder)
+    raise Unreadable(f"there is no GGUF and no safetensors file in it, and no {REMOTE}")
 
 
 def _file_alone(path: Path) -> list[str]:
@@ -101,6 +105,15 @@ def _file_alone(path: Path) -> list[str]:
     if missing:
         raise Unreadable(f"{plain_word(missing[0])} is missing, which belongs to it")
     return names
+
+
+def _elsewhere(folder: Path) -> Facts:
+    """A model that somebody else serves: nothing else of the folder belongs to it, and it answers chats as it likes."""
+    try:
+        read_where(folder / REMOTE)
+    except ModelRefused as error:
+        raise Unreadable(f"{REMOTE} does not say where the model is: {error.hint}") from error
+    return Facts(format=ModelFormat.REMOTE, main=REMOTE, files=(REMOTE,), chat_template=True)
 
 
 def _gguf(folder: Path, names: list[str], weights: list[str]) -> Facts:

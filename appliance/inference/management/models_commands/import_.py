@@ -17,7 +17,8 @@ _GB = 1_000_000_000
 
 def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "source", help="a folder, a .gguf file, http(s)://….gguf, or git+https://… for a repository"
+        "source",
+        help="a folder (weights, or a remote.json), a .gguf file, http(s)://….gguf, or git+https://… for a repository",
     )
     parser.add_argument("--name", required=True, help="what the model is called on this box")
     parser.add_argument(

@@ -1,12 +1,14 @@
 """What clients get: whole answers, streams, and what becomes of them when an engine breaks."""
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from appliance.inference.backends.contract import Readiness, Sign
+from appliance.inference.domain import InstanceState
 from tests.engine_room import served
 from tests.models_desk import ANN, MESSAGES, desk
 from tests.standins.model_engine import EngineStandin, Says, chat, event
@@ -71,6 +73,39 @@ async def test_a_stream_that_was_cut_ends_with_an_error_and_is_not_begun_anew() 
     assert "broke off" in answer.events[1]["error"]["message"]
     assert b"[DONE]" not in answer.body
     assert len(d.engine.asked) == 1
+
+
+NOT_PARSED = "The model produced output that does not match the expected peg-native format"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_the_engines_own_parser_makes_nothing_of_is_the_answers_fault(stream: bool) -> None:
+    told = event({"error": {"code": 500, "message": NOT_PARSED}})
+    async with desk() as d:
+        d.engine.says = [Says((*chat("no", done=False)[:1], told))]
+        answer = await d.chat(stream=stream)
+        error = answer.events[-1]["error"] if stream else answer.error
+        assert (error["code"], answer.status) == ("model.answer_bad", 200 if stream else 502)
+        assert "can make nothing of the answer" in error["message"]
+        assert len(d.engine.asked) == 1
+        assert d.room.state("qwen") is InstanceState.READY
+
+
+async def test_one_that_says_so_before_the_first_byte_is_not_asked_once_more() -> None:
+    body = json.dumps({"error": {"code": 500, "message": NOT_PARSED}}).encode()
+    async with desk() as d:
+        d.engine.says = [Says(status=500, kind="application/json", pieces=(body,))]
+        answer = await d.chat()
+        assert (answer.status, answer.error["code"]) == (502, "model.answer_bad")
+        assert len(d.engine.asked) == 1
+
+
+async def test_an_error_of_the_engine_itself_in_the_middle_stays_its_own() -> None:
+    told = event({"error": {"code": 500, "message": "out of memory"}})
+    async with desk() as d:
+        d.engine.says = [Says((*chat("no", done=False)[:1], told))]
+        answer = await d.chat(stream=True)
+    assert answer.events[-1]["error"]["code"] == "model.engine_failed"
 
 
 async def test_an_end_without_done_is_a_failure_also_for_a_whole_answer() -> None:
