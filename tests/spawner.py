@@ -112,8 +112,12 @@ def without_call(number: int, error: str) -> tuple[str, ...]:
     return (sys.executable, str(script), str(number), error)
 
 
-def processes_with(marker: str) -> list[int]:
-    """Every process on this machine whose command line holds ``marker``: what a job left behind."""
+def processes_with(marker: str, below: int | None = None) -> list[int]:
+    """Every process on this machine whose command line holds ``marker``: what a job left behind.
+
+    ``below``: only what that process, a spawner, has begun. Whoever kills by a marker that other runs of the tests have
+    too would kill theirs.
+    """
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -121,6 +125,19 @@ def processes_with(marker: str) -> list[int]:
                 line = (folder / "cmdline").read_bytes()
             except OSError:
                 continue
-            if marker.encode() in line:
+            if marker.encode() in line and (below is None or _is_below(int(folder.name), below)):
                 found.append(int(folder.name))
     return found
+
+
+def _is_below(pid: int, above: int) -> bool:
+    """Whether a process comes from another one, by the parents that it has now."""
+    while pid > 1:
+        if pid == above:
+            return True
+        try:
+            # Behind the name in brackets, which may hold anything: state, parent.
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+    return False

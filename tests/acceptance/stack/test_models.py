@@ -44,10 +44,9 @@ def test_a_model_answers_and_outlives_the_death_of_its_engine_and_of_its_keeper(
     password = tmp_path / "password"
     password.write_text("hammer-and-anvil-7\n")
     box = make_box(MILLWRIGHT_ADMIN_PASSWORD_FILE=str(password), MILLWRIGHT_STANDIN_MODELS="tiny")
-    before = set(processes_with(str(ENGINE)))
 
     def engines() -> set[int]:
-        return set(processes_with(str(ENGINE))) - before
+        return set(processes_with(str(ENGINE), below=box.pids()["spawner"]))
 
     box.start()
     wait_for(lambda: ready(box), 60, "the box is ready")

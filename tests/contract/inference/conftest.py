@@ -99,7 +99,7 @@ def _llamacpp(place: Path, stack: ExitStack) -> Member:
     served = tiny_served(place / "models")
 
     def kill(name: str, number: int) -> None:
-        for pid in processes_with("backends/llamacpp/engine.py"):
+        for pid in processes_with("backends/llamacpp/engine.py", below=spawner.process.pid):
             os.kill(pid, number)
 
     def build() -> LlamaCpp:

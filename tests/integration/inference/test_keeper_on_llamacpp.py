@@ -20,7 +20,7 @@ from appliance.inference.scheduling.server import KeeperServer
 from appliance.lib.clock import SystemClock
 from tests.engine_room import Records, Shelf
 from tests.served_models import tiny_served
-from tests.spawner import processes_with
+from tests.spawner import RunningSpawner, processes_with
 from tests.wait import wait_for_async
 
 pytestmark = pytest.mark.asyncio
@@ -31,7 +31,7 @@ async def hardware() -> Hardware:
 
 
 async def test_a_model_is_there_when_wanted_and_again_after_its_engine_was_killed(
-    llamacpp: LlamaCpp, place: Path
+    llamacpp: LlamaCpp, place: Path, spawner: RunningSpawner
 ) -> None:
     served = tiny_served(place / "kept")
     backends = {EngineKind.LLAMACPP: llamacpp}
@@ -49,7 +49,7 @@ async def test_a_model_is_there_when_wanted_and_again_after_its_engine_was_kille
     instance = keeper.roster.instances["tiny"]
     assert instance.load_seconds is not None
 
-    for pid in processes_with(str(ENGINE)):
+    for pid in processes_with(str(ENGINE), below=spawner.process.pid):
         os.kill(pid, signal.SIGKILL)
     await wait_for_async(lambda: instance.state is InstanceState.FAILED)
     assert "signal 9" in instance.reason
@@ -62,7 +62,7 @@ async def test_a_model_is_there_when_wanted_and_again_after_its_engine_was_kille
     await asyncio.gather(*running, return_exceptions=True)
     await trial.close()
     await llamacpp.close()
-    await wait_for_async(lambda: not processes_with(str(ENGINE)))
+    await wait_for_async(lambda: not processes_with(str(ENGINE), below=spawner.process.pid))
 
 
 async def said(url: str, key: str) -> int:

@@ -19,7 +19,7 @@ from appliance.inference.hardware.domain import Hardware, Processor
 from appliance.inference.scheduling.completing import Completion
 from appliance.inference.scheduling.ports import Served
 from tests.served_models import tiny_served
-from tests.spawner import processes_with
+from tests.spawner import RunningSpawner, processes_with
 from tests.wait import wait_for_async
 
 pytestmark = pytest.mark.asyncio
@@ -33,6 +33,10 @@ def served(place: Path) -> Served:
 
 def planned(llamacpp: LlamaCpp, served: Served) -> Plan:
     return llamacpp.plan(served.manifest, served.folder, served.profile, HARDWARE, None)
+
+
+def engines_of(spawner: RunningSpawner) -> list[int]:
+    return processes_with(str(ENGINE), below=spawner.process.pid)
 
 
 @asynccontextmanager
@@ -59,20 +63,24 @@ async def until(llamacpp: LlamaCpp, running: Running, sign: Sign) -> Readiness:
     async def look() -> bool:
         nonlocal seen
         seen = await llamacpp.ready(running)
+        if seen.sign is Sign.GONE and sign is not Sign.GONE:
+            raise AssertionError(f"the engine has gone: {seen.reason}")
         return seen.sign is sign
 
     await wait_for_async(look, 30, what=f"the engine is {sign.value}")
     return seen
 
 
-async def test_it_answers_counts_and_leaves_nothing_behind(llamacpp: LlamaCpp, served: Served) -> None:
+async def test_it_answers_counts_and_leaves_nothing_behind(
+    llamacpp: LlamaCpp, served: Served, spawner: RunningSpawner
+) -> None:
     async with loaded(llamacpp, served) as running:
         assert await completion(llamacpp, served, running) == ""
         stats = await llamacpp.stats(running)
         assert stats.generated_tokens
         assert stats.running == 0
-        assert processes_with(str(ENGINE))
-    await wait_for_async(lambda: not processes_with(str(ENGINE)))
+        assert engines_of(spawner)
+    await wait_for_async(lambda: not engines_of(spawner))
 
 
 async def test_without_its_key_nobody_is_answered(llamacpp: LlamaCpp, served: Served) -> None:
@@ -83,9 +91,11 @@ async def test_without_its_key_nobody_is_answered(llamacpp: LlamaCpp, served: Se
         assert "API Key" in await completion(llamacpp, served, replace(running, key="x"))
 
 
-async def test_death_by_a_signal_is_told_with_its_number(llamacpp: LlamaCpp, served: Served) -> None:
+async def test_death_by_a_signal_is_told_with_its_number(
+    llamacpp: LlamaCpp, served: Served, spawner: RunningSpawner
+) -> None:
     async with loaded(llamacpp, served) as running:
-        for pid in processes_with(str(ENGINE)):
+        for pid in engines_of(spawner):
             os.kill(pid, signal.SIGSEGV)
         seen = await until(llamacpp, running, Sign.GONE)
         assert seen.exit_status == -signal.SIGSEGV
