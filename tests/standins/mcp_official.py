@@ -7,6 +7,7 @@ python mcp_official.py stdio [hang|flood|die]
 import os
 import sys
 import time
+from pathlib import Path
 
 from mcp.server.mcpserver import MCPServer
 
@@ -23,6 +24,22 @@ def find(part: str) -> str:
 def token() -> str:
     """Say which token this server was given."""
     return os.environ.get("STORE_TOKEN", "none")
+
+
+@server.tool()
+def look_around(file: str, folder: str) -> str:
+    """Say what this server reaches: a file, a folder to write into, and the names in its environment."""
+    found = [f"env {name}" for name in os.environ]
+    try:
+        found.append(f"read {Path(file).read_text()}")
+    except OSError as error:
+        found.append(f"no read: {error.strerror}")
+    try:
+        (Path(folder) / "written").write_text("x")
+        found.append("wrote")
+    except OSError as error:
+        found.append(f"no write: {error.strerror}")
+    return "; ".join(found)
 
 
 @server.tool()

@@ -11,6 +11,7 @@ from appliance.agent.mcp.client.domain import ServerSpec
 from appliance.agent.mcp.client.over_pipes import OverPipes
 from appliance.agent.mcp.client.talking import Wanted
 from appliance.lib.config import ROOT
+from appliance.lib.jsontypes import JsonObject
 from appliance.sandbox.process.client import ProcessSandbox
 from tests.spawner import RunningSpawner, start_spawner
 from tests.wait import wait_for_async
@@ -55,10 +56,27 @@ async def test_its_secret_is_in_its_variable_and_the_boxs_own_are_nowhere(spawne
     assert "sesame-sesame" in str(talked.answer.output)
 
 
+async def test_it_is_confined_it_sees_none_of_the_boxs_files_and_settings_and_writes_nowhere_else(
+    spawner: RunningSpawner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = spawner.home / "of-the-box.txt"
+    secret.write_text("root-key")
+    monkeypatch.setenv("MILLWRIGHT_SOMETHING", "x")
+    given: JsonObject = {"file": str(secret), "folder": str(tmp_path)}
+    talked = await talk(spawner)("", Wanted("look_around", given, await digest(spawner, "look_around")), 30)
+    assert talked.answer is not None
+    said = str(talked.answer.output)
+    assert "no read: " in said
+    assert "root-key" not in said
+    assert "no write: " in said
+    assert list(tmp_path.iterdir()) == []
+    assert "MILLWRIGHT" not in said
+
+
 async def test_another_tool_than_the_one_that_was_allowed_is_not_called(spawner: RunningSpawner) -> None:
     talked = await talk(spawner)("", Wanted("find", {"part": "P7"}, "0" * 64), 30)
     assert talked.answer is None
-    assert {one.name for one in talked.tools} == {"find", "token", "misbehave"}
+    assert {one.name for one in talked.tools} == {"find", "token", "look_around", "misbehave"}
 
 
 @pytest.mark.parametrize(
