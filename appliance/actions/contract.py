@@ -209,6 +209,9 @@ class StepContext:
     """Seconds after which it must not begin to act any more, though it may end later; None without a limit."""
     chosen: frozenset[str] = frozenset()
     """The arguments that an agent's model gave, which no author has looked at."""
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What the steps of one life of a run keep for each other: gone with the worker's claim, so only time hangs on
+    it."""
 
 
 class Params(BaseModel):

@@ -3,29 +3,24 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 from appliance.inference.backends.dialects import dialect_of
 from appliance.inference.believing import believed
 from appliance.inference.client import KeeperClient, Lease
 from appliance.inference.control_tokens import without_control_tokens
-from appliance.inference.errors import ModelAnswerBad, ModelAnswerCut, ModelRefused, ModelUnavailable
+from appliance.inference.errors import ModelAnswerBad, ModelAnswerCut
+from appliance.inference.gateway.engine import Engines
+from appliance.inference.hearing import Heard, heard_from
 from appliance.inference.leases import Chosen, Waiting, Wish
 from appliance.lib.json_schema import misfit, place_of
 from appliance.lib.jsontypes import JsonObject, JsonValue
-
-if TYPE_CHECKING:
-    import openai
 
 BYTES_A_TOKEN = 2.5
 """From below: of Chinese in UTF-8 about three, of English four."""
 BESIDE = 64
 """Tokens that the template of a chat puts around its messages."""
-BEAT_EVERY = 1.0
-_LONGEST = 1 << 20
-NO_ANSWER = (ValueError, TypeError, AttributeError, KeyError, IndexError)
-"""What comes of reading something as a piece of an answer that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +64,13 @@ class Reply:
     generated_tokens: int = 0
 
 
-@dataclass(slots=True)
-class _Heard:
-    pieces: list[str] = field(default_factory=list)
-    size: int = 0
-    count: int = 0
-    finish: str = ""
-    prompt_tokens: int = 0
-    generated_tokens: int = 0
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
-
-
 class Asker:
-    def __init__(self, keeper: KeeperClient) -> None:
+    """``engines`` keeps connections to engines for the next questions, where all are asked in one event loop, as
+    ``keeper`` may with its own; without it each question has a connection of its own."""
+
+    def __init__(self, keeper: KeeperClient, engines: Engines | None = None) -> None:
         self._keeper = keeper
+        self._engines = engines
 
     async def ask(
         self,
@@ -101,7 +86,7 @@ class Asker:
         tokens = max(wish.tokens, question.tokens)
         async with self._keeper.lease(wish.model_copy(update={"tokens": tokens}), on_wait) as lease:
             began = time.monotonic()
-            heard = await _heard(question, lease, on_text)
+            heard = await self._heard(question, lease, on_text)
             lease.done(heard.count)
             return Reply(
                 heard.text,
@@ -112,87 +97,19 @@ class Asker:
                 heard.generated_tokens or heard.count,
             )
 
+    async def close(self) -> None:
+        """The connections that rest."""
+        if self._engines is not None:
+            self._engines.close()
+        await self._keeper.close()
 
-async def _heard(question: Question, lease: Lease, on_text: Callable[[str], None] | None) -> _Heard:
-    """The answer as it comes. The engine's failures are the lease's too: the keeper counts them."""
-    import httpx2
-    import openai
-
-    granted = lease.granted
-    client = openai.AsyncOpenAI(
-        base_url=f"{granted.url}/v1",
-        api_key=granted.key or "none",
-        max_retries=0,
-        timeout=openai.Timeout(None, connect=10.0),
-        http_client=openai.DefaultAsyncHttpxClient(trust_env=False, verify=believed(granted.url)),
-    )
-    dialect, heard = dialect_of(granted.chosen.engine), _Heard()
-    try:
-        return await _streamed(client, question, lease, on_text, heard)
-    except openai.APIStatusError as error:
-        said = dialect.refusal(error.status_code, error.response.content)
-        if dialect.blames_answer(said):
-            raise _no_answer(lease, heard, said) from error
-        if error.status_code < 500:
-            raise ModelRefused(f"the model's engine refuses the question: {said}") from error
-        lease.failed(said)
-        raise ModelUnavailable(f"the model's engine failed: {said}") from error
-    except (openai.APIError, httpx2.HTTPError) as error:
-        if dialect.blames_answer(str(error)):
-            raise _no_answer(lease, heard, str(error)) from error
-        lease.failed(str(error))
-        raise ModelUnavailable(f"the connection to the model broke: {error}") from error
-    except NO_ANSWER as error:
-        lease.failed(f"what nobody understands: {error}")
-        raise ModelUnavailable("the model's engine sent what nobody understands") from error
-    finally:
-        await client.close()
-
-
-def _no_answer(lease: Lease, heard: _Heard, said: str) -> ModelAnswerBad:
-    """What a model said is no answer, and no reason to take its engine for broken: else one who can make it say such
-    things takes it away from everybody."""
-    lease.done(heard.count)
-    return ModelAnswerBad(f"the engine can make nothing of the answer: {said[:300]}", said=heard.text)
-
-
-async def _streamed(
-    client: "openai.AsyncOpenAI",
-    question: Question,
-    lease: Lease,
-    on_text: Callable[[str], None] | None,
-    heard: _Heard,
-) -> _Heard:
-    beaten = time.monotonic()
-    stream: Any = await client.chat.completions.create(**_body(question, lease))
-    async for chunk in stream:
-        if chunk.usage is not None:
-            heard.prompt_tokens, heard.generated_tokens = (
-                chunk.usage.prompt_tokens,
-                chunk.usage.completion_tokens,
-            )
-        for choice in chunk.choices:
-            heard.finish = choice.finish_reason or heard.finish
-            _take(heard, choice.delta.content or "", on_text)
-        if time.monotonic() - beaten >= BEAT_EVERY:
-            beaten = time.monotonic()
-            lease.beat(heard.count)
-    if not heard.finish:
-        lease.failed("the stream was cut")
-        raise ModelUnavailable("the model's answer was cut in the middle")
-    return heard
-
-
-def _take(heard: _Heard, piece: str, on_text: Callable[[str], None] | None) -> None:
-    if not piece:
-        return
-    heard.count += 1
-    heard.size += len(piece)
-    if heard.size > _LONGEST:
-        raise ModelAnswerBad("the answer is longer than a million characters")
-    heard.pieces.append(piece)
-    if on_text is not None:
-        on_text(piece)
+    async def _heard(self, question: Question, lease: Lease, on_text: Callable[[str], None] | None) -> Heard:
+        engines = self._engines or Engines(secure=believed)
+        try:
+            return await heard_from(engines, _body(question, lease), lease, on_text)
+        finally:
+            if engines is not self._engines:
+                engines.close()
 
 
 def _body(question: Question, lease: Lease) -> dict[str, Any]:
@@ -212,7 +129,7 @@ def _body(question: Question, lease: Lease) -> dict[str, Any]:
     return {key: value for key, value in dialect.shape(body).items() if key in dialect.fields}
 
 
-def _value(question: Question, heard: _Heard) -> JsonValue:
+def _value(question: Question, heard: Heard) -> JsonValue:
     """The JSON of the answer. An engine that was to keep to a schema is not believed. Raises ModelAnswerBad."""
     if question.schema is None:
         return None

@@ -9,10 +9,10 @@ import httpx
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
-from appliance.inference.asking import NO_ANSWER
 from appliance.inference.believing import believed
 from appliance.inference.client import KeeperClient, Lease
 from appliance.inference.errors import ModelAnswerBad, ModelRefused, ModelUnavailable
+from appliance.inference.hearing import NO_ANSWER
 from appliance.inference.leases import Chosen, Waiting, Wish
 from appliance.lib.priority import Priority
 

@@ -13,8 +13,10 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.bus.client import BusClient
 from appliance.bus.filters import check_not_own
 from appliance.inference.asking import Asker, Question, Reply
+from appliance.inference.believing import believed
 from appliance.inference.client import KeeperClient
 from appliance.inference.errors import KeeperAway
+from appliance.inference.gateway.engine import Engines
 from appliance.inference.leases import Wish
 from appliance.lib.config import Config, KernelRulesMode
 from appliance.lib.in_django import in_django
@@ -34,6 +36,8 @@ TRANSACTION_LIMIT = "15s"
 or on a machine that was cut off) would hold its locks for ever: the audit's, and those of the very runs that others are
 to take over."""
 _SINCE_17 = 170000
+RESTING = 8
+"""Connections to the keeper of models that a process keeps for its next questions."""
 
 
 async def open_pool(config: Config, *, smallest: int = 2, largest: int = 8) -> AsyncConnectionPool[Any]:
@@ -106,16 +110,18 @@ class BoxServices:
         manner: Manner | None = None,
         models: Path | None = None,
     ) -> None:
-        self._asker = Asker(KeeperClient(models)) if models else None
+        self._asker = _asker(models) if models else None
         self._watched = WatchedSandbox(guard, sandbox, manner or Manner()) if guard else None
         self._box = box
         self._bus = bus
         self._sandbox = sandbox
         self._brokers = brokers
 
-    def close(self) -> None:
-        """Let go of what was made ahead for commands."""
+    async def close(self) -> None:
+        """Let go of what was made ahead for commands, and of what rests between questions."""
         (self._watched or self._sandbox).close()
+        if self._asker is not None:
+            await self._asker.close()
 
     async def publish(
         self, topic: str, payload: bytes, *, qos: int, retain: bool, timeout: float, broker: str = ""
@@ -145,6 +151,11 @@ class BoxServices:
         if self._asker is None:
             raise KeeperAway("this process asks no models")
         return await self._asker.ask(question, wish, on_text)
+
+
+def _asker(models: Path) -> Asker:
+    """Everything that a process asks it asks on one loop, so that its connections may rest for the next question."""
+    return Asker(KeeperClient(models, resting=RESTING), Engines(secure=believed))
 
 
 def manner_of(config: Config) -> Manner:

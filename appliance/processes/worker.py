@@ -115,7 +115,7 @@ class WorkerParts:
         self._signs.cancel()
         self._masking.cancel()
         self._ears.cancel()
-        self.services.close()
+        await self.services.close()
         await self.live.close()
         await self.shelf.close()
         await asyncio.gather(self.bus.stop(), self.brokers.stop())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import dict_row
 
 from appliance.lib.jsontypes import JsonObject
@@ -24,8 +24,15 @@ async def read(connection: AsyncConnection[Any], run_id: UUID) -> OwnRows:
 
     Both are asked for before the first is waited for: on a connection with a pipeline it is one way there and back.
     """
-    runs, steps = connection.cursor(row_factory=dict_row), connection.cursor(row_factory=dict_row)
-    await runs.execute(sql.OWN_INPUTS, {"run_id": run_id})
-    await steps.execute(sql.OWN_STEPS, {"run_id": run_id})
+    runs = await connection.cursor(row_factory=dict_row).execute(sql.OWN_INPUTS, {"run_id": run_id})
+    steps = await steps_sent(connection, run_id)
     run = await runs.fetchone()
     return OwnRows(run["inputs"] if run else {}, tuple(await steps.fetchall()))
+
+
+async def steps_sent(
+    connection: AsyncConnection[Any], run_id: UUID, since: int = 0
+) -> AsyncCursor[dict[str, Any]]:
+    """The rows of its steps from that position on, to be fetched when what else is asked for was sent too."""
+    cursor = connection.cursor(row_factory=dict_row)
+    return await cursor.execute(sql.OWN_STEPS, {"run_id": run_id, "since": since})

@@ -148,12 +148,13 @@ OWN_INPUTS = "SELECT inputs FROM runs_run WHERE id = %(run_id)s"
 # A step that waited for people has worked since their answer. The detail of one that was done is for people, and can be
 # long; an agent reads all of its steps in each turn.
 OWN_STEPS = """
-SELECT s.step, s.kind, s.state, s.output, CASE WHEN s.state IN ('failed', 'skipped') THEN s.detail END AS detail,
-    s.error, s.stderr, least(s.finished_at, greatest(s.started_at, a.answered_at)) AS started_at, s.finished_at
+SELECT s.position, s.step, s.kind, s.state, s.output,
+    CASE WHEN s.state IN ('failed', 'skipped') THEN s.detail END AS detail, s.error, s.stderr,
+    least(s.finished_at, greatest(s.started_at, a.answered_at)) AS started_at, s.finished_at
 FROM runs_step s LEFT JOIN (
     SELECT step, attempt, max(coalesce(decided_at, closed_at)) AS answered_at FROM safety_approval
     WHERE run_id = %(run_id)s GROUP BY 1, 2) AS a ON a.step = s.step AND a.attempt = s.attempt
-WHERE s.run_id = %(run_id)s ORDER BY s.position, s.attempt
+WHERE s.run_id = %(run_id)s AND s.position >= %(since)s ORDER BY s.position, s.attempt
 """
 
 LOCK_RUN = "SELECT state, waiting_for, cancel_requested, reason FROM runs_run WHERE id = %(id)s FOR UPDATE"

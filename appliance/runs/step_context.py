@@ -71,4 +71,5 @@ def context_of(
         own_agent=own_agent,
         act_within=act_within.total_seconds() if act_within is not None else None,
         chosen=spec.proposed.chosen if spec.proposed is not None else frozenset(),
+        kept=walk.kept,
     )

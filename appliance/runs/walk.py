@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from appliance.actions.contract import EffectClass
 from appliance.lib.clock import Moment
@@ -46,6 +47,8 @@ class Walk:
     """Whether any run waited for a target that is away, as far as this one was told last."""
     in_line: str = ""
     """The target in whose line the run stands."""
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What its steps keep for each other in this life; only time hangs on it."""
     asked_until: datetime | None = None
     """When the approval expires that its step waits for."""
 

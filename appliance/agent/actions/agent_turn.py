@@ -21,6 +21,7 @@ from appliance.agent.errors import AnswerUnreadable
 from appliance.agent.loop.asking import Ask, Heard, TooLong
 from appliance.agent.loop.choosing import offered
 from appliance.agent.loop.ending import ends_before_asking
+from appliance.agent.loop.memory import Memory, memory_of
 from appliance.agent.loop.outside import bounded
 from appliance.agent.loop.reading import read
 from appliance.agent.loop.shape import MORE
@@ -60,24 +61,27 @@ class AgentTurnAction(ActionKind[AgentTurnParams]):
 
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         above = [one for one in context.above if one != str(context.run_id)]
+        memory = memory_of(context.kept)
         async with context.connect() as connection:
-            story, purse = await story_in(connection, context.run_id, above)
+            story, purse = await story_in(connection, context.run_id, above, memory)
             told = await following(connection, story.asked, context.run_id)
             story = told.story(story)
             if context.attempt == 1:
                 await told.began(connection, story)
-        result = await _result(story, context, above, purse)
+        result = await _result(story, context, above, purse, memory)
         if told.asked is not None:
             async with context.connect() as connection:
                 await told.ended(connection, len(story.past) + 1, result)
         return result
 
 
-async def _result(story: Story, context: StepContext, above: Sequence[str], purse: Purse) -> StepResult:
+async def _result(
+    story: Story, context: StepContext, above: Sequence[str], purse: Purse, memory: Memory
+) -> StepResult:
     ended = ends_before_asking(story, unattended=context.unattended) or nothing_left(story, above)
     if ended:
         return StepResult.ok(TurnOutput(ended=ended, outside=story.outside).to_json())
-    ask = _ask_of(story, context)
+    ask = _ask_of(story, context, memory)
     try:
         return await _asked(ask)
     except KeeperAway as error:
@@ -93,7 +97,7 @@ async def _result(story: Story, context: StepContext, above: Sequence[str], purs
     return replace(failed, tokens=ask.tokens)
 
 
-def _ask_of(story: Story, context: StepContext) -> Ask:
+def _ask_of(story: Story, context: StepContext, memory: Memory) -> Ask:
     last = story.over()
     names, more = ([], False) if last else offered(story)
     known = toolbox(story.asked)
@@ -103,6 +107,8 @@ def _ask_of(story: Story, context: StepContext) -> Ask:
         secrets.token_hex(6),
         last,
         more,
+        firm=len(memory.past),
+        told=memory.told,
     )
     return Ask(turn, context)
 

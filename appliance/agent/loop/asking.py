@@ -65,6 +65,7 @@ class Ask:
         self.times = 0
         self._context = context
         self._last: Heard | None = None
+        self._sent: Messages = ()
         self._schema = shape(turn.offered, last=bool(turn.last), more=turn.more)
 
     async def first(self) -> Heard:
@@ -94,7 +95,7 @@ class Ask:
     @property
     def sent(self) -> Messages:
         """What the model was told, as it went out."""
-        return self._question().messages
+        return self._sent
 
     def _tokens_left(self) -> int:
         story = self.turn.story
@@ -113,6 +114,7 @@ class Ask:
 
     async def _ask(self) -> Heard:
         question = self._question()
+        self._sent = question.messages
         self.times += 1
         on_output = self._context.on_output
         heard_by = (lambda piece: on_output("stdout", piece.encode())) if on_output else None

@@ -1,13 +1,18 @@
 """The rows of a run as the loop reads them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from appliance.agent.domain import StepSeen
 from appliance.runs.own_rows import OwnRows
 
 
 def seen(own: OwnRows) -> Iterator[StepSeen]:
-    for row in own.steps:
+    return seen_of(own.steps)
+
+
+def seen_of(steps: Iterable[dict[str, Any]]) -> Iterator[StepSeen]:
+    for row in steps:
         began, ended = row["started_at"], row["finished_at"]
         yield StepSeen(
             step=row["step"],

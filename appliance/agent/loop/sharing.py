@@ -13,10 +13,11 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from appliance.agent.domain import Asked, Budget
-from appliance.agent.loop.rows import seen
+from appliance.agent.loop.memory import Memory, placed
+from appliance.agent.loop.rows import seen_of
 from appliance.agent.loop.story import Story, story_of
 from appliance.agent.sql import KEEP_SPENT, PRUNE_SPENT, SPENT_BENEATH
-from appliance.runs import own_rows
+from appliance.runs import own_rows, sql
 from appliance.runs.growing import ASKED
 
 DEEPEST = 4
@@ -90,27 +91,30 @@ class Purse:
 
 
 async def story_in(
-    connection: AsyncConnection[Any], run_id: UUID, above: Sequence[str]
+    connection: AsyncConnection[Any], run_id: UUID, above: Sequence[str], memory: Memory
 ) -> tuple[Story, Purse]:
-    """What has happened so far, with what it may still spend."""
-    own = await _story(connection, run_id)
-    whole = with_beneath(own, await _beneath(connection, run_id))
-    others = [
-        with_beneath(await _story(connection, one), await _beneath(connection, one))
-        for one in map(UUID, above)
-    ]
-    return narrowed(whole, others), Purse(run_id, tuple(above), own_of(own))
+    """What has happened so far, with what it may still spend. ``memory``: of this life of the run."""
+    own, spent = await _story(connection, run_id, memory)
+    others = [with_beneath(*await _story(connection, one, Memory())) for one in map(UUID, above)]
+    return narrowed(with_beneath(own, spent), others), Purse(run_id, tuple(above), own_of(own))
 
 
-async def _beneath(connection: AsyncConnection[Any], run_id: UUID) -> Spent:
-    row = await (await connection.execute(SPENT_BENEATH, {"above": run_id})).fetchone()
-    return Spent(int(row[0]), int(row[1]), float(row[2])) if row else Spent()
-
-
-async def _story(connection: AsyncConnection[Any], run_id: UUID) -> Story:
-    own = await own_rows.read(connection, run_id)
-    given = own.inputs.get(ASKED)
-    return story_of(Asked.of(given if isinstance(given, dict) else {"budget": _NOTHING}), seen(own))
+async def _story(connection: AsyncConnection[Any], run_id: UUID, memory: Memory) -> tuple[Story, Spent]:
+    """One way there and back: all is asked for before the first is waited for."""
+    inputs = await connection.execute(sql.OWN_INPUTS, {"run_id": run_id}) if memory.asked is None else None
+    steps = await own_rows.steps_sent(connection, run_id, memory.since)
+    beneath = await (await connection.execute(SPENT_BENEATH, {"above": run_id})).fetchone()
+    if inputs is not None:
+        run = await inputs.fetchone()
+        given = run[0].get(ASKED) if run else None
+        memory.asked = Asked.of(given if isinstance(given, dict) else {"budget": _NOTHING})
+    assert memory.asked is not None
+    rows = await steps.fetchall()
+    attempts = memory.take(placed(rows, seen_of(rows)))
+    story = story_of(memory.asked, attempts, known=memory.past)
+    memory.keep(story.past)
+    spent = Spent(int(beneath[0]), int(beneath[1]), float(beneath[2])) if beneath else Spent()
+    return story, spent
 
 
 _NOTHING: dict[str, Any] = {"steps": 0, "tokens": 0, "time": 0}

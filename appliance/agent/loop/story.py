@@ -118,11 +118,13 @@ class Story:
         return ""
 
 
-def story_of(asked: Asked, seen: Iterable[StepSeen], before: Before = NOTHING) -> Story:
-    """``seen``: every attempt at every step, in order."""
+def story_of(
+    asked: Asked, seen: Iterable[StepSeen], before: Before = NOTHING, known: Iterable[Past] = ()
+) -> Story:
+    """``seen``: every attempt at every step, in order. ``known``: the first turns, as made before of the same rows."""
     attempts = list(seen)
     rows = {one.step: one for one in attempts}
-    past: list[Past] = []
+    past = [*known]
     while (turn := rows.get(turn_id(len(past) + 1))) is not None and turn.state == StepState.SUCCEEDED:
         output = TurnOutput.of(turn.output)
         number = len(past) + 1

@@ -6,8 +6,8 @@ them away.
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from appliance.agent.loop.outside import bounded, marked, said_by_a_model
@@ -24,6 +24,9 @@ RESULT_AT_MOST = 6_000
 """Characters of one result."""
 SHORT_RESULT = 400
 Messages = tuple[tuple[str, str], ...]
+Told = dict[tuple[int, int], Messages]
+_PLACE = "\0"
+"""Where a boundary goes; no text of a row holds it."""
 
 _RULES = """\
 You are the agent of an industrial box called Millwright. You reach the goal by calling tools, step by step.
@@ -45,6 +48,10 @@ class Turn:
     boundary: str
     last: str = ""
     more: bool = False
+    firm: int = 0
+    """Of so many turns, the first ones, what came of them will not change."""
+    told: Told = field(default_factory=dict)
+    """How those are told, by turn and by the characters of a result, as far as it was asked for."""
 
 
 def messages(turn: Turn, *, size: int = 0, short: int = 0, without: int = 0) -> Messages:
@@ -63,7 +70,7 @@ def messages(turn: Turn, *, size: int = 0, short: int = 0, without: int = 0) -> 
     if without:
         told.append(("user", f"({without} earlier turns were left out: there is no room for them.)"))
     for place, one in enumerate(past[without:], without):
-        told += _of_turn(one, turn.boundary, SHORT_RESULT if place < short else RESULT_AT_MOST)
+        told += _told(turn, one, SHORT_RESULT if place < short else RESULT_AT_MOST)
     if turn.story.denied:
         told.append(("user", _denied(turn)))
     told.append(("user", _now(turn)))
@@ -152,6 +159,18 @@ def _said_of(tool: Tool[Any], schema: JsonObject, turn: Turn) -> str:
 def _signature(name: str, schema: JsonObject) -> str:
     properties = schema.get("properties")
     return f"{name}({', '.join(properties) if isinstance(properties, dict) else ''})"
+
+
+def _told(turn: Turn, one: Past, most: int) -> Iterable[tuple[str, str]]:
+    """What was made of a turn before serves again, with the boundary of now: to the letter what is made anew."""
+    if one.number > turn.firm:
+        return _of_turn(one, turn.boundary, most)
+    known = turn.told.get((one.number, most))
+    if known is None:
+        known = turn.told[one.number, most] = tuple(_of_turn(one, _PLACE, most))
+    if any(turn.boundary in text for _, text in known):
+        return _of_turn(one, turn.boundary, most)
+    return [(role, text.replace(_PLACE, turn.boundary)) for role, text in known]
 
 
 def _of_turn(one: Past, boundary: str, most: int) -> Iterator[tuple[str, str]]:

@@ -108,11 +108,14 @@ class Player:
         except ConnectionError:
             if asked is not None:
                 asked.left = True
+            return False
         finally:
             if asked is not None:
                 asked.ended = time.monotonic()
             gone.cancel()
-        return False  # each question has a connection of its own, as those of the box have
+        with contextlib.suppress(asyncio.CancelledError):
+            await gone
+        return gone.cancelled()  # else the next question has begun in what was read here
 
     def _cue(self, body: Any) -> tuple[Part, Asked | None, str]:
         """The part that the question is of, its record, and the answer."""

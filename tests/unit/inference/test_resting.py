@@ -1,0 +1,117 @@
+"""A process that asks models again and again: its connections to keeper and engine rest between two questions."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from appliance.inference.asking import Asker, Question
+from appliance.inference.errors import ModelAnswerBad, ModelUnavailable
+from appliance.inference.leases import Wish
+from appliance.processes.parts import BoxServices
+from appliance.sandbox.process.client import ProcessSandbox
+from tests.models_desk import Desk, desk
+from tests.standins.model_engine import Says, chat, event
+
+WISH = Wish(model="qwen", principal="user:ana")
+QUESTION = Question((("user", "hi"),))
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The sockets that were opened to the keeper."""
+    found: list[Any] = []
+    original = asyncio.open_unix_connection
+
+    async def counted(path: Any, **named: Any) -> Any:
+        found.append(path)
+        return await original(path, **named)
+
+    monkeypatch.setattr(asyncio, "open_unix_connection", counted)
+    return found
+
+
+def services(d: Desk) -> BoxServices:
+    nothing = cast(Any, None)
+    socket = d.keeper._socket
+    return BoxServices("box", nothing, ProcessSandbox(socket.with_name("spawner")), nothing, models=socket)
+
+
+async def test_questions_one_after_another_share_both_connections(opened: list[Any]) -> None:
+    async with desk() as d:
+        asking = services(d)
+        for _ in range(5):
+            assert (await asking.ask(QUESTION, WISH, None)).text == "Hello"
+        assert (len(opened), d.engine.connections) == (1, 1)
+        await asyncio.gather(*(asking.ask(QUESTION, WISH, None) for _ in range(3)))
+        assert (len(opened), d.engine.connections) == (3, 3)
+        await asking.close()
+
+
+async def test_an_engine_that_has_hung_up_meanwhile_is_asked_over_another_connection(
+    opened: list[Any],
+) -> None:
+    async with desk() as d:
+        asking = services(d)
+        await asking.ask(QUESTION, WISH, None)
+        for writer in [*d.engine._writers]:
+            writer.transport.abort()
+        assert (await asking.ask(QUESTION, WISH, None)).text == "Hello"
+        assert d.engine.connections == 2
+        await asking.close()
+
+
+@pytest.mark.parametrize("says", [Says(chat("half ")[:1], ends=False), Says(chat("{no JSON"))])
+async def test_an_answer_that_is_none_leaves_nothing_behind_for_the_next(says: Says) -> None:
+    """Neither a piece of it, nor a connection in the middle."""
+    async with desk() as d:
+        asking = services(d)
+        d.engine.says = [says]
+        with pytest.raises((ModelUnavailable, ModelAnswerBad)):
+            await asking.ask(Question((("user", "hi"),), {"type": "object"}), WISH, None)
+        assert (await asking.ask(QUESTION, WISH, None)).text == "Hello"
+        await asking.close()
+
+
+async def test_one_that_is_cut_off_while_it_hears_hangs_up(opened: list[Any]) -> None:
+    async with desk() as d:
+        asking = services(d)
+        d.engine.says = [Says(chat("half ", done=False)[:1], hangs=True)]
+        heard = asyncio.Event()
+        task = asyncio.create_task(asking.ask(QUESTION, WISH, lambda piece: heard.set()))
+        await heard.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (await asking.ask(QUESTION, WISH, None)).text == "Hello"
+        assert d.engine.left == 1
+        await asking.close()
+
+
+async def test_without_engines_of_its_own_nothing_rests() -> None:
+    async with desk() as d:
+        asker = Asker(d.keeper)
+        for _ in range(2):
+            await asker.ask(QUESTION, WISH)
+        assert d.engine.connections == 2
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"choices": [{"index": 0, "delta": {"content": ["a"]}}]},
+        {"choices": [7]},
+        {"choices": [], "usage": {"prompt_tokens": "many"}},
+    ],
+)
+async def test_pieces_of_a_wrong_kind_are_understood_by_nobody(chunk: Any) -> None:
+    async with desk() as d:
+        d.engine.says = [Says((event(chunk), *chat("Hello")))]
+        with pytest.raises(ModelUnavailable, match="nobody understands"):
+            await Asker(d.keeper).ask(QUESTION, WISH)
+
+
+async def test_an_error_in_the_middle_is_told_wherever_it_stands_in_its_event() -> None:
+    async with desk() as d:
+        d.engine.says = [Says((*chat("He")[:1], event({"id": "c1", "error": {"message": "no memory left"}})))]
+        with pytest.raises(ModelUnavailable, match="no memory left"):
+            await Asker(d.keeper).ask(QUESTION, WISH)
