@@ -135,6 +135,31 @@ class Checkpoints(Protocol):
         ...
 
 
+class Fence(Protocol):
+    """The run's claim, for what a step writes itself before its result: nothing of it is a stale worker's (P4)."""
+
+    async def hold(self, connection: AsyncConnection) -> None:
+        """In the transaction of these writes, before them. Raises what ends the work where the claim is lost."""
+        ...
+
+    def hold_here(self) -> None:
+        """As ``hold``, in the current transaction of Django's connection."""
+        ...
+
+
+class Unfenced:
+    """Of steps that write nothing themselves: their results have the fence of whoever writes those."""
+
+    async def hold(self, connection: AsyncConnection) -> None:
+        pass
+
+    def hold_here(self) -> None:
+        pass
+
+
+UNFENCED = Unfenced()
+
+
 class Services(Protocol):
     """What actions need of the process they run in; wired by the composition root."""
 
@@ -209,6 +234,8 @@ class StepContext:
     """Seconds after which it must not begin to act any more, though it may end later; None without a limit."""
     chosen: frozenset[str] = frozenset()
     """The arguments that an agent's model gave, which no author has looked at."""
+    fence: Fence = UNFENCED
+    """Held by what writes into tables of its own."""
 
 
 class Params(BaseModel):
