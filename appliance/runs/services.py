@@ -23,6 +23,7 @@ from appliance.runs.called import end_called
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.given import taken
+from appliance.runs.growing import begun_by_hand
 from appliance.runs.models import Run
 from appliance.safety.policy.origins import started_by
 from appliance.safety.policy.vocabulary import Origin
@@ -281,7 +282,7 @@ def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
                 origin=origin,
                 also=also,
                 trigger=old.trigger,
-                inputs=old.inputs,
+                inputs=begun_by_hand(old.inputs),
                 reason=f"run {old.id} again, by {by.name}",
                 forked_from=old.id,
             )
