@@ -9,9 +9,10 @@ from appliance.agent.conversations import starting
 from appliance.agent.conversations.starting import Where
 from appliance.bridges.ports import Answer, ChatCommand, ChatSender
 from appliance.processes import chat_buttons, chat_results
-from appliance.processes.chat_buttons import SHORT, Speaker
+from appliance.processes.chat_buttons import Speaker
 from appliance.processes.models import PartBeat
 from appliance.processes.part_checks import STALE
+from appliance.runs.naming import SHORT
 from appliance.runs.phrased import Begun, Message, begin, run_of
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.bodies import each_step
@@ -47,6 +48,7 @@ def start(meant: Meant, command: ChatCommand, sender: ChatSender, person: Speake
                 command.received_at,
                 key=command.key,
                 run_id=run_of(message),
+                language=command.language,
             )
         done = begin(meant, message, person.principal)
         if done.run_id is None:

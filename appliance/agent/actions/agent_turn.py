@@ -61,14 +61,17 @@ class AgentTurnAction(ActionKind[AgentTurnParams]):
     async def perform(self, arguments: JsonObject, context: StepContext) -> StepResult:
         above = [one for one in context.above if one != str(context.run_id)]
         async with context.connect() as connection:
+            await context.fence.hold(connection)
             story, purse = await story_in(connection, context.run_id, above)
             told = await following(connection, story.asked, context.run_id)
             story = told.story(story)
+            await told.denied(connection, story, context.now)
             if context.attempt == 1:
                 await told.began(connection, story)
         result = await _result(story, context, above, purse)
         if told.asked is not None:
             async with context.connect() as connection:
+                await context.fence.hold(connection)
                 await told.ended(connection, len(story.past) + 1, result)
         return result
 
@@ -89,6 +92,7 @@ async def _result(story: Story, context: StepContext, above: Sequence[str], purs
     finally:
         if above:
             async with context.connect() as connection:
+                await context.fence.hold(connection)
                 await purse.keep(connection, context.now, tokens=ask.tokens, seconds=ask.seconds)
     return replace(failed, tokens=ask.tokens)
 
