@@ -21,8 +21,9 @@ class RunFence:
         self._held(await cursor.fetchone())
 
     def hold_here(self) -> None:
+        values: dict[str, Any] = {**self._walk.lease.parameters}
         with django_connection.cursor() as cursor:
-            cursor.execute(sql.HELD, self._walk.lease.parameters)
+            cursor.execute(sql.HELD, values)
             self._held(cursor.fetchone())
 
     def _held(self, row: object) -> None:
