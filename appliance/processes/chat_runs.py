@@ -44,7 +44,7 @@ def runs(argument: str, person: Speaker) -> Answer:
     for run in rows[: SHOWN * 5]:
         name = names.get(run.task_id, "")
         if person.principal.can(Ability.VIEW, task=name) and len(lines) < SHOWN:
-            lines.append(f"{str(run.pk)[-SHORT:]} {name} {run.state}")
+            lines.append(f"{str(run.pk)[-SHORT:]} {name} {gettext(run.state)}")
             if run.state not in FINAL and person.principal.can(Ability.CANCEL_RUNS, task=name):
                 going.append(str(run.pk))
     text = "\n".join(lines) or gettext("There are no such runs.")

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from appliance.lib.said import say
 from appliance.runs.domain import FINAL
 from appliance.runs.models import Run
 from appliance.runs.services import RunNotFound
@@ -21,13 +22,17 @@ def run_named(given: str, *, living: bool = False) -> UUID:
         pass
     if not names_a_run(end):
         raise RunNotFound(
-            f"{given[:60]!r} is no number of a run", hint="all of it, or its last eight characters"
+            say("%(given)r is no number of a run", given=given[:60]),
+            hint=say("all of it, or its last eight characters"),
         )
     runs = Run.whole.exclude(state__in=[state.value for state in FINAL]) if living else Run.whole.all()
     newest = runs.order_by("-id").values_list("pk", flat=True)[:LOOKED_AT]
     found = [one for one in newest if str(one).endswith(end)]
     if len(found) != 1:
-        raise RunNotFound(f"{len(found) or 'no'} runs end with {end}", hint="write the whole number")
+        raise RunNotFound(
+            say("%(count)s runs end with %(end)s", count=len(found), end=end),
+            hint=say("write the whole number"),
+        )
     return found[0]
 
 

@@ -12,10 +12,9 @@ from appliance.accounts.models import ApiToken, User
 from appliance.accounts.principal import Principal
 from appliance.agent.conversations import sql
 from appliance.agent.conversations.domain import ConversationKind
-from appliance.agent.conversations.errors import NobodyTalks
 from appliance.agent.conversations.models import AgentConversation, AgentMessage
 from appliance.agent.conversations.starting import mark_anew
-from appliance.agent.conversations.whose import one, person_behind, seen_by
+from appliance.agent.conversations.whose import nobody_now, one, person_behind, seen_by
 from appliance.audit.services import append_here
 from appliance.bridges import chats
 from appliance.bridges.gateway import chat as gateway
@@ -85,7 +84,7 @@ def say(by: Principal, text: str, now: datetime, *, key: str = "") -> str:
 
 def _there(found: T | None, by: Principal) -> T:
     if found is None:
-        raise NobodyTalks(f"{by.name} is nobody who may talk here now")
+        raise nobody_now(by)
     return found
 
 

@@ -135,4 +135,7 @@ class QueryTool(Tool[A]):
 
     @abstractmethod
     def answer(self, given: A, asking: Asking) -> JsonValue:
-        """Called in a thread of Django's, or in one of its own (``of_files``). Raises MillwrightError, NotAllowed among them."""
+        """Called in a thread of Django's, or in one of its own (``of_files``).
+
+        Raises MillwrightError, NotAllowed among them.
+        """
