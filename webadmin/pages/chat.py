@@ -40,7 +40,7 @@ def chat(request: HttpRequest) -> HttpResponse:
         "conversation": found,
         "next": found.next,
         "feed": said(chats.feed(limit=LAST_OF_FEED)),
-        "listener": listener_of(user),
+        "listener": listener_of(user, datetime.now(UTC)),
         "memory": memory_of(user) if may_write else None,
         "longest_note": LONGEST_NOTE,
         "may_write": may_write,

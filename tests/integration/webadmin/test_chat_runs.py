@@ -98,7 +98,7 @@ def test_the_states_of_runs_and_who_may_not_are_said_in_chinese(ann: User) -> No
     run = started()
     assert say(ann, "记录") == f"{str(run)[-8:]} fill 排队"
     viewer = User.objects.create_user("vic", password="x" * 12, role=Role.VIEWER)
-    assert say(viewer, f"取消 {run}") == "user:vic 的角色是查看者，不足以“取消运行”"
+    assert say(viewer, f"取消 {run}") == "user:vic 在 fill 上的角色是查看者，不足以“取消运行”"
 
 
 def test_the_feed_is_told_in_the_language_that_most_people_have(ann: User) -> None:
