@@ -25,6 +25,24 @@ def to_html(text: str, file: str, address_of: Callable[[str], str | None]) -> st
     return html.replace("</table>", "</table></div>")
 
 
+def to_words(text: str) -> str:
+    """What a passage says, on one line: no marks, and no heading."""
+    tokens = MarkdownIt("commonmark", {"html": False}).enable("table").parse(text)
+    said: list[str] = []
+    in_heading = False
+    for token in tokens:
+        in_heading = token.type == "heading_open" or (in_heading and token.type != "heading_close")
+        if in_heading:
+            continue
+        if token.children:
+            said.append(
+                "".join(child.content or " " * (child.type == "softbreak") for child in token.children)
+            )
+        elif token.type in ("fence", "code_block"):
+            said.append(token.content)
+    return " ".join(" ".join(said).split())
+
+
 def _plain(children: Sequence[Token], file: str, address_of: Callable[[str], str | None]) -> Iterator[Token]:
     """A picture is its words: to fetch it would tell its owner who reads this."""
     for child in children:

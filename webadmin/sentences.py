@@ -5,23 +5,13 @@ from functools import cache
 
 from django.utils.translation import gettext
 
-from appliance.lib.said import Said
+from appliance.lib.sentences import in_language
 from webadmin import acceptance_sentences, kept_sentences, model_sentences
+
+__all__ = ["in_language", "kept"]
 
 _NAME = re.compile(r"%\((\w+)\)(?:[srd]|\.\df)")
 _WITH_HINT = re.compile(r"(.+?) \((.+)\)", re.DOTALL)
-
-
-def in_language(text: str) -> str:
-    """The same sentence in the language that is active; text that nobody made as a sentence stays as it is."""
-    if not isinstance(text, Said):
-        return text
-    words = gettext(text.words)
-    if not text.values:
-        return words
-    return words % {
-        name: in_language(value) if isinstance(value, str) else value for name, value in text.values.items()
-    }
 
 
 def kept(text: str) -> str:

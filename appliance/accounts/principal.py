@@ -6,7 +6,9 @@ from typing import Unpack
 
 from appliance.accounts.domain import Ability, Role, allowed, lower
 from appliance.accounts.grants import Grant, On, concerning
+from appliance.accounts.words import ABILITIES, ROLES
 from appliance.lib.errors import MillwrightError
+from appliance.lib.said import say
 
 
 class NotAllowed(MillwrightError):
@@ -53,12 +55,28 @@ class Principal:
         """Raises NotAllowed."""
         if self.can(ability, **on):
             return
-        what = ability.replace("_", " ")
+        what = ABILITIES[ability]
         if self.scopes is not None and ability not in self.scopes:
-            raise NotAllowed(f"{self.name} has no right to {what}")
+            raise NotAllowed(say("%(who)s has no right to %(what)s", who=self.name, what=what))
         named = next((name for name in on.values() if name), None)
-        where = f" on {named}" if named else ""
-        raise NotAllowed(f"{self.name} is {self.role_on(**on)}{where}, and that is not enough to {what}")
+        role = ROLES[self.role_on(**on)]
+        said = (
+            say(
+                "%(who)s is %(role)s on %(named)s, and that is not enough to %(what)s",
+                who=self.name,
+                role=role,
+                named=named,
+                what=what,
+            )
+            if named
+            else say(
+                "%(who)s is %(role)s, and that is not enough to %(what)s",
+                who=self.name,
+                role=role,
+                what=what,
+            )
+        )
+        raise NotAllowed(said)
 
     def limited_to(self, ceiling: Role) -> "Principal":
         """No more than ``ceiling``, on anything."""

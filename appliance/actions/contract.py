@@ -135,6 +135,31 @@ class Checkpoints(Protocol):
         ...
 
 
+class Fence(Protocol):
+    """The run's claim, for what a step writes itself before its result: nothing of it is a stale worker's (P4)."""
+
+    async def hold(self, connection: AsyncConnection) -> None:
+        """In the transaction of these writes, before them. Raises what ends the work where the claim is lost."""
+        ...
+
+    def hold_here(self) -> None:
+        """As ``hold``, in the current transaction of Django's connection."""
+        ...
+
+
+class Unfenced:
+    """Of steps that write nothing themselves: their results have the fence of whoever writes those."""
+
+    async def hold(self, connection: AsyncConnection) -> None:
+        pass
+
+    def hold_here(self) -> None:
+        pass
+
+
+UNFENCED = Unfenced()
+
+
 class Services(Protocol):
     """What actions need of the process they run in; wired by the composition root."""
 
@@ -212,6 +237,8 @@ class StepContext:
     kept: dict[str, Any] = field(default_factory=dict)
     """What the steps of one life of a run keep for each other: gone with the worker's claim, so only time hangs on
     it."""
+    fence: Fence = UNFENCED
+    """Held by what writes into tables of its own."""
 
 
 class Params(BaseModel):

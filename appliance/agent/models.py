@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from django.db import models
 
-from appliance.agent.conversations.models import AgentConversation, AgentMessage, AgentNote
+from appliance.agent.conversations.models import AgentConversation, AgentDenial, AgentMessage, AgentNote
 
-__all__ = ["AgentConversation", "AgentExample", "AgentMessage", "AgentNote"]
+__all__ = ["AgentConversation", "AgentDenial", "AgentExample", "AgentMessage", "AgentNote"]
 
 
 class AgentExample(models.Model):

@@ -9,8 +9,8 @@ from psycopg.rows import tuple_row
 
 from appliance.bridges.registry import bridges
 
-FEED = ("webchat", "", "en")
-"""The web admin's feed: always one of them."""
+FEED = ("webchat", "")
+"""The web admin's feed: always one of them, in the language that most people of this box have."""
 
 MOST_CHATS = 200
 
@@ -18,12 +18,15 @@ Chat = tuple[str, str, str]
 """Platform, conversation and language."""
 
 _LINKED = """
-SELECT i.platform, i.last_conversation, u.language, coalesce(p.kind, i.platform), p.enabled
+(SELECT 'webchat', '', coalesce((SELECT language FROM accounts_user WHERE is_active AND language <> ''
+    GROUP BY language ORDER BY count(*) DESC, language LIMIT 1), 'en'), 'webchat', true)
+UNION ALL
+(SELECT i.platform, i.last_conversation, u.language, coalesce(p.kind, i.platform), p.enabled
 FROM bridges_chatidentity i JOIN accounts_user u ON u.id = i.person_id
 LEFT JOIN bridges_platform p ON p.name = i.platform
 WHERE u.is_active AND i.last_conversation <> '' AND accounts_role_on(u.username, %(task)s::text) = ANY(%(roles)s)
     AND (%(names)s::text[] IS NULL OR u.username = ANY(%(names)s::text[]))
-ORDER BY i.id LIMIT %(most)s
+ORDER BY i.id LIMIT %(most)s)
 """
 
 
@@ -47,8 +50,11 @@ def _values(roles: Sequence[str], task: str | None, names: Sequence[str]) -> dic
 
 
 def _live(rows: Iterable[Sequence[Any]]) -> list[Chat]:
-    found = {FEED[:2]: FEED[2]}
+    found: dict[tuple[str, str], str] = {}
     for platform, conversation, language, kind, enabled in rows:
+        if (platform, conversation) == FEED:
+            found[FEED] = language
+            continue
         factory = bridges().get(kind)
         configured = enabled if enabled is not None else bool(factory and factory.builtin and factory.shown)
         if factory is not None and factory.build is not None and configured:

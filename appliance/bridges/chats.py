@@ -15,6 +15,7 @@ from appliance.events import FeedMessage
 from appliance.events.services import record
 from appliance.lib.errors import MillwrightError
 from appliance.lib.plain import plain_text
+from appliance.lib.said import say
 
 WEBCHAT = "webchat"
 LONGEST = 4000
@@ -39,7 +40,7 @@ def post_message(person: Person, text: str, now: datetime) -> ChatRecord:
     """
     text = plain_text(text).strip()
     if not text or len(text) > LONGEST:
-        raise MessageRefused(f"a message has between 1 and {LONGEST} characters")
+        raise MessageRefused(say("a message has between 1 and %(most)s characters", most=LONGEST))
     with transaction.atomic():
         message = ChatRecord.objects.create(
             platform=WEBCHAT,

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from django.utils.translation import override
 from psycopg import AsyncConnection
 from psycopg import Error as DatabaseError
 from psycopg.rows import dict_row
@@ -36,6 +37,7 @@ from appliance.lib.backoff import delay
 from appliance.lib.clock import Clock
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.sentences import sentence_of
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue, wake_platform
 
@@ -229,7 +231,8 @@ class InboundWorker:
             async with asyncio.timeout(self._patience):
                 return await self._handler.handle(command, person), True
         except MillwrightError as error:
-            return Answer(str(error)), False
+            with override(command.language):
+                return Answer(sentence_of(error)), False
         except (*DATABASE_AWAY, PoolTimeout):
             raise
         except Exception:

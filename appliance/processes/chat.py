@@ -15,6 +15,7 @@ from appliance.bridges.messages import Button
 from appliance.bridges.ports import Answer, ChatCommand, ChatSender, Verb
 from appliance.lib.errors import MillwrightError
 from appliance.lib.in_django import in_django
+from appliance.lib.sentences import sentence_of
 from appliance.processes import chat_acks, chat_buttons, chat_mutes, chat_results, chat_runs
 from appliance.processes.chat_buttons import Speaker
 from appliance.processes.chat_phrases import ChatPhrases
@@ -89,7 +90,8 @@ class ChatCommands:
         try:
             answer = self._done(command, sender)
         except MillwrightError as error:
-            return str(error)
+            with override(command.language):
+                return sentence_of(error)
         return answer.text if isinstance(answer, Answer) else ""
 
     def _done(

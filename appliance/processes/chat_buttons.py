@@ -8,13 +8,10 @@ from django.utils.translation import gettext
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
 from appliance.bridges.messages import Button
+from appliance.runs.naming import SHORT
 
 MOST = 10
 """Of one answer. A platform with less room takes the first ones."""
-
-
-SHORT = 8
-"""The last characters of a run's number: enough to tell those of one day apart."""
 
 
 class Speaker(Protocol):

@@ -1,4 +1,8 @@
-"""How a run that somebody started in a chat ended, told in the same conversation, once."""
+"""How a run that somebody started in a chat ended, told in the same conversation, once.
+
+What its agents answer is told as they answer (``agent.conversations.keeping``); here only what was not: where the
+conversation was forgotten meanwhile. A run that ends well after an answer says nothing more.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,35 +13,28 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from appliance.agent.conversations.keeping import keep_failure
+from appliance.agent.conversations.keeping import end_of, keep_failure
+from appliance.agent.conversations.telling import PRIORITY, Place, answers_in, item_of
 from appliance.bridges.ports import ChatSender
 from appliance.lib.clock import Clock
 from appliance.lib.identity import time_of
-from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue
-from appliance.processes.chat_buttons import SHORT
 from appliance.processes.chat_waiting import tell_waiting
 from appliance.processes.models import ChatStart
 from appliance.runs.domain import FINAL, RunState
 from appliance.runs.lending import lent
+from appliance.runs.naming import SHORT
 
 KEPT = timedelta(days=30)
 """A run that has not ended by then is not waited for in a chat any more."""
 MOST = 200
-PRIORITY = 5
-LONGEST_ANSWER = 3000
-"""Characters of an answer that is a message; a longer one is a file where the platform takes it as no message."""
-ANSWER_FILE = "answer.txt"
 _ANY = "SELECT EXISTS (SELECT 1 FROM processes_chatstart)"
 _ENDED = """
 DELETE FROM processes_chatstart WHERE run_id IN (
     SELECT c.run_id FROM processes_chatstart c JOIN runs_run r ON r.id = c.run_id
     WHERE r.state = ANY(%(final)s) ORDER BY c.at LIMIT %(most)s FOR UPDATE OF c SKIP LOCKED)
 RETURNING run_id, platform, conversation, language, answers, (
-    SELECT s.output FROM runs_step s WHERE s.run_id = processes_chatstart.run_id AND s.kind = 'agent'
-        AND s.state = 'succeeded' AND processes_chatstart.answers
-    ORDER BY s.position DESC, s.attempt DESC LIMIT 1) AS answer, (
     SELECT jsonb_build_object('state', r.state, 'reason', r.reason, 'at', r.finished_at, 'task',
         (SELECT t.name FROM tasks_task t WHERE t.id = r.task_id))
     FROM runs_run r WHERE r.id = processes_chatstart.run_id) AS run
@@ -46,7 +43,7 @@ _OLD = "DELETE FROM processes_chatstart WHERE at < %(before)s"
 
 
 def expect(run_id: UUID, sender: ChatSender, language: str, now: datetime, *, answers: bool = False) -> None:
-    """Its end is to be told where it was asked for; ``answers``: what its agent came to, in place of that.
+    """Its end is to be told where it was asked for; ``answers``: what its agents come to, in place of that.
 
     The same run a second time changes nothing.
     """
@@ -80,17 +77,30 @@ class ChatResults:
                 await tell_waiting(connection)
                 cursor = connection.cursor(row_factory=dict_row)
                 await cursor.execute(_ENDED, {"final": [one.value for one in FINAL], "most": MOST})
-                for told in await cursor.fetchall():
-                    await enqueue(connection, _item(told))
-                    if told["answers"] and not _is_answered(told):
-                        await keep_failure(
-                            connection,
-                            told["run_id"],
-                            told["run"]["task"] or "",
-                            _text(told),
-                            self._clock.now(),
-                        )
+                ended = await cursor.fetchall()
+                await end_of(connection, [told["run_id"] for told in ended if told["answers"]])
+                for told in ended:
+                    await self._tell(connection, told)
                 await connection.execute(_OLD, {"before": self._clock.now() - KEPT})
+
+    async def _tell(self, connection: AsyncConnection[Any], told: dict[str, Any]) -> None:
+        answered = bool(told["answers"]) and await _answer(connection, told)
+        if answered and str(told["run"]["state"]) == RunState.SUCCEEDED:
+            return
+        await enqueue(connection, _item(told))
+        if told["answers"]:
+            task = told["run"]["task"] or ""
+            await keep_failure(connection, told["run_id"], task, _text(told), self._clock.now())
+
+
+async def _answer(connection: AsyncConnection[Any], told: dict[str, Any]) -> bool:
+    """Whether agents have answered; what of that was not told yet is told."""
+    found = await answers_in(connection, told["run_id"], told["run"]["task"] or "")
+    place = Place(told["platform"], told["conversation"], told["language"])
+    for answer, kept in found:
+        if not kept:
+            await enqueue(connection, item_of(answer, place, told["run_id"]))
+    return bool(found)
 
 
 def _item(told: dict[str, Any]) -> OutboxItem:
@@ -98,7 +108,7 @@ def _item(told: dict[str, Any]) -> OutboxItem:
         key=f"chat-result/{told['run_id']}",
         platform=told["platform"],
         conversation=told["conversation"],
-        message=_message(told),
+        message={"text": _text(told)},
         at=_ended_at(told),
         priority=PRIORITY,
     )
@@ -108,23 +118,6 @@ def _ended_at(told: dict[str, Any]) -> datetime:
     """It comes after what was said when the run began, where both wait for the platform; the same each time."""
     ended = told["run"]["at"]
     return datetime.fromisoformat(ended) if isinstance(ended, str) else time_of(told["run_id"])
-
-
-def _is_answered(told: dict[str, Any]) -> bool:
-    return isinstance(told["answer"], str) and bool(told["answer"].strip())
-
-
-def _message(told: dict[str, Any]) -> JsonObject:
-    if not _is_answered(told):
-        return {"text": _text(told)}
-    answer: str = told["answer"].strip()
-    ended = str(told["run"]["state"]) != RunState.SUCCEEDED
-    text = f"{answer}\n\n{_text(told)}" if ended else answer
-    if len(text) <= LONGEST_ANSWER:
-        return {"text": text}
-    with override(told["language"]):
-        head = gettext("%(task)s answers at length: run %(run)s.") % _names(told["run_id"], told["run"])
-    return {"text": head, "attach": text, "attach_name": ANSWER_FILE}
 
 
 def _text(told: dict[str, Any]) -> str:

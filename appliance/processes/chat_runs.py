@@ -1,17 +1,16 @@
 """Tasks and runs in a chat: what there is, how the last ones went, and ending one."""
 
-from uuid import UUID
-
 from django.utils.translation import gettext
 
 from appliance.accounts.domain import Ability
 from appliance.bridges.ports import Answer
 from appliance.lib.errors import MillwrightError
 from appliance.processes import chat_buttons
-from appliance.processes.chat_buttons import SHORT, Speaker
+from appliance.processes.chat_buttons import Speaker
 from appliance.runs.domain import FINAL
 from appliance.runs.models import Run
-from appliance.runs.services import cancel
+from appliance.runs.naming import SHORT, names_a_run, run_named
+from appliance.runs.services import RunNotFound, cancel
 from appliance.tasks.models import Task
 
 SHOWN = 10
@@ -45,7 +44,7 @@ def runs(argument: str, person: Speaker) -> Answer:
     for run in rows[: SHOWN * 5]:
         name = names.get(run.task_id, "")
         if person.principal.can(Ability.VIEW, task=name) and len(lines) < SHOWN:
-            lines.append(f"{str(run.pk)[-SHORT:]} {name} {run.state}")
+            lines.append(f"{str(run.pk)[-SHORT:]} {name} {gettext(run.state)}")
             if run.state not in FINAL and person.principal.can(Ability.CANCEL_RUNS, task=name):
                 going.append(str(run.pk))
     text = "\n".join(lines) or gettext("There are no such runs.")
@@ -54,23 +53,14 @@ def runs(argument: str, person: Speaker) -> Answer:
 
 def cancel_one(argument: str, person: Speaker) -> str:
     """``cancel 1f2e3d4c``: the end of a run's number, or all of it."""
-    run = _found(argument.strip())
-    cancel(run.pk, person.principal)
-    return gettext("Run %(run)s is being ended.") % {"run": str(run.pk)[-SHORT:]}
-
-
-def _found(given: str) -> Run:
-    """The one run that is meant. Raises RunUnclear."""
-    try:
-        whole = Run.objects.filter(pk=UUID(given)).first()
-    except ValueError:
-        whole = None
-    if whole is not None:
-        return whole
-    if len(given) < SHORT or not all(character in "0123456789abcdef-" for character in given.lower()):
+    given = argument.strip()
+    if not names_a_run(given):
         raise RunUnclear(gettext("Write cancel and the eight characters of a run; runs shows them."))
-    open_ones = Run.whole.exclude(state__in=[state.value for state in FINAL]).order_by("-id")[:1000]
-    found = [run for run in open_ones if str(run.pk).endswith(given.lower())]
-    if len(found) != 1:
-        raise RunUnclear(gettext("No single open run ends with %(given)s.") % {"given": given[:40]})
-    return found[0]
+    try:
+        run_id = run_named(given, living=True)
+        cancel(run_id, person.principal)
+    except RunNotFound as error:
+        raise RunUnclear(
+            gettext("No single open run ends with %(given)s.") % {"given": given[:40]}
+        ) from error
+    return gettext("Run %(run)s is being ended.") % {"run": str(run_id)[-SHORT:]}

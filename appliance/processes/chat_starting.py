@@ -9,9 +9,9 @@ from appliance.agent.conversations import starting
 from appliance.agent.conversations.starting import Where
 from appliance.bridges.ports import Answer, ChatCommand, ChatSender
 from appliance.processes import chat_buttons, chat_results
-from appliance.processes.chat_buttons import SHORT, Speaker
-from appliance.processes.models import PartBeat
-from appliance.processes.part_checks import STALE
+from appliance.processes.chat_buttons import Speaker
+from appliance.processes.part_checks import nobody_answers
+from appliance.runs.naming import SHORT
 from appliance.runs.phrased import Begun, Message, begin, run_of
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.bodies import each_step
@@ -47,6 +47,7 @@ def start(meant: Meant, command: ChatCommand, sender: ChatSender, person: Speake
                 command.received_at,
                 key=command.key,
                 run_id=run_of(message),
+                language=command.language,
             )
         done = begin(meant, message, person.principal)
         if done.run_id is None:
@@ -68,16 +69,10 @@ def _taken(done: Begun, command: ChatCommand) -> str:
     run = {"run": str(done.run_id)[-SHORT:]}
     if done.waits:
         return gettext("Your last question is still under way; this one comes next: run %(run)s.") % run
-    if _nobody_answers(command):
+    if nobody_answers(command.received_at):
         said = gettext("No model answers now. Your question waits for one: run %(run)s.") % run
         return f"{said}\n{gettext('Without a model I understand: status, tasks, run, runs, help.')}"
     return gettext("I look into it: run %(run)s.") % run
-
-
-def _nobody_answers(command: ChatCommand) -> bool:
-    """Whether the part that keeps the models has given no sign of life."""
-    beat = PartBeat.objects.filter(part="keeper").first()
-    return beat is not None and (not beat.healthy or command.received_at - beat.at > STALE)
 
 
 def origin_of(person: Speaker) -> str:

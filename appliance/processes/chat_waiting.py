@@ -10,14 +10,24 @@ from psycopg.rows import dict_row
 from appliance.lib.identity import time_of
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue
-from appliance.processes.chat_buttons import SHORT
+from appliance.runs.naming import SHORT
 
 PRIORITY = 5
-# An approval of the run itself, or of what its agent calls for: a shard's run has it as its parent.
+# An approval of the run itself, or of what its agents call for, however deep inside of it they work. Of several that
+# are open the oldest comes first, and the next one the next time.
 _WAITS = """
-UPDATE processes_chatstart c SET told_of = a.id FROM safety_approval a JOIN runs_run r ON r.id = a.run_id
-WHERE c.answers AND a.state = 'open' AND (c.told_of IS NULL OR a.id > c.told_of)
-    AND c.run_id IN (r.id, r.parent_run_id)
+WITH RECURSIVE up AS (
+    SELECT a.id AS approval, r.id, r.parent_run_id, r.split_id
+    FROM safety_approval a JOIN runs_run r ON r.id = a.run_id WHERE a.state = 'open'
+    UNION ALL
+    SELECT up.approval, r.id, r.parent_run_id, r.split_id
+    FROM up JOIN runs_run r ON r.id = up.parent_run_id WHERE up.split_id IS NOT NULL
+), next AS (
+    SELECT DISTINCT ON (c.run_id) c.run_id, up.approval FROM processes_chatstart c JOIN up ON up.id = c.run_id
+    WHERE c.answers AND (c.told_of IS NULL OR up.approval > c.told_of) ORDER BY c.run_id, up.approval
+)
+UPDATE processes_chatstart c SET told_of = a.id FROM next JOIN safety_approval a ON a.id = next.approval
+WHERE c.run_id = next.run_id
 RETURNING c.run_id, c.platform, c.conversation, c.language, a.id AS approval, a.task, a.expires_at
 """
 

@@ -12,6 +12,7 @@ from appliance.bus.greeting import greet
 from appliance.lib.config import Config
 from appliance.lib.errors import MillwrightError
 from appliance.lib.listening import ANYWHERE
+from appliance.processes.models import PartBeat
 
 STALE = timedelta(seconds=15)
 """Without a sign of life for longer than this a process counts as away."""
@@ -130,6 +131,12 @@ def silence(at: datetime, now: datetime) -> str:
     if at > now:
         return "no sign of life since the clock was set back"
     return f"no sign of life for {int((now - at).total_seconds())} s"
+
+
+def nobody_answers(now: datetime) -> bool:
+    """Whether the part that keeps the models has given no sign of life."""
+    beat = PartBeat.objects.filter(part="keeper").first()
+    return beat is not None and (not beat.healthy or now - beat.at > STALE)
 
 
 def _listens(host: str, port: int) -> PartState:

@@ -19,6 +19,7 @@ from appliance.runs import hints, resume_sql, sql
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.fork import Fork, ForkRefused, WouldRepeat, fork_at
+from appliance.runs.growing import begun_by_hand
 from appliance.runs.models import Checkpoint, Run, Step
 from appliance.runs.origins import started_again
 from appliance.runs.plan import Phase, Progress, StepRow, has_acted, unclear
@@ -170,7 +171,7 @@ def _inputs(old: Run, definition: TaskDefinition, changed: JsonObject) -> JsonOb
         known = ", ".join(sorted(definition.vars)) or "none"
         raise ForkRefused(f"the task has no variable {unknown[0]!r}", hint=f"its vars: {known}")
     given = old.inputs.get("vars")
-    return {**old.inputs, **({"vars": {**(given or {}), **changed}} if changed else {})}
+    return {**begun_by_hand(old.inputs), **({"vars": {**(given or {}), **changed}} if changed else {})}
 
 
 def _insert(

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from appliance.actions.contract import Params, SplitKind
 from appliance.actions.registry import registry
-from appliance.lib.jsontypes import JsonMapping
+from appliance.lib.jsontypes import JsonMapping, JsonObject
 from appliance.runs.plan import StepRow
 from appliance.tasks.definition import StepSpec
 
@@ -42,6 +42,12 @@ def above(inputs: JsonMapping) -> tuple[str, ...]:
     """The runs of growing steps that led to a run with these inputs."""
     found = inputs.get(ABOVE)
     return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def begun_by_hand(inputs: JsonMapping) -> JsonObject:
+    """The inputs of an earlier run for one that a person begins from it: no agent leads to that one any more, and what
+    those that led to the earlier one had left to spend is not what it may spend."""
+    return {name: value for name, value in inputs.items() if name != ABOVE}
 
 
 def growing(kind: str) -> "GrowingKind[Params] | None":

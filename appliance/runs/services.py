@@ -15,6 +15,7 @@ from appliance.events.services import record
 from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid7, uuid_at
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.runs import hints, origins, sql
 from appliance.runs.admission import admit
 from appliance.runs.admission_sql import HOLD_BACK
@@ -23,6 +24,7 @@ from appliance.runs.called import end_called
 from appliance.runs.changes import run_changed
 from appliance.runs.domain import FINAL, RunState, StepState, Waiting
 from appliance.runs.given import taken
+from appliance.runs.growing import begun_by_hand
 from appliance.runs.models import Run
 from appliance.safety.policy.origins import started_by
 from appliance.safety.policy.vocabulary import Origin
@@ -119,7 +121,7 @@ def start_task(
     by.require(Ability.RUN_TASKS, task=name)
     task = find(name)
     if task.current is None:
-        raise NotNow(f"the task {name!r} has no version yet")
+        raise NotNow(say("the task %(task)r has no version yet", task=name))
     origin, also = (origin, ()) if origin else started_by(by.name)
     refuse_switched_off(task, origin)
     definition = definition_of(task.current)
@@ -127,7 +129,7 @@ def start_task(
     with transaction.atomic():
         run_id, refused = _fire(task, definition, by, now, given, origin, also, trigger, reason, key)
     if refused:
-        raise NotAdmitted(f"the task {name!r} does not run now: {refused}")
+        raise NotAdmitted(say("the task %(task)r does not run now: %(why)s", task=name, why=refused))
     hints.look_at([run_id])
     return run_id
 
@@ -136,8 +138,8 @@ def refuse_switched_off(task: Task, origin: str) -> None:
     """Raises NotNow: what is switched off is started by a person's own hand alone, and by no program in their name."""
     if not task.enabled and origin != Origin.MANUAL:
         raise NotNow(
-            f"the task {task.name!r} is switched off",
-            hint="switch it on, or start it by hand: on its page, or on the command line",
+            say("the task %(task)r is switched off", task=task.name),
+            hint=say("switch it on, or start it by hand: on its page, or on the command line"),
         )
 
 
@@ -214,7 +216,7 @@ def get(run_id: UUID) -> Run:
     """Raises RunNotFound."""
     run = Run.objects.filter(pk=run_id).first()
     if run is None:
-        raise RunNotFound(f"there is no run {run_id}")
+        raise RunNotFound(say("there is no run %(run)s", run=run_id))
     return run
 
 
@@ -251,7 +253,9 @@ def cancel(run_id: UUID, by: Principal) -> None:
         else:
             cursor.execute(sql.REQUEST_CANCEL, {"id": run_id, "reason": reason})
             if cursor.fetchone() is None:
-                raise NotNow(f"run {run_id} has ended already: it is {get(run_id).state}")
+                raise NotNow(
+                    say("run %(run)s has ended already: it is %(state)s", run=run_id, state=get(run_id).state)
+                )
         append(cursor, [AuditEntry("run.cancel", by.name, str(run_id), {"task": name})])
     # After that commit: no lock of this run is held while those of the called ones are taken.
     hints.look_at([run_id, *end_called(run_id, reason)])
@@ -281,13 +285,15 @@ def start_again(run_id: UUID, by: Principal, now: datetime) -> UUID:
                 origin=origin,
                 also=also,
                 trigger=old.trigger,
-                inputs=old.inputs,
+                inputs=begun_by_hand(old.inputs),
                 reason=f"run {old.id} again, by {by.name}",
                 forked_from=old.id,
             )
         )
         if not admission.runs:
-            raise NotAdmitted(f"the task {task.name!r} does not run now: {admission.reason}")
+            raise NotAdmitted(
+                say("the task %(task)r does not run now: %(why)s", task=task.name, why=admission.reason)
+            )
         entry = AuditEntry("run.again", by.name, str(new_id), {"task": task.name, "of": str(old.id)})
         with connection.cursor() as cursor:
             append(cursor, [entry])

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from appliance.actions.contract import Connect, Kind, Services, StepContext
 from appliance.lib.leaving import Leaving
 from appliance.runs.ceiling import ceiling_of
+from appliance.runs.fencing import RunFence
 from appliance.runs.growing import above
 from appliance.runs.origins import handed_on
 from appliance.runs.plan import Next, Phase
@@ -72,4 +73,5 @@ def context_of(
         act_within=act_within.total_seconds() if act_within is not None else None,
         chosen=spec.proposed.chosen if spec.proposed is not None else frozenset(),
         kept=walk.kept,
+        fence=RunFence(walk),
     )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from appliance.accounts.principal import BOX, Principal
+from appliance.lib.said import say
 from appliance.safety.allstop import AllStop, Level, current
 from appliance.safety.errors import ReadOnlyNow
 
@@ -22,8 +23,11 @@ def refuse_changes(by: Principal, home: Path | None = None) -> None:
 
 def refusal(stop: AllStop) -> ReadOnlyNow:
     """The sentence that everybody gets, with who stopped the box and why."""
-    said = f": {stop.reason}" if stop.reason else ""
     return ReadOnlyNow(
-        f"the all-stop stands at read only, engaged by {stop.by}{said}; nothing can be changed until it is released",
-        hint="an engineer releases it on any page, or with manage.py allstop release",
+        say(
+            "the all-stop stands at read only, engaged by %(who)s%(why)s; nothing can be changed until it is released",
+            who=stop.by,
+            why=f": {stop.reason}" if stop.reason else "",
+        ),
+        hint=say("an engineer releases it on any page, or with manage.py allstop release"),
     )

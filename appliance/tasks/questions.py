@@ -17,6 +17,7 @@ from appliance.events.services import record, record_many
 from appliance.lib.errors import MillwrightError
 from appliance.lib.identity import uuid_at
 from appliance.lib.jsontypes import JsonObject
+from appliance.lib.said import say
 from appliance.safety.policy.origins import word_of
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks import notices
@@ -139,16 +140,23 @@ def answer(
 
 def _answered_before(question: Question | None, code: str, choice: Choice, key: str) -> Answered:
     if question is None:
-        raise QuestionNotOpen(f"there is no question {code!r}")
+        raise QuestionNotOpen(say("there is no question %(code)r", code=code))
     if question.state == QuestionState.ANSWERED.value:
         if key and question.answer_key == key:
             ids = [_occurrence_of(question, datetime.fromisoformat(text)) for text in question.dues]
             started = Occurrence.objects.filter(pk__in=ids).values_list("run_id", flat=True)
             return Answered(question.task.name, choice, [run for run in started if run is not None])
         raise QuestionNotOpen(
-            f"{question.answered_by} has answered {question.code} already: {question.answer}"
+            say(
+                "%(who)s has answered %(code)s already: %(answer)s",
+                who=question.answered_by,
+                code=question.code,
+                answer=question.answer,
+            )
         )
-    raise QuestionNotOpen(f"the question {question.code} has expired: those times stay missed")
+    raise QuestionNotOpen(
+        say("the question %(code)s has expired: those times stay missed", code=question.code)
+    )
 
 
 def _carry_out(
@@ -164,7 +172,9 @@ def _carry_out(
     refused = ""
     if choice is not Choice.SKIP:
         if task.current is None or not task.enabled:
-            raise QuestionNotOpen(f"the task {task.name!r} is switched off: nothing of it runs")
+            raise QuestionNotOpen(
+                say("the task %(task)r is switched off: nothing of it runs", task=task.name)
+            )
         definition = definition_of(task.current)
         for due in chosen(question.dues, choice, now, definition.valid_for):
             new = _run_for(question, definition, due, choice, by, also, now)

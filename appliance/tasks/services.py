@@ -52,8 +52,10 @@ def find(name: str) -> Task:
     try:
         return Task.objects.select_related("current").get(name=name)
     except Task.DoesNotExist:
-        known = ", ".join(Task.objects.values_list("name", flat=True)[:10]) or "none yet"
-        raise TaskNotFound(f"there is no task {name!r}", hint=f"tasks here: {known}") from None
+        known = ", ".join(Task.objects.values_list("name", flat=True)[:10]) or say("none yet")
+        raise TaskNotFound(
+            say("there is no task %(task)r", task=name), hint=say("tasks here: %(names)s", names=known)
+        ) from None
 
 
 def definition_of(version: TaskVersion) -> TaskDefinition:

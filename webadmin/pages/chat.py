@@ -18,6 +18,7 @@ from appliance.agent.conversations.domain import LONGEST_NOTE
 from appliance.bridges import chats
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
+from appliance.lib.sentences import sentence_of
 from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.conversation import conversation_of, listener_of, memory_of
 from webadmin.pages.feed import said
@@ -39,7 +40,7 @@ def chat(request: HttpRequest) -> HttpResponse:
         "conversation": found,
         "next": found.next,
         "feed": said(chats.feed(limit=LAST_OF_FEED)),
-        "listener": listener_of(user),
+        "listener": listener_of(user, datetime.now(UTC)),
         "memory": memory_of(user) if may_write else None,
         "longest_note": LONGEST_NOTE,
         "may_write": may_write,
@@ -54,7 +55,7 @@ def write(request: HttpRequest) -> HttpResponse:
     try:
         chats.post_message(person(request), request.POST.get("text", ""), datetime.now(UTC))
     except MillwrightError as error:
-        messages.error(request, str(error))
+        messages.error(request, sentence_of(error))
         return _shown(request)
     return HttpResponse(status=204) if "HX-Request" in request.headers else redirect("chat")
 
@@ -122,7 +123,7 @@ def _done(request: HttpRequest, deed: Deed, told: str) -> HttpResponse:
     try:
         deed(person(request).principal, datetime.now(UTC))
     except MillwrightError as error:
-        messages.error(request, str(error))
+        messages.error(request, sentence_of(error))
     else:
         messages.success(request, told)
     return redirect("chat")

@@ -13,8 +13,10 @@ from appliance.agent.conversations import notes as memory
 from appliance.agent.conversations import services as talk
 from appliance.agent.conversations.domain import NoteState, Speaker
 from appliance.agent.conversations.models import AgentMessage, AgentNote
+from appliance.agent.conversations.starting import begins_anew
 from appliance.bridges import chats
 from appliance.bridges.models import ChatRecord
+from appliance.processes.part_checks import nobody_answers
 from appliance.runs.models import Run
 from appliance.tasks.models import Task
 from webadmin.pages.agents import AgentPart, agent_parts
@@ -39,6 +41,11 @@ class Entry:
     elsewhere: AgentMessage | None = None
     run_id: UUID | None = None
     agents: tuple[AgentPart, ...] = ()
+
+    @property
+    def begins_anew(self) -> bool:
+        """It is the line between what was said before and what the agent is told."""
+        return self.elsewhere is not None and begins_anew(self.elsewhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +160,19 @@ def memory_of(user: User) -> Memory:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who takes what nothing else understood. ``shipped``: the assistant that ships is there, though switched off."""
+    """Who takes what nothing else understood. ``shipped``: the assistant that ships is there, though switched off.
+
+    ``mute``: no model answers now.
+    """
 
     task: str
     shipped: bool
     may_switch: bool
+    mute: bool
 
 
-def listener_of(user: User) -> Listener:
+def listener_of(user: User, now: datetime) -> Listener:
     task = talk.assistant_here()
     shipped = status(user.principal).present
-    return Listener(task, shipped, user.principal.can(Ability.EDIT_TASKS, task=NAME))
+    may_switch = user.principal.can(Ability.EDIT_TASKS, task=NAME)
+    return Listener(task, shipped, may_switch, bool(task) and nobody_answers(now))

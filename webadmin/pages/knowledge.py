@@ -12,7 +12,7 @@ from appliance.agent.knowledge import services
 from appliance.agent.knowledge.index import Hit
 from webadmin.pages.access import needs, person
 from webadmin.pages.paging import PAGE
-from webadmin.runbook import to_html
+from webadmin.runbook import to_html, to_words
 
 LONGEST_QUERY = 300
 _SHOWN = 300
@@ -25,9 +25,9 @@ class HitView:
 
     @property
     def text(self) -> str:
-        """Without the heading, which stands above it."""
-        lines = [line for line in self.hit.text.splitlines() if not line.startswith("#")]
-        return " ".join(" ".join(lines).split())[:_SHOWN]
+        """Its words, without the heading, which stands above it, and without the marks of its Markdown."""
+        words = to_words(self.hit.text)
+        return words if len(words) <= _SHOWN else f"{words[:_SHOWN].rstrip()} …"
 
 
 @needs(Ability.VIEW)

@@ -13,10 +13,10 @@ from appliance.accounts.domain import Ability
 from appliance.agent.errors import ProposalUnknown
 from appliance.agent.proposals import services
 from appliance.lib.errors import MillwrightError
+from appliance.lib.sentences import sentence_of
 from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.editor import diff_lines
 from webadmin.pages.paging import PAGE, cut, uuid_key
-from webadmin.sentences import in_language
 
 
 @needs(Ability.VIEW)
@@ -59,6 +59,6 @@ def answer(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
         row = services.reject(ref, by, now, request.POST.get("reason", ""))
         messages.success(request, _("Rejected: %(what)s") % {"what": row.task})
     except MillwrightError as error:
-        messages.error(request, in_language(error.message))
+        messages.error(request, sentence_of(error))
         return redirect("proposal", proposal_id=proposal_id)
     return redirect("proposals")

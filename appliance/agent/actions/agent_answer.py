@@ -3,6 +3,7 @@
 from appliance.actions.contract import ActionKind, EffectClass, Params, Status, StepContext, StepResult
 from appliance.agent.conversations.before import asked_in
 from appliance.agent.conversations.keeping import keep_answer
+from appliance.agent.conversations.telling import Answer
 from appliance.agent.domain import Asked
 from appliance.agent.loop.ending import read_back
 from appliance.agent.loop.rows import seen
@@ -34,11 +35,11 @@ class AgentAnswerAction(ActionKind[AgentAnswerParams]):
         result = _result(story)
         if story.asked.conversation and result.status is Status.SUCCEEDED:
             async with context.connect() as connection:
+                await context.fence.hold(connection)
                 asked = await asked_in(connection, context.run_id)
                 if asked is not None:
-                    await keep_answer(
-                        connection, asked, context.task_name, str(result.output), result.detail, context.now
-                    )
+                    said = Answer(context.run_id, context.task_name, str(result.output), context.now)
+                    await keep_answer(connection, asked, said, result.detail)
         return result
 
 

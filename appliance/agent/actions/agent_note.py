@@ -1,5 +1,7 @@
 """``agent_note``: put before people what an agent wants to remember. Made by an agent's call, never written."""
 
+from django.db import transaction
+
 from appliance.accounts.domain import Role
 from appliance.accounts.present import principal_named
 from appliance.actions.contract import ActionKind, EffectClass, Params, StepContext, StepResult
@@ -47,12 +49,14 @@ def _propose(arguments: JsonObject, asked: Asked | None, context: StepContext) -
     scope = NoteScope(str(arguments["scope"]))
     if scope is NoteScope.ROOM and (asked is None or asked.person):
         scope = NoteScope.PERSON
-    note = notes.propose(
-        by,
-        str(arguments["text"]),
-        scope,
-        context.now,
-        conversation_id=asked.conversation_id if asked else None,
-        run_id=asked.root if asked else context.run_id,
-    )
+    with transaction.atomic():
+        context.fence.hold_here()
+        note = notes.propose(
+            by,
+            str(arguments["text"]),
+            scope,
+            context.now,
+            conversation_id=asked.conversation_id if asked else None,
+            run_id=asked.root if asked else context.run_id,
+        )
     return note.pk

@@ -1,5 +1,7 @@
 """``agent_propose``: keep a task that an agent proposes, for people to look at. It changes no task."""
 
+from django.db import transaction
+
 from appliance.accounts.domain import Role
 from appliance.accounts.present import principal_named
 from appliance.actions.contract import ActionKind, EffectClass, Params, StepContext, StepResult
@@ -48,7 +50,9 @@ def _propose(arguments: JsonObject, context: StepContext) -> JsonValue:
         step=context.step_id,
         by_task=context.task_name,
     )
-    row = propose(wanted, by, context.now)
+    with transaction.atomic():
+        context.fence.hold_here()
+        row = propose(wanted, by, context.now)
     return {
         "proposal": str(row.pk),
         "task": row.task,

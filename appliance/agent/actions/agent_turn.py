@@ -66,11 +66,15 @@ class AgentTurnAction(ActionKind[AgentTurnParams]):
             story, purse = await story_in(connection, context.run_id, above, memory)
             told = await following(connection, story.asked, context.run_id)
             story = told.story(story)
+            if told.asked is not None:
+                await context.fence.hold(connection)
+            await told.denied(connection, story, context.now)
             if context.attempt == 1:
                 await told.began(connection, story)
         result = await _result(story, context, above, purse, memory)
         if told.asked is not None:
             async with context.connect() as connection:
+                await context.fence.hold(connection)
                 await told.ended(connection, len(story.past) + 1, result)
         return result
 
@@ -93,6 +97,7 @@ async def _result(
     finally:
         if above:
             async with context.connect() as connection:
+                await context.fence.hold(connection)
                 await purse.keep(connection, context.now, tokens=ask.tokens, seconds=ask.seconds)
     return replace(failed, tokens=ask.tokens)
 

@@ -11,11 +11,13 @@ from psycopg.rows import dict_row, tuple_row
 from appliance.accounts.principal import person_of
 from appliance.agent.conversations import sql
 from appliance.agent.conversations.domain import NOTHING, Before, ConversationKind, Said, Speaker
-from appliance.agent.conversations.facts import denied_in, facts_in
+from appliance.agent.conversations.facts import facts_in
 from appliance.lib.jsontypes import JsonMapping
 
 MOST_READ = 60
 """Messages that are looked at; of older ones only their number is told."""
+MOST_DENIED = 40
+"""Calls that people said no to, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,9 @@ class Asked:
     place: str
     told_after: int | None
     told_upto: int | None
+    told_denials: int
+    language: str
+    """Of whoever asked."""
     person: str
     """Of a conversation with one person."""
 
@@ -57,6 +62,8 @@ async def asked_in(connection: AsyncConnection[Any], run_id: UUID) -> Asked | No
         row["place"],
         row["told_after"],
         row["told_upto"],
+        row["told_denials"] or 0,
+        row["language"],
         person,
     )
 
@@ -72,18 +79,20 @@ async def before(connection: AsyncConnection[Any], asked: Asked | None) -> Befor
     """The first time it is fixed what that is. A conversation that was forgotten meanwhile gives nothing."""
     if asked is None:
         return NOTHING
-    after, upto = asked.told_after, asked.told_upto
+    after, upto, denials = asked.told_after, asked.told_upto, asked.told_denials
     cursor = connection.cursor(row_factory=tuple_row)
     if after is None or upto is None:
         await cursor.execute(sql.FIX_BEFORE, {"id": asked.message_id})
         fixed = await cursor.fetchone()
-        after, upto = (fixed[0], fixed[1]) if fixed else (asked.message_id, asked.message_id)
+        after, upto, denials = fixed or (asked.message_id, asked.message_id, 0)
     values = {
         "conversation_id": asked.conversation_id,
         "id": asked.message_id,
         "told_after": after,
         "told_upto": upto,
+        "told_denials": denials,
         "most": MOST_READ,
+        "most_denied": MOST_DENIED,
         "at": asked.at,
         "person": asked.person,
     }
@@ -93,6 +102,8 @@ async def before(connection: AsyncConnection[Any], asked: Asked | None) -> Befor
     said = await cursor.fetchall()
     await cursor.execute(sql.COUNT_BEFORE, values)
     count = await cursor.fetchone()
+    await cursor.execute(sql.DENIED_BEFORE, values)
+    denied = await cursor.fetchall()
     return Before(
         standing=tuple(text for text, standing in notes if standing),
         notes=tuple(text for text, standing in notes if not standing),
@@ -100,9 +111,7 @@ async def before(connection: AsyncConnection[Any], asked: Asked | None) -> Befor
             Said(Speaker(speaker), author, text, facts_in(_facts(detail)))
             for speaker, author, text, detail in reversed(said)
         ),
-        denied=tuple(
-            dict.fromkeys(one for *_, detail in reversed(said) for one in denied_in(_facts(detail)))
-        ),
+        denied=tuple(dict.fromkeys(call for (call,) in reversed(denied))),
         more=(count[0] if count else 0) - len(said),
     )
 

@@ -1,7 +1,8 @@
 """What the rows say was done for an answer, as it is kept beside it and told later. Pure."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from appliance.lib.jsontypes import JsonMapping, JsonValue
 
@@ -17,7 +18,7 @@ LONGEST = 200
 
 
 def kept_facts(detail: JsonMapping) -> dict[str, JsonValue]:
-    """Of an answer's detail what later turns need: each call in a few words, and whether a person said no to it."""
+    """Of an answer's detail what later turns need: each call in a few words."""
     found: dict[str, JsonValue] = {}
     for name in LISTS:
         rows = detail.get(name)
@@ -39,13 +40,6 @@ def facts_in(detail: JsonMapping) -> str:
     return " | ".join(parts)
 
 
-def denied_in(detail: JsonMapping) -> Iterator[str]:
-    """The calls that somebody said no to."""
-    for one in _rows(detail, "not_done"):
-        if one.get("fate") == "denied":
-            yield str(one["call"])
-
-
 def _rows(detail: JsonMapping, name: str) -> Iterator[JsonMapping]:
     rows = detail.get(name)
     for one in rows if isinstance(rows, list) else ():
@@ -53,6 +47,11 @@ def _rows(detail: JsonMapping, name: str) -> Iterator[JsonMapping]:
             yield one
 
 
+def in_words(tool: str, arguments: Mapping[str, Any]) -> str:
+    """A call as later turns are told of it."""
+    return f"{tool} {json.dumps(arguments, ensure_ascii=False, sort_keys=True)}"[:LONGEST]
+
+
 def _call(row: JsonMapping) -> str:
-    arguments = json.dumps(row.get("arguments", {}), ensure_ascii=False, sort_keys=True)
-    return f"{row.get('tool', '')} {arguments}"[:LONGEST]
+    arguments = row.get("arguments")
+    return in_words(str(row.get("tool", "")), arguments if isinstance(arguments, dict) else {})

@@ -1,6 +1,7 @@
 """What the steps of an agent's run know and tell of the conversation that it goes on with."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +10,11 @@ from psycopg import AsyncConnection
 from appliance.actions.contract import Status, StepResult
 from appliance.agent.conversations.before import Asked, asked_in, before
 from appliance.agent.conversations.domain import NOTHING, Before
+from appliance.agent.conversations.facts import in_words
+from appliance.agent.conversations.keeping import keep_denials
 from appliance.agent.domain import Asked as Wanted
 from appliance.agent.domain import TurnOutput, call_id
-from appliance.agent.loop.story import Story
+from appliance.agent.loop.story import Fate, Story
 from appliance.events import CallEnded, CallProposed, Event, TurnBegan, TurnEnded
 from appliance.events.services import record_many_async
 
@@ -32,8 +35,18 @@ class Following:
         asked = replace(story.asked, outside=True) if lost else story.asked
         return replace(story, asked=asked, before=self.before)
 
+    async def denied(self, connection: AsyncConnection[Any], story: Story, now: datetime) -> None:
+        """A turn begins: what people said no to is kept, also where nothing comes of the run in the end."""
+        if self.asked is not None and story.past:
+            said_no = [one.call for one in story.past[-1].results if one.fate is Fate.DENIED]
+            calls = [in_words(call.tool, call.arguments) for call in said_no]
+            await keep_denials(connection, self.asked, calls, now)
+
     async def began(self, connection: AsyncConnection[Any], story: Story) -> None:
-        """A turn begins: what came of the calls of the one before it is known."""
+        """A turn begins: what came of the calls of the one before it is known.
+
+        They are steps like any other, which know nothing of conversations: so it is told now, and not as they end.
+        """
         if self.asked is None:
             return
         number = len(story.past) + 1

@@ -1,4 +1,4 @@
-"""Rows of conversations: with whom, what was said, and what is remembered of it."""
+"""Rows of conversations: with whom, what was said, what people said no to, and what is remembered."""
 
 from typing import ClassVar
 
@@ -51,12 +51,16 @@ class AgentMessage(models.Model):
     run_id = models.UUIDField(null=True)
     """The run that it has started, or that has answered."""
     key = models.CharField(max_length=250, blank=True, default="")
-    """The same for a message that is handled a second time; empty where a run has said it."""
+    """The same for a message that is handled, or an answer that is given, a second time."""
     told_after = models.BigIntegerField(null=True)
     told_upto = models.BigIntegerField(null=True)
     """Of a message that started a run: what was said between these numbers is what its turns are told."""
+    told_denials = models.BigIntegerField(null=True)
+    """And the last denial that they are told of."""
+    over = models.BooleanField(default=False, db_default=False)
+    """Of a message that started a run: it has ended. Who looks for what is under way looks past it."""
     detail = models.JSONField(default=dict)
-    """Of an answer: what the rows say was done and not done."""
+    """Of an answer: what the rows say was done and not done. Of a question: the language of who asked."""
     at = models.DateTimeField()
 
     class Meta:
@@ -66,9 +70,23 @@ class AgentMessage(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["conversation", "-id"], name="agent_message_page"),
             models.Index(fields=["at"], name="agent_message_at"),
+            models.Index(
+                fields=["conversation", "author"],
+                condition=models.Q(speaker=Speaker.PERSON.value),
+                name="agent_message_people",
+            ),
+            models.Index(
+                fields=["conversation", "id"],
+                condition=models.Q(speaker=Speaker.PERSON.value, over=False, run_id__isnull=False),
+                name="agent_message_under_way",
+            ),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["run_id", "speaker"], name="agent_message_of_run"),
+            models.UniqueConstraint(
+                fields=["run_id"],
+                condition=models.Q(speaker=Speaker.PERSON.value),
+                name="agent_message_asks",
+            ),
             models.UniqueConstraint(
                 fields=["key", "speaker"], condition=~models.Q(key=""), name="agent_message_once"
             ),
@@ -76,6 +94,30 @@ class AgentMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.author}: {self.text[:40]}"
+
+
+class AgentDenial(models.Model):
+    """A call that somebody said no to. It stays where a conversation is begun anew, or forgotten."""
+
+    conversation = models.ForeignKey(AgentConversation, on_delete=models.CASCADE, related_name="denials")
+    run_id = models.UUIDField()
+    """The run that people see."""
+    call = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        app_label = "agent"
+        db_table = "agent_denial"
+        ordering: ClassVar[list[str]] = ["-id"]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["conversation", "-id"], name="agent_denial_page"),
+        ]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["run_id", "call"], name="agent_denial_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.call[:40]
 
 
 class AgentNote(models.Model):

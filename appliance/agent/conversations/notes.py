@@ -21,8 +21,16 @@ from appliance.agent.conversations.models import AgentConversation, AgentNote
 from appliance.agent.conversations.whose import notes_seen_by, one, person_behind
 from appliance.audit.services import append_here
 from appliance.lib.plain import plain_text
+from appliance.lib.said import say
 from appliance.safety.read_only import refuse_changes
 
+STATES = {
+    NoteState.PROPOSED: say("proposed"),
+    NoteState.ACCEPTED: say("accepted"),
+    NoteState.REJECTED: say("rejected"),
+    NoteState.STANDING: say("standing"),
+    NoteState.ENDED: say("ended, and counts no more"),
+}
 LIVING = (NoteState.PROPOSED, NoteState.ACCEPTED, NoteState.STANDING)
 MOST_PROPOSED = 40
 """That wait for a person, of each person, room or box: an agent that proposes without end is not listened to."""
@@ -135,7 +143,7 @@ def instruct(
 def _by_own_hand(by: Principal) -> None:
     """What an agent keeps to from then on is no program's to say: it counts with all rights of the person."""
     if not is_person(by.name):
-        raise NoteRefused("only a person says what the agent keeps to: in the web admin, or in a chat")
+        raise NoteRefused(say("only a person says what the agent keeps to: in the web admin, or in a chat"))
 
 
 def end(by: Principal, note_id: int, now: datetime) -> AgentNote:
@@ -145,7 +153,13 @@ def end(by: Principal, note_id: int, now: datetime) -> AgentNote:
     with transaction.atomic():
         note = _mine(by, note_id)
         if note.state not in (NoteState.ACCEPTED, NoteState.STANDING):
-            raise NoteRefused(f"note {note.pk} is {note.state}: there is nothing to end")
+            raise NoteRefused(
+                say(
+                    "note %(number)s is %(state)s: there is nothing to end",
+                    number=note.pk,
+                    state=STATES[NoteState(note.state)],
+                )
+            )
         note.state, note.ended_at = NoteState.ENDED.value, now
         note.save(update_fields=["state", "ended_at"])
         _put_on_record("note.ended", by, note)
@@ -159,7 +173,13 @@ def _decide(by: Principal, note_id: int, state: NoteState, now: datetime) -> Age
         if note.state == state:
             return note
         if note.state != NoteState.PROPOSED:
-            raise NoteRefused(f"note {note.pk} is {note.state}: it waits for nobody any more")
+            raise NoteRefused(
+                say(
+                    "note %(number)s is %(state)s: it waits for nobody any more",
+                    number=note.pk,
+                    state=STATES[NoteState(note.state)],
+                )
+            )
         if state is NoteState.ACCEPTED:
             _refuse_more(note, NoteState.ACCEPTED, MOST_NOTES)
         note.state, note.reviewed_by, note.reviewed_at = state.value, by.name, now
@@ -173,7 +193,10 @@ def _mine(by: Principal, note_id: int) -> AgentNote:
     seen = notes_seen_by(person_behind(by)).filter(pk=note_id).exists()
     note = AgentNote.objects.select_for_update().filter(pk=note_id).first() if seen else None
     if note is None:
-        raise NoteUnknown(f"there is no note {note_id} of yours", hint="notes lists them")
+        raise NoteUnknown(
+            say("there is no note %(number)s of yours", number=note_id),
+            hint=say("the word notes lists them"),
+        )
     if note.scope != NoteScope.PERSON:
         by.require(Ability.EDIT_TASKS)
     return note
@@ -183,7 +206,8 @@ def _said(text: str) -> str:
     said = " ".join(plain_text(text).split())
     if not said or len(said) > LONGEST_NOTE:
         raise NoteRefused(
-            f"a note has between 1 and {LONGEST_NOTE} characters", hint="say it shorter, or make two of it"
+            say("a note has between 1 and %(most)s characters", most=LONGEST_NOTE),
+            hint=say("say it shorter, or make two of it"),
         )
     return said
 
@@ -194,7 +218,7 @@ def _room(person: str, scope: NoteScope, conversation_id: int | None) -> AgentCo
         return None
     found = one(person, conversation_id or 0)
     if found.kind != ConversationKind.ROOM:
-        raise NoteRefused("this conversation is a person's, and no room's")
+        raise NoteRefused(say("this conversation is a person's, and no room's"))
     return found
 
 
@@ -204,7 +228,10 @@ def _refuse_more(note: AgentNote, state: NoteState, most: int) -> None:
         scope=note.scope, person=note.person, conversation=note.conversation, state=state.value
     )
     if len(rows.select_for_update().values_list("pk", flat=True)[:most]) >= most:
-        raise NoteRefused(f"there are {most} of these already", hint="end or reject one of them first")
+        raise NoteRefused(
+            say("there are %(most)s of these already", most=most),
+            hint=say("end or reject one of them first"),
+        )
 
 
 def _put_on_record(kind: str, by: Principal, note: AgentNote) -> None:

@@ -5,15 +5,16 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.utils.translation import gettext
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.models import ApiToken, User
 from appliance.accounts.principal import Principal
 from appliance.agent.conversations import sql
 from appliance.agent.conversations.domain import ConversationKind
-from appliance.agent.conversations.errors import NobodyTalks
 from appliance.agent.conversations.models import AgentConversation, AgentMessage
-from appliance.agent.conversations.whose import one, person_behind, seen_by
+from appliance.agent.conversations.starting import mark_anew
+from appliance.agent.conversations.whose import nobody_now, one, person_behind, seen_by
 from appliance.audit.services import append_here
 from appliance.bridges import chats
 from appliance.bridges.gateway import chat as gateway
@@ -83,12 +84,14 @@ def say(by: Principal, text: str, now: datetime, *, key: str = "") -> str:
 
 def _there(found: T | None, by: Principal) -> T:
     if found is None:
-        raise NobodyTalks(f"{by.name} is nobody who may talk here now")
+        raise nobody_now(by)
     return found
 
 
 def forget(by: Principal, conversation_id: int, now: datetime) -> int:
-    """Delete what was said; gives how many messages. Notes and instructions stay, runs under way go on.
+    """Delete what was said; gives how many messages.
+
+    Notes, instructions and what people said no to stay; runs under way go on.
 
     One's own, or a room's for who may edit tasks. Raises NotAllowed, NobodyTalks, ConversationUnknown, ReadOnlyNow.
     """
@@ -104,17 +107,14 @@ def forget(by: Principal, conversation_id: int, now: datetime) -> int:
 
 
 def begin_anew(by: Principal, conversation_id: int, now: datetime) -> None:
-    """What was said stays to be read; the agent is told of it no more.
+    """What was said stays to be read; the agent is told of it no more, but of what people said no to.
 
     Raises NotAllowed, NobodyTalks, ConversationUnknown, ReadOnlyNow.
     """
     by.require(Ability.CHAT)
     refuse_changes(by)
     found = one(person_behind(by), conversation_id)
-    last = (
-        AgentMessage.objects.filter(conversation=found).order_by("-id").values_list("pk", flat=True).first()
-    )
-    AgentConversation.objects.filter(pk=found.pk).update(fresh_after=last or 0)
+    mark_anew(found, gettext("A new conversation from here on."), now)
 
 
 def _to_change(by: Principal, conversation_id: int) -> AgentConversation:
@@ -145,6 +145,6 @@ def prune(now: datetime, keep: timedelta) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql.PRUNE, {"before": now - keep})
         count = int(cursor.rowcount)
-        for statement in (sql.PRUNE_NOTES, sql.PRUNE_PROPOSED, sql.PRUNE_EMPTY):
+        for statement in (sql.PRUNE_NOTES, sql.PRUNE_PROPOSED, sql.PRUNE_DENIALS, sql.PRUNE_EMPTY):
             cursor.execute(statement, {"before": now - keep})
     return count

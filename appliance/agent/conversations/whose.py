@@ -11,14 +11,20 @@ from appliance.agent.conversations import sql
 from appliance.agent.conversations.domain import ConversationKind, NoteScope, Speaker
 from appliance.agent.conversations.errors import ConversationUnknown, NobodyTalks
 from appliance.agent.conversations.models import AgentConversation, AgentMessage, AgentNote
+from appliance.lib.said import say
 
 
 def person_behind(by: Principal) -> str:
     """A program speaks as the person whose token it has. Raises NobodyTalks for triggers, devices and the box."""
     person = person_of(by.name)
     if person is None:
-        raise NobodyTalks(f"{by.name} is no person, and has no conversation")
+        raise NobodyTalks(say("%(who)s is no person, and has no conversation", who=by.name))
     return person
+
+
+def nobody_now(by: Principal) -> NobodyTalks:
+    """Of a token that has ended, and a person who is locked out."""
+    return NobodyTalks(say("%(who)s is nobody who may talk here now", who=by.name))
 
 
 def seen_by(person: str) -> QuerySet[AgentConversation]:
@@ -44,7 +50,7 @@ def one(person: str, conversation_id: int) -> AgentConversation:
     """Raises ConversationUnknown, also for one that is somebody else's."""
     found = seen_by(person).filter(pk=conversation_id).first()
     if found is None:
-        raise ConversationUnknown("there is no such conversation of yours")
+        raise ConversationUnknown(say("there is no such conversation of yours"))
     return found
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from appliance.agent.knowledge.folder import Mark, Trouble, Unreadable, listing, text_of
-from appliance.agent.knowledge.sections import Section, passages, sections
+from appliance.agent.knowledge.sections import Passage, Section, passages, sections
 from appliance.agent.knowledge.terms import asked, indexed, is_chinese
 from appliance.inference.embeddings.ngrams import NgramEncoder, Sparse
 from appliance.lib.digest import sha256_hex
@@ -175,11 +175,16 @@ class Index:
         self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", values)
 
     def _add(self, file: str, text: str) -> None:
-        for passage in (one for section in sections(text) for one in passages(section)):
+        found = [one for section in sections(text) for one in passages(section)]
+        # What has nothing but its heading is found by what stands below it, which has that heading too.
+        silent = {one for one in found if _says_nothing(one)}
+        for passage in found:
             values = (file, passage.section, passage.heading, passage.line, passage.text)
             cursor = self._db.execute(
                 "INSERT INTO passages (file, section, heading, line, text) VALUES (?, ?, ?, ?, ?)", values
             )
+            if passage in silent and len(silent) < len(found):
+                continue
             head = indexed(f"{file.removesuffix('.md')} {passage.heading}")
             self._db.execute(
                 "INSERT INTO words (rowid, head, body) VALUES (?, ?, ?)",
@@ -191,6 +196,11 @@ class Index:
         self._db.execute("DELETE FROM passages WHERE file = ?", (file,))
         self._db.execute("DELETE FROM files WHERE file = ?", (file,))
         self._bad.pop(file, None)
+
+
+def _says_nothing(passage: Passage) -> bool:
+    first, _, rest = passage.text.strip().partition("\n")
+    return first.lstrip().startswith("#") and not rest.strip()
 
 
 def _ranked(question: str, words: Sequence[str], rows: Sequence[_Row]) -> list[Hit]:

@@ -133,10 +133,15 @@ class QueryTool(Tool[A]):
     """A tool that reads what the box knows. Its step is the kind ``agent_query``."""
 
     risk = Risk.READ
+    of_files: ClassVar[bool] = False
+    """It asks for no row of the database, and may take its time: it is answered in a thread of its own."""
 
     def step(self, given: A) -> JsonObject:
         return {"type": "agent_query", "query": self.name, "given": given.model_dump(mode="json")}
 
     @abstractmethod
     def answer(self, given: A, asking: Asking) -> JsonValue:
-        """Called in a thread of Django's. Raises MillwrightError, NotAllowed among them."""
+        """Called in a thread of Django's, or in one of its own (``of_files``).
+
+        Raises MillwrightError, NotAllowed among them.
+        """

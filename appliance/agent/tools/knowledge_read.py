@@ -23,6 +23,7 @@ class KnowledgeReadArguments(Arguments):
 
 class KnowledgeReadTool(QueryTool[KnowledgeReadArguments]):
     name = "knowledge.read"
+    of_files = True
     says = "Read one section of a runbook."
     arguments = KnowledgeReadArguments
     example = {"file": "pumps.md", "heading": "Restart"}

@@ -18,6 +18,7 @@ class KnowledgeSearchArguments(Arguments):
 
 class KnowledgeSearchTool(QueryTool[KnowledgeSearchArguments]):
     name = "knowledge.search"
+    of_files = True
     says = "Search this box's runbooks; gives passages with file, heading and score."
     arguments = KnowledgeSearchArguments
     example = {"question": "pump too hot after restart"}

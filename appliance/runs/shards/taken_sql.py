@@ -62,13 +62,15 @@ UPDATE runs_split SET shard_deadline = %(shard_deadline)s, due_at = %(due_at)s W
 """
 
 # The context travels with the shard; what the run itself has of its own (other `vars` than the old one) goes over it.
+# What led to the old run is not what led to this one: see growing.begun_by_hand.
 TAKE = """
 INSERT INTO runs_run (id, task_id, version_id, parent_run_id, split_id, shard, counted, lane, state, waiting_for,
     principal, origin, trigger, priority, inputs, deadline, reason, warning, forked_from, created_at, started_at,
     finished_at)
 SELECT pair.new, p.task_id, p.version_id, p.id, %(split_id)s, o.shard, done.it, p.lane,
     CASE WHEN done.it THEN 'succeeded' ELSE 'waiting' END, CASE WHEN done.it THEN '' ELSE 'turn' END,
-    p.principal, p.origin, p.trigger, p.priority, CASE WHEN done.it THEN o.inputs ELSE o.inputs || %(inputs)s END,
+    p.principal, p.origin, p.trigger, p.priority,
+    CASE WHEN done.it THEN o.inputs ELSE (o.inputs - 'above') || %(inputs)s END,
     CASE WHEN done.it THEN o.deadline ELSE %(deadline)s END, left(%(reason)s || CASE WHEN done.it THEN
         ', taken over from run ' || o.parent_run_id ELSE '' END, 1000), CASE WHEN done.it THEN o.warning ELSE '' END,
     o.id, p.created_at, CASE WHEN done.it THEN o.started_at END, CASE WHEN done.it THEN o.finished_at END

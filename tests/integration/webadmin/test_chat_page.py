@@ -19,8 +19,11 @@ from appliance.agent.conversations.models import AgentMessage, AgentNote
 from appliance.agent.conversations.starting import Where, answered, heard
 from appliance.bridges import chats
 from appliance.bridges.models import ChatRecord
+from appliance.lib.config import get_config
+from appliance.processes.models import PartBeat
 from appliance.tasks.models import Task
 from tests.integration.webadmin.agent_rows import STOP, Rows, begun, ended
+from webadmin.templatetags.chats import linked
 
 Browsers = Callable[[Role], Client]
 People = Callable[[Role], User]
@@ -123,13 +126,43 @@ def test_what_was_said_is_forgotten_or_begun_anew(browser: Browsers, operator: U
     assert "Forget what was said" in html(client)
     answer = client.post("/chat/forget/", {"conversation": number, "do": "anew"}, follow=True)
     assert "A new conversation" in answer.content.decode()
-    assert AgentMessage.objects.count() == 1
+    assert html(client).count('class="talk-anew"') == 1
+    assert AgentMessage.objects.count() == 2
     strangers = browser(Role.ENGINEER).post(
         "/chat/forget/", {"conversation": number, "do": "forget"}, follow=True
     )
     assert "message error" in strangers.content.decode()
     client.post("/chat/forget/", {"conversation": number, "do": "forget"})
     assert AgentMessage.objects.count() == 0
+
+
+def test_with_the_first_word_the_page_gets_what_begins_anew(browser: Browsers, operator: User) -> None:
+    client = browser(Role.OPERATOR)
+    before = html(client)
+    assert 'data-live="conversation/ feed/"' in before
+    assert "Forget what was said" not in before
+    heard(operator.principal, HERE, "status", datetime.now(UTC), key="chat/webchat/message-1/0")
+    after = html(client)
+    assert 'data-live="conversation/ feed/"' not in after
+    assert "Forget what was said" in after
+
+
+def test_where_no_model_answers_the_page_says_so_and_leads_on(browser: Browsers, operator: User) -> None:
+    assistant.switch_on(BOX, datetime.now(UTC))
+    client = browser(Role.OPERATOR)
+    PartBeat.objects.update_or_create(
+        part="keeper", defaults={"at": datetime.now(UTC), "healthy": True}
+    )
+    assert 'id="chat-mute"' not in html(client)
+    PartBeat.objects.filter(part="keeper").update(healthy=False)
+    assert 'id="chat-mute"' in html(client)
+
+
+def test_a_page_of_this_box_that_a_message_names_is_a_link_and_no_other_is() -> None:
+    own = get_config().public_url.rstrip("/")
+    said = linked(f"Look: {own}/proposals/1/?a=b&c, <b> and https://evil.example/x or {own}.evil.example/y.")
+    assert f'<a href="/proposals/1/?a=b&amp;c">{own}/proposals/1/?a=b&amp;c</a>, &lt;b&gt;' in said
+    assert said.count("<a ") == 1
 
 
 def test_notes_are_accepted_rejected_and_ended(browser: Browsers, operator: User) -> None:

@@ -1,5 +1,6 @@
 """What chat says of tasks and runs, to whom, and how one is ended."""
 
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import pytest
 from appliance.accounts.domain import Role
 from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE
+from appliance.bridges.audience import chats_of
 from appliance.bridges.commands import parse_command
 from appliance.bridges.ports import ChatSender
 from appliance.processes.chat import ChatCommands
@@ -17,6 +19,11 @@ from appliance.tasks.services import apply_text, set_enabled
 
 NOW = datetime.now(UTC)
 TASK = "name: {0}\ntriggers: [manual]\nactions: [{{id: a, type: wait, duration: 1h}}]\n"
+LISTENS = """
+name: talks
+triggers: [{chat: {otherwise: true}}]
+actions: [{id: a, type: set, value: x}]
+"""
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -64,6 +71,41 @@ def test_a_run_is_ended_by_the_end_of_its_number(ann: User) -> None:
 @pytest.mark.parametrize("given", ["", "1", "%%%%%%%%", "'; drop"])
 def test_what_names_no_run_is_explained(ann: User, given: str) -> None:
     assert "eight characters" in say(ann, f"cancel {given}")
+
+
+REFUSED = (
+    "取消 00000000",
+    "取消 什么",
+    "笔记 接受 99",
+    "运行 无此任务",
+    "回答 K7Q2M 运行",
+    "批准 K7Q2MX",
+    "笔记 结束 x",
+)
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_is_refused_in_a_chinese_chat_is_said_in_chinese(ann: User, words: str) -> None:
+    apply_text(LISTENS, "l.yaml", CONSOLE, NOW)
+    said = say(ann, words)
+    assert not re.search(r"[a-z]{3,}", said.replace("fill", "").replace("drain", "").replace("talks", "")), (
+        said
+    )
+    assert re.search(r"[\u4e00-\u9fff]", said)
+
+
+def test_the_states_of_runs_and_who_may_not_are_said_in_chinese(ann: User) -> None:
+    run = started()
+    assert say(ann, "记录") == f"{str(run)[-8:]} fill 排队"
+    viewer = User.objects.create_user("vic", password="x" * 12, role=Role.VIEWER)
+    assert say(viewer, f"取消 {run}") == "user:vic 在 fill 上的角色是查看者，不足以“取消运行”"
+
+
+def test_the_feed_is_told_in_the_language_that_most_people_have(ann: User) -> None:
+    assert chats_of(["engineer"]) == [("webchat", "", "en")]
+    for name in ("li", "wu"):
+        User.objects.create_user(name, password="x" * 12, role=Role.VIEWER, language="zh-hans")
+    assert chats_of(["engineer"]) == [("webchat", "", "zh-hans")]
 
 
 def test_a_viewer_ends_nothing(ann: User) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from django.test import Client
+from django.utils.translation import gettext, override
 
 from appliance.accounts.domain import Role
 from appliance.agent.knowledge import services
-from webadmin.runbook import to_html
+from webadmin.runbook import to_html, to_words
 
 Browser = Callable[[Role], Client]
 HOSTILE = """# Pumps <script>alert(1)</script>
@@ -76,3 +77,16 @@ def test_a_hostile_runbook_is_text() -> None:
     assert 'href="/knowledge/valves.md"' in html
     assert 'rel="noreferrer noopener"' in html
     assert "style=" not in html
+
+
+def test_an_excerpt_is_words_without_marks() -> None:
+    table, fence = "| a | b |\n|---|---|\n| 1 | 2 |", "```\nrun it\n```"
+    text = f"## Cool it\n\n- **Open** the `valve` [here](x.md)\n- wait\n\n{table}\n\n{fence}\n"
+    assert to_words(text) == "Open the valve here wait a b 1 2 run it"
+
+
+def test_runbooks_and_the_manual_have_names_and_signs_of_their_own(browser: Browser, root: Path) -> None:
+    page = browser(Role.VIEWER).get("/knowledge/", headers={"Accept-Language": "zh-hans"}).content.decode()
+    assert "#i-runbook" in page
+    with override("zh-hans"):
+        assert gettext("Runbooks") not in (gettext("Manual"), f"操作{gettext('Manual')}")

@@ -45,7 +45,9 @@ def test_the_list_and_the_page_show_what_would_change(browser: Browser, row: Age
 
 def test_who_may_only_look_gets_no_buttons_and_is_refused(browser: Browser, row: AgentProposal) -> None:
     client = browser(Role.OPERATOR)
-    assert "Take over" not in client.get(f"/proposals/{row.pk}/").content.decode()
+    shown = client.get(f"/proposals/{row.pk}/").content.decode()
+    assert "Take over" not in shown
+    assert "Who may edit this task takes it over or rejects it" in shown
     assert client.post(f"/proposals/{row.pk}/answer/", {"do": "take"}).status_code == 403
 
 

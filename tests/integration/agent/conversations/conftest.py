@@ -76,10 +76,10 @@ class Talk(Agent):
                 return
 
     async def delivered(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """What chats are told of ends, and where, oldest first."""
+        """What chats are told of answers and ends, and where, oldest first."""
         await ChatResults(self.pool, self.clock).tick()
         rows = await self.sql(
-            "SELECT platform, conversation, message FROM outbox_item WHERE key LIKE 'chat-result/%%' ORDER BY id"
+            "SELECT platform, conversation, message FROM outbox_item WHERE key ~ '^chat-(answer|result)/' ORDER BY seq"
         )
         return [(row["platform"], row["conversation"], row["message"]) for row in rows]
 

@@ -1,8 +1,12 @@
 """Who asked is told that it waits for a word; what people said no to is told of in what comes after."""
 
+from datetime import timedelta
+
+import pytest
 from asgiref.sync import sync_to_async
 
 from appliance.accounts.models import User
+from appliance.inference.errors import ModelRefused, ModelUnavailable
 from appliance.runs import approvals
 from appliance.safety.approvals.domain import Choice, Way
 from appliance.safety.approvals.services import Word
@@ -72,3 +76,43 @@ async def test_an_answer_that_no_row_confirms_says_so_where_it_is_told(talk: Tal
     await talk.work()
     ((_, _, message),) = await talk.delivered()
     assert "[Not confirmed: it says that something was changed, and nothing was.]" in message["text"]
+
+
+@pytest.mark.parametrize("word", ["new conversation", "forget the conversation"])
+async def test_a_no_outlives_the_conversation_in_which_it_was_said(talk: Talk, word: str) -> None:
+    """Also one of a run of which nothing came in the end."""
+    await talk.policy(ALLOW)
+    await talk.load(ACTS)
+    script = talk.says(turn(STOP), ModelRefused("the model is not what it was"), end("Still not."))
+    await talk.tell("would you be so kind and make it quiet over there?")
+    await talk.work()
+    await decide(talk, Choice.DENY)
+    await talk.work()
+    assert (await talk.newest_run())["state"] == "failed"
+    await talk.tell(word)
+    await talk.tell("and would you make it quiet over there now?")
+    await talk.work()
+    said = script.told(2)
+    assert "would you be so kind" not in said
+    assert "People said no to these calls before." in said
+    assert said.count('mqtt {"payload": "off", "topic": "plant/pump/3/set"}') == 1
+
+
+async def test_what_a_turn_is_told_of_denials_is_fixed_when_its_run_begins(talk: Talk) -> None:
+    await talk.policy(ALLOW)
+    await talk.load(ACTS)
+    script = talk.says(end("82 °C."), ModelUnavailable("it fell over"), end("Yes."))
+    await talk.tell("how hot would you say it is over there?")
+    await talk.work()
+    await talk.tell("and would you say that this is too much?")
+    await talk.work()
+    await talk.sql(
+        "INSERT INTO agent_denial (conversation_id, run_id, call, at) "
+        "SELECT conversation_id, gen_random_uuid(), 'mqtt {}', now() FROM agent_message LIMIT 1"
+    )
+    for row in await talk.sql("SELECT id FROM runs_run WHERE split_id IS NOT NULL AND state = 'waiting'"):
+        await talk.pass_time(row["id"], timedelta(seconds=30))
+        await talk.sql("UPDATE runs_run SET state = 'queued', waiting_for = '' WHERE id = %s", row["id"])
+        await talk.perform(row["id"])
+    assert len(script.asked) == 3
+    assert "People said no" not in script.told(2)

@@ -5,13 +5,18 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
+from appliance.accounts.principal import BOX
 from appliance.agent.models import AgentSpent
 from appliance.inference.asking import Question
+from appliance.inference.errors import ModelRefused
+from appliance.runs import services
 from appliance.runs.given import InputsNotTaken
 from tests.integration.agent.loop.conftest import Agent
+from tests.integration.runs.test_resume import resume
 from tests.scripted_model import end, turn
 
 FINAL = ("succeeded", "failed", "cancelled")
+LOOK = ("readings.last", {"topic": "plant/"})
 AGAIN = ("task_run", {"task": "t"})
 
 
@@ -98,3 +103,26 @@ async def test_who_starts_a_run_cannot_say_what_is_above_it(agent: Agent) -> Non
     await agent.load("- name: t\n  trigger: manual\n  actions: [{type: set, value: 1}]\n")
     with pytest.raises(InputsNotTaken):
         await agent.start("t", {"above": []})
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_a_person_begins_from_it_spends_its_own(agent: Agent, again: bool) -> None:
+    """No agent leads to it any more, and the one that did has nothing left."""
+    script = agent.says(
+        turn(AGAIN), ModelRefused("it is not what it was"), end("Above."), turn(LOOK), end("Mine.")
+    )
+    await budget(agent, "{steps: 4}", tools="[task_run, readings.last]")
+    await until_over(agent)
+    (old,) = await agent.sql("SELECT id FROM runs_run WHERE split_id IS NULL AND inputs ? 'above'")
+    wanted = services.start_again if again else None
+    new = (
+        await sync_to_async(wanted)(old["id"], BOX, agent.clock.now())
+        if wanted
+        else await resume(agent, old["id"])
+    )
+    await until_over(agent)
+    assert (await agent.run(new))["state"] == "succeeded"
+    assert len(script.asked) == 5
+    assert "its share of the budget" not in script.told(3)
+    rows = await agent.sql("SELECT inputs FROM runs_run WHERE id >= %s", new)
+    assert not any("above" in row["inputs"] for row in rows)

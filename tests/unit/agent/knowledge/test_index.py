@@ -127,3 +127,12 @@ def test_one_section_does_not_fill_the_answer(tmp_path: Path) -> None:
     found = Index(tmp_path).search("pump", 6)
     assert [one.file for one in found].count("long.md") == 2
     assert "other.md" in [one.file for one in found]
+
+
+def test_a_heading_alone_is_found_by_what_stands_below_it(tmp_path: Path) -> None:
+    (tmp_path / "valves.md").write_text("# Valves\n\n## Turn valves\n\nTurn the valves to the left.\n")
+    (tmp_path / "todo.md").write_text("# Sirens\n")
+    found = Index(tmp_path).search("valves", 5)
+    assert [one.heading for one in found] == ["Valves › Turn valves"]
+    assert Index(tmp_path).search("sirens", 5)[0].file == "todo.md", "it has nothing else"
+    assert [one.title for one in Index(tmp_path).files()] == ["Sirens", "Valves"]
