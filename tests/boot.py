@@ -4,6 +4,7 @@ import atexit
 import os
 import random
 import shutil
+import sys
 import tempfile
 from datetime import UTC, datetime
 
@@ -13,6 +14,9 @@ FOLDER = tempfile.mkdtemp(prefix="mw-test-")
 os.environ["MILLWRIGHT_HOME"] = f"{FOLDER}/home"
 for _name in ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "MILLWRIGHT_LISTEN", "MILLWRIGHT_MQTT_LISTEN"):
     os.environ.pop(_name, None)
+# Where Python may keep no bytecode, each process of each box would compile the product again: a third of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["MILLWRIGHT_MODELS"] = "refused"  # no test asks a real model, or one elsewhere, by accident
 os.chmod(FOLDER, 0o755)  # noqa: PTH101 - services that change user pass through it
 
