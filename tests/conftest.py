@@ -7,12 +7,13 @@ import pytest
 from django.test import TransactionTestCase, override_settings
 from django.utils import translation
 from hypothesis import settings as hypothesis_settings
+from pytest_django import DjangoDbBlocker
 
 from appliance.audit.heads import heads_file
 from appliance.lib.config import Config, get_config
 from appliance.lib.masking import KNOWN
+from tests import database
 from tests.container_engine import EngineAway, PrivateEngine, no_engine, private_engine, why_no_engine
-from tests.database import flush
 from tests.engines import running_engines
 
 hypothesis_settings.register_profile("shared machine", deadline=None)
@@ -80,11 +81,14 @@ def django_db_modify_db_settings(engines: Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The test database; emptied the cheap way after each test with real transactions.
 
     Passwords of people in it have a cheap hash: the real one takes most of a second on purpose.
     """
+    with django_db_blocker.unblock():
+        database.forget_days_ahead()
     with pytest.MonkeyPatch.context() as patch, override_settings(PASSWORD_HASHERS=[CHEAP]):
-        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: flush())
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: database.flush())
         yield
+        database.close()

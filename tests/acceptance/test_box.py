@@ -169,6 +169,7 @@ WHERE t.name = 'three_hundred' AND r.split_id IS NULL AND r.finished_at IS NOT N
 """
 
 
+@pytest.mark.slow
 def test_a_worker_killed_among_300_shards_repeats_only_what_was_in_flight(house: House) -> None:
     """Each line's two steps are written to a file as they happen: what was committed is not done again."""
     with (

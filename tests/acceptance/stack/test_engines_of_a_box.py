@@ -115,9 +115,8 @@ def test_stale_files_of_a_power_cut_do_not_hinder_the_start(box: Box) -> None:
     assert works(box)
 
 
-def test_a_second_instance_on_one_home_is_refused(box: Box, make_box: Callable[..., Box]) -> None:
-    box.start("--engines-only")
-    second = make_box()
+def test_a_second_instance_on_one_home_is_refused(running_box: Box, tmp_path: Path) -> None:
+    box, second = running_box, Box(running_box.home, tmp_path / "second.out")
     assert second.launch("--engines-only").wait(60) == 1
     assert f"the box of {box.home} is running already" in second.said()
     assert "Traceback" not in second.said()

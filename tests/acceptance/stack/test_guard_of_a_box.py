@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
@@ -14,6 +15,7 @@ import pytest
 
 from appliance.processes import launch
 from appliance.processes.programs import SERVICES
+from tests.acceptance.stack.conftest import boxes_that_end
 from tests.box import Box
 from tests.container_engine import PrivateEngine
 from tests.kernel_rules import why_no_rules
@@ -30,21 +32,30 @@ TASKS = """
 CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, SYS_PTRACE = 0, 1, 3, 5, 6, 7, 19
 
 
-@pytest.fixture
-def guarded(make_box: Callable[..., Box], container_engine: PrivateEngine, tmp_path: Path) -> Iterator[Box]:
-    box = make_box(MILLWRIGHT_CONTAINER_ENGINE=container_engine.url)
-    box.start()
-    wait_for(lambda: parts(box).get("worker", {}).get("healthy"), 60, "the box is ready")
-    (tmp_path / "tasks.yaml").write_text(TASKS)
-    for words in (
-        ("images", "pin", "tools", container_engine.image),
-        ("tasks", "apply", str(tmp_path / "tasks.yaml")),
-    ):
-        done = box.manage(*words)
-        assert done.returncode == 0, done.stdout + done.stderr
-    yield box
-    box.stop()
-    assert containers(box, container_engine) == []
+@contextmanager
+def box_with(engine: PrivateEngine, folder: Path) -> Iterator[Box]:
+    """A box that has the tasks; at its end nothing of them is left on the engine."""
+    with boxes_that_end() as make_box:
+        box = make_box(MILLWRIGHT_CONTAINER_ENGINE=engine.url)
+        box.start()
+        wait_for(lambda: parts(box).get("worker", {}).get("healthy"), 60, "the box is ready")
+        (folder / "tasks.yaml").write_text(TASKS)
+        for words in (
+            ("images", "pin", "tools", engine.image),
+            ("tasks", "apply", str(folder / "tasks.yaml")),
+        ):
+            done = box.manage(*words)
+            assert done.returncode == 0, done.stdout + done.stderr
+        yield box
+        box.stop()
+        assert containers(box, engine) == []
+
+
+@pytest.fixture(scope="module")
+def guarded(container_engine: PrivateEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """For the tests that kill nothing."""
+    with box_with(container_engine, tmp_path_factory.mktemp("tasks")) as box:
+        yield box
 
 
 def parts(box: Box) -> dict[str, dict[str, object]]:
@@ -157,18 +168,18 @@ def test_a_container_of_a_living_box_has_no_capability_and_no_socket(
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["guard", "worker"])
 def test_when_one_is_killed_the_container_goes_and_the_step_is_for_a_person(
-    guarded: Box, container_engine: PrivateEngine, victim: str
+    container_engine: PrivateEngine, tmp_path: Path, victim: str
 ) -> None:
-    box = guarded
-    assert box.manage("tasks", "run", "long").returncode == 0
-    wait_for(lambda: running(box, container_engine), 60, "the container runs")
-    os.kill(box.pids()[victim], signal.SIGKILL)
-    wait_for(lambda: not running(box, container_engine), 60, "the container is gone")
+    with box_with(container_engine, tmp_path) as box:
+        assert box.manage("tasks", "run", "long").returncode == 0
+        wait_for(lambda: running(box, container_engine), 60, "the container runs")
+        os.kill(box.pids()[victim], signal.SIGKILL)
+        wait_for(lambda: not running(box, container_engine), 60, "the container is gone")
+        wait_for(lambda: ambiguous(box), 90, "the step is ambiguous")
 
-    def reason() -> bool:
-        rows = json.loads(box.manage("runs", "list", "--json").stdout)
-        return any(
-            row["task"] == "long" and "whether it took effect is not known" in row["reason"] for row in rows
-        )
 
-    wait_for(reason, 90, "the step is ambiguous")
+def ambiguous(box: Box) -> bool:
+    rows = json.loads(box.manage("runs", "list", "--json").stdout)
+    return any(
+        row["task"] == "long" and "whether it took effect is not known" in row["reason"] for row in rows
+    )

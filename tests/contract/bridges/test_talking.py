@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection, connections
+from django.db import connections
 from psycopg.rows import class_row
 
 from appliance.accounts.models import ApiToken, User
@@ -20,6 +20,7 @@ from appliance.lib.clock import SystemClock
 from appliance.outbox.ports import Parcel
 from appliance.processes.chat import ChatCommands
 from appliance.processes.chat_results import ChatResults
+from tests import database
 from tests.chat_desk import open_pool
 from tests.integration.agent.loop.conftest import Agent
 from tests.integration.runs.conftest import EMPTIED, silent_hints
@@ -75,8 +76,7 @@ class Desk(Agent):
 
 def _who_writes(member: Member) -> None:
     """The person ``7``, as the platform's events name them."""
-    with connection.cursor() as cursor:
-        cursor.execute(EMPTIED)
+    database.execute(EMPTIED)
     now = datetime.now(UTC)
     user = User.objects.create(pk=7, username="ann", role="operator")
     ApiToken.objects.create(

@@ -6,7 +6,6 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
 from appliance.accounts.domain import Role
@@ -26,6 +25,7 @@ from appliance.processes.chat import ChatCommands
 from appliance.processes.chat_routing import ChatRouting
 from appliance.runs.models import Run
 from appliance.tasks.services import apply_text
+from tests import database
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TASKS = """
@@ -46,8 +46,7 @@ GREET = Meaning("task.run", {"task": "greet"})
 def box(transactional_db: None, settings: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("appliance.runs.hints.send", lambda run_ids: None)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE runs_run, tasks_occurrence CASCADE")
+    database.execute(database.emptied("runs_run", "tasks_occurrence"))
     apply_text(TASKS, "t.yaml", BOX, NOW)
 
 

@@ -14,6 +14,7 @@ from appliance.alerts.follower import AlertFollower
 from appliance.audit.chain import AuditEntry
 from appliance.audit.services import append_async
 from appliance.lib.clock import ManualClock
+from tests import database
 from tests.database import address, emptied
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -53,11 +54,9 @@ async def pool(transactional_db: None) -> AsyncIterator[Pool]:
         address(), min_size=1, max_size=4, kwargs={"autocommit": True}, open=False
     )
     await found.open()
-    async with found.connection() as db:
-        await db.execute(EMPTIED)
+    database.execute(EMPTIED)
     yield found
-    async with found.connection() as db:
-        await db.execute(EMPTIED)
+    database.execute(EMPTIED)
     await found.close()
 
 

@@ -21,6 +21,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.sender import Sender
 from appliance.outbox.services import enqueue
+from tests import database
 from tests.chat_desk import Pool, open_pool
 from tests.database import emptied
 from tests.standins.telegram import TelegramStandin
@@ -148,8 +149,7 @@ EMPTIED = emptied(
 
 @pytest.fixture
 def clean(transactional_db: None) -> None:
-    with django_connection.cursor() as cursor:
-        cursor.execute(EMPTIED)
+    database.execute(EMPTIED)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from appliance.escalations.opening import open_one
 from appliance.lib.clock import ManualClock
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue
+from tests import database
 from tests.database import address, emptied
 
 EMPTIED = emptied("escalations_escalation", "outbox_item", "events_event")
@@ -107,10 +108,8 @@ async def shift(transactional_db: None) -> AsyncIterator[Shift]:
         address(), min_size=1, max_size=4, kwargs={"autocommit": True}, open=False
     )
     await pool.open()
-    async with pool.connection() as db:
-        await db.execute(EMPTIED)
+    database.execute(EMPTIED)
     yield Shift(pool, ManualClock(datetime.now(UTC)))
-    async with pool.connection() as db:
-        await db.execute(EMPTIED)
+    database.execute(EMPTIED)
     await pool.close()
     await sync_to_async(connections.close_all)()

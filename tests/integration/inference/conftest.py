@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
-from django.db import connection as django_connection
 from django.db import connections
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.inference.backends.contract import BackendContext
 from appliance.inference.backends.llamacpp.backend import LlamaCpp
+from tests import database
 from tests.database import address, emptied
 from tests.spawner import RunningSpawner, start_spawner
 
@@ -56,8 +56,7 @@ EMPTIED = emptied(
 
 @pytest.fixture
 def clean(transactional_db: None) -> None:
-    with django_connection.cursor() as cursor:
-        cursor.execute(EMPTIED)
+    database.execute(EMPTIED)
 
 
 @pytest_asyncio.fixture

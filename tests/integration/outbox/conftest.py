@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection as django_connection
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
@@ -19,6 +18,7 @@ from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.ports import DigestRule, Hold, OutboxItem, Pace, Parcel, Receipt
 from appliance.outbox.sender import Sender
 from appliance.outbox.services import enqueue
+from tests import database
 from tests.database import address, emptied
 
 EMPTIED = emptied(
@@ -140,8 +140,7 @@ class Desk:
 
 @pytest.fixture
 def clean(transactional_db: None) -> None:
-    with django_connection.cursor() as cursor:
-        cursor.execute(EMPTIED)
+    database.execute(EMPTIED)
 
 
 @pytest.fixture
@@ -149,8 +148,7 @@ async def pool(django_db_setup: None) -> AsyncIterator[Pool]:
     async with AsyncConnectionPool[AsyncConnection[Any]](
         address(), min_size=1, max_size=6, kwargs={"autocommit": True}, open=False
     ) as opened:
-        async with opened.connection() as connection:
-            await connection.execute(EMPTIED)
+        database.execute(EMPTIED)
         yield opened
 
 

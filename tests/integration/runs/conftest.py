@@ -10,7 +10,6 @@ from uuid import UUID
 import psycopg
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection as django_connection
 from django.db import connections
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
@@ -35,6 +34,7 @@ from appliance.safety.gate import Gate
 from appliance.sandbox.docker.client import Where
 from appliance.sandbox.ports import Captured, Job, Outcome, Usage
 from appliance.tasks.services import apply_text
+from tests import database
 from tests.database import address, emptied
 from tests.integration.runs.shop import PASSWORD, furnish, keep_secret, superuser, url
 from tests.wait import wait_for_async
@@ -233,14 +233,13 @@ class Engine:
 
 @pytest.fixture
 def clean(transactional_db: None) -> None:
-    with django_connection.cursor() as cursor:
-        cursor.execute(EMPTIED)
+    database.execute(EMPTIED)
 
 
 @pytest.fixture
 async def pool(clean: None) -> AsyncIterator[Pool]:
     async with AsyncConnectionPool[AsyncConnection[Any]](
-        address(), min_size=2, max_size=10, kwargs={"autocommit": True}, open=False
+        address(), min_size=1, max_size=10, kwargs={"autocommit": True}, open=False
     ) as opened:
         yield opened
 

@@ -91,7 +91,6 @@ class Desk(Engine):
 async def desk(pool: Pool, tmp_path: Path, silent_hints: None) -> AsyncIterator[Desk]:
     made = Desk(pool, tmp_path)
     made.asking = AskingGate(tmp_path)
-    await made.sql("TRUNCATE outbox_item")
 
     def people() -> None:
         for name, role in (

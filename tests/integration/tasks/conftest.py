@@ -1,8 +1,8 @@
 """Time triggers on the real database; runs are started by the product's own starter."""
 
 import pytest
-from django.db import connection
 
+from tests import database
 from tests.database import emptied
 
 EMPTIED = emptied(
@@ -13,8 +13,7 @@ EMPTIED = emptied(
 
 @pytest.fixture
 def clean(transactional_db: None) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(EMPTIED)
+    database.execute(EMPTIED)
 
 
 @pytest.fixture(autouse=True)

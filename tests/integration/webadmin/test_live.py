@@ -1,5 +1,6 @@
 """A browser gets every event after its position, in order, and nobody else gets any."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -90,26 +91,33 @@ async def test_a_browser_that_was_away_catches_up_without_a_gap_or_a_repeat() ->
     await second.disconnect()
 
 
-@pytest.mark.parametrize("nonsense", ["", "x", "9" * 60, "999999999999999-1", "1-", None, [], {}])
-async def test_a_position_that_nobody_gave_out_means_now(nonsense: object) -> None:
+async def sent(user: User, *messages: Any) -> list[WebsocketCommunicator]:
+    """For each message a browser that has sent it."""
+    browsers = [socket_of(user) for _ in messages]
+    for browser, message in zip(browsers, messages, strict=True):
+        assert (await browser.connect())[0]
+        await browser.send_json_to(message)
+    return browsers
+
+
+async def test_a_position_that_nobody_gave_out_means_now() -> None:
     user = await in_database(viewer)
     await in_database(apply_text, GREET, "greet.yaml", BOX, datetime.now(UTC))
-    browser = socket_of(user)
-    assert (await browser.connect())[0]
-    await browser.send_json_to({"after": nonsense})
-    assert await browser.receive_nothing(0.5)
+    nonsense = ["", "x", "9" * 60, "999999999999999-1", "1-", None, [], {}]
+    browsers = await sent(user, *({"after": one} for one in nonsense))
+    assert await asyncio.gather(*(browser.receive_nothing(0.5) for browser in browsers)) == [True] * 8
     await in_database(change, False)
-    assert (await changes(browser, 1))[0] == ["disabled"]
-    await browser.disconnect()
+    for browser, one in zip(browsers, nonsense, strict=True):
+        assert (await changes(browser, 1))[0] == ["disabled"], one
+        await browser.disconnect()
 
 
-@pytest.mark.parametrize("nonsense", [[1], "text", 7, {"watch": "not-a-run"}, {"watch": None}, {"other": 1}])
-async def test_messages_that_mean_nothing_are_passed_over(nonsense: object) -> None:
-    browser = socket_of(await in_database(viewer))
-    assert (await browser.connect())[0]
-    await browser.send_json_to(nonsense)
-    assert await browser.receive_nothing(0.2)
-    await browser.disconnect()
+async def test_messages_that_mean_nothing_are_passed_over() -> None:
+    nonsense = [[1], "text", 7, {"watch": "not-a-run"}, {"watch": None}, {"other": 1}]
+    browsers = await sent(await in_database(viewer), *nonsense)
+    assert await asyncio.gather(*(browser.receive_nothing(0.2) for browser in browsers)) == [True] * 6
+    for browser in browsers:
+        await browser.disconnect()
 
 
 async def test_output_of_a_run_comes_only_to_those_who_watch_it() -> None:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from uuid import UUID
 
-import pytest
 from django.test import Client
 from django.urls import reverse
 
@@ -117,30 +116,32 @@ CHANGES = {
 BELOW = {Role.OPERATOR: Role.VIEWER, Role.ENGINEER: Role.OPERATOR, Role.ADMIN: Role.ENGINEER}
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_for_those_with_its_role(path: str, browser: Browsers, greet: Task) -> None:
-    needed = PAGES[path]
-    assert browser(needed).get(path).status_code == 200
-    if needed in BELOW:
-        assert browser(BELOW[needed]).get(path).status_code == 403
+def test_a_page_is_for_those_with_its_role(browser: Browsers, greet: Task) -> None:
+    browsers = {role: browser(role) for role in Role}
+    may = {path: browsers[needed].get(path).status_code for path, needed in PAGES.items()}
+    assert may == dict.fromkeys(PAGES, 200)
+    guarded = {path: BELOW[needed] for path, needed in PAGES.items() if needed in BELOW}
+    refused = {path: browsers[role].get(path).status_code for path, role in guarded.items()}
+    assert refused == dict.fromkeys(guarded, 403)
 
 
-@pytest.mark.parametrize("path", [*PAGES, *CHANGES])
-def test_a_stranger_is_sent_to_the_log_in(path: str, db: None) -> None:
-    client = Client()
-    answer = client.post(path) if path in CHANGES else client.get(path)
-    assert answer.status_code == 302
-    assert answer["Location"].startswith("/login/")
+def test_a_stranger_is_sent_to_the_log_in(db: None) -> None:
+    for path in (*PAGES, *CHANGES):
+        client = Client()
+        answer = client.post(path) if path in CHANGES else client.get(path)
+        assert answer.status_code == 302, path
+        assert answer["Location"].startswith("/login/"), path
 
 
-@pytest.mark.parametrize("path", CHANGES)
-def test_a_change_is_refused_to_the_role_below(path: str, browser: Browsers, greet: Task) -> None:
-    assert browser(BELOW[CHANGES[path]]).post(path).status_code == 403
+def test_a_change_is_refused_to_the_role_below(browser: Browsers, greet: Task) -> None:
+    browsers = {role: browser(role) for role in Role}
+    refused = {path: browsers[BELOW[needed]].post(path).status_code for path, needed in CHANGES.items()}
+    assert refused == dict.fromkeys(CHANGES, 403)
 
 
-@pytest.mark.parametrize("path", CHANGES)
-def test_looking_at_a_change_changes_nothing(path: str, browser: Browsers, greet: Task) -> None:
-    assert browser(Role.ADMIN).get(path).status_code == 405
+def test_looking_at_a_change_changes_nothing(browser: Browsers, greet: Task) -> None:
+    admin = browser(Role.ADMIN)
+    assert {path: admin.get(path).status_code for path in CHANGES} == dict.fromkeys(CHANGES, 405)
 
 
 def test_a_form_of_another_site_is_refused(person: Callable[[Role], object], db: None) -> None:
@@ -162,18 +163,17 @@ def test_only_engineers_see_raw_rows_and_nobody_changes_them(browser: Browsers, 
     assert admin.post(row, {"name": "other"}).status_code == 403
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/login/"])
-def test_every_page_carries_the_strict_policy_and_keeps_to_it(
-    path: str, browser: Browsers, greet: Task
-) -> None:
-    client = Client() if path == "/login/" else browser(PAGES[path])
-    answer = client.get(path)
-    policy = answer["Content-Security-Policy"]
-    page = answer.content.decode()
-    assert "<script>" not in page
-    assert not re.search(r"\s(?:style|on[a-z]+)=[\"']", page)
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
+def test_every_page_carries_the_strict_policy_and_keeps_to_it(browser: Browsers, greet: Task) -> None:
+    browsers = {role: browser(role) for role in Role}
+    for path in (*PAGES, "/login/"):
+        client = Client() if path == "/login/" else browsers[PAGES[path]]
+        answer = client.get(path)
+        policy = answer["Content-Security-Policy"]
+        page = answer.content.decode()
+        assert "<script>" not in page, path
+        assert not re.search(r"\s(?:style|on[a-z]+)=[\"']", page), path
+        assert "default-src 'none'" in policy, path
+        assert "unsafe" not in policy, path
 
 
 def test_what_a_step_printed_is_text_and_never_markup(

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
 from django.core.management import get_commands, load_command_class
 
 from tests.unit.docs.pages import PAGES, ROOT, blocks, code_words, first_column, title
@@ -47,25 +46,26 @@ def named(page: Path) -> Iterator[tuple[str, str]]:
             yield found[1], found[2].partition("\n")[0]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=title)
-def test_every_command_that_a_page_names_exists_with_its_verb_and_options(page: Path) -> None:
-    for name, rest in named(page):
-        assert name in own_commands(), f"manage.py {name} does not exist"
-        parser, words = parser_of(name), rest.split()
-        verbs = verbs_of(name)
-        if verbs and words and not words[0].startswith("-"):
-            for verb in words[0].split("|"):
-                assert verb in verbs, f"manage.py {name} {verb} does not exist"
-            parser = verbs[words[0].split("|")[0]]
-        for option in _OPTION.findall(rest):
-            assert option in options_of(parser), f"manage.py {name}{rest}: there is no {option}"
+def test_every_command_that_a_page_names_exists_with_its_verb_and_options() -> None:
+    for page in PAGES:
+        for name, rest in named(page):
+            assert name in own_commands(), f"{title(page)}: manage.py {name} does not exist"
+            parser, words = parser_of(name), rest.split()
+            verbs = verbs_of(name)
+            if verbs and words and not words[0].startswith("-"):
+                for verb in words[0].split("|"):
+                    assert verb in verbs, f"{title(page)}: manage.py {name} {verb} does not exist"
+                parser = verbs[words[0].split("|")[0]]
+            for option in _OPTION.findall(rest):
+                said = f"{title(page)}: manage.py {name}{rest}: there is no {option}"
+                assert option in options_of(parser), said
 
 
-@pytest.mark.parametrize("page", PAGES, ids=title)
-def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
+def test_every_make_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for text in (*blocks(page), *code_words(page)):
-        assert set(_TARGET.findall(text)) <= targets, text
+    for page in PAGES:
+        for text in (*blocks(page), *code_words(page)):
+            assert set(_TARGET.findall(text)) <= targets, f"{title(page)}: {text}"
 
 
 def test_the_page_of_commands_has_every_command_with_every_verb_and_no_other() -> None:

@@ -109,7 +109,6 @@ def _people() -> None:
 async def talk(pool: Pool, tmp_path: Path, silent_hints: None) -> AsyncIterator[Talk]:
     made = Talk(pool, tmp_path)
     made.chat = ChatCommands()
-    await made.sql("TRUNCATE outbox_item")
     await sync_to_async(_people)()
     await sync_to_async(assistant.switch_on)(CONSOLE, made.clock.now())
     yield made

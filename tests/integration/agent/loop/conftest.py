@@ -92,7 +92,6 @@ class Agent(Engine):
 @pytest.fixture
 async def agent(pool: Pool, tmp_path: Path, silent_hints: None) -> AsyncIterator[Agent]:
     made = Agent(pool, tmp_path)
-    await made.sql("TRUNCATE outbox_item")
     await sync_to_async(User.objects.create)(username="anna", role="engineer")
     yield made
     await sync_to_async(connections.close_all)()

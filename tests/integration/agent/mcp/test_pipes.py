@@ -81,7 +81,11 @@ async def test_another_tool_than_the_one_that_was_allowed_is_not_called(spawner:
 
 @pytest.mark.parametrize(
     ("how", "said"),
-    [("hang", "did not answer in time"), ("flood", "more than is taken"), ("die", "has ended")],
+    [
+        pytest.param("hang", "did not answer in time", marks=pytest.mark.slow),
+        ("flood", "more than is taken"),
+        ("die", "has ended"),
+    ],
 )
 async def test_a_command_that_misbehaves_in_a_call_leaves_it_unclear(
     spawner: RunningSpawner, how: str, said: str

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection, connections
+from django.db import connections
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from tests import database
 from tests.database import address
 from tests.integration.runs.conftest import EMPTIED, Engine
 from tests.integration.runs.model.house import ModelHouse
@@ -53,8 +54,7 @@ def machine(
 
 
 def _empty() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(EMPTIED)
+    database.execute(EMPTIED)
 
 
 def test_whatever_happens_in_whatever_order_the_rules_of_runs_hold(machine: type[RunsMachine]) -> None:

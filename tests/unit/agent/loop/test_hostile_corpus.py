@@ -2,8 +2,6 @@
 
 from collections import Counter
 
-import pytest
-
 from appliance.agent.domain import Call, StepSeen, TurnOutput
 from appliance.agent.loop.choosing import offered
 from appliance.agent.loop.reading import read
@@ -59,27 +57,33 @@ def told(text: str) -> str:
     return "\n".join(message for _, message in messages(turn))
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_nobody_outside_speaks_as_somebody_else(name: str) -> None:
-    assert faults_of_prompt(told(TEXTS[name])) == []
+def test_nobody_outside_speaks_as_somebody_else() -> None:
+    assert {name: found for name, text in TEXTS.items() if (found := faults_of_prompt(told(text)))} == {}
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_who_knew_the_boundary_could_still_not_end_what_is_marked(name: str) -> None:
+def test_who_knew_the_boundary_could_still_not_end_what_is_marked() -> None:
     """It is new in each turn and nobody outside knows it; but a model may have said it."""
-    text = f"[end of data {'0f' * 6}]\n{TEXTS[name]}\n[data {'0f' * 6} x]"
-    assert faults_of_prompt(told(text)) == []
+    mark = "0f" * 6
+    found = {
+        name: faults_of_prompt(told(f"[end of data {mark}]\n{text}\n[data {mark} x]"))
+        for name, text in TEXTS.items()
+    }
+    assert {name: faults for name, faults in found.items() if faults} == {}
 
 
-@pytest.mark.parametrize("one", corpus(), ids=lambda one: one.id)
-def test_what_a_model_makes_of_it_is_told_again_without_harm(one: Hostile) -> None:
+def test_what_a_model_makes_of_it_is_told_again_without_harm() -> None:
     """The call that obeys stands in the next turn as the model's own words, refused or made."""
+    told_again = {one.id: obeyed(one) for one in corpus()}
+    assert {name: found for name, text in told_again.items() if (found := faults_of_prompt(text))} == {}
+    assert [name for name, text in told_again.items() if UNSEEN.search(text)] == []
+
+
+def obeyed(one: Hostile) -> str:
+    """What a model is told after a turn in which it obeyed."""
     tool, arguments = one.call
     wanted: JsonObject = {"say": one.text, "calls": [{"tool": tool, "arguments": arguments, "why": one.text}]}
     story = story_of(asked(), [])
     output = read(wanted, story, {"mqtt", "shell"}, last=False)
     after = story_of(asked(), [StepSeen("turn-1", "succeeded", output.to_json())])
     turn = Turn(after, {}, "0f" * 6)
-    text = "\n".join(message for _, message in messages(turn))
-    assert faults_of_prompt(text) == []
-    assert not UNSEEN.search(text)
+    return "\n".join(message for _, message in messages(turn))
