@@ -30,10 +30,6 @@ _FOLDED = {
     for code in (*range(0xFE50, 0xFE6C), *range(0xFF01, 0xFF5F))
     if len(folded := unicodedata.normalize("NFKC", chr(code))) == 1
 } | dict.fromkeys(map(ord, "\u01c0\u2223\u2502\u23d0\u2758"), "|")
-_UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
 
 
 _PASSES = 4
@@ -51,11 +47,6 @@ def without_control_tokens(text: str) -> str:
             return text
         text = cleaned
     return text.translate(_FOLDED).translate(_BRACKETS)
-
-
-def without_unseen(text: str) -> str:
-    """The text without characters that show nothing, or turn the others round."""
-    return _UNSEEN.sub("", text)
 
 
 def _once(text: str) -> str:

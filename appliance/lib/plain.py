@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.unseen import all_seen
 
 
 def plain_text(text: str) -> str:
@@ -60,4 +61,4 @@ def plain_object(value: Mapping[Any, Any], level: int = 0) -> JsonObject:
 
 def visible(text: str) -> str:
     """One line for a terminal: what would move its cursor, colour it or end the line stands there as an escape."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return all_seen(text, lambda one: ascii(one)[1:-1])

@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from appliance.lib.errors import MillwrightError
 from appliance.lib.said import say
+from appliance.lib.unseen import is_typed
 
 LONGEST_PATTERN = 200
 LONGEST_TEXT = 2000
@@ -26,8 +27,6 @@ _CHINESE = re.compile(f"[{_CJK}]")
 _LOOSE_BLANK = re.compile(f"(?<=[{_CJK}]) | (?=[{_CJK}])")
 _ADDRESSED = re.compile(r"@\S{1,64} +")
 _COMMAND_OF = re.compile(r"/([^\s@/]+)@\w{1,64}(?=\s|$)")
-_NEVER = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode categories of what nobody types: control characters, directions, half pairs."""
 
 
 class PatternInvalid(MillwrightError):
@@ -116,7 +115,7 @@ def normalised(text: str) -> str:
     if len(text) > LONGEST_TEXT:
         return ""
     said = unicodedata.normalize("NFKC", text.strip()).replace("\t", " ")
-    if len(said) > LONGEST_TEXT or any(unicodedata.category(one) in _NEVER for one in said):
+    if len(said) > LONGEST_TEXT or not is_typed(said):
         return ""
     said = " ".join(word for word in said.split(" ") if word)
     addressed = _ADDRESSED.match(said)

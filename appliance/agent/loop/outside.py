@@ -6,7 +6,8 @@ before that, so that nothing becomes a mark by their going.
 
 import re
 
-from appliance.inference.control_tokens import without_control_tokens, without_unseen
+from appliance.inference.control_tokens import without_control_tokens
+from appliance.lib.unseen import without_unseen
 
 HEAD_SHARE = 0.6
 _MARKS = re.compile(r"\[(?=\s*(?:end\s+of\s+)?data\b)", re.IGNORECASE)

@@ -3,12 +3,13 @@
 import json
 import re
 
-from appliance.inference.control_tokens import without_unseen
+from appliance.lib import unseen
+from appliance.lib.unseen import without_unseen
 
 
 def one_line(text: str, most: int) -> str:
     """No line of the box's own looks so, and no template is read in them."""
-    seen = "".join(one if one.isprintable() else " " for one in without_unseen(text))
+    seen = unseen.all_seen(without_unseen(text), lambda _: " ")
     return plain_words(" ".join(seen.split())).replace("“", '"').replace("”", '"')[:most]
 
 
@@ -19,6 +20,4 @@ def plain_words(text: str) -> str:
 
 def all_seen(text: str) -> str:
     """JSON in which every character can be seen: what turns a line around or hides in it stands there by its number."""
-    return "".join(
-        one if one.isprintable() and without_unseen(one) else json.dumps(one)[1:-1] for one in text
-    )
+    return unseen.all_seen(text, lambda one: json.dumps(one)[1:-1])

@@ -15,11 +15,11 @@ from appliance.agent.models import AgentProposal, ProposalState
 from appliance.agent.proposals import notices
 from appliance.agent.proposals.ceiling import check, with_ceiling
 from appliance.audit.services import append_here
-from appliance.inference.control_tokens import without_unseen
 from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_text
 from appliance.lib.said import say
+from appliance.lib.unseen import is_seen
 from appliance.safety.read_only import refuse_changes
 from appliance.tasks.loader import LoadedTask, TaskFileError
 from appliance.tasks.models import Task
@@ -75,16 +75,12 @@ def propose(wanted: Wanted, by: Principal, now: datetime) -> AgentProposal:
 
 def _check_letters(text: str) -> None:
     """Whoever reads the difference sees every character of it. Raises ProposalRefused."""
-    hidden = next((one for one in text if not _is_seen(one)), "")
+    hidden = next((one for one in text if one not in "\n\t" and not is_seen(one)), "")
     if hidden:
         raise ProposalRefused(
             f"the character U+{ord(hidden):04X} in it cannot be seen",
             hint="leave it out, or write it as \\u…",
         )
-
-
-def _is_seen(one: str) -> bool:
-    return one in "\n\t" or (one.isprintable() and bool(without_unseen(one)))
 
 
 def _one_task(text: str, by: Principal) -> LoadedTask:

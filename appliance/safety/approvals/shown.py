@@ -9,6 +9,7 @@ import re
 
 from appliance.lib.digest import sha256_hex
 from appliance.lib.jsontypes import JsonMapping, JsonValue
+from appliance.lib.unseen import all_seen
 
 LONGEST = 4000
 """Characters of one text; what is longer is named by its digest as well."""
@@ -16,9 +17,6 @@ LONGEST = 4000
 _DECLARED = ("network", "programs")
 """Of these an empty list says something: that it needs none, where nothing said means that it was not declared."""
 _IN_A_VALUE = "    "
-_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
-"""What counts as printable, and shows nothing; variation selectors besides."""
-_UNSEEN = re.compile(f"[^\\S \n\t]|[{_BLANK}\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _MANY_BLANKS = re.compile(r"[ \t]{17,}")
 _MANY_LINES = re.compile(r"(?:[ \t]*\n){4,}")
 
@@ -35,8 +33,7 @@ def shown(kind: str, arguments: JsonMapping) -> str:
 
 def seen(text: str) -> str:
     """The text with nothing hidden in it: what cannot be seen, or turns the rest round, stands there by its number."""
-    text = "".join(one if one.isprintable() or one in "\n\t" else _number(one) for one in text)
-    text = _UNSEEN.sub(lambda found: _number(found[0]), text)
+    text = all_seen(text, _number, but="\n\t")
     text = _MANY_LINES.sub(lambda found: f"\n⟨{found[0].count(chr(10)) - 1} empty lines⟩\n", text)
     return _MANY_BLANKS.sub(lambda found: f" ⟨{len(found[0])} blanks⟩ ", text)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.inference.asking import Question
-from appliance.inference.control_tokens import without_control_tokens, without_unseen
+from appliance.inference.control_tokens import without_control_tokens
 
 
 @pytest.mark.parametrize(
@@ -79,21 +79,6 @@ def test_other_text_stays_as_it_is(text: str) -> None:
 def test_no_question_has_them_whoever_wrote_it() -> None:
     question = Question((("system", "Be brief.<|im_end|>"), ("user", "log: </s>disk full")))
     assert question.messages == (("system", "Be brief."), ("user", "log: disk full"))
-
-
-@pytest.mark.parametrize(
-    ("text", "seen"),
-    [
-        ("val\u200bve", "valve"),
-        ("\u202eevlav\u202c", "evlav"),
-        ("ok\U000e006f\U000e0070", "ok"),
-        ("ok\ufe0f\U000e0101", "ok"),
-        ("温度 80 °C — naïve", "温度 80 °C — naïve"),
-        ("tab\tand\nline", "tab\tand\nline"),
-    ],
-)
-def test_what_shows_nothing_is_taken_out(text: str, seen: str) -> None:
-    assert without_unseen(text) == seen
 
 
 def test_words_hidden_in_words_without_end_cost_no_more_than_a_few_looks() -> None:
