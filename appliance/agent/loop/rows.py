@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from appliance.agent.domain import StepSeen
+from appliance.agent.domain import StepSeen, seconds_between
 from appliance.runs.own_rows import OwnRows
 
 
 def seen(own: OwnRows) -> Iterator[StepSeen]:
     for row in own.steps:
-        began, ended = row["started_at"], row["finished_at"]
         yield StepSeen(
             step=row["step"],
             state=row["state"],
@@ -17,5 +16,5 @@ def seen(own: OwnRows) -> Iterator[StepSeen]:
             error=row["error"],
             stderr=row["stderr"],
             kind=row["kind"],
-            seconds=(ended - began).total_seconds() if ended is not None else 0.0,
+            seconds=seconds_between(row["started_at"], row["finished_at"]),
         )
