@@ -4,7 +4,7 @@ from appliance.actions.contract import ActionKind, EffectClass, Params, Status, 
 from appliance.agent.conversations.before import asked_in
 from appliance.agent.conversations.keeping import keep_answer
 from appliance.agent.domain import Asked
-from appliance.agent.loop.ending import read_back
+from appliance.agent.loop.ending import not_confirmed, read_back
 from appliance.agent.loop.rows import seen
 from appliance.agent.loop.story import Story, story_of
 from appliance.lib.jsontypes import JsonObject
@@ -51,5 +51,5 @@ def _result(story: Story) -> StepResult:
     doubts = found.doubts(output)
     if not doubts:
         return StepResult(Status.SUCCEEDED, output.answer, {**detail, "unconfirmed": False})
-    said = f"{output.answer}\n\n[Not confirmed: {doubts}.]"
+    said = f"{output.answer}{not_confirmed(doubts)}"
     return StepResult(Status.SUCCEEDED, said, {**detail, "unconfirmed": True}, stderr=doubts)
