@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.agent.conversations.keeping import keep_failure
+from appliance.agent.explaining.changed import changed_in
 from appliance.bridges.ports import ChatSender
 from appliance.lib.clock import Clock
 from appliance.lib.identity import time_of
@@ -35,7 +36,8 @@ DELETE FROM processes_chatstart WHERE run_id IN (
     SELECT c.run_id FROM processes_chatstart c JOIN runs_run r ON r.id = c.run_id
     WHERE r.state = ANY(%(final)s) ORDER BY c.at LIMIT %(most)s FOR UPDATE OF c SKIP LOCKED)
 RETURNING run_id, platform, conversation, language, answers, (
-    SELECT s.output FROM runs_step s WHERE s.run_id = processes_chatstart.run_id AND s.kind = 'agent'
+    SELECT jsonb_build_object('text', s.output, 'detail', s.detail)
+    FROM runs_step s WHERE s.run_id = processes_chatstart.run_id AND s.kind = 'agent'
         AND s.state = 'succeeded' AND processes_chatstart.answers
     ORDER BY s.position DESC, s.attempt DESC LIMIT 1) AS answer, (
     SELECT jsonb_build_object('state', r.state, 'reason', r.reason, 'at', r.finished_at, 'task',
@@ -111,20 +113,32 @@ def _ended_at(told: dict[str, Any]) -> datetime:
 
 
 def _is_answered(told: dict[str, Any]) -> bool:
-    return isinstance(told["answer"], str) and bool(told["answer"].strip())
+    return bool(_answer(told))
+
+
+def _answer(told: dict[str, Any]) -> str:
+    found = told["answer"]["text"] if told["answer"] else None
+    return found.strip() if isinstance(found, str) else ""
+
+
+def _changed(told: dict[str, Any]) -> str:
+    """The box's own word."""
+    with override(told["language"]):
+        return changed_in(told["answer"]["detail"] or {})
 
 
 def _message(told: dict[str, Any]) -> JsonObject:
     if not _is_answered(told):
         return {"text": _text(told)}
-    answer: str = told["answer"].strip()
     ended = str(told["run"]["state"]) != RunState.SUCCEEDED
-    text = f"{answer}\n\n{_text(told)}" if ended else answer
+    text = f"{_answer(told)}\n\n{_text(told)}" if ended else _answer(told)
+    # The last line, whatever the answer says of itself.
+    changed = _changed(told)
     if len(text) <= LONGEST_ANSWER:
-        return {"text": text}
+        return {"text": f"{text}\n\n{changed}"}
     with override(told["language"]):
         head = gettext("%(task)s answers at length: run %(run)s.") % _names(told["run_id"], told["run"])
-    return {"text": head, "attach": text, "attach_name": ANSWER_FILE}
+    return {"text": f"{head}\n\n{changed}", "attach": text, "attach_name": ANSWER_FILE}
 
 
 def _text(told: dict[str, Any]) -> str:
