@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -104,7 +105,7 @@ def _request(run: Run, by: Principal, steps: Sequence[str], reason: str) -> None
     """In the caller's transaction. Of a run whose steps grow only these are asked back, with those asked for before."""
     before = asked_back(run)
     query = resume_sql.REQUEST_UNDO if before is None else resume_sql.REQUEST_UNDO_OF
-    values = {
+    values: dict[str, Any] = {
         "id": run.pk,
         "reason": reason[:1000],
         "by": by.name,
