@@ -7,6 +7,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from appliance.accounts.domain import Role
+from appliance.accounts.models import User
 from appliance.accounts.principal import BOX, Principal
 from appliance.agent.explaining.changed import changed_in
 from appliance.agent.explaining.domain import AgentView, Stays, Undo
@@ -28,6 +29,11 @@ LAMP = ("mqtt", {"topic": "lamp/3", "payload": "red"})
 TOOLS = "[readings.last, {mqtt: {undo: {payload: back}}}]"
 ANA = Principal("user:ana", Role.ENGINEER)
 ASK = "policy: 1\nname: t\nlayer: box\ndefault: allow\nrules: [{id: ask, kinds: [mqtt], decide: ask}]\n"
+
+
+@pytest.fixture(autouse=True)
+async def _people(agent: Agent) -> None:
+    await sync_to_async(User.objects.get_or_create)(username="ana", defaults={"role": "engineer"})
 
 
 async def seen(run_id: UUID) -> AgentView:
@@ -69,7 +75,7 @@ async def test_what_nobody_decided_on_is_told_as_that_and_not_asked_again(
     assert "NOT DECIDED, nothing was done" in script.told(1)
     assert "DENIED" not in script.told()
     assert "nobody decided about this very call before" in script.told()
-    assert "was not decided" in row["warning"]
+    assert "not everything was done" in row["warning"]
 
 
 async def test_a_lie_in_an_answers_prose_stands_beside_the_boxs_own_word(agent: Agent) -> None:
