@@ -3,7 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from appliance.agent.domain import Mode
-from appliance.agent.explaining.domain import Undo
+from appliance.agent.explaining.domain import Stays, Undo
 from appliance.agent.loop.story import Fate
 from webadmin.words import Text, Word
 
@@ -12,6 +12,8 @@ FATES: dict[Fate, Word] = {
     Fate.HANDED_OVER: Word(_("handed over"), "wait"),
     Fate.FAILED: Word(_("failed"), "bad"),
     Fate.DENIED: Word(_("denied"), "bad"),
+    Fate.LAPSED: Word(_("nobody decided"), "off"),
+    Fate.CANCELLED: Word(_("cancelled"), "off"),
     Fate.REFUSED: Word(_("not taken"), "off"),
     Fate.HELD_BACK: Word(_("held back"), "off"),
     Fate.NOTED: Word(_("noted"), "off"),
@@ -32,8 +34,17 @@ MODES: dict[Mode, tuple[Text, Text]] = {
 
 UNDOS: dict[Undo, Word] = {
     Undo.NONE: Word(_("no way back"), "off"),
+    Undo.WAITS: Word(_("taking it back waits for a person"), "wait"),
     Undo.UNDER_WAY: Word(_("being taken back"), "busy"),
     Undo.DONE: Word(_("taken back"), "off"),
     Undo.FAILED: Word(_("taking it back failed"), "bad"),
 }
 """Whether what a call did can be taken back, where there is something to say."""
+
+STAYS: dict[Stays, Text] = {
+    Stays.NO_WAY: _("Its task does not say how it is taken back."),
+    Stays.DOES_NOT_FIT: _("How its task takes it back does not fit what it was given."),
+    Stays.SAFE_STATE: _("Its step keeps to a safe state: nothing of that is taken back."),
+    Stays.ELSEWHERE: _("An earlier run did it, and there it is taken back:"),
+}
+"""Why nothing takes a call back."""

@@ -10,6 +10,9 @@ FIXED = (
     gettext_noop("expired, may have been delivered"),
     gettext_noop("this webhook only receives: its configuration has no url"),
     gettext_noop("too long to take another message's place"),
+    gettext_noop("the run was ended before: nothing was done"),
+    gettext_noop("the run was ended before anybody decided: nothing was done"),
+    gettext_noop("it was cut off when the run was ended: whether it was done is not known"),
 )
 """Those without values that their own modules do not mark."""
 
@@ -32,6 +35,9 @@ WITH_VALUES = (
     gettext_noop("%(note)s; polling instead"),
     gettext_noop("Telegram refuses the webhook (%(words)s)"),
     gettext_noop("Telegram cannot reach the webhook (%(words)s)"),
+    gettext_noop("nobody decided within %(time)s"),
+    gettext_noop("denied by %(who)s"),
+    gettext_noop("denied by %(who)s: %(why)s"),
     gettext_noop("expired: %(why)s"),
     gettext_noop("expired, may have been delivered: %(why)s"),
     gettext_noop("dropped by %(who)s"),

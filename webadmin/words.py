@@ -35,6 +35,9 @@ WORDS: dict[str, Word] = {
     "waiting": Word(_("waiting"), "wait"),
     "succeeded": Word(_("succeeded"), "ok"),
     "failed": Word(_("failed"), "bad"),
+    "nothing_done": Word(_("ended, nothing done"), "wait"),
+    "partly_done": Word(_("ended, done in part"), "wait"),
+    "unconfirmed": Word(_("ended, not confirmed"), "wait"),
     "cancelled": Word(_("cancelled"), "off"),
     "undone": Word(_("undone"), "off"),
     "poisoned": Word(_("parked"), "bad"),
@@ -215,6 +218,10 @@ KINDS: dict[str, Text] = {
     "device_write": _("Change a device"),
     "task": _("Run another task"),
     "approval": _("Answer a question"),
+    "agent": _("Let an agent work"),
+    "agent_plan": _("Do what an agent proposes"),
+    "llm": _("Ask a model"),
+    "mcp_call": _("Call a tool of another server"),
 }
 """What an action does, in plain words, for those who are to allow it."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from appliance.lib.jsontypes import JsonMapping, JsonObject, JsonValue
@@ -202,7 +203,12 @@ class StepSeen:
     error: str = ""
     stderr: str = ""
     seconds: float = 0.0
+    """Of work; none of one that has not ended."""
     kind: str = ""
+
+
+def seconds_between(began: datetime, ended: datetime | None) -> float:
+    return (ended - began).total_seconds() if ended is not None else 0.0
 
 
 def turn_id(number: int) -> str:
@@ -215,6 +221,11 @@ def plan_id(number: int) -> str:
 
 def call_id(turn: int, number: int) -> str:
     return f"call-{turn}-{number}"
+
+
+def undo_id(call: str) -> str:
+    """The step that takes a call back."""
+    return f"{call}.undo"
 
 
 ANSWER = "answer"

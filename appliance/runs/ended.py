@@ -1,4 +1,4 @@
-"""What a person may ask of a run that has ended: to go on from a step as a new run, or to be taken back."""
+"""What a person may ask of a run that has ended: to go on from a step as a new run."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from appliance.runs.fork import Fork, ForkRefused, WouldRepeat, fork_at
 from appliance.runs.growing import begun_by_hand
 from appliance.runs.models import Checkpoint, Run, Step
 from appliance.runs.origins import started_again
-from appliance.runs.plan import Phase, Progress, StepRow, has_acted, unclear
+from appliance.runs.plan import Phase, StepRow
 from appliance.runs.services import (
     NotAdmitted,
     NotNow,
@@ -69,7 +69,7 @@ def resume(run_id: UUID, by: Principal, wanted: Resume) -> UUID:
     with transaction.atomic():
         _lock_task(run_id)
         old = locked(run_id)
-        _check_state(old)
+        check_whole(old)
         definition = pinned(old)
         kept = _checkpoint(run_id, wanted)
         _refuse_taken_back(run_id)
@@ -106,10 +106,16 @@ def locked(run_id: UUID) -> Run:
     return get(run_id)
 
 
-def _check_state(run: Run) -> None:
+def check_ended(run: Run) -> None:
+    """One that waits for an answer about an unclear step counts as ended. Raises NotNow."""
     unclear_now = run.state == RunState.WAITING and run.waiting_for == Waiting.AMBIGUOUS
     if RunState(run.state) not in FINAL and not unclear_now:
         raise NotNow(f"run {run.pk} has not ended yet: it is {run.state}", hint="cancel it first")
+
+
+def check_whole(run: Run) -> None:
+    """Raises NotNow for one that has not ended, and for a shard."""
+    check_ended(run)
     if run.split_id is not None:
         raise NotNow(f"run {run.pk} is a shard of run {run.parent_run_id}", hint="ask this of that run")
 
@@ -124,7 +130,11 @@ def _check_repeats(fork: Fork, wanted: Resume) -> None:
 
 def pinned(run: Run) -> TaskDefinition:
     """The definition that this run was started with. Raises ForkRefused."""
-    version = TaskVersion.objects.filter(pk=run.version_id).first()
+    return definition_in(TaskVersion.objects.filter(pk=run.version_id).first())
+
+
+def definition_in(version: TaskVersion | None) -> TaskDefinition:
+    """Raises ForkRefused where the version is gone, or cannot be read any more."""
     if version is None:
         raise ForkRefused("the version of the task that this run pinned is gone")
     try:
@@ -265,58 +275,3 @@ def as_rows(steps: Iterable[Step]) -> list[StepRow]:
         )
         for row in steps
     ]
-
-
-# --- undo ---------------------------------------------------------------------------------------------------
-
-
-def undo(run_id: UUID, by: Principal) -> None:
-    """Take back what this run did, last step first. Raises NotNow where there is nothing to, ReadOnlyNow.
-
-    It stands in nobody's line: what was done is taken back whatever the task does meanwhile.
-    """
-    refuse_changes(by)
-    get_for(run_id, by, Ability.RUN_TASKS)
-    with transaction.atomic(), connection.cursor() as cursor:
-        run = locked(run_id)
-        _check_state(run)
-        if run.state == RunState.UNDONE:
-            raise NotNow(f"run {run_id} is undone already")
-        steps = undoable(pinned(run), rows_of(run_id))
-        if not steps:
-            raise NotNow(
-                f"nothing of run {run_id} can be taken back",
-                hint="only a step that took effect here and has `undo:` can be",
-            )
-        reason = f"to be undone, by {by.name}"
-        cursor.execute(resume_sql.REQUEST_UNDO, {"id": run_id, "reason": reason, "by": by.name})
-        if cursor.fetchone() is None:
-            raise NotNow(f"run {run_id} changed meanwhile")
-        cursor.execute(resume_sql.UNDO_AGAIN, {"id": run_id})
-        name = task_name(run)
-        record(cursor, run_changed(run_id, name, RunState.QUEUED, None, reason, by.name))
-        append(cursor, [AuditEntry("run.undo", by.name, str(run_id), {"task": name, "steps": list(steps)})])
-    hints.look_at([run_id])
-
-
-def undoable(
-    definition: TaskDefinition, rows: Sequence[StepRow], only: frozenset[str] | None = None
-) -> tuple[str, ...]:
-    """The steps that an undo would take back, or ask about, in its order; with ``only``, those of these."""
-    progress = Progress()
-    for row in rows:
-        progress.take(row)
-    found = []
-    progress.undo_only = only
-    for step in reversed(definition.actions):
-        last = progress.latest.get(step.id)
-        if (
-            last is None
-            or not progress.takes_back(step.id)
-            or last.shared_from is not None
-            or not (has_acted(step, last) or unclear(step, last))
-        ):
-            continue
-        if not all(one.id in progress.done for one in step.undo):
-            found.append(step.id)
-    return tuple(found)

@@ -45,9 +45,13 @@ class CallOut(Schema):
     seconds: float
     approvals: list[WordOut]
     undo: str = Field(
-        description="whether it can be taken back: nothing, none, possible, under_way, done, failed"
+        description="whether it can be taken back: nothing, none, possible, waits, under_way, done, failed"
     )
     undo_said: str
+    undo_approvals: list[WordOut]
+    undo_by: str = Field(description="who asked that it is taken back")
+    undo_run: UUID | None = Field(description="the run whose step takes it back, or in which it could be")
+    stays: str = Field(description="why nothing takes it back: no_way, does_not_fit, safe_state, elsewhere")
 
 
 class TurnOut(Schema):

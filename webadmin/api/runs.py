@@ -11,7 +11,7 @@ from pydantic import Field
 
 from appliance.accounts.domain import Ability
 from appliance.outbox.deliveries import deliveries_of
-from appliance.runs import ended, services
+from appliance.runs import ended, services, taking_back
 from appliance.runs.domain import RunState
 from appliance.runs.evidence.services import export_run
 from appliance.runs.models import Checkpoint, Run
@@ -147,7 +147,7 @@ def resume(request: HttpRequest, run_id: UUID, body: ResumeIn) -> RunStartedOut:
 
 @router.post("/{run_id}/undo", response={202: None}, summary="Take back what an ended run did")
 def undo(request: HttpRequest, run_id: UUID) -> None:
-    ended.undo(run_id, caller(request, Ability.RUN_TASKS, somewhere=True).principal)
+    taking_back.undo(run_id, caller(request, Ability.RUN_TASKS, somewhere=True).principal)
 
 
 @router.post(

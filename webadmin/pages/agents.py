@@ -13,14 +13,18 @@ from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
+from appliance.agent.domain import ANSWER
 from appliance.agent.errors import AgentNotFound
-from appliance.agent.explaining.domain import AgentView, TurnView
+from appliance.agent.explaining.domain import AgentView, TurnView, Undo
 from appliance.agent.explaining.services import agents_in, explain
 from appliance.agent.undoing import undo
 from appliance.lib.errors import MillwrightError
+from appliance.runs.domain import RunState
 from appliance.runs.models import Run, Split
 from appliance.runs.services import RunNotFound, get, task_name
 from appliance.safety.approvals.services import open_ones
+from webadmin.agent_failures import Failure, failure_of
+from webadmin.outcomes import outcome_of
 from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.approvals import ApprovalView, views_of
 from webadmin.pages.returning import back_or
@@ -66,6 +70,11 @@ class AgentPart:
         return _meter(self.view.cost.seconds, self.view.cost.of_seconds)
 
     @property
+    def failure(self) -> Failure | None:
+        """Why it ended without an answer, or does not get on."""
+        return failure_of(self.view)
+
+    @property
     def folded(self) -> int:
         """How many turns stand there as one line."""
         return len(self.view.turns) - len(self.unfolded)
@@ -83,19 +92,42 @@ def agent_parts(runs: Sequence[Run], by: Principal, splits: Sequence[Split] | No
     return [AgentPart(view, _cards(view, cards), _unfolded(view)) for view in views]
 
 
+def told_of(run: Run, agents: Sequence[AgentPart]) -> dict[str, object]:
+    """What the page of a run says of it as a whole, given its agents: what it came to, and what need not be said a
+    second time, for the card of an agent says it."""
+    views = [one.view for one in agents]
+    answers = [view.answer for view in views if view.answer is not None]
+    return {
+        "outcome": outcome_of(answers) if run.state == RunState.SUCCEEDED else "",
+        "warning": _warning(run, views),
+        "told": any(view.ended and view.work_state in ("failed", "cancelled") for view in views),
+        "inside": [one for one in agents if one.view.task_run == run.pk and one.view.undoable],
+    }
+
+
+def _warning(run: Run, views: Sequence[AgentView]) -> str:
+    """What the run warns of besides what the answers of its agents say."""
+    left = run.warning
+    for view in views:
+        if view.answer is not None and view.answer.doubts:
+            for step in (view.step, ANSWER):
+                left = left.replace(f"{step}: {view.answer.doubts}", "")
+    return left.strip("; ")
+
+
 def _cards(view: AgentView, cards: Sequence[ApprovalView]) -> dict[str, ApprovalView]:
     return {one.row.step: one for one in cards if one.row.run_id == view.run_id}
 
 
 def _unfolded(view: AgentView) -> frozenset[int]:
-    """The newest turns, and the one that waits for a person."""
-    numbers = [turn.number for turn in view.turns]
+    """The newest turns; where a person is asked, what they are asked about, and nothing that stands in the way."""
     waiting = [turn.number for turn in view.turns if _waits(turn)]
-    return frozenset([*numbers[-LAST_OPEN:], *waiting])
+    return frozenset(waiting or [turn.number for turn in view.turns][-LAST_OPEN:])
 
 
 def _waits(turn: TurnView) -> bool:
-    return any(call.waits for call in turn.calls) or any(word.state == "open" for word in turn.plan)
+    asked = any(call.waits or call.undo is Undo.WAITS for call in turn.calls)
+    return asked or any(word.state == "open" for word in turn.plan)
 
 
 @needs(Ability.VIEW)

@@ -19,6 +19,8 @@ from appliance.bus.models import TopicValue
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
 from appliance.runs import approvals as door
+from appliance.runs.models import Step
+from appliance.runs.plan import Phase
 from appliance.safety.approvals.codes import LIFETIME
 from appliance.safety.approvals.domain import Choice, Way
 from appliance.safety.approvals.errors import ApprovalRefused, CodeRefused
@@ -41,18 +43,39 @@ class StateView:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalView:
-    """An open approval for its card. ``theirs``: its buttons are for the person who looks."""
+    """An open approval for its card. ``theirs``: its buttons are for the person who looks. ``about`` is the kind that
+    says what it is about, ``takes_back`` whether that is done to undo something."""
 
     row: Approval
     states: list[StateView]
     theirs: bool
+    about: str
+    takes_back: bool = False
 
 
 def views_of(rows: Sequence[Approval], by: Principal) -> list[ApprovalView]:
     """For the cards: one query for the states of all of them."""
     topics = {topic for row in rows for topic in row.states}
     values = {one.topic: one for one in TopicValue.objects.filter(topic__in=topics)} if topics else {}
-    return [ApprovalView(row, _states(row, values), may_decide(row, by)) for row in rows]
+    about = _about(rows)
+    return [ApprovalView(row, _states(row, values), may_decide(row, by), *about[row.pk]) for row in rows]
+
+
+def _about(rows: Sequence[Approval]) -> dict[UUID, tuple[str, bool]]:
+    """The question of an agent's plan is no author's question, and the undo of a step no step of its own: the steps
+    know, and are asked where that may be. One query."""
+    plain = {row.pk: (row.kind, False) for row in rows}
+    asked = [row for row in rows if row.kind == "approval" or ".undo" in row.step]
+    if not asked:
+        return plain
+    steps = Step.objects.filter(
+        run_id__in={row.run_id for row in asked}, step__in={row.step for row in asked}
+    )
+    found = {(run, step): (kind, phase) for run, step, kind, phase in steps.values_list(*_OF_STEP)}
+    for row in asked:
+        kind, phase = found.get((row.run_id, row.step), (row.kind, ""))
+        plain[row.pk] = (kind if kind == "agent_plan" else row.kind, phase == Phase.UNDO)
+    return plain
 
 
 def _states(row: Approval, values: dict[str, TopicValue]) -> list[StateView]:
@@ -71,11 +94,12 @@ def approvals(request: HttpRequest) -> HttpResponse:
     cursor, now = current_cursor(), datetime.now(UTC)
     before = uuid_key(request.GET.get("before", ""))
     decided, following = cut(closed_ones(before, PAGE + 1))
+    about = _about(decided)
     context = {
         "cursor": cursor,
         "open": [] if before else views_of(open_ones(now), person(request).principal),
         "questions": [] if before else open_questions(now),
-        "decided": decided,
+        "decided": [(row, *about[row.pk]) for row in decided],
         "next": following,
     }
     return render(request, "approvals/list.html", context)
@@ -131,4 +155,5 @@ def _back(request: HttpRequest) -> HttpResponse:
     return redirect(back if safe else "approvals")
 
 
+_OF_STEP = ("run_id", "step", "kind", "phase")
 _MINUTES = int(LIFETIME.total_seconds() // 60)

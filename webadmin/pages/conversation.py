@@ -72,7 +72,7 @@ def conversation_of(user: User, before: int | None) -> Conversation:
     runs = _runs(rows, kept)
     parts = _parts(user, [*runs.values()])
     entries = [*_of_webchat(rows, runs, parts), *_elsewhere(rows, kept, parts, older=following is not None)]
-    working = [one.view for own in parts.values() for one in own if not one.view.ended]
+    working = [one.view for own in parts.values() for one in own if one.view.live]
     live = [run_id for view in working for run_id in (view.task_run, view.run_id)]
     number = kept[0].conversation_id if kept else None
     return Conversation(sorted(entries, key=lambda one: one.at), following, number, live)

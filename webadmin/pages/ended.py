@@ -14,13 +14,14 @@ from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
 from appliance.lib.errors import MillwrightError
-from appliance.runs import ended, services
+from appliance.runs import ended, services, taking_back
 from appliance.runs.domain import FINAL, RunState
-from appliance.runs.ended import Resume, is_forgotten, rows_of, undoable
+from appliance.runs.ended import Resume, is_forgotten, rows_of
 from appliance.runs.fork import Fork, ForkRefused, WouldRepeat, fork_at
 from appliance.runs.models import Checkpoint, Run
 from appliance.runs.plan import StepRow
 from appliance.runs.shards.taking_over import fork_of
+from appliance.runs.taking_back import undoable
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.task import DefinitionError
 from appliance.tasks.models import TaskVersion
@@ -121,7 +122,7 @@ def resume(request: HttpRequest, run_id: UUID) -> HttpResponse:
 def undo(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Take back what the run did."""
     try:
-        ended.undo(run_id, person(request).principal)
+        taking_back.undo(run_id, person(request).principal)
     except services.RunNotFound as error:
         raise Http404(str(error)) from error
     except MillwrightError as error:

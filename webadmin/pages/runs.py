@@ -29,8 +29,9 @@ from appliance.safety.approvals.services import open_ones
 from appliance.safety.policy.vocabulary import Origin
 from appliance.sandbox.findings import amber, of_run
 from appliance.tasks.models import Task, TaskVersion
+from webadmin.outcomes import outcomes
 from webadmin.pages.access import needs, needs_somewhere, person
-from webadmin.pages.agents import AgentPart, agent_parts
+from webadmin.pages.agents import AgentPart, agent_parts, told_of
 from webadmin.pages.approvals import ApprovalView, views_of
 from webadmin.pages.ended import context_of
 from webadmin.pages.escalations import views_of as escalation_views
@@ -44,12 +45,14 @@ UNDER_WAY = (StepState.INTENT, RUNNING)
 
 
 def name_tasks(runs: list[Run]) -> None:
-    """Give each run the name of its task, and whether it is amber, for the template: two queries for all."""
+    """Give each run the name of its task, whether it is amber, and what it came to, for the template: two queries for
+    all, and a third where an agent may have done less than it wanted."""
     names = dict(Task.objects.filter(pk__in={run.task_id for run in runs}).values_list("pk", "name"))
-    marked = amber([run.pk for run in runs])
+    marked, came_to = amber([run.pk for run in runs]), outcomes(runs)
     for run in runs:
         run.task_name = names.get(run.task_id, "")  # type: ignore[attr-defined]  # for the template
         run.amber = run.pk in marked  # type: ignore[attr-defined]
+        run.outcome = came_to.get(run.pk, "")  # type: ignore[attr-defined]
 
 
 @needs(Ability.VIEW)
@@ -118,7 +121,9 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "on_their_way": any(one.is_open for one in messages),
         "views": split_views(_without_agents(progress, agents), request.GET),
         "agents": agents,
-        "agents_live": any(not one.view.ended for one in agents),
+        "agents_live": any(one.view.live for one in agents),
+        "agents_work": any(not one.view.ended for one in agents),
+        **told_of(run, agents),
         "folded": folded,
         "shard": run.inputs.get("shard") if run.split_id else None,
         "live": f"run/{run.pk} run/{run.parent_run_id}" if run.split_id else f"run/{run.pk}",

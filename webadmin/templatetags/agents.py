@@ -1,14 +1,20 @@
 """Tags and filters of how an agent is shown."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from appliance.agent.domain import Mode
-from appliance.agent.explaining.domain import CallView, Undo
+from appliance.agent.explaining.changed import changed_in
+from appliance.agent.explaining.domain import AgentView, AnswerView, CallView, Stays, Undo
 from appliance.agent.loop.story import Fate
-from webadmin.agent_words import ASKED, FATES, MODES, RUNNING, UNDOS
-from webadmin.words import Word
+from appliance.agent.spelling import spelled as plain
+from webadmin.agent_words import ASKED, FATES, MODES, RUNNING, STAYS, UNDOS
+from webadmin.outcomes import outcome_of
+from webadmin.words import Word, word
 
 register = template.Library()
 
@@ -38,6 +44,44 @@ def fate_named(name: str) -> SafeString:
 @register.simple_tag
 def undone(undo: Undo) -> SafeString | str:
     return _badge(UNDOS[undo]) if undo in UNDOS else ""
+
+
+@register.simple_tag
+def undone_named(name: str) -> SafeString | str:
+    """The same of a call that a list has by the word for it."""
+    return undone(Undo(name)) if name in set(Undo) else ""
+
+
+@register.simple_tag
+def agent_badge(agent: AgentView) -> SafeString:
+    """What its work came to: also where it has ended well, and nothing of what it wanted was done."""
+    found = outcome_of([agent.answer]) if agent.answer and agent.work_state == "succeeded" else ""
+    waiting_for = "" if agent.ended else agent.waiting_for
+    known, detail = word(found or agent.work_state), f": {word(waiting_for).text}" if waiting_for else ""
+    return format_html('<span class="badge {}">{}{}</span>', known.tone, known.text, detail)
+
+
+@register.filter
+def spelled(arguments: Mapping[str, Any]) -> str:
+    """The arguments of a call as people read them."""
+    return plain(arguments)
+
+
+@register.filter
+def stays_said(stays: Stays) -> str:
+    return str(STAYS[stays])
+
+
+@register.filter
+def changed(answer: AnswerView) -> str:
+    """What was changed, by the box's own rows."""
+    return changed_in(answer.read_back)
+
+
+@register.filter
+def once(texts: Iterable[str]) -> list[str]:
+    """Each of them a single time."""
+    return list(dict.fromkeys(texts))
 
 
 @register.filter

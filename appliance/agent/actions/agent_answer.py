@@ -5,7 +5,7 @@ from appliance.agent.conversations.before import asked_in
 from appliance.agent.conversations.keeping import keep_answer
 from appliance.agent.conversations.telling import Answer
 from appliance.agent.domain import Asked
-from appliance.agent.loop.ending import read_back
+from appliance.agent.loop.ending import not_confirmed, read_back
 from appliance.agent.loop.rows import seen
 from appliance.agent.loop.story import Story, story_of
 from appliance.lib.jsontypes import JsonObject
@@ -38,8 +38,10 @@ class AgentAnswerAction(ActionKind[AgentAnswerParams]):
                 await context.fence.hold(connection)
                 asked = await asked_in(connection, context.run_id)
                 if asked is not None:
-                    said = Answer(context.run_id, context.task_name, str(result.output), context.now)
-                    await keep_answer(connection, asked, said, result.detail)
+                    said = Answer(
+                        context.run_id, context.task_name, str(result.output), context.now, result.detail
+                    )
+                    await keep_answer(connection, asked, said)
         return result
 
 
@@ -52,5 +54,5 @@ def _result(story: Story) -> StepResult:
     doubts = found.doubts(output)
     if not doubts:
         return StepResult(Status.SUCCEEDED, output.answer, {**detail, "unconfirmed": False})
-    said = f"{output.answer}\n\n[Not confirmed: {doubts}.]"
+    said = f"{output.answer}{not_confirmed(doubts)}"
     return StepResult(Status.SUCCEEDED, said, {**detail, "unconfirmed": True}, stderr=doubts)

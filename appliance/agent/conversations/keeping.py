@@ -24,10 +24,9 @@ LONGEST_TOLD = 2_000
 """Characters of a message that its event has."""
 
 
-async def keep_answer(
-    connection: AsyncConnection[Any], asked: Asked, answer: Answer, detail: JsonMapping
-) -> None:
-    """Once for each agent's run, and told where it was asked with the same commit; ``detail`` is that of the step."""
+async def keep_answer(connection: AsyncConnection[Any], asked: Asked, answer: Answer) -> None:
+    """Once for each agent's run, and told where it was asked with the same commit."""
+    detail = answer.detail
     kept: JsonObject = {"facts": kept_facts(detail), "amber": detail.get("unconfirmed") is True}
     text, key = cut(answer.text, LONGEST_ANSWER), f"answer/{answer.run_id}"
     if await _keep(connection, asked, Speaker.AGENT, answer.task, text, kept, answer.at, key):

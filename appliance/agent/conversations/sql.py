@@ -108,7 +108,7 @@ WITH RECURSIVE inside AS (
     UNION ALL
     SELECT r.id, r.inputs FROM inside i JOIN runs_split n ON n.run_id = i.id JOIN runs_run r ON r.split_id = n.id
 )
-SELECT i.id AS run_id, s.output AS text, s.finished_at AS at, EXISTS (
+SELECT i.id AS run_id, s.output AS text, s.detail, s.finished_at AS at, EXISTS (
     SELECT 1 FROM agent_message m WHERE m.key = 'answer/' || i.id AND m.key <> '' AND m.speaker = 'agent') AS kept
 FROM inside i JOIN runs_step s ON s.run_id = i.id AND s.kind = 'agent_answer' AND s.state = 'succeeded'
 WHERE i.inputs -> 'asked' -> 'conversation' = 'true'

@@ -10,7 +10,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from appliance.agent.conversations import sql
-from appliance.lib.jsontypes import JsonObject
+from appliance.agent.explaining.changed import changed_in
+from appliance.lib.jsontypes import JsonMapping, JsonObject
 from appliance.outbox.ports import OutboxItem
 from appliance.runs.naming import SHORT
 
@@ -35,6 +36,8 @@ class Answer:
     task: str
     text: str
     at: datetime
+    detail: JsonMapping
+    """Of the step that answered: what the box has read back of it."""
 
 
 async def answers_in(connection: AsyncConnection[Any], run_id: UUID, task: str) -> list[tuple[Answer, bool]]:
@@ -42,7 +45,7 @@ async def answers_in(connection: AsyncConnection[Any], run_id: UUID, task: str) 
     cursor = connection.cursor(row_factory=dict_row)
     await cursor.execute(sql.ANSWERS_IN, {"run_id": run_id})
     return [
-        (Answer(row["run_id"], task, row["text"], row["at"]), row["kept"])
+        (Answer(row["run_id"], task, row["text"], row["at"], row["detail"] or {}), row["kept"])
         for row in await cursor.fetchall()
         if isinstance(row["text"], str)
     ]
@@ -61,15 +64,16 @@ def item_of(answer: Answer, place: Place, root: UUID) -> OutboxItem:
 
 
 def _message(answer: Answer, language: str, root: UUID) -> JsonObject:
+    """The box's own word of what was changed is the last line, whatever the answer says of itself."""
     text = answer.text.strip()
-    if not text:
-        with override(language):
-            return {"text": gettext("%(task)s gave an empty answer: run %(run)s.") % _names(answer, root)}
-    if len(text) <= LONGEST_ANSWER:
-        return {"text": text}
     with override(language):
+        changed = changed_in(answer.detail)
+        if not text:
+            text = gettext("%(task)s gave an empty answer: run %(run)s.") % _names(answer, root)
+        if len(text) <= LONGEST_ANSWER:
+            return {"text": f"{text}\n\n{changed}"}
         head = gettext("%(task)s answers at length: run %(run)s.") % _names(answer, root)
-    return {"text": head, "attach": text, "attach_name": ANSWER_FILE}
+    return {"text": f"{head}\n\n{changed}", "attach": text, "attach_name": ANSWER_FILE}
 
 
 def _names(answer: Answer, root: UUID) -> dict[str, str]:

@@ -49,7 +49,11 @@ def _call(one: CallView) -> JsonObject:
         "seconds": one.seconds,
         "approvals": [_word(word) for word in one.words],
         "undo": one.undo.value,
-        "undo_said": one.undo_said,
+        "undo_said": one.back.said,
+        "undo_approvals": [_word(word) for word in one.back.words],
+        "undo_by": one.back.by,
+        "undo_run": str(one.back.run_id) if one.back.run_id else None,
+        "stays": one.back.stays.value if one.back.stays else "",
     }
 
 

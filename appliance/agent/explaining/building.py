@@ -3,35 +3,42 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from appliance.actions.contract import EffectClass
-from appliance.agent.domain import ANSWER, Asked, Call, StepSeen, plan_id, turn_id
+from appliance.agent.domain import ANSWER, Asked, plan_id, turn_id, undo_id
+from appliance.agent.explaining.back import FOR_PEOPLE, taken_back
 from appliance.agent.explaining.domain import (
     AgentView,
     AnswerView,
     CallView,
     Cost,
+    TakenBack,
     TurnView,
     Undo,
     Word,
 )
 from appliance.agent.explaining.rows import AgentRows, StepSeenRow
-from appliance.agent.loop.growth import undo_id
+from appliance.agent.loop.ending import not_confirmed
 from appliance.agent.loop.story import Fate, Past, Result, Story, story_of
 from appliance.lib.jsontypes import JsonObject, JsonValue
-from appliance.runs.domain import ENDED_WITH_RUN, FINAL, RunState, StepState
+from appliance.runs.domain import FINAL, RunState, StepState
 from appliance.runs.growing import ASKED
-from appliance.runs.shards.body import asked_back
+from appliance.runs.plan import Phase
+from appliance.runs.shards.counting import NOT_NEEDED
 from appliance.safety.approvals.models import Approval
 
-_TOOK_EFFECT = (StepState.SUCCEEDED, StepState.HANDED_OVER)
+NOT_BEGUN = "the run was ended before: nothing was done"
+CUT_OFF = "it was cut off when the run was ended: whether it was done is not known"
 
 
 def view_of(rows: AgentRows) -> AgentView:
     given = rows.own.inputs.get(ASKED)
     asked = Asked.of(given if isinstance(given, dict) else {})
-    story = story_of(asked, map(_seen, rows.steps))
-    ended = RunState(rows.own.state) in FINAL
-    book = _Book(asked, rows)
+    # Taking back is no work of its own.
+    story = story_of(asked, (row for row in rows.steps if row.phase != Phase.UNDO))
+    # Its own run goes on once more to take back what it did.
+    over = RunState(rows.own.state) in FINAL
+    ended = over or rows.own.undo_requested
+    book = _Book(asked, rows, ended)
+    turns = tuple(book.turns(story))
     return AgentView(
         run_id=rows.own.pk,
         task_run=rows.task_run.pk,
@@ -43,22 +50,20 @@ def view_of(rows: AgentRows) -> AgentView:
         principal=rows.own.principal,
         asked=asked,
         cost=_cost(story),
-        turns=tuple(book.turns(story, ended=ended)),
-        answer=_answer(book.last.get(ANSWER), rows),
+        turns=turns,
+        answer=_answer(book.last.get(ANSWER), {call.step: call for turn in turns for call in turn.calls}),
         ended=ended,
-        may_undo=ended and RunState(rows.task_run.state) in FINAL,
-        open_words=tuple(row.pk for row in rows.approvals if row.state == "open"),
+        may_undo=rows.back is not None and rows.back.goes_on is None,
+        goes_on=rows.back.goes_on if rows.back else None,
+        undo_asked=rows.own.undo_requested,
+        open_words=tuple(row.pk for row in rows.approvals if row.state == "open" and not over),
     )
 
 
 def _reason(rows: AgentRows) -> str:
     """A shard that ended with the run around it says only whose it is."""
     own = rows.own.reason
-    return rows.task_run.reason if own.startswith("shard of step ") else own
-
-
-def _seen(row: StepSeenRow) -> StepSeen:
-    return StepSeen(row.step, row.state, row.output, row.detail, row.error, row.stderr, row.seconds)
+    return rows.task_run.reason if own.startswith("shard of step ") or own == NOT_NEEDED else own
 
 
 def _cost(story: Story) -> Cost:
@@ -70,13 +75,14 @@ def _cost(story: Story) -> Cost:
 class _Book:
     asked: Asked
     rows: AgentRows
+    ended: bool
 
     @property
     def last(self) -> Mapping[str, StepSeenRow]:
         """The last attempt at each step."""
         return {row.step: row for row in self.rows.steps}
 
-    def turns(self, story: Story, *, ended: bool) -> Iterator[TurnView]:
+    def turns(self, story: Story) -> Iterator[TurnView]:
         last, words = self.last, self._words()
         attempts: dict[str, list[StepSeenRow]] = {}
         for row in self.rows.steps:
@@ -89,7 +95,7 @@ class _Book:
         row_now = last.get(turn_id(number))
         if row_now is not None:
             yield _begun(number, row_now, attempts[row_now.step])
-        elif not ended and self._thinks(story):
+        elif not self.ended and self._thinks(story):
             yield TurnView(number, "running")
 
     def _thinks(self, story: Story) -> bool:
@@ -108,18 +114,17 @@ class _Book:
         attempts: Mapping[str, list[StepSeenRow]],
     ) -> CallView:
         row, call = last.get(result.step), result.call
-        shown = CallView(
-            result.step, call.tool, call.arguments, call.why, result.fate, result.said, result.from_outside
-        )
         own = words.get(result.step, ())
+        fate, said = self._fate(result, row, own)
+        outside = result.from_outside and (row is None or row.kind not in FOR_PEOPLE)
+        shown = CallView(result.step, call.tool, call.arguments, call.why, fate, said, outside)
         if row is None:
             return replace(shown, words=own)
         if result.fate is Fate.DONE and row.output is None and not row.stderr:
             shown = replace(
                 shown, said="", from_outside=False
             )  # nothing came back, in words for the model alone
-        undo, said = self._undo(call, row, last.get(undo_id(result.step)))
-        detail = row.detail
+        back, detail = undo_id(result.step), row.detail
         held = result.fate is Fate.HELD_BACK
         return replace(
             shown,
@@ -132,46 +137,29 @@ class _Book:
             attempts=len(attempts[result.step]),
             seconds=row.seconds,
             words=own,
-            undo=undo,
-            undo_said=said,
+            back=TakenBack()
+            if said == NOT_BEGUN
+            else taken_back(self.rows, self.asked, call, row, last.get(back), words.get(back, ())),
         )
 
-    def _undo(self, call: Call, row: StepSeenRow, back: StepSeenRow | None) -> tuple[Undo, str]:
-        if back is not None:
-            match back.state:
-                case StepState.SUCCEEDED | StepState.HANDED_OVER | StepState.SKIPPED:
-                    return Undo.DONE, ""
-                case StepState.FAILED:
-                    return Undo.FAILED, back.error
-            return Undo.UNDER_WAY, back.error
-        if not _may_stand(row) or row.effect == EffectClass.PURE or _only_read(row):
-            return Undo.NOTHING, ""
-        if call.tool not in self.asked.undo:
-            return Undo.NONE, ""
-        own = self.rows.own
-        asked = asked_back(own) or frozenset()
-        if own.undo_requested and RunState(own.state) not in FINAL and row.step in asked:
-            return Undo.UNDER_WAY, ""
-        return Undo.POSSIBLE, ""
+    def _fate(self, result: Result, row: StepSeenRow | None, words: tuple[Word, ...]) -> tuple[Fate, str]:
+        """Of a run that is over nothing is to come any more; what nobody had allowed was not done either."""
+        if result.fate is Fate.UNDER_WAY and self.ended and (row is None or row.state == StepState.WAITING):
+            return Fate.CANCELLED, NOT_BEGUN
+        if result.fate is Fate.CANCELLED and row is not None:
+            asked_in_vain = bool(words) and not any(word.state == "used" for word in words)
+            return Fate.CANCELLED, NOT_BEGUN if asked_in_vain else CUT_OFF
+        return result.fate, result.said
 
     def _words(self) -> dict[str, tuple[Word, ...]]:
         found: dict[str, tuple[Word, ...]] = {}
         for row in self.rows.approvals:
             by = self.rows.deciders.get(row.pk) or ([row.decided_by] if row.decided_by else [])
-            found[row.step] = (*found.get(row.step, ()), _word(row, by))
+            word = _word(row, by)
+            if word.state == "open" and RunState(self.rows.own.state) in FINAL:
+                word = replace(word, state="void")  # the row itself is closed a moment later
+            found[row.step] = (*found.get(row.step, ()), word)
         return found
-
-
-def _may_stand(row: StepSeenRow) -> bool:
-    """Whether it took effect, or may have."""
-    cut_off = row.state == StepState.FAILED and row.error == ENDED_WITH_RUN
-    return cut_off or row.state in (*_TOOK_EFFECT, StepState.AMBIGUOUS)
-
-
-def _only_read(row: StepSeenRow) -> bool:
-    """A command of the class that only reads is of no effect that anybody would take back."""
-    command = row.detail.get("command")
-    return isinstance(command, dict) and command.get("class") == "read"
 
 
 def _turn(
@@ -218,20 +206,29 @@ def _begun(number: int, row: StepSeenRow, tries: list[StepSeenRow]) -> TurnView:
     )
 
 
-def _answer(row: StepSeenRow | None, rows: AgentRows) -> AnswerView | None:
+def _answer(row: StepSeenRow | None, calls: Mapping[str, CallView]) -> AnswerView | None:
     if row is None:
         return None
-    found = row.detail
+    found, text = row.detail, _text(row.output)
     return AnswerView(
         state=row.state,
-        text=row.output if isinstance(row.output, str) else "",
+        text=text,
+        own_words=text.removesuffix(not_confirmed(row.stderr)) if row.stderr else text,
         error=row.error,
         doubts=row.stderr,
-        did=_calls(found.get("did")),
-        handed_over=_calls(found.get("handed_over")),
+        did=tuple(_since(one, calls) for one in _calls(found.get("did"))),
+        handed_over=tuple(_since(one, calls) for one in _calls(found.get("handed_over"))),
         not_done=_calls(found.get("not_done")),
         would_have_done=_calls(found.get("would_have_done")),
     )
+
+
+def _since(one: JsonObject, calls: Mapping[str, CallView]) -> JsonObject:
+    """A call that was done, with what has become of it since: whether it was taken back, and by which run."""
+    call = calls.get(_text(one.get("step")))
+    if call is None or call.undo not in (Undo.WAITS, Undo.UNDER_WAY, Undo.DONE, Undo.FAILED):
+        return one
+    return {**one, "undo": call.undo.value, "undo_run": str(call.back.run_id)}
 
 
 def _word(row: Approval, by: list[str]) -> Word:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from appliance.agent.domain import Asked, plan_id
+from appliance.agent.domain import Asked, plan_id, undo_id
 from appliance.agent.loop.story import Fate
 from appliance.lib.jsontypes import JsonObject
 
@@ -16,11 +16,40 @@ class Undo(StrEnum):
     NOTHING = "nothing"
     """It changed nothing, or was not done."""
     NONE = "none"
-    """Its tool says of no way back."""
+    """There is no way back, or not here: ``Stays`` says why."""
     POSSIBLE = "possible"
+    WAITS = "waits"
+    """A person has to allow that it is taken back."""
     UNDER_WAY = "under_way"
     DONE = "done"
     FAILED = "failed"
+
+
+class Stays(StrEnum):
+    """Why the engine would not take back what a call did."""
+
+    NO_WAY = "no_way"
+    """Its author has not said how."""
+    DOES_NOT_FIT = "does_not_fit"
+    """How the author has said does not fit what the model gave it."""
+    SAFE_STATE = "safe_state"
+    """The step around it keeps to a safe state."""
+    ELSEWHERE = "elsewhere"
+    """An earlier run did it, from which this one goes on: it is taken back there."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """How far the undo of a call is: ``words`` are what people were asked about it. ``stays`` says why there is none,
+    ``run_id`` the run whose step it is, or where it could be."""
+
+    undo: Undo = Undo.NOTHING
+    said: str = ""
+    words: tuple["Word", ...] = ()
+    by: str = ""
+    at: datetime | None = None
+    run_id: UUID | None = None
+    stays: Stays | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +89,16 @@ class CallView:
     attempts: int = 0
     seconds: float = 0.0
     words: tuple[Word, ...] = ()
-    undo: Undo = Undo.NOTHING
-    undo_said: str = ""
+    back: TakenBack = TakenBack()
+
+    @property
+    def undo(self) -> Undo:
+        return self.back.undo
+
+    @property
+    def undo_step(self) -> str:
+        """The step that takes it back."""
+        return undo_id(self.step)
 
     @property
     def waits(self) -> bool:
@@ -118,12 +155,24 @@ class AnswerView:
 
     state: str
     text: str
+    own_words: str = ""
+    """The model's own, without what the box has put behind them."""
     error: str = ""
     doubts: str = ""
     did: tuple[JsonObject, ...] = ()
     handed_over: tuple[JsonObject, ...] = ()
     not_done: tuple[JsonObject, ...] = ()
     would_have_done: tuple[JsonObject, ...] = ()
+
+    @property
+    def read_back(self) -> JsonObject:
+        """What was done, with what has become of it since."""
+        return {"did": [*self.did], "handed_over": [*self.handed_over]}
+
+    @property
+    def did_nothing(self) -> bool:
+        """Whether something was to be done, and nothing was."""
+        return bool(self.not_done) and not (self.did or self.handed_over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +204,14 @@ class AgentView:
     turns: tuple[TurnView, ...] = ()
     answer: AnswerView | None = None
     ended: bool = False
+    """Whether its work is over; it may be taken back since."""
     may_undo: bool = False
-    """Whether it is over, with the run around it, so that what it did can be taken back."""
+    """Whether it is over, with the run around it and those that go on from that, so that what it did can be taken
+    back."""
+    goes_on: UUID | None = None
+    """The run that goes on from it, and has to end before."""
+    undo_asked: bool = False
+    """Whether its own run says now how far taking back is."""
     open_words: tuple[UUID, ...] = field(default=())
 
     @property
@@ -167,6 +222,24 @@ class AgentView:
     @property
     def stays(self) -> tuple[str, ...]:
         return tuple(step for turn in self.turns for step in turn.stays)
+
+    @property
+    def calls(self) -> tuple[CallView, ...]:
+        return tuple(call for turn in self.turns for call in turn.calls)
+
+    @property
+    def taking_back(self) -> bool:
+        """Whether what it did is being taken back now."""
+        return any(call.undo in (Undo.UNDER_WAY, Undo.WAITS) for call in self.calls)
+
+    @property
+    def live(self) -> bool:
+        return not self.ended or self.taking_back
+
+    @property
+    def work_state(self) -> str:
+        """What became of its work, whatever became of taking it back."""
+        return self.answer.state if self.undo_asked and self.answer else self.state
 
 
 @dataclass(frozen=True, slots=True)

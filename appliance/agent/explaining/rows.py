@@ -12,8 +12,9 @@ from uuid import UUID
 
 from django.db import connection
 
+from appliance.agent.domain import StepSeen, seconds_between
 from appliance.agent.explaining import sql
-from appliance.lib.jsontypes import JsonObject, JsonValue
+from appliance.lib.jsontypes import JsonValue
 from appliance.runs.models import Run, Split
 from appliance.runs.shards.body import grows
 from appliance.runs.shards.split import shard_id
@@ -23,33 +24,34 @@ SAID_AT_MOST = 2_000
 """Characters of what a call gave: the step itself has the whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepSeenRow:
-    """One attempt of a step. Of what a call gave, ``output`` is the beginning, as text."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSeenRow(StepSeen):
+    """One attempt of a step. Of what a call gave, ``output`` is the beginning, as text; its work began when people had
+    decided."""
 
-    step: str
     attempt: int
-    kind: str
     effect: str
     phase: str
-    state: str
-    output: JsonValue
-    detail: JsonObject
-    error: str
-    stderr: str
     due: bool
-    began_at: datetime
     finished_at: datetime | None
+    shared_from: UUID | None = None
+    """The agent's run that performed it, where this one goes on from that."""
 
-    @property
-    def seconds(self) -> float:
-        """Of work: waiting for people does not count."""
-        return (self.finished_at - self.began_at).total_seconds() if self.finished_at else 0.0
+
+@dataclass(frozen=True, slots=True)
+class WaysBack:
+    """What the engine would take back now of an agent that is over, as is the run around it."""
+
+    steps: frozenset[str]
+    safe_state: bool = False
+    """The step around them keeps to a safe state: nothing of it is taken back."""
+    goes_on: UUID | None = None
+    """A run that goes on from this one, and has to end first."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentRows:
-    """``own`` is the run of the agent, ``task_run`` the one around it."""
+    """``own`` is the run of the agent, ``task_run`` the one around it. ``back`` is None before both are over."""
 
     own: Run
     task_run: Run
@@ -58,6 +60,7 @@ class AgentRows:
     steps: tuple[StepSeenRow, ...] = ()
     approvals: tuple[Approval, ...] = ()
     deciders: dict[UUID, list[str]] = field(default_factory=dict)
+    back: WaysBack | None = None
 
 
 def agents_of(runs: Sequence[Run], splits: Sequence[Split] | None = None) -> list[AgentRows]:
@@ -120,11 +123,14 @@ def _steps(ids: Sequence[UUID]) -> dict[UUID, list[StepSeenRow]]:
 
 
 def _step(values: Sequence[Any]) -> StepSeenRow:
-    step, attempt, kind, effect, phase, state, output, detail, error, stderr, due, began, ended = values
+    step, attempt, kind, effect, phase, state, output, detail, error, stderr, due, began, ended, shared = (
+        values
+    )
     kept = _json(detail)
     return StepSeenRow(
-        step, attempt, kind, effect, phase, state, _json(output), kept if isinstance(kept, dict) else {},
-        error, stderr, due, began, ended,
+        step, state, _json(output), kept if isinstance(kept, dict) else {}, error, stderr,
+        seconds_between(began, ended), kind, attempt=attempt, effect=effect, phase=phase, due=due,
+        finished_at=ended, shared_from=shared,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from appliance.agent.errors import AgentNotFound
 from appliance.agent.explaining.building import view_of
 from appliance.agent.explaining.domain import AgentView, Explained
 from appliance.agent.explaining.marks import pieces
+from appliance.agent.explaining.offering import with_ways_back
 from appliance.agent.explaining.rows import agents_of, transcript
 from appliance.runs.models import Run, Split
 from appliance.runs.services import get
@@ -20,7 +21,7 @@ def agents_in(runs: Sequence[Run], by: Principal, splits: Sequence[Split] | None
     """The agents of runs that have been read already, with the ``splits`` of all of them where those have been: a
     constant number of queries."""
     by.require(Ability.VIEW)
-    return [view_of(rows) for rows in agents_of(runs, splits)]
+    return [view_of(rows) for rows in with_ways_back(agents_of(runs, splits))]
 
 
 def agents(run_id: UUID, by: Principal) -> list[AgentView]:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,10 +15,11 @@ from appliance.agent.fitting import no_such_argument, unfit
 from appliance.agent.loop.toolbox import toolbox
 from appliance.agent.loop.washing import check_size
 from appliance.agent.loop.words import one_line
+from appliance.agent.tools.contract import Tool
 from appliance.agent.tools.registry import TEMPLATE, texts_in
 from appliance.lib.digest import canonical_json
 from appliance.lib.errors import MillwrightError
-from appliance.lib.jsontypes import JsonObject
+from appliance.lib.jsontypes import JsonMapping, JsonObject
 from appliance.safety.references import PREFIX
 from appliance.tasks.definition import StepSpec
 from appliance.tasks.definition.build import step_of
@@ -81,10 +83,30 @@ def made(asked: Asked, call: Call) -> Made:
         canonical_json(call.arguments)
     except ValueError as error:
         raise ToolUnknown("an argument is a number that JSON does not have") from error
+    return _made(tool, call.arguments, fixed)
+
+
+def way_back(asked: Asked, call: Call, step_id: str) -> StepSpec | None:
+    """The step that takes the call back: the same tool, with the arguments that its author has given for that.
+
+    None where they have given none, or where together with what the model gave it is no call.
+    """
+    back, tool = asked.undo.get(call.tool), toolbox(asked).get(call.tool)
+    if back is None or tool is None:
+        return None
     try:
-        arguments = tool.read({**call.arguments, **fixed})
+        found = _made(tool, call.arguments, {**asked.tools[call.tool], **back})
+        return built(found.raw, step_id)
+    except ToolUnknown:
+        return None
+
+
+def _made(tool: Tool[Any], given: JsonObject, fixed: JsonMapping) -> Made:
+    """What the author has fixed stands in the place of what was given. Raises ToolUnknown."""
+    try:
+        arguments = tool.read({**given, **fixed})
     except ValidationError as error:
-        message, hint = unfit(error, tool.arguments, takes or ()) or (str(error), "")
+        message, hint = unfit(error, tool.arguments, tool.takes(fixed) or ()) or (str(error), "")
         raise ToolUnknown(message, hint=hint) from error
     try:
         raw = tool.step(arguments)

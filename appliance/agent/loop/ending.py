@@ -12,8 +12,8 @@ from appliance.lib.jsontypes import JsonObject, JsonValue
 
 def ends_before_asking(story: Story, *, unattended: bool) -> str:
     """Why no model is asked any more; empty where one is."""
-    if unattended and story.denied:
-        return f"denied, and nobody is there to ask: {story.denied[-1].said}"
+    if unattended and story.not_allowed:
+        return f"denied, and nobody is there to ask: {story.not_allowed[-1].said}"
     if story.idle >= IDLE_AT_MOST:
         return f"it made no progress in {IDLE_AT_MOST} turns: {_why_idle(story)}"
     return ""
@@ -32,7 +32,7 @@ class ReadBack:
     done: tuple[Result, ...]
     handed_over: tuple[Result, ...]
     missed: tuple[Result, ...]
-    """Failed, denied, or never made."""
+    """Failed, denied, not decided, ended with its run, or never made."""
     held_back: tuple[Result, ...]
 
     def doubts(self, output: TurnOutput) -> str:
@@ -54,9 +54,16 @@ class ReadBack:
         return {name: list(map(_row, found)) for name, found in lists.items() if found}
 
 
+def not_confirmed(doubts: str) -> str:
+    """What the box puts behind an answer."""
+    return f"\n\n[Not confirmed: {doubts}.]"
+
+
 _WORDS = {
     Fate.FAILED: "failed",
     Fate.DENIED: "was denied",
+    Fate.LAPSED: "was not decided",
+    Fate.CANCELLED: "was ended with its run",
     Fate.REFUSED: "was not made",
     Fate.UNDER_WAY: "was not made",
 }

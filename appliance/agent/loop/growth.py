@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from appliance.actions.registry import registry
-from appliance.agent.domain import ANSWER, Asked, Call, Mode, Risk, TurnOutput, call_id, turn_id
+from appliance.agent.domain import ANSWER, Asked, Call, Mode, Risk, TurnOutput, call_id, turn_id, undo_id
 from appliance.agent.errors import ToolUnknown
-from appliance.agent.loop.calling import Made, built, made
+from appliance.agent.loop.calling import Made, built, made, way_back
 from appliance.agent.loop.planning import LONGEST_WHY, plan_of, together
 from appliance.agent.loop.toolbox import toolbox
 from appliance.agent.loop.words import one_line
 from appliance.lib.duration import format_duration
-from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.domain import StepState
 from appliance.runs.plan import StepRow
@@ -147,22 +146,9 @@ def _gone(step_id: str) -> StepSpec:
     return built({"type": "set", "value": None, "on_error": "continue"}, step_id)
 
 
-def undo_id(call: str) -> str:
-    return f"{call}.undo"
-
-
 def _undo(asked: Asked, call: Call, step: str) -> tuple[StepSpec, ...]:
-    """What takes the call back: the same tool, with the arguments that its author has given for that."""
-    back = asked.undo.get(call.tool)
-    if back is None:
-        return ()
-    tool = toolbox(asked)[call.tool]
-    try:
-        given = tool.read({**call.arguments, **asked.tools[call.tool], **back})
-        spec = built(tool.step(given), undo_id(step))
-    except (MillwrightError, ValueError):
-        return ()  # together with what the model gave it is none: there is no way back from this one
-    return (spec.model_copy(update={"undoes": step}),)
+    spec = way_back(asked, call, undo_id(step))
+    return (spec.model_copy(update={"undoes": step}),) if spec is not None else ()
 
 
 def needs_word(asked: Asked, output: TurnOutput, call: Call, found: Made) -> str:

@@ -7,7 +7,7 @@ from appliance.agent.domain import Approvals, Asked, Call, Risk, TurnOutput, pla
 from appliance.agent.errors import ToolUnknown
 from appliance.agent.loop.calling import Made, built
 from appliance.agent.loop.words import all_seen, one_line, plain_words
-from appliance.lib.digest import canonical_json
+from appliance.agent.spelling import spelled
 from appliance.lib.duration import format_duration
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.safety.approvals.shown import LONGEST
@@ -58,6 +58,6 @@ def plan_of(turn: int, output: TurnOutput, asks: Asks) -> StepSpec | None:
 
 def _line(number: int, call: Call, found: Made) -> str:
     """The step as it would be done, with what its author has fixed, and behind it the model's own words."""
-    step = canonical_json({key: value for key, value in found.raw.items() if key != "type"}).decode()
+    step = spelled({key: value for key, value in found.raw.items() if key != "type"})
     why = one_line(call.why, LONGEST_WHY)
-    return f"{number}. {call.tool} {plain_words(all_seen(step))}{f' (it says: “{why}”)' if why else ''}"
+    return f"{number}. {call.tool} ({plain_words(all_seen(step))}){f' (it says: “{why}”)' if why else ''}"

@@ -109,7 +109,7 @@ def _no_more(call: Call, offered: Collection[str]) -> str:
 
 def _not_asked(story: Story, call: Call, found: Made) -> str:
     """Why no person is asked about it: they would not see it whole, or have said no often enough."""
-    said_no = {result.step.split("-")[1] for result in story.denied}
+    said_no = {result.step.split("-")[1] for result in story.not_allowed}
     if len(said_no) >= DENIED_AT_MOST:
         return f"calls were denied in {len(said_no)} turns: nobody is asked any more"
     if len(json.dumps(found.raw, ensure_ascii=False)) > LONGEST_ASKED:
@@ -124,6 +124,8 @@ def _again(call: Call, story: Story, before: list[Call]) -> str:
     earlier = story.same(call)
     if any(result.fate is Fate.DENIED for result in earlier):
         return "this very call was denied before: it is not asked for again"
+    if any(result.fate is Fate.LAPSED for result in earlier):
+        return "nobody decided about this very call before: it is not asked for again"
     now = sum(one.is_made and (one.tool, one.arguments) == (call.tool, call.arguments) for one in before)
     if len(earlier) + now >= SAME_AT_MOST:
         return "this very call was made twice already: a third time brings nothing new"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from appliance.agent.domain import StepSeen
+from appliance.agent.domain import StepSeen, seconds_between
 from appliance.runs.own_rows import OwnRows
 
 
@@ -13,7 +13,6 @@ def seen(own: OwnRows) -> Iterator[StepSeen]:
 
 def seen_of(steps: Iterable[dict[str, Any]]) -> Iterator[StepSeen]:
     for row in steps:
-        began, ended = row["started_at"], row["finished_at"]
         yield StepSeen(
             step=row["step"],
             state=row["state"],
@@ -22,5 +21,5 @@ def seen_of(steps: Iterable[dict[str, Any]]) -> Iterator[StepSeen]:
             error=row["error"],
             stderr=row["stderr"],
             kind=row["kind"],
-            seconds=(ended - began).total_seconds() if ended is not None else 0.0,
+            seconds=seconds_between(row["started_at"], row["finished_at"]),
         )

@@ -8,7 +8,8 @@ from enum import StrEnum
 from appliance.agent.conversations.domain import NOTHING, Before
 from appliance.agent.domain import Asked, Call, StepSeen, TurnOutput, call_id, plan_id, turn_id
 from appliance.lib.digest import canonical_json
-from appliance.runs.domain import StepState
+from appliance.runs.domain import ENDED_WITH_RUN, StepState
+from appliance.safety.approvals.domain import has_lapsed
 
 SAME_AT_MOST = 2
 """How often the very same call is made; after that it is refused."""
@@ -26,6 +27,10 @@ class Fate(StrEnum):
     FAILED = "failed"
     DENIED = "denied"
     """A person, the policy or a budget said no."""
+    LAPSED = "lapsed"
+    """A person was asked, and nobody decided in time, or on what it was by then."""
+    CANCELLED = "cancelled"
+    """The run was ended before it was decided or made, or while it was under way."""
     REFUSED = "refused"
     """The box did not take it for a call."""
     HELD_BACK = "held_back"
@@ -88,8 +93,9 @@ class Story:
         return told or past or any(result.from_outside for result in self.results)
 
     @property
-    def denied(self) -> tuple[Result, ...]:
-        return tuple(result for result in self.results if result.fate is Fate.DENIED)
+    def not_allowed(self) -> tuple[Result, ...]:
+        """What a person was asked about in vain: it is not asked for again, with a no or without."""
+        return tuple(result for result in self.results if result.fate in (Fate.DENIED, Fate.LAPSED))
 
     def same(self, call: Call) -> list[Result]:
         """The earlier calls of the same tool with the same arguments that were made."""
@@ -165,9 +171,16 @@ def _result(step: str, call: Call, rows: Mapping[str, StepSeen], turn: int) -> R
                 step, call, Fate.HELD_BACK, f"the gate says {verdict}{f': {because}' if because else ''}"
             )
         case StepState.FAILED:
-            no = str(row.detail.get("gate", "")) in _NO_WORD or row.error.startswith("refused: ")
-            return Result(step, call, Fate.DENIED if no else Fate.FAILED, row.error)
+            return Result(step, call, _failed(row), row.error)
     return Result(step, call, Fate.UNDER_WAY)
+
+
+def _failed(row: StepSeen) -> Fate:
+    if row.error == ENDED_WITH_RUN:
+        return Fate.CANCELLED
+    if str(row.detail.get("gate", "")) in _NO_WORD:
+        return Fate.LAPSED if has_lapsed(row.error) else Fate.DENIED
+    return Fate.DENIED if row.error.startswith("refused: ") else Fate.FAILED
 
 
 def _without_a_row(plan: StepSeen | None) -> tuple[Fate, str]:
@@ -177,10 +190,14 @@ def _without_a_row(plan: StepSeen | None) -> tuple[Fate, str]:
     if plan.state == StepState.SUCCEEDED and isinstance(plan.output, dict):
         if plan.output.get("approved") is True:
             return Fate.UNDER_WAY, ""
-        by, why = plan.output.get("by") or "nobody", plan.output.get("reason") or ""
+        by, why = plan.output.get("by") or "", str(plan.output.get("reason") or "")
+        if not by:
+            return Fate.LAPSED, why
         return Fate.DENIED, f"the plan was not approved (by {by}){f': {why}' if why else ''}"
+    if plan.state == StepState.FAILED and plan.error == ENDED_WITH_RUN:
+        return Fate.CANCELLED, "the run was ended before anybody decided: nothing was done"
     if plan.state == StepState.FAILED:
-        return Fate.DENIED, plan.error
+        return Fate.LAPSED if has_lapsed(plan.error) else Fate.DENIED, plan.error
     return Fate.UNDER_WAY, ""
 
 

@@ -71,7 +71,7 @@ def messages(turn: Turn, *, size: int = 0, short: int = 0, without: int = 0) -> 
         told.append(("user", f"({without} earlier turns were left out: there is no room for them.)"))
     for place, one in enumerate(past[without:], without):
         told += _told(turn, one, SHORT_RESULT if place < short else RESULT_AT_MOST)
-    if turn.story.denied:
+    if turn.story.not_allowed:
         told.append(("user", _denied(turn)))
     told.append(("user", _now(turn)))
     return _alternating(told)
@@ -113,9 +113,11 @@ def _system(turn: Turn) -> str:
 
 def _denied(turn: Turn) -> str:
     """What the model once asked for may be a sender's words."""
-    denied = [f"- {result.call.tool} {_short(result.call.arguments)}" for result in turn.story.denied]
+    asked = turn.story.not_allowed
+    denied = [f"- {result.call.tool} {_short(result.call.arguments)}" for result in asked]
+    said = "denied, or nobody decided" if any(one.fate is Fate.LAPSED for one in asked) else "denied"
     calls = marked("\n".join(dict.fromkeys(denied)), turn.boundary, "denied calls")
-    return f"These calls were denied. Do not ask for them again:\n{calls}"
+    return f"These calls were {said}. Do not ask for them again:\n{calls}"
 
 
 def _tools(turn: Turn) -> Iterator[str]:
@@ -200,6 +202,10 @@ def _of_result(number: int, result: Result, boundary: str, most: int) -> str:
             return f"{head}handed over; nobody has confirmed it yet."
         case Fate.DENIED:
             return f"{head}DENIED, nothing was done.\n{marked(bounded(result.said, 400), boundary, 'the reason')}"
+        case Fate.LAPSED:
+            return f"{head}NOT DECIDED, nothing was done.\n{marked(bounded(result.said, 400), boundary, 'the reason')}"
+        case Fate.CANCELLED:
+            return f"{head}CANCELLED.\n{marked(bounded(result.said, 400), boundary, 'the reason')}"
         case Fate.HELD_BACK:
             verdict = marked(bounded(result.said, 300), boundary, "what the gate says")
             return f"{head}held back: it would have been done, and was not.\n{verdict}"

@@ -25,6 +25,7 @@ from appliance.runs import sql
 from appliance.runs.approving import close, open_for, whom
 from appliance.safety.approvals.asking import Wish, rows_of
 from appliance.safety.approvals.domain import (
+    VOID,
     Asked,
     Purpose,
     State,
@@ -138,7 +139,7 @@ def _answer(row: Asked, arguments: JsonObject) -> StepResult:
         return _ended(row, denied(row), go_on=arguments["on_deny"] == Otherwise.CONTINUE)
     if row.state is State.EXPIRED:
         return _ended(row, nobody_decided(row), go_on=_goes_on_unanswered(arguments))
-    return StepResult.failed("what was asked is void", retryable=False, approval=str(row.id))
+    return StepResult.failed(VOID, retryable=False, approval=str(row.id))
 
 
 def _goes_on_unanswered(arguments: JsonObject) -> bool:

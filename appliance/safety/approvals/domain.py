@@ -19,6 +19,9 @@ GRACE = timedelta(minutes=5)
 """How long after the decision one counts at least, where it was given in the last moment."""
 
 TOO_LATE = "the approval came too long ago"
+_NOBODY = "nobody decided within "
+_TWICE_VOID = "the approval is void, for the second time: "
+VOID = "what was asked is void"
 
 ASKED_AT_MOST = 2
 """How often the same step asks when what was asked about changes: once, and once anew."""
@@ -267,7 +270,7 @@ def judge(
 def _anew(rows: Sequence[Asked], changed: str, becomes: State | None) -> Judgement:
     if len(rows) < ASKED_AT_MOST:
         return Judgement(Move.ASK, changed, rows[-1], becomes)
-    return Judgement(Move.REFUSE, f"the approval is void, for the second time: {changed}", rows[-1], becomes)
+    return Judgement(Move.REFUSE, f"{_TWICE_VOID}{changed}", rows[-1], becomes)
 
 
 def good_until(row: Asked) -> datetime:
@@ -281,4 +284,9 @@ def denied(row: Asked) -> str:
 
 
 def nobody_decided(row: Asked) -> str:
-    return f"nobody decided within {format_duration(row.expires_at - row.created_at)}"
+    return f"{_NOBODY}{format_duration(row.expires_at - row.created_at)}"
+
+
+def has_lapsed(reason: str) -> bool:
+    """Whether a question ended with nobody's no: unanswered, answered too long ago, or about something else by then."""
+    return reason.startswith((_NOBODY, _TWICE_VOID)) or reason in (TOO_LATE, VOID)

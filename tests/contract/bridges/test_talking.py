@@ -101,6 +101,9 @@ async def desk(member: Member, tmp_path: Path, silent_hints: None) -> AsyncItera
     await sync_to_async(connections.close_all)()
 
 
+CHANGED_NOTHING = "Changed: nothing, by the box's own record."
+
+
 async def test_a_question_is_answered_where_it_was_asked_and_goes_on_from_there(desk: Desk) -> None:
     script = desk.says(
         turn(("readings.last", {"topic": "plant/"})), end("The valve was shut."), end("Line 3.")
@@ -111,11 +114,11 @@ async def test_a_question_is_answered_where_it_was_asked_and_goes_on_from_there(
     await desk.delivers()
     looks, answer = [*await desk.member.seen()][-2:]
     assert "I look into it: run " in looks
-    assert answer == "The valve was shut."
+    assert answer.splitlines() == ["The valve was shut.", "", CHANGED_NOTHING]
     await desk.hears("and which one would that be", "e2")
     await desk.works()
     await desk.delivers()
-    assert [*await desk.member.seen()][-1] == "Line 3."
+    assert [*await desk.member.seen()][-1].splitlines()[0] == "Line 3."
     assert QUESTION in script.told(2)
     assert "The valve was shut." in script.told(2)
     assert await AgentMessage.objects.acount() == 4

@@ -18,6 +18,7 @@ from appliance.processes.box_commands import Command, answer
 from appliance.runs import ended, services
 from appliance.runs.ended import Resume
 from appliance.runs.intake import Intake
+from appliance.runs.taking_back import undo
 from appliance.tasks.arming import load_table
 from appliance.tasks.services import set_enabled
 from tests.integration.runs.conftest import Engine, task
@@ -275,7 +276,7 @@ async def test_an_undo_is_judged_by_how_it_was_asked_for_too(engine: Engine) -> 
         await put(engine, rule(origin))
         run_id = await engine.begin(task(step))
         await engine.perform(run_id)
-        await sync_to_async(ended.undo)(run_id, by)
+        await sync_to_async(undo)(run_id, by)
         assert (await engine.perform(run_id))["state"] == state
     assert engine.world.jobs == [("rm",)]
 

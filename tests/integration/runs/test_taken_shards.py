@@ -12,13 +12,14 @@ from asgiref.sync import sync_to_async
 from appliance.accounts.principal import BOX
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs import services
-from appliance.runs.ended import Resume, undo
+from appliance.runs.ended import Resume
 from appliance.runs.fork import ForkRefused, WouldRepeat
 from appliance.runs.invariants import splits
 from appliance.runs.shards import inheriting
 from appliance.runs.shards.inheriting import Heir
 from appliance.runs.shards.keeper import ShardKeeper
 from appliance.runs.shards.reading import progress_of
+from appliance.runs.taking_back import undo
 from appliance.sandbox.ports import Job, Outcome
 from tests.integration.runs.conftest import Engine, outcome
 from tests.integration.runs.test_resume import resume

@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from appliance.accounts.principal import BOX
-from appliance.runs import ended, services
+from appliance.runs import ended, services, taking_back
 from appliance.runs.fork import ForkRefused
 from appliance.sandbox.ports import Job, Outcome
 from tests.integration.runs.conftest import Engine, answering, outcome
@@ -34,7 +34,7 @@ def text(effect: str = "effect: idempotent", on_failure: str = "on_failure: undo
 
 
 async def undo(run_id: UUID) -> None:
-    await sync_to_async(ended.undo)(run_id, BOX)
+    await sync_to_async(taking_back.undo)(run_id, BOX)
 
 
 def topics(engine: Engine) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from appliance.accounts.models import User
-from appliance.runs import ended
+from appliance.runs.taking_back import undo
 from appliance.safety.approvals.domain import Choice
 from appliance.safety.approvals.errors import ApprovalRefused
 from tests.integration.runs.conftest import task
@@ -19,7 +19,7 @@ async def test_what_an_undo_does_is_asked_for_by_whoever_asked_for_it(desk: Desk
     run_id = await desk.begin(task(TAKEN_BACK, principal="engineer"))
     assert (await desk.perform(run_id))["state"] == "succeeded"
     anna = await sync_to_async(lambda: User.objects.get(username="anna").principal)()
-    await sync_to_async(ended.undo)(run_id, anna)
+    await sync_to_async(undo)(run_id, anna)
     await desk.perform(run_id)
     assert await desk.state(run_id) == "waiting:approval"
     (row,) = await desk.rows()

@@ -152,7 +152,7 @@ def ended(turns: int = 2, outside: str = "83.4 °C") -> Rows:
     rows.step(f"call-{turns}-1", detail={"gate": "approval.1"})
     rows.turn(turns + 1, done=True, answer="Pump 3 was too hot, I stopped it.", changed=True)
     done: JsonObject = {
-        "did": [{"tool": "mqtt", "arguments": STOP.arguments, "fate": "done", "step": "call"}]
+        "did": [{"tool": "mqtt", "arguments": STOP.arguments, "fate": "done", "step": f"call-{turns}-1"}]
     }
     rows.answer("Pump 3 was too hot, I stopped it.", detail=done)
     rows.state("succeeded", "succeeded")

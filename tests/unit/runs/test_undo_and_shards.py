@@ -6,11 +6,11 @@ from uuid import UUID
 from appliance.actions.contract import EffectClass
 from appliance.lib.jsontypes import JsonObject
 from appliance.runs.domain import RunState, StepState
-from appliance.runs.ended import undoable
 from appliance.runs.ending import ending_of
 from appliance.runs.plan import Next, Phase, Progress, StepRow, next_step, replay
 from appliance.runs.rows import RunRow
 from appliance.runs.shards.body import own_definition
+from appliance.runs.taking_back import undoable
 from appliance.tasks.definition import TaskDefinition
 from appliance.tasks.definition.task import define
 

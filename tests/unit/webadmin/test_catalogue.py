@@ -42,6 +42,7 @@ def in_code() -> set[str]:
     files += [ROOT / "appliance/tasks/notices.py"]
     files += [ROOT / "appliance/runs/approval_notices.py"]
     files += [ROOT / "appliance/alerts/notices.py", ROOT / "appliance/agent/proposals/notices.py"]
+    files += [ROOT / "appliance/agent/explaining/changed.py"]
     files += [ROOT / "appliance/escalations/notices.py", ROOT / "appliance/processes/chat_acks.py"]
     return {text for file in files for text in _CALL.findall(file.read_text())}
 

@@ -8,8 +8,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from appliance.accounts.principal import CONSOLE
 from appliance.agent.explaining import as_json
-from appliance.agent.explaining.domain import AgentView, CallView, TurnView
+from appliance.agent.explaining.changed import changed_in
+from appliance.agent.explaining.domain import AgentView, TurnView
 from appliance.agent.explaining.marks import plain_pieces
+from appliance.agent.explaining.said import call_line, plan_lines, state_said
 from appliance.agent.explaining.services import agents, explain
 from appliance.agent.undoing import undo
 from appliance.lib.errors import MillwrightError
@@ -58,7 +60,7 @@ class Command(BaseCommand):
 
     def _agent(self, agent: AgentView) -> None:
         cost = agent.cost
-        self.stdout.write(f"{agent.step}: {agent.state} {agent.waiting_for}".rstrip())
+        self.stdout.write(f"{agent.step}: {state_said(agent)}")
         self.stdout.write(f"goal: {agent.asked.goal}")
         self.stdout.write(
             f"mode {agent.asked.mode.value}; {cost.steps} of {cost.of_steps} steps, {cost.tokens} of {cost.of_tokens}"
@@ -68,11 +70,14 @@ class Command(BaseCommand):
             self._of_turn(turn)
         if agent.answer is not None:
             self.stdout.write(f"answer: {agent.answer.text or agent.answer.error}")
+            self.stdout.write(changed_in(agent.answer.read_back))
 
     def _of_turn(self, turn: TurnView) -> None:
         self.stdout.write(f"turn {turn.number} ({turn.state}, {turn.tokens} tokens): {turn.say}")
-        for call in turn.calls:
-            self.stdout.write(f"  {_line(call)}")
+        for line in (*plan_lines(turn), *map(call_line, turn.calls)):
+            self.stdout.write(f"  {line}")
+        for failure in dict.fromkeys(turn.failures):
+            self.stdout.write(f"  failed: {failure}")
 
     def _turn(self, agent: AgentView, number: int, *, bare: bool) -> None:
         found = explain(agent.run_id, agent.step, number, CONSOLE)
@@ -86,10 +91,3 @@ class Command(BaseCommand):
         self.stdout.write("\n".join(plain_pieces(found.sent)))
         self.stdout.write(f"\n--- came back (digest {turn.came_digest})")
         self.stdout.write(found.came)
-
-
-def _line(call: CallView) -> str:
-    decided = call.verdict or call.gate
-    words = "; ".join(f"{word.state} by {', '.join(word.by)}" for word in call.words if word.by)
-    said = "; ".join(part for part in (call.fate.value, decided, words) if part)
-    return f"{call.step} {call.tool} {json.dumps(call.arguments, ensure_ascii=False)}: {said}"

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from appliance.accounts.principal import CONSOLE
 from appliance.lib.errors import MillwrightError
 from appliance.outbox.deliveries import DeliveryView, deliveries_of
-from appliance.runs import ended, services
+from appliance.runs import ended, services, taking_back
 from appliance.runs.management.commands.tasks import variables
 from appliance.runs.models import Checkpoint, Run
 from appliance.runs.shards.reading import progress_of
@@ -140,7 +140,7 @@ class Command(BaseCommand):
         self.stdout.write(str(ended.resume(options["run"], CONSOLE, wanted)))
 
     def _undo(self, options: dict[str, Any]) -> None:
-        ended.undo(options["run"], CONSOLE)
+        taking_back.undo(options["run"], CONSOLE)
         self.stdout.write("to be undone")
 
     def _cancel(self, options: dict[str, Any]) -> None:

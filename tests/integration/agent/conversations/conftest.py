@@ -15,6 +15,7 @@ from appliance.accounts.models import User
 from appliance.accounts.principal import CONSOLE
 from appliance.agent import assistant
 from appliance.agent.conversations.models import AgentMessage
+from appliance.agent.explaining.changed import changed_in
 from appliance.bridges.commands import parse_command
 from appliance.bridges.ports import Answer, ChatSender
 from appliance.processes.chat import ChatCommands
@@ -24,6 +25,9 @@ from tests.integration.agent.loop.conftest import ALLOW, Agent
 from tests.integration.runs.conftest import Pool, clean, pool, silent_hints
 
 __all__ = ["ALLOW", "clean", "pool", "silent_hints"]
+
+NOTHING_CHANGED = f"\n\n{changed_in({})}"
+"""What stands behind an answer that did nothing."""
 
 
 @dataclass(frozen=True)

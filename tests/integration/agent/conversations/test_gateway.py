@@ -15,7 +15,7 @@ from appliance.lib.clock import SystemClock
 from appliance.lib.jsontypes import JsonObject
 from appliance.outbox.sender import Sender
 from appliance.processes.chat import ChatCommands
-from tests.integration.agent.conversations.conftest import Talk
+from tests.integration.agent.conversations.conftest import NOTHING_CHANGED, Talk
 from tests.scripted_model import end
 from tests.wait import wait_for_async
 
@@ -48,7 +48,7 @@ async def test_it_is_answered_at_the_gateway_in_the_conversation_of_its_person(t
         assert (row["principal"], row["origin"]) == ("token:anna/bot", "api")
         await talk.work()
         await talk.delivered()
-        assert await _next(talk, token) == "82 °C."
+        assert await _next(talk, token) == f"82 °C.{NOTHING_CHANGED}"
     finally:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)

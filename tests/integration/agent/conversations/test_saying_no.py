@@ -49,7 +49,9 @@ async def test_who_asked_is_told_once_that_another_person_has_to_approve(talk: T
     await decide(talk, Choice.APPROVE)
     await talk.work()
     assert talk.world.published == [("plant/pump/3/set", b"off")]
-    assert [told[2]["text"] for told in await talk.delivered()] == ["I stopped it."]
+    assert [told[2]["text"] for told in await talk.delivered()] == [
+        "I stopped it.\n\nChanged, read back by the box: mqtt (topic: plant/pump/3/set, payload: off)."
+    ]
 
 
 async def test_a_no_is_told_in_every_later_turn_and_never_shortened_away(talk: Talk) -> None:

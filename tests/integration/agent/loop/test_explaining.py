@@ -144,7 +144,7 @@ async def test_taking_back_passes_the_gate_as_the_act_of_whoever_asked(agent: Ag
     view = await seen(inside)
     assert agent.world.published == []
     assert view.turns[0].calls[0].undo is Undo.FAILED
-    assert "hands off" in view.turns[0].calls[0].undo_said
+    assert "hands off" in view.turns[0].calls[0].back.said
     asked = "SELECT body FROM audit_record WHERE body LIKE %s AND body LIKE %s"
     (record,) = await agent.sql(asked, '%"run.undo"%', f"%{inside}%")
     assert "user:ana" in record["body"]

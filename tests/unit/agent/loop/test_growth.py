@@ -163,7 +163,7 @@ def test_a_plan_shows_what_its_author_has_fixed() -> None:
     given = asked(tools={"mqtt": {"topic": "plant/valve7"}})
     calls = [Call("mqtt", {"payload": "open"}), Call("mqtt", {"payload": "shut"})]
     plan = grown(given, rows(row("turn-1", output=turned(*calls))))[1]
-    assert '1. mqtt {"payload":"open","topic":"plant/valve7"}' in str(plan.params)
+    assert "1. mqtt (topic: plant/valve7, payload: open)" in str(plan.params)
 
 
 def test_what_only_reads_is_done_though_the_plan_beside_it_was_denied() -> None:

@@ -1,0 +1,45 @@
+"""What was changed, as the box's own rows have it: the line that stands beside every answer, whatever that says."""
+
+from collections.abc import Mapping, Sequence
+
+from django.utils.translation import gettext
+
+from appliance.agent.spelling import spelled_call
+from appliance.lib.jsontypes import JsonMapping, JsonValue
+
+MOST = 6
+LONGEST = 160
+"""Characters of one call."""
+
+
+def changed_in(read_back: JsonMapping) -> str:
+    """In the language that is active. ``read_back`` has the lists of the step that answers, or of its agent: what was
+    done (``did``; with ``undo`` where it was taken back since), and what was handed over and nobody has confirmed."""
+    did, handed_over = _calls(read_back, "did"), _calls(read_back, "handed_over")
+    stands = [one for one in did if one.get("undo") != "done"]
+    taken_back = [one for one in did if one.get("undo") == "done"]
+    parts = []
+    if stands:
+        parts.append(gettext("Changed, read back by the box: %(calls)s.") % {"calls": _named(stands)})
+    if handed_over:
+        parts.append(gettext("Handed over, not confirmed yet: %(calls)s.") % {"calls": _named(handed_over)})
+    if taken_back:
+        parts.append(gettext("Changed, and taken back since: %(calls)s.") % {"calls": _named(taken_back)})
+    return " ".join(parts) or gettext("Changed: nothing, by the box's own record.")
+
+
+def _named(calls: Sequence[Mapping[str, JsonValue]]) -> str:
+    names = [_cut(spelled_call(one)) for one in calls[:MOST]]
+    left = len(calls) - len(names)
+    more = [gettext("%(number)d more") % {"number": left}] if left else []
+    return "; ".join([*names, *more])
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _calls(read_back: JsonMapping, name: str) -> list[Mapping[str, JsonValue]]:
+    found = read_back.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list | tuple) else []

@@ -1,0 +1,53 @@
+"""The arguments of a call as people read them: `topic: plant/lamp, payload: off`. Pure."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from appliance.lib.jsontypes import JsonMapping, JsonValue
+
+_BARE = re.compile(r"[\w/.+#-]+")
+_FIRST = ("server", "tool", "task", "platform", "device", "topic", "method", "url", "database", "container")
+"""What a call is about comes before what it does there."""
+
+
+def spelled(values: JsonMapping) -> str:
+    """A text that could pass for more than one value stands in quotes, as in JSON: so does what looks like a number.
+
+    The same for the same values, in whatever order they come.
+    """
+    return ", ".join(_pairs(values))
+
+
+def spelled_call(call: Mapping[str, JsonValue]) -> str:
+    """A call of a list that the box has read back: its tool, and what it was given."""
+    arguments = call.get("arguments")
+    given = spelled(arguments) if isinstance(arguments, dict) else ""
+    return f"{call.get('tool', '')} ({given})" if given else str(call.get("tool", ""))
+
+
+def _pairs(values: JsonMapping) -> Iterator[str]:
+    for name in sorted(values, key=_place):
+        yield f"{_text(name)}: {_value(values[name])}"
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (_FIRST.index(name) if name in _FIRST else len(_FIRST), name)
+
+
+def _value(value: JsonValue) -> str:
+    if isinstance(value, str):
+        return _text(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _text(text: str) -> str:
+    return text if _BARE.fullmatch(text) and not _is_json(text) else json.dumps(text, ensure_ascii=False)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
