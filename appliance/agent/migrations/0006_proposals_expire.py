@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agent", "0004_mcp"),
+        ("agent", "0005_answers_and_denials"),
     ]
 
     operations = [
