@@ -64,10 +64,12 @@ def test_a_cancelled_plan_was_denied_by_nobody(browser: Browsers) -> None:
 def test_a_plan_that_nobody_decided_on_says_so(browser: Browsers) -> None:
     silence = {**NO, "by": "", "reason": "nobody decided within 30m", "at": None}
     rows = plan("succeeded", output=silence)
+    rows.asks("plan-1", "expired", closed_because="nobody decided within 30m")
     rows.state("failed", "failed")
     page = html(browser(Role.VIEWER), f"/runs/{rows.task_run}/")
     assert "denied" not in page
-    assert page.count("nobody decided within 30m") == 2
+    assert page.count("nobody decided within 30m") == 1
+    assert page.count('<span class="badge off">nobody decided</span>') == 4, "each call, open and folded"
 
 
 def test_a_denied_plan_ends_in_no_green_success(browser: Browsers) -> None:
