@@ -150,9 +150,7 @@ def test_with_the_first_word_the_page_gets_what_begins_anew(browser: Browsers, o
 def test_where_no_model_answers_the_page_says_so_and_leads_on(browser: Browsers, operator: User) -> None:
     assistant.switch_on(BOX, datetime.now(UTC))
     client = browser(Role.OPERATOR)
-    PartBeat.objects.update_or_create(
-        part="keeper", defaults={"at": datetime.now(UTC), "healthy": True}
-    )
+    PartBeat.objects.update_or_create(part="keeper", defaults={"at": datetime.now(UTC), "healthy": True})
     assert 'id="chat-mute"' not in html(client)
     PartBeat.objects.filter(part="keeper").update(healthy=False)
     assert 'id="chat-mute"' in html(client)
