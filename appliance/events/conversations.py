@@ -62,7 +62,10 @@ class CallProposed(ConversationEvent):
 
 @dataclass(frozen=True, slots=True)
 class CallEnded(ConversationEvent):
-    """``fate``: ``done``, ``handed_over``, ``failed``, ``denied``, ``refused``, ``held_back``, ``noted``."""
+    """``fate``: ``done``, ``handed_over``, ``failed``, ``denied``, ``refused``, ``held_back``, ``noted``.
+
+    Told when the next turn begins: calls are steps like any other, which know nothing of conversations.
+    """
 
     type: ClassVar[str] = "agent.call_ended"
     turn: int = 0

@@ -20,6 +20,7 @@ from appliance.lib.clock import Clock
 from appliance.lib.identity import time_of
 from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue
+from appliance.processes import run_reasons
 from appliance.processes.chat_waiting import tell_waiting
 from appliance.processes.models import ChatStart
 from appliance.runs.domain import FINAL, RunState
@@ -142,5 +143,5 @@ def text_of(run_id: UUID, run: dict[str, Any], language: str) -> str:
         }
         said = words.get(str(run["state"]), gettext("%(task)s failed: run %(run)s."))
         text = said % _names(run_id, run)
-    reason = str(run["reason"] or "") if run["state"] != RunState.SUCCEEDED else ""
+        reason = run_reasons.said(str(run["reason"] or "")) if run["state"] != RunState.SUCCEEDED else ""
     return f"{text} {reason}".strip()

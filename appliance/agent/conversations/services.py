@@ -84,7 +84,7 @@ def say(by: Principal, text: str, now: datetime, *, key: str = "") -> str:
 
 def _there(found: T | None, by: Principal) -> T:
     if found is None:
-        raise nobody_now(by)
+        raise nobody_now(by.name)
     return found
 
 

@@ -22,9 +22,9 @@ def person_behind(by: Principal) -> str:
     return person
 
 
-def nobody_now(by: Principal) -> NobodyTalks:
+def nobody_now(name: str) -> NobodyTalks:
     """Of a token that has ended, and a person who is locked out."""
-    return NobodyTalks(say("%(who)s is nobody who may talk here now", who=by.name))
+    return NobodyTalks(say("%(who)s is nobody who may talk here now", who=name))
 
 
 def seen_by(person: str) -> QuerySet[AgentConversation]:

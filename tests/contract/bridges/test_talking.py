@@ -63,7 +63,7 @@ class Desk(Agent):
             cursor = opened.cursor(row_factory=class_row(Parcel))
             await cursor.execute(
                 "SELECT id, key, platform, conversation, message, 1 AS attempt, 0 AS parts_done, "
-                "false AS repeat_possible, run_id, step_id FROM outbox_item ORDER BY id"
+                "false AS repeat_possible, run_id, step_id FROM outbox_item ORDER BY seq"
             )
             parcels = await cursor.fetchall()
         for parcel in parcels:

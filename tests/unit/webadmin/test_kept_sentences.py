@@ -11,7 +11,7 @@ from webadmin.kept_sentences import WITH_VALUES
 from webadmin.sentences import kept
 
 ROOT = Path(__file__).resolve().parents[3]
-SAID_AT_ONCE = {"words", "taking", "platforms", "services", "config", "catalogue", "golden_sets"}
+SAID_AT_ONCE = {"words", "taking", "chats", "platforms", "services", "config", "catalogue", "golden_sets"}
 """Modules whose sentences go to whoever is saving a platform or a golden set; no row keeps them."""
 
 
@@ -42,6 +42,10 @@ SAID_AT_ONCE = {"words", "taking", "platforms", "services", "config", "catalogue
         (
             "it failed completion: its answer is empty (also: context)",
             "未通过“completion”：它的回答是空的（另有：context）",
+        ),
+        (
+            "step talk: it made no progress in 3 turns: it called nothing",
+            "步骤 talk：3 轮没有进展：没有调用任何工具",
         ),
         ("", ""),
     ],

@@ -1,5 +1,7 @@
 """What nothing else understood goes to the assistant, and its answer comes to where it was asked, once."""
 
+import re
+
 from appliance.agent.conversations.models import AgentMessage
 from tests.integration.agent.conversations.conftest import NOTHING_CHANGED, Talk, run_in
 from tests.scripted_model import end, turn
@@ -132,3 +134,19 @@ async def test_a_new_conversation_is_not_told_of_the_old_one_which_can_still_be_
     await talk.work()
     assert "82 °C" not in script.told(1)
     assert await AgentMessage.objects.filter(text__contains="82").acount() == 1
+
+
+async def test_in_a_chinese_chat_the_box_speaks_chinese(talk: Talk) -> None:
+    """From the first word to what failed: names, and what a parser says of a model's words, stay as they are."""
+    talk.says(*(["prose, and no JSON"] * 12))
+    heard = [
+        await talk.tell(text)
+        for text in ("三号泵为什么这么热？", "那它现在怎么样？", "笔记", "新对话", "记住")
+    ]
+    await talk.work()
+    lines = [one.text for one in heard] + [str(told[2]["text"]) for told in await talk.delivered()]
+    assert len(lines) == 7
+    for line in lines:
+        words = re.findall(r"[a-z]{3,}", re.sub(r"assistant|answer|[0-9a-f]{8}|Expecting value.*", "", line))
+        assert not words, line
+    assert "步骤 answer：3 轮没有进展" in lines[5]
