@@ -6,7 +6,7 @@ from django.db import transaction
 
 from appliance.accounts.principal import BOX
 from appliance.agent.models import AgentProposal, ProposalState
-from appliance.agent.proposals.services import settle
+from appliance.agent.proposals.settling import settle
 from appliance.lib.said import say
 
 WAITS = timedelta(days=14)
@@ -26,5 +26,5 @@ def expire(now: datetime) -> int:
     rows = list(waiting.defer("text").select_for_update(skip_locked=True))
     why = say("nobody has decided on it for %(days)d days", days=WAITS.days)
     for row in rows:
-        settle(row, ProposalState.EXPIRED, BOX, now, why=why)
+        settle(row, ProposalState.EXPIRED, BOX.name, now, why=why)
     return len(rows)

@@ -14,9 +14,9 @@ from appliance.agent.errors import ProposalMoved, ProposalRefused, ProposalUnkno
 from appliance.agent.models import AgentProposal, ProposalState
 from appliance.agent.proposals import notices
 from appliance.agent.proposals.ceiling import check, with_ceiling
+from appliance.agent.proposals.settling import on_record, settle
 from appliance.audit.services import append_here
 from appliance.lib.digest import sha256_hex
-from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_text
 from appliance.lib.said import say
 from appliance.lib.unseen import is_seen
@@ -122,7 +122,7 @@ def _keep(wanted: Wanted, found: LoadedTask, text: str, by: Principal, now: date
         created_at=now,
     )
     notices.tell(row)
-    append_here("proposal.made", by.name, name, _on_record(row))
+    append_here("proposal.made", by.name, name, on_record(row))
     return row
 
 
@@ -208,7 +208,7 @@ def take(ref: str, by: Principal, now: datetime) -> Applied:
                 hint="reject it, and let the agent look at the task again",
             )
         applied = apply_text(row.text, f"proposal {row.pk}", by, now, only=row.task)[0]
-        settle(row, ProposalState.TAKEN, by, now, version=applied.version)
+        settle(row, ProposalState.TAKEN, by.name, now, version=applied.version)
     return applied
 
 
@@ -217,7 +217,7 @@ def reject(ref: str, by: Principal, now: datetime, why: str = "") -> AgentPropos
     wanted = _theirs(ref, by)
     with transaction.atomic():
         row = _open(wanted.pk)
-        settle(row, ProposalState.REJECTED, by, now, why=plain_text(why)[:LONGEST_WHY])
+        settle(row, ProposalState.REJECTED, by.name, now, why=plain_text(why)[:LONGEST_WHY])
     return row
 
 
@@ -240,31 +240,3 @@ def _open(key: UUID) -> AgentProposal:
     if row.state != ProposalState.OPEN:
         raise ProposalMoved(say("this proposal does not wait any more"))
     return row
-
-
-def settle(
-    row: AgentProposal,
-    state: ProposalState,
-    by: Principal,
-    now: datetime,
-    *,
-    why: str = "",
-    version: int | None = None,
-) -> None:
-    """Of a row that is locked, and waits."""
-    row.state, row.decided_by, row.decided_at = state.value, by.name, now
-    row.decided_why, row.version = why, version
-    row.save(update_fields=["state", "decided_by", "decided_at", "decided_why", "version"])
-    detail: JsonObject = {**_on_record(row), "version": version, "why": why}
-    append_here(f"proposal.{state}", by.name, row.task, detail)
-
-
-def _on_record(row: AgentProposal) -> JsonObject:
-    return {
-        "proposal": str(row.pk),
-        "digest": row.digest,
-        "base": row.base,
-        "ceiling": row.ceiling,
-        "run": str(row.run_id),
-        "step": row.step,
-    }

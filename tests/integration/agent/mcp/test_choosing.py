@@ -13,8 +13,9 @@ from appliance.agent.mcp.client import choosing, services
 from appliance.agent.mcp.client.choosing import MOST, MOST_CLOSED, chosen
 from appliance.agent.mcp.client.domain import ServerSpec, ToolSeen
 from appliance.agent.models import McpTool
-from tests.integration.agent.mcp.conftest import Agent, McpStandin, add
+from tests.integration.agent.mcp.conftest import Agent, add
 from tests.scripted_model import end
+from tests.standins.mcp_tools import McpStandin
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
