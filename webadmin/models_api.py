@@ -1,11 +1,9 @@
 """``/v1`` put together: tokens of the accounts, the keeper at its socket, use and limits in the database."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, ParamSpec, TypeVar
-
-from channels.db import database_sync_to_async
+from typing import Any
 
 from appliance.accounts.principal import Principal
 from appliance.accounts.tokens import authenticate
@@ -20,11 +18,9 @@ from appliance.inference.gateway.opening import Openings
 from appliance.inference.gateway.serving import Serving
 from appliance.lib.clock import SystemClock
 from appliance.lib.config import Config
+from appliance.lib.in_django import Apart
 from appliance.safety import allstop
 from webadmin.proxies import Scope
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 PREFIX = "/v1"
 RESTING = 16
@@ -48,13 +44,7 @@ class ByPath:
 
 
 def gateway(config: Config) -> Gateway:
-    threads = ThreadPoolExecutor(2, thread_name_prefix="models")
-
-    def in_thread(function: Callable[P, T], /, *args: P.args, **given: P.kwargs) -> Awaitable[T]:
-        # Not the thread that all pages' own look-ups share: none of them waits for another.
-        call = database_sync_to_async(function, thread_sensitive=False, executor=threads)
-        found: Awaitable[T] = call(*args, **given)
-        return found
+    in_thread = Apart(ThreadPoolExecutor(2, thread_name_prefix="models"))
 
     async def cut_off() -> bool:
         return (await in_thread(allstop.current)).cuts

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from channels.db import database_sync_to_async
 from channels.security.websocket import WebsocketDenier
 from django.conf import settings
 from django.http.request import validate_host
 
+from appliance.lib.in_django import in_django
 from appliance.lib.plain import plain_text
 from webadmin.login.noted import note
 
@@ -38,9 +38,7 @@ class OwnPagesOnly:
             return await self._application(scope, receive, send)
         client = scope.get("client")
         detail = {"origin": plain_text(origin)[:200] or None, "path": plain_text(str(scope["path"]))[:200]}
-        await database_sync_to_async(note)(
-            "socket.refused", "stranger", str(client[0]) if client else "", detail
-        )
+        await in_django(note, "socket.refused", "stranger", str(client[0]) if client else "", detail)
         return await WebsocketDenier()(scope, receive, send)
 
 

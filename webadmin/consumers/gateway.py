@@ -4,12 +4,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 from uuid import UUID
 
-from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import InterfaceError, OperationalError
 from pydantic import BaseModel
@@ -18,6 +16,7 @@ from appliance.accounts.tokens import authenticate
 from appliance.events.hints import GROUP, PATIENCE
 from appliance.events.journal import Cursor
 from appliance.lib.errors import MillwrightError
+from appliance.lib.in_django import Apart
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_text
 from webadmin.gateway import flow, looking, protocol
@@ -29,8 +28,6 @@ from webadmin.login.noted import note, note_program
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
 LOOK_EVERY = 2.0
 """Seconds between two looks without a hint: so long a lost hint, and a token that has ended, go unnoticed."""
@@ -45,10 +42,8 @@ DB_AWAY = (OperationalError, InterfaceError)
 _sockets = flow.Sockets()
 
 
-async def in_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """In any thread: a command that waits for a lock is not to hold up other connections."""
-    found: T = await database_sync_to_async(work, thread_sensitive=False)(*arguments, **named)
-    return found
+in_thread = Apart()
+"""A command that waits for a lock is not to hold up other connections."""
 
 
 class GatewayConsumer(AsyncWebsocketConsumer):

@@ -6,7 +6,6 @@ import json
 import time
 from typing import Any
 
-from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 
@@ -15,6 +14,7 @@ from appliance.accounts.models import User
 from appliance.events import AccountChanged
 from appliance.events.journal import Cursor, CursorInvalid, Entry, Page
 from appliance.events.services import current_cursor, read_after
+from appliance.lib.in_django import in_django
 from appliance.lib.jsontypes import JsonObject
 from appliance.processes import http_server
 from appliance.processes.kept_output import read_kept
@@ -51,7 +51,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         if user is None or not user.is_authenticated or not user.can(Ability.VIEW):
             await self.close(code=4401)
             return
-        if await database_sync_to_async(lacks_two_step)(user):
+        if await in_django(lacks_two_step, user):
             await self.close(code=4403)
             return
         self._cursor: Cursor | None = None
@@ -100,7 +100,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         try:
             self._cursor = Cursor.parse(after)
         except CursorInvalid:
-            self._cursor = await database_sync_to_async(current_cursor)()
+            self._cursor = await in_django(current_cursor)
         self._wake.set()
 
     async def _watch(self, run_id: str) -> None:
@@ -122,7 +122,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     async def _is_run(self, run_id: str) -> bool:
         try:
-            return bool(await database_sync_to_async(Run.objects.filter(pk=run_id).exists)())
+            return bool(await in_django(Run.objects.filter(pk=run_id).exists))
         except Exception:
             # Not an identifier, or the database is away: the browser asks again when it connects again.
             return False
@@ -163,29 +163,29 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         if session is None or time.monotonic() - self._asked < ASK_AGAIN:
             return True
         try:
-            user = await database_sync_to_async(user_of_session)(session.session_key)
+            user = await in_django(user_of_session, session.session_key)
         except Exception:
             # The database is away: nothing is read from it either, and it is asked again.
             return True
         self._asked = time.monotonic()
         if user is None or not user.can(Ability.VIEW):
             return False
-        return not await database_sync_to_async(lacks_two_step)(user)
+        return not await in_django(lacks_two_step, user)
 
     async def _on_record(self, kind: str, detail: JsonObject) -> None:
         client = self.scope.get("client")
         user = self.scope.get("user")
         who = user.principal.name if isinstance(user, User) else "stranger"
         with contextlib.suppress(Exception):  # a database that is away
-            await database_sync_to_async(note)(kind, who, str(client[0]) if client else "", detail)
+            await in_django(note, kind, who, str(client[0]) if client else "", detail)
 
     async def _read(self) -> Page | None:
         if self._cursor is None:
             return None
         try:
-            page: Page = await database_sync_to_async(read_after)(self._cursor, BATCH)
+            page: Page = await in_django(read_after, self._cursor, BATCH)
         except CursorInvalid:
-            self._cursor = await database_sync_to_async(current_cursor)()
+            self._cursor = await in_django(current_cursor)
         except Exception:
             # The database is away; the browser keeps its position and asks again.
             return None

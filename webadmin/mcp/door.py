@@ -9,9 +9,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http.request import split_domain_port, validate_host
@@ -19,6 +18,7 @@ from django.http.request import split_domain_port, validate_host
 from appliance.accounts.domain import Ability
 from appliance.accounts.models import ApiToken
 from appliance.accounts.tokens import authenticate, still_good
+from appliance.lib.in_django import Apart
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_text
 from webadmin.gateway.credentials import token_of
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
 PREFIX = "/mcp"
 LOOK_EVERY = 2.0
@@ -63,9 +61,7 @@ class Exchange:
     complete: bool = False
 
 
-async def in_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    found: T = await database_sync_to_async(work, thread_sensitive=False)(*arguments, **named)
-    return found
+in_thread = Apart()
 
 
 class Door:

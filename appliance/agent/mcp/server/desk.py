@@ -5,10 +5,6 @@ import json
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
-
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
@@ -18,13 +14,12 @@ from appliance.agent.mcp.server import offering
 from appliance.agent.mcp.server.offering import Offered, TaskTool
 from appliance.agent.mcp.server.runs import Caller, Once, Told, begin, run_number, told
 from appliance.lib.clock import Clock
+from appliance.lib.in_django import Apart
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs import services as runs
 from appliance.tasks import services as tasks
 from appliance.tasks.models import Task
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Progress = Callable[[int, str], Awaitable[None]]
 """How many steps are at their end, and how the run is."""
 Begun = Callable[[str], None]
@@ -62,7 +57,7 @@ class Desk:
 
     def __init__(self, clock: Clock, once: Once) -> None:
         self._clock, self._once = clock, once
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="mcp")
+        self._in_thread = Apart(ThreadPoolExecutor(4, thread_name_prefix="mcp"))
 
     async def tools(self, by: Principal) -> list[Offered]:
         return await self._in_thread(offering.offered, by)
@@ -119,18 +114,6 @@ class Desk:
         run_id = run_number(given.get("run"))
         runs.cancel(run_id, by)
         return {"run": str(run_id), "state": "it is being ended"}
-
-    async def _in_thread(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Not the thread that all pages' own look-ups share: none of them waits for another."""
-
-        def call() -> T:
-            close_old_connections()
-            try:
-                return work(*arguments, **named)
-            finally:
-                close_old_connections()
-
-        return await sync_to_async(call, thread_sensitive=False, executor=self._threads)()
 
 
 def _resources(by: Principal) -> list[tuple[str, str]]:
