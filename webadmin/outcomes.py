@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from appliance.agent.explaining.domain import AnswerView
+from appliance.agent.loop.ending import may_doubt
 from appliance.runs.domain import RunState, StepState, Waiting
 from appliance.runs.models import Run, Step
 
@@ -20,9 +21,9 @@ def outcome_of(answers: Iterable[AnswerView]) -> str:
 
 
 def outcomes(runs: Sequence[Run]) -> dict[UUID, str]:
-    """Of those of these runs that succeeded with a warning, as a run does whose agent was denied something; and
-    ``AGENT`` of those that wait for one. One query for all, and none where there are none."""
-    ended = [run.pk for run in runs if run.state == RunState.SUCCEEDED and run.warning]
+    """Of those of these runs that succeeded with the warning of an agent that was denied something; and ``AGENT`` of
+    those that wait for one. One query for all, and none where there are none."""
+    ended = [run.pk for run in runs if run.state == RunState.SUCCEEDED and may_doubt(run.warning)]
     waiting = {run.pk for run in runs if run.waiting_for == Waiting.SHARDS}
     if not (ended or waiting):
         return {}

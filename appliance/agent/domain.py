@@ -219,6 +219,11 @@ def plan_id(number: int) -> str:
     return f"plan-{number}"
 
 
+def is_plan(step: str) -> bool:
+    """Whether a step may be the question about a turn's calls, by its name: an author may have given one like it."""
+    return step.startswith("plan-")
+
+
 def call_id(turn: int, number: int) -> str:
     return f"call-{turn}-{number}"
 

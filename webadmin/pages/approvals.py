@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from appliance.accounts.domain import Ability
 from appliance.accounts.principal import Principal
+from appliance.agent.domain import is_plan
 from appliance.bus.models import TopicValue
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
@@ -63,9 +64,9 @@ def views_of(rows: Sequence[Approval], by: Principal) -> list[ApprovalView]:
 
 def _about(rows: Sequence[Approval]) -> dict[UUID, tuple[str, bool]]:
     """The question of an agent's plan is no author's question, and the undo of a step no step of its own: the steps
-    know, and are asked where that may be. One query."""
+    know, and are asked where its name says that it may be. One query."""
     plain = {row.pk: (row.kind, False) for row in rows}
-    asked = [row for row in rows if row.kind == "approval" or ".undo" in row.step]
+    asked = [row for row in rows if is_plan(row.step) or _UNDO in row.step]
     if not asked:
         return plain
     steps = Step.objects.filter(
@@ -155,5 +156,6 @@ def _back(request: HttpRequest) -> HttpResponse:
     return redirect(back if safe else "approvals")
 
 
+_UNDO = ".undo"
 _OF_STEP = ("run_id", "step", "kind", "phase")
 _MINUTES = int(LIFETIME.total_seconds() // 60)

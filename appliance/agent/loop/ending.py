@@ -39,9 +39,9 @@ class ReadBack:
         """What of the answer no row confirms, as a sentence; empty where it stands."""
         if self.missed:
             names = "; ".join(f"{_name(one)} {_WORDS[one.fate]}" for one in self.missed[:5])
-            return f"not everything was done: {names}"
+            return f"{_MISSED}{names}"
         if output.changed and not (self.done or self.handed_over):
-            return "it says that something was changed, and nothing was"
+            return _CLAIMED
         return ""
 
     def to_json(self) -> JsonObject:
@@ -54,11 +54,18 @@ class ReadBack:
         return {name: list(map(_row, found)) for name, found in lists.items() if found}
 
 
+def may_doubt(text: str) -> bool:
+    """Whether the doubts about an answer may stand in a text."""
+    return _MISSED in text or _CLAIMED in text
+
+
 def not_confirmed(doubts: str) -> str:
     """What the box puts behind an answer."""
     return f"\n\n[Not confirmed: {doubts}.]"
 
 
+_MISSED = "not everything was done: "
+_CLAIMED = "it says that something was changed, and nothing was"
 _WORDS = {
     Fate.FAILED: "failed",
     Fate.DENIED: "was denied",
