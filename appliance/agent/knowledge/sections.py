@@ -57,14 +57,16 @@ def sections(text: str) -> list[Section]:
 
 
 def passages(section: Section) -> Iterator[Passage]:
-    """The section in pieces; a line that is longer than a piece stands alone, cut."""
+    """The section in pieces; a line that is longer than a piece stands alone, cut, or with the heading above it."""
     lines: list[str] = []
-    size, begun = 0, section.line
+    size, begun, says = 0, section.line, False
     for number, line in enumerate(section.text.splitlines(), section.line):
-        if lines and size + len(line) > PASSAGE:
+        if says and size + len(line) > PASSAGE:
             yield Passage(section.number, section.heading, begun, "\n".join(lines))
-            lines, size, begun = [], 0, number
+            lines, size, begun, says = [], 0, number, False
         lines.append(line[: PASSAGE * 4])
         size += len(line) + 1
+        is_heading = number == section.line and _HEADING.match(line)
+        says = says or bool(line.strip() and not is_heading)
     if any(line.strip() for line in lines):
         yield Passage(section.number, section.heading, begun, "\n".join(lines))
