@@ -3,8 +3,6 @@ import shlex
 from argparse import ArgumentParser
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from sys import stdin
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -17,6 +15,7 @@ from appliance.agent.models import McpServer
 from appliance.lib.errors import MillwrightError
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import visible
+from appliance.lib.secret_input import read_secret
 
 
 class Command(BaseCommand):
@@ -73,7 +72,8 @@ def _perform(options: dict[str, Any]) -> str:
                 return json.dumps(rows)
             return "\n".join(map(_lines, rows)) or "No server of tools. `mcp add NAME --url URL` adds one."
         case "add":
-            services.save_server(_told(options), CONSOLE, now, secret=_secret(options))
+            file = options["secret_file"]
+            services.save_server(_told(options), CONSOLE, now, secret=read_secret(file) if file else "")
             said = f"{name} is kept. mcp look {name} reads what it offers."
         case "look":
             services.look(name, CONSOLE, now)
@@ -106,16 +106,6 @@ def _told(options: dict[str, Any]) -> ServerSpec:
     }
     given = {key: value for key, value in told.items() if value is not None}
     return replace(spec, **given, private=options["private"], enabled=not options["off"])
-
-
-def _secret(options: dict[str, Any]) -> str:
-    file = options["secret_file"]
-    if not file:
-        return ""
-    try:
-        return (stdin.read() if file == "-" else Path(file).read_text()).rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file} cannot be read") from error
 
 
 def _lines(row: JsonObject) -> str:

@@ -2,8 +2,6 @@ import json
 from argparse import ArgumentParser
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from sys import stdin
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -13,6 +11,7 @@ from appliance.bus.brokers.by_hand import try_broker
 from appliance.bus.brokers.domain import BrokerSpec
 from appliance.bus.brokers.services import find_broker, known_prefixes, list_brokers, save_broker
 from appliance.lib.errors import MillwrightError
+from appliance.lib.secret_input import read_secret
 from appliance.processes.models import PartBeat
 from appliance.processes.signs import BROKER_PART
 from appliance.tasks.brokers import remove
@@ -61,7 +60,9 @@ def _perform(options: dict[str, Any]) -> str:
     name, as_json = options.get("name", ""), options["json"]
     match options["verb"]:
         case "add":
-            spec = save_broker(_told(options), CONSOLE, datetime.now(UTC), password=_password(options))
+            file = options["password_file"]
+            password = read_secret(file) if file else ""
+            spec = save_broker(_told(options), CONSOLE, datetime.now(UTC), password=password)
             return (
                 json.dumps(_plain(spec))
                 if as_json
@@ -102,16 +103,6 @@ def _told(options: dict[str, Any]) -> BrokerSpec:
     }
     given = {key: value for key, value in told.items() if value is not None}
     return replace(spec, **given, verify=not options["insecure"], enabled=not options["off"])
-
-
-def _password(options: dict[str, Any]) -> str:
-    file = options["password_file"]
-    if not file:
-        return ""
-    try:
-        return (stdin.read() if file == "-" else Path(file).read_text()).rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file} cannot be read") from error
 
 
 def _plain(spec: BrokerSpec) -> dict[str, Any]:
