@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http.request import validate_host
 
 from appliance.lib.in_django import in_django
+from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import plain_text
 from webadmin.login.noted import note
 
@@ -37,7 +38,10 @@ class OwnPagesOnly:
         if free or is_own(origin, host, str(scope.get("scheme", "ws"))):
             return await self._application(scope, receive, send)
         client = scope.get("client")
-        detail = {"origin": plain_text(origin)[:200] or None, "path": plain_text(str(scope["path"]))[:200]}
+        detail: JsonObject = {
+            "origin": plain_text(origin)[:200] or None,
+            "path": plain_text(str(scope["path"]))[:200],
+        }
         await in_django(note, "socket.refused", "stranger", str(client[0]) if client else "", detail)
         return await WebsocketDenier()(scope, receive, send)
 

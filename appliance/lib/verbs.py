@@ -4,8 +4,6 @@ import json
 from argparse import ArgumentParser, _SubParsersAction
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from sys import stdin
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -53,16 +51,3 @@ def said(options: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any
         for field, value in found.items()
         if value is not None
     }
-
-
-def secret_of(file: str | None) -> str:
-    """What a file holds, ``-`` being standard input, without its last line's end; empty where none is named.
-
-    Raises CommandError.
-    """
-    if not file:
-        return ""
-    try:
-        return (stdin.read() if file == "-" else Path(file).read_text()).rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file} cannot be read") from error

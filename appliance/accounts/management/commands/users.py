@@ -3,7 +3,6 @@ import json
 import sys
 from argparse import ArgumentParser
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -17,6 +16,7 @@ from appliance.accounts.sessions import browsers_of, end_session, end_sessions
 from appliance.accounts.tokens import issue_api_token
 from appliance.accounts.two_step import people, reset_two_step
 from appliance.lib.errors import MillwrightError
+from appliance.lib.secret_input import read_secret
 
 
 class Command(BaseCommand):
@@ -168,10 +168,7 @@ def _password(file: str | None) -> str:
     if file == "-":
         return sys.stdin.readline().rstrip("\r\n")
     if file:
-        try:
-            return Path(file).read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{file} cannot be read") from error
+        return read_secret(file)
     if not sys.stdin.isatty():
         raise CommandError("there is no terminal to ask for a password: use --password-file")
     first = getpass.getpass("Password: ")

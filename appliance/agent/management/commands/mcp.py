@@ -14,7 +14,8 @@ from appliance.agent.mcp.client.domain import ServerSpec, ToolState
 from appliance.agent.models import McpServer
 from appliance.lib.jsontypes import JsonObject
 from appliance.lib.plain import visible
-from appliance.lib.verbs import Told, VerbCommand, said, secret_of
+from appliance.lib.secret_input import read_secret
+from appliance.lib.verbs import Told, VerbCommand, said
 
 STATES = {
     ToolState.OPEN: "allowed",
@@ -104,7 +105,7 @@ def _switch(parser: Any, name: str, on: str, off: str, what: str) -> None:
 def _add(options: Mapping[str, Any], now: datetime) -> Told:
     name = options["name"]
     before = {one["tool"] for one in _tools(name) if one["risk"]}
-    services.save_server(_told(options), CONSOLE, now, secret=secret_of(options["secret_file"]))
+    services.save_server(_told(options), CONSOLE, now, secret=read_secret(options["secret_file"]))
     row = _row(name)
     text = f"{name} is kept."
     if before and not row["tools"]:

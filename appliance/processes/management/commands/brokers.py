@@ -10,7 +10,8 @@ from appliance.accounts.principal import CONSOLE
 from appliance.bus.brokers.by_hand import try_broker
 from appliance.bus.brokers.domain import BrokerSpec
 from appliance.bus.brokers.services import find_broker, known_prefixes, list_brokers, save_broker
-from appliance.lib.verbs import Told, VerbCommand, said, secret_of
+from appliance.lib.secret_input import read_secret
+from appliance.lib.verbs import Told, VerbCommand, said
 from appliance.processes.models import PartBeat
 from appliance.processes.signs import BROKER_PART
 from appliance.tasks.brokers import remove
@@ -60,7 +61,7 @@ class Command(VerbCommand):
         name = options.get("name", "")
         match options["verb"]:
             case "add":
-                password = secret_of(options["password_file"])
+                password = read_secret(options["password_file"])
                 spec = save_broker(_told(options), CONSOLE, datetime.now(UTC), password=password)
                 return Told(f"{spec.name} is kept. brokers test {spec.name} tries it.", _plain(spec))
             case "test":

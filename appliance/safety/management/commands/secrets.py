@@ -3,13 +3,13 @@ import json
 import sys
 from argparse import ArgumentParser
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from appliance.accounts.principal import CONSOLE
 from appliance.lib.errors import MillwrightError
+from appliance.lib.secret_input import read_secret
 from appliance.safety.secrets import list_secrets, new_key, remove_secret, rotate, set_secret
 
 
@@ -55,13 +55,8 @@ def _perform(options: dict[str, Any]) -> str:
 
 
 def _value(file: str | None) -> str:
-    if file == "-":
-        return sys.stdin.read().rstrip("\r\n")
     if file:
-        try:
-            return Path(file).read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{file} cannot be read") from error
+        return read_secret(file)
     if not sys.stdin.isatty():
         raise CommandError("there is no terminal to ask for the value: use --file")
     return getpass.getpass("Value: ")
