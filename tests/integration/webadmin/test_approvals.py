@@ -148,7 +148,7 @@ def test_the_page_says_whose_hand_is_in_it(browser: Browser, waiting: Callable[.
     for text in (
         "with a token that admin made, who may not decide either",
         "Nobody knows who made this token: no administrator may decide.",
-        "bob (code, made by console)",
+        "bob (code, made by the console)",
     ):
         assert text in said
     assert "approval-answer" not in said

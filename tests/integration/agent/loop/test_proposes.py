@@ -1,8 +1,15 @@
 """An agent proposes a task: it mends what is wrong, people decide, and nothing runs before."""
 
+from datetime import timedelta
+
 from asgiref.sync import sync_to_async
 
 from appliance.agent.models import AgentProposal
+from appliance.agent.proposals.keeping import WAITS
+from appliance.alerts.follower import AlertFollower
+from appliance.lib.clock import ManualClock
+from appliance.lib.config import get_config
+from appliance.processes.housekeeping import Housekeeping
 from appliance.tasks.models import Task
 from tests.integration.agent.loop.conftest import Agent
 from tests.scripted_model import end, turn
@@ -48,4 +55,20 @@ async def test_in_shadow_nothing_is_proposed(agent: Agent) -> None:
 async def test_who_only_watches_proposes_nothing(agent: Agent) -> None:
     agent.says(turn(proposing(GOOD)), end())
     await agent.go_on(await agent.ask(tools="[task_propose]", mode="watch"))
+    assert await proposals() == []
+
+
+async def test_the_boxs_own_duties_close_what_nobody_decided_on(agent: Agent) -> None:
+    await agent.policy()
+    agent.says(turn(proposing(GOOD)), end("Proposed.", changed=True))
+    await agent.go_on(await agent.ask(tools="[task_propose]"))
+    clock = ManualClock(agent.clock.now() + WAITS - timedelta(hours=1))
+    keeping = Housekeeping(agent.pool, clock, get_config(), AlertFollower(agent.pool, clock, lambda: None))
+    await keeping._forget_old()
+    assert [row.state for row in await proposals()] == ["open"]
+    clock.advance(timedelta(days=1))
+    await keeping._forget_old()
+    assert [row.state for row in await proposals()] == ["expired"]
+    clock.advance(timedelta(days=get_config().keep_days + 1))
+    await keeping._forget_old()
     assert await proposals() == []
