@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from appliance.inference.backends.dialects import dialect_of
-from appliance.inference.believing import believed
 from appliance.inference.client import KeeperClient, Lease
 from appliance.inference.control_tokens import without_control_tokens
 from appliance.inference.errors import ModelAnswerBad, ModelAnswerCut
-from appliance.inference.gateway.engine import Engines
-from appliance.inference.hearing import Heard, heard_from
+from appliance.inference.hearing import EngineClients, Heard, heard_from
 from appliance.inference.leases import Chosen, Waiting, Wish
 from appliance.lib.json_schema import misfit, place_of
 from appliance.lib.jsontypes import JsonObject, JsonValue
@@ -65,12 +63,12 @@ class Reply:
 
 
 class Asker:
-    """``engines`` keeps connections to engines for the next questions, where all are asked in one event loop, as
+    """``clients`` keeps connections to engines for the next questions, where all are asked in one event loop, as
     ``keeper`` may with its own; without it each question has a connection of its own."""
 
-    def __init__(self, keeper: KeeperClient, engines: Engines | None = None) -> None:
+    def __init__(self, keeper: KeeperClient, clients: EngineClients | None = None) -> None:
         self._keeper = keeper
-        self._engines = engines
+        self._clients = clients
 
     async def ask(
         self,
@@ -99,17 +97,17 @@ class Asker:
 
     async def close(self) -> None:
         """The connections that rest."""
-        if self._engines is not None:
-            self._engines.close()
+        if self._clients is not None:
+            await self._clients.close()
         await self._keeper.close()
 
     async def _heard(self, question: Question, lease: Lease, on_text: Callable[[str], None] | None) -> Heard:
-        engines = self._engines or Engines(secure=believed)
+        clients = self._clients or EngineClients()
         try:
-            return await heard_from(engines, _body(question, lease), lease, on_text)
+            return await heard_from(clients, _body(question, lease), lease, on_text)
         finally:
-            if engines is not self._engines:
-                engines.close()
+            if clients is not self._clients:
+                await clients.close()
 
 
 def _body(question: Question, lease: Lease) -> dict[str, Any]:

@@ -13,10 +13,9 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.bus.client import BusClient
 from appliance.bus.filters import check_not_own
 from appliance.inference.asking import Asker, Question, Reply
-from appliance.inference.believing import believed
 from appliance.inference.client import KeeperClient
 from appliance.inference.errors import KeeperAway
-from appliance.inference.gateway.engine import Engines
+from appliance.inference.hearing import EngineClients
 from appliance.inference.leases import Wish
 from appliance.lib.config import Config, KernelRulesMode
 from appliance.lib.in_django import in_django
@@ -155,7 +154,7 @@ class BoxServices:
 
 def _asker(models: Path) -> Asker:
     """Everything that a process asks it asks on one loop, so that its connections may rest for the next question."""
-    return Asker(KeeperClient(models, resting=RESTING), Engines(secure=believed))
+    return Asker(KeeperClient(models, resting=RESTING), EngineClients())
 
 
 def manner_of(config: Config) -> Manner:

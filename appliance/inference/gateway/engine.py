@@ -3,7 +3,7 @@
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,14 +36,10 @@ class Reply:
 
 
 class Engines:
-    """``ca``: a file of authorities that vouch for engines elsewhere, beside the usual ones. ``secure``, in its place,
-    says of an address whom to believe there."""
+    """``ca``: a file of authorities that vouch for engines elsewhere, beside the usual ones."""
 
-    def __init__(
-        self, ca: Path | None = None, *, secure: Callable[[str], ssl.SSLContext] | None = None
-    ) -> None:
+    def __init__(self, ca: Path | None = None) -> None:
         self._ca = ca
-        self._secure = secure or self._vouched
         self._resting: dict[Place, list[tuple[float, Connection]]] = {}
 
     async def post(self, stack: AsyncExitStack, granted: Granted, path: str, body: JsonObject) -> Reply:
@@ -59,7 +55,7 @@ class Engines:
                 # It may have hung up while nobody looked, which says nothing of the engine.
                 if isinstance(error.__cause__, TimeoutError):
                     raise
-        connection = await Connection.open(place, self._secure(granted.url) if place.secure else None)
+        connection = await Connection.open(place, self._secure() if place.secure else None)
         stack.callback(self._give_back, place, connection)
         return Reply(*await connection.post(path, granted.key, content))
 
@@ -69,7 +65,7 @@ class Engines:
                 connection.close()
         self._resting.clear()
 
-    def _vouched(self, url: str) -> ssl.SSLContext:
+    def _secure(self) -> ssl.SSLContext:
         try:
             return authorities_with(self._ca)
         except OSError as error:
