@@ -151,9 +151,9 @@ def test_where_no_model_answers_the_page_says_so_and_leads_on(browser: Browsers,
     assistant.switch_on(BOX, datetime.now(UTC))
     client = browser(Role.OPERATOR)
     PartBeat.objects.update_or_create(part="keeper", defaults={"at": datetime.now(UTC), "healthy": True})
-    assert 'id="chat-mute"' not in html(client)
+    assert 'class="chat-mute"' not in html(client)
     PartBeat.objects.filter(part="keeper").update(healthy=False)
-    assert 'id="chat-mute"' in html(client)
+    assert 'class="chat-mute"' in html(client)
 
 
 def test_a_page_of_this_box_that_a_message_names_is_a_link_and_no_other_is() -> None:
