@@ -103,7 +103,7 @@ async def sent(user: User, *messages: Any) -> list[WebsocketCommunicator]:
 async def test_a_position_that_nobody_gave_out_means_now() -> None:
     user = await in_database(viewer)
     await in_database(apply_text, GREET, "greet.yaml", BOX, datetime.now(UTC))
-    nonsense = ["", "x", "9" * 60, "999999999999999-1", "1-", None, [], {}]
+    nonsense: list[Any] = ["", "x", "9" * 60, "999999999999999-1", "1-", None, [], {}]
     browsers = await sent(user, *({"after": one} for one in nonsense))
     assert await asyncio.gather(*(browser.receive_nothing(0.5) for browser in browsers)) == [True] * 8
     await in_database(change, False)
