@@ -13,7 +13,7 @@ from appliance.inference.errors import ModelRefused
 from appliance.runs import ended, own_rows
 from appliance.runs.ended import Resume
 from appliance.runs.shards.keeper import ShardKeeper
-from tests.integration.agent.conversations.conftest import ALLOW, Talk
+from tests.integration.agent.conversations.conftest import ALLOW, NOTHING_CHANGED, Talk
 from tests.integration.agent.conversations.test_following import journal
 from tests.integration.agent.conversations.test_saying_no import waits
 from tests.integration.agent.loop.test_crashes import deaths
@@ -52,9 +52,9 @@ async def work(talk: Talk) -> None:
 
 
 async def told(talk: Talk) -> list[str]:
-    """Twice looked at: nothing is told a second time."""
+    """Twice looked at: nothing is told a second time. Without the box's own line behind each answer."""
     await talk.delivered()
-    return [str(message["text"]) for _, _, message in await talk.delivered()]
+    return [str(message["text"]).removesuffix(NOTHING_CHANGED) for _, _, message in await talk.delivered()]
 
 
 async def test_two_agents_of_one_task_are_both_heard(talk: Talk) -> None:
