@@ -29,16 +29,18 @@ def boxes_that_end() -> Iterator[Callable[..., Box]]:
         boxes.append(box)
         return box
 
-    yield make
-    for box in boxes:
-        if box.process is not None and box.process.poll() is None:
-            box.stop()
-        if box.home.is_dir():
-            home = Home.at(box.home)
-            _end(home)
-            shutil.rmtree(home.runtime, ignore_errors=True)
-            clear(home.id)
-    shutil.rmtree(place, ignore_errors=True)
+    try:
+        yield make
+    finally:
+        for box in boxes:
+            if box.process is not None and box.process.poll() is None:
+                box.stop()
+            if box.home.is_dir():
+                home = Home.at(box.home)
+                _end(home)
+                shutil.rmtree(home.runtime, ignore_errors=True)
+                clear(home.id)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _end(home: Home) -> None:
