@@ -32,7 +32,7 @@ _PATIENCE = 10.0
 _REST = 60.0
 """Seconds that a connection is kept for the next lease; the keeper hangs up later than that."""
 _ERRORS: dict[str, type[MillwrightError]] = {
-    kind.code: kind for kind in (ModelRefused, ModelUnknown, ModelUnavailable)
+    kind.code: kind for kind in (ModelRefused, ModelUnknown, ModelUnavailable, KeeperAway)
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 from appliance.inference.backends.contract import Backend
 from appliance.inference.domain import EngineKind, InstanceState
-from appliance.inference.errors import ModelUnavailable
+from appliance.inference.errors import KeeperAway, ModelUnavailable
 from appliance.inference.hardware.domain import Hardware
 from appliance.inference.leases import (
     Beat,
@@ -46,6 +46,8 @@ LOOK_EVERY = 0.5
 REFRESH_EVERY = 5.0
 SILENCE = 120.0
 """Seconds without a word of a lease's client that tokens come, after which the engine counts as standing still."""
+FIRST_READ = 15.0
+"""Seconds that who asks early waits until a keeper that has just begun knows what it serves."""
 
 
 class Keeper:
@@ -74,6 +76,7 @@ class Keeper:
         self._silence = silence
         self._stopped = stopped
         self._adopted = False
+        self._knows = asyncio.Event()
         self._one_refresh = asyncio.Lock()
         self._refreshing: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -118,6 +121,7 @@ class Keeper:
             hardware = await self._read_hardware()
             self._hardware, self._rooms = hardware, rooms(hardware)
             await self.roster.refresh(await self._shelf.served())
+            self._knows.set()
             if not self._adopted:
                 await adopt(self.roster, self._backends, hardware)
                 self._adopted = True
@@ -248,6 +252,7 @@ class Keeper:
         The lease itself ends by ``release``.
         """
         try:
+            await self._known(wish)
             waiter = self._line.join(wish, tuple(self._shelf.chain(wish)), self._clock.monotonic())
         except MillwrightError as error:
             self._decisions.about(wish, Outcome.REFUSED, error.message)
@@ -262,6 +267,18 @@ class Keeper:
                     return
         finally:
             self._line.leave(waiter)
+
+    async def _known(self, wish: Wish) -> None:
+        """Before the first read nothing is served, which is not to say that it will not be. Raises KeeperAway."""
+        if self._knows.is_set():
+            return
+        if why := self._stopped():
+            raise ModelUnavailable(why)
+        try:
+            async with asyncio.timeout(min(FIRST_READ, wish.deadline)):
+                await self._knows.wait()
+        except TimeoutError:
+            raise KeeperAway("the keeper of models does not know yet what it serves") from None
 
     def beat(self, lease: str, beat: Beat) -> None:
         """The client of a lease says how far it is. Of a lease that ended with its engine it says nothing any more."""

@@ -1,7 +1,7 @@
 """A connection is a lease: whoever dies gives it back, and nothing has to be cleaned up."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,11 +10,12 @@ import pytest
 from appliance.inference.backends.contract import Readiness, Sign
 from appliance.inference.client import KeeperClient
 from appliance.inference.domain import InstanceState
-from appliance.inference.errors import ModelBusy, ModelUnavailable, ModelUnknown
+from appliance.inference.errors import KeeperAway, ModelBusy, ModelUnavailable, ModelUnknown
 from appliance.inference.leases import Order, Over, Verb, Waiting, Wish
+from appliance.inference.scheduling import keeper
 from appliance.inference.scheduling.ports import Served
 from appliance.inference.scheduling.server import KeeperServer
-from tests.engine_room import Room, served
+from tests.engine_room import Room, Shelf, served
 from tests.wait import wait_for_async
 
 pytestmark = pytest.mark.asyncio
@@ -208,3 +209,39 @@ async def test_a_line_that_is_no_request_harms_nobody(tmp_path: Path, line: byte
 async def test_the_door_is_open_to_the_boxs_own_user_alone(tmp_path: Path) -> None:
     async with door(tmp_path, served("a")):
         assert (tmp_path / "keeper.sock").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_keeper_that_has_just_begun_says_of_no_model_that_it_is_not_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that asks while the keeper comes up would fail for ever by such a word."""
+    read, shelf_of = asyncio.Event(), Shelf.served
+
+    async def slowly(shelf: Shelf) -> Sequence[Served]:
+        await read.wait()
+        return await shelf_of(shelf)
+
+    monkeypatch.setattr(Shelf, "served", slowly)
+    monkeypatch.setattr(keeper, "FIRST_READ", 0.3)
+    socket = tmp_path / "keeper.sock"
+    room = Room(served("a"))
+    tasks = [
+        asyncio.create_task(one) for one in (room.keeper.run(), KeeperServer(room.keeper, socket).serve())
+    ]
+    await wait_for_async(socket.exists)
+    with pytest.raises(KeeperAway, match="does not know yet"):
+        async with KeeperClient(socket).lease(WISH):
+            pass
+    asking = asyncio.create_task(_asked(KeeperClient(socket)))
+    await asyncio.sleep(0.05)
+    assert not asking.done()
+    read.set()
+    assert await asking == "a"
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _asked(client: KeeperClient) -> str:
+    async with client.lease(WISH) as lease:
+        return lease.granted.served_name
