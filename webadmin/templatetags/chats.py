@@ -1,7 +1,6 @@
 """Words for templates of chats."""
 
 import re
-from urllib.parse import urlsplit
 
 from django import template
 from django.utils.html import format_html, format_html_join
@@ -11,6 +10,8 @@ from appliance.lib.config import get_config
 
 register = template.Library()
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)\]}]")
+_PATH = re.compile(r"/(?![/])[A-Za-z0-9_./~%+=&:@?#-]*")
+"""What browsers read as a place on this box: with a backslash, or two strokes, it would be one elsewhere."""
 
 
 @register.filter
@@ -34,6 +35,5 @@ def _own_page(address: str) -> str:
     own = get_config().public_url.rstrip("/")
     if not own or not address.startswith(f"{own}/"):
         return ""
-    parts = urlsplit(address[len(own) :])
-    path = parts.path if not parts.path.startswith("//") else ""
-    return f"{path}?{parts.query}" if path and parts.query else path
+    path = address[len(own) :]
+    return path if _PATH.fullmatch(path) else ""
