@@ -9,7 +9,7 @@ from typing import Any, cast
 from appliance.inference.backends.dialects import dialect_of
 from appliance.inference.client import KeeperClient, Lease
 from appliance.inference.control_tokens import without_control_tokens
-from appliance.inference.errors import ModelAnswerBad, ModelAnswerCut
+from appliance.inference.errors import ModelAnswerBad, ModelAnswerCut, ModelRefused
 from appliance.inference.hearing import EngineClients, Heard, heard_from
 from appliance.inference.leases import Chosen, Waiting, Wish
 from appliance.lib.json_schema import misfit, place_of
@@ -137,9 +137,14 @@ def _value(question: Question, heard: Heard) -> JsonValue:
         )
     try:
         value: JsonValue = json.loads(heard.text)
-        error = misfit(question.schema, value)
     except (ValueError, RecursionError) as wrong:
         raise ModelAnswerBad(f"the answer is no JSON: {wrong}", said=heard.text) from wrong
+    try:
+        error = misfit(question.schema, value)
+    except ValueError as wrong:
+        raise ModelRefused(f"the schema of the answer cannot be used: {wrong}") from wrong
+    except RecursionError as wrong:
+        raise ModelAnswerBad("the answer is too deep to be looked at", said=heard.text) from wrong
     if error is not None:
         where = place_of(error, "the answer")
         said = f"the answer does not fit its schema: {where}: {error.message}"

@@ -5,7 +5,8 @@ question again, which takes thirty milliseconds of the processor where there are
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     import openai
 
 BEAT_EVERY = 1.0
-NO_ANSWER = (ValueError, TypeError, AttributeError, KeyError, IndexError)
+NO_ANSWER = (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, RecursionError)
 """What comes of reading something as a piece of an answer that is none."""
 REST = 3.0
 """Seconds that a connection is kept for the next question; engines hang up after five."""
 MOST_ENGINES = 16
 """For how many of them connections are kept."""
 _LONGEST = 1 << 20
+_MOST_TOKENS = 2**31 - 1
 OnText = Callable[[str], None] | None
 
 
@@ -45,24 +47,42 @@ class Heard:
         return "".join(self.pieces)
 
 
+@dataclass(slots=True)
+class _Known:
+    client: "openai.AsyncOpenAI"
+    users: int = 0
+    asked: bool = False
+    """Whether a connection of it may rest."""
+
+
 class EngineClients:
     """A client for each engine, whose connections rest between questions. All are asked in one event loop."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], openai.AsyncOpenAI] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
 
-    async def of(self, granted: Granted) -> "openai.AsyncOpenAI":
+    @asynccontextmanager
+    async def of(self, granted: Granted) -> "AsyncIterator[_Known]":
         place = (granted.url, granted.key)
         # The one that was asked longest ago stands first.
-        client = self._known.pop(place, None) or _client(granted)
-        self._known[place] = client
-        if len(self._known) > MOST_ENGINES:
-            await self._known.pop(next(iter(self._known))).close()
-        return client
+        known = self._known.pop(place, None) or _Known(_client(granted))
+        self._known[place] = known
+        known.users += 1
+        try:
+            await self._sweep()
+            yield known
+        finally:
+            known.users -= 1
+            known.asked = True
 
     async def close(self) -> None:
         while self._known:
-            await self._known.popitem()[1].close()
+            await self._known.popitem()[1].client.close()
+
+    async def _sweep(self) -> None:
+        idle = [place for place, known in self._known.items() if not known.users]
+        for place in idle[: max(0, len(self._known) - MOST_ENGINES)]:
+            await self._known.pop(place).client.close()
 
 
 def _client(granted: Granted) -> "openai.AsyncOpenAI":
@@ -93,7 +113,8 @@ async def heard_from(clients: EngineClients, body: JsonObject, lease: Lease, on_
 
     dialect, heard = dialect_of(lease.granted.chosen.engine), Heard()
     try:
-        await _listen(await clients.of(lease.granted), body, lease, on_text, heard)
+        async with clients.of(lease.granted) as known:
+            await _listen(known, body, lease, on_text, heard)
     except openai.APIStatusError as error:
         raise _refused(error.status_code, error.response.content, dialect, lease, heard) from error
     except (openai.APIError, httpx2.HTTPError) as error:
@@ -124,16 +145,30 @@ def _no_answer(lease: Lease, heard: Heard, said: str) -> ModelAnswerBad:
     return ModelAnswerBad(f"the engine can make nothing of the answer: {said[:300]}", said=heard.text)
 
 
-async def _listen(
-    client: "openai.AsyncOpenAI", body: JsonObject, lease: Lease, on_text: OnText, heard: Heard
-) -> None:
+async def _opened(known: _Known, body: JsonObject) -> "openai.AsyncStream[Any]":
+    """Once more where the connection had rested: its engine may have hung up while nobody looked, which says nothing
+    of the engine."""
+    import httpx2
     import openai
 
+    async def opened() -> "openai.AsyncStream[Any]":
+        return await known.client.post(
+            "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=openai.AsyncStream[Any]
+        )
+
+    try:
+        return await opened()
+    except openai.APIConnectionError as error:
+        if not known.asked or not isinstance(
+            error.__cause__, httpx2.RemoteProtocolError | httpx2.NetworkError
+        ):
+            raise
+        return await opened()
+
+
+async def _listen(known: _Known, body: JsonObject, lease: Lease, on_text: OnText, heard: Heard) -> None:
     beaten = time.monotonic()
-    stream = await client.post(
-        "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=openai.AsyncStream[Any]
-    )
-    async with stream:
+    async with await _opened(known, body) as stream:
         async for chunk in stream:
             _take(chunk, on_text, heard)
             if time.monotonic() - beaten >= BEAT_EVERY:
@@ -148,7 +183,8 @@ def _take(chunk: dict[str, Any], on_text: OnText, heard: Heard) -> None:
     usage = chunk.get("usage")
     if usage is not None:
         heard.prompt_tokens, heard.generated_tokens = (
-            max(0, int(usage.get(name) or 0)) for name in ("prompt_tokens", "completion_tokens")
+            min(max(0, int(usage.get(name) or 0)), _MOST_TOKENS)
+            for name in ("prompt_tokens", "completion_tokens")
         )
     for choice in chunk.get("choices") or ():
         heard.finish = str(choice.get("finish_reason") or heard.finish)

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 def misfit(schema: JsonObject, value: JsonValue) -> "jsonschema.ValidationError | None":
     """What of ``value`` does not fit, the most telling of all that does not; None where it fits.
 
-    Raises ValueError where ``schema`` is none.
+    Raises ValueError where ``schema`` is none, or points at what is not in it.
     """
-    from jsonschema.exceptions import best_match  # at first use, as below: most processes never look at one
+    # At first use, as below: most processes never look at one.
+    from jsonschema.exceptions import best_match
+    from referencing.exceptions import Unresolvable
 
-    return best_match(_validator(canonical_json(schema)).iter_errors(value))
+    try:
+        return best_match(_validator(canonical_json(schema)).iter_errors(value))
+    except Unresolvable as error:
+        raise ValueError(f"the schema points at {error.ref!r}, which is not in it") from error
 
 
 def place_of(wrong: "jsonschema.ValidationError", whole: str = "the arguments") -> str:

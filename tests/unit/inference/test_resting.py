@@ -5,8 +5,10 @@ from typing import Any, cast
 
 import pytest
 
+from appliance.inference import hearing
 from appliance.inference.asking import Asker, Question
-from appliance.inference.errors import ModelAnswerBad, ModelUnavailable
+from appliance.inference.errors import ModelAnswerBad, ModelRefused, ModelUnavailable
+from appliance.inference.hearing import EngineClients
 from appliance.inference.leases import Wish
 from appliance.processes.parts import BoxServices
 from appliance.sandbox.process.client import ProcessSandbox
@@ -115,3 +117,38 @@ async def test_an_error_in_the_middle_is_told_wherever_it_stands_in_its_event() 
         d.engine.says = [Says((*chat("He")[:1], event({"id": "c1", "error": {"message": "no memory left"}})))]
         with pytest.raises(ModelUnavailable, match="no memory left"):
             await Asker(d.keeper).ask(QUESTION, WISH)
+
+
+async def test_figures_of_no_size_are_the_engines_fault_and_large_ones_fit_a_row() -> None:
+    async with desk() as d:
+        d.engine.says = [
+            Says((b'data: {"choices": [], "usage": {"prompt_tokens": 1e999}}\n\n', *chat("Hello"))),
+            Says((event({"choices": [], "usage": {"prompt_tokens": 3 * 10**9}}), *chat("Hello"))),
+        ]
+        with pytest.raises(ModelUnavailable, match="nobody understands"):
+            await Asker(d.keeper).ask(QUESTION, WISH)
+        assert (await Asker(d.keeper).ask(QUESTION, WISH)).prompt_tokens < 2**31
+
+
+async def test_a_schema_that_cannot_be_used_is_not_the_answers_fault() -> None:
+    async with desk() as d:
+        d.engine.says = [Says(chat("{}"))]
+        with pytest.raises(ModelRefused, match=r"/\$defs/missing"):
+            await Asker(d.keeper).ask(Question((("user", "hi"),), {"$ref": "#/$defs/missing"}), WISH)
+
+
+async def test_a_client_in_use_is_not_closed_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearing, "MOST_ENGINES", 2)
+    async with desk() as d:
+        clients, granted = EngineClients(), None
+        async with d.keeper.lease(WISH) as lease:
+            granted = lease.granted
+        others = [granted.model_copy(update={"key": f"key{n}"}) for n in range(4)]
+        async with clients.of(granted) as used:
+            for other in others:
+                async with clients.of(other):
+                    pass
+            assert not used.client.is_closed()
+            assert len(clients._known) == 2
+        await clients.close()
+        assert used.client.is_closed()
