@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from appliance.lib import unseen
 from appliance.lib.jsontypes import JsonMapping, JsonValue
 
 _BARE = re.compile(r"[\w/.+#-]+")
@@ -14,9 +15,10 @@ _FIRST = ("server", "tool", "task", "platform", "device", "topic", "method", "ur
 def spelled(values: JsonMapping) -> str:
     """A text that could pass for more than one value stands in quotes, as in JSON: so does what looks like a number.
 
-    The same for the same values, in whatever order they come.
+    The same for the same values, in whatever order they come. A character that shows nothing, or turns others round,
+    stands there by its number.
     """
-    return ", ".join(_pairs(values))
+    return unseen.all_seen(", ".join(_pairs(values)), lambda one: json.dumps(one)[1:-1])
 
 
 def spelled_call(call: Mapping[str, JsonValue]) -> str:

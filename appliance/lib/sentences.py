@@ -31,6 +31,9 @@ def sentence_of(error: MillwrightError) -> str:
 _NAME = re.compile(r"%\((\w+)\)(?:[srd]|\.\df)")
 _WITH_HINT = re.compile(r"(.+?) \((.+)\)", re.DOTALL)
 
+DEEPEST = 4
+"""How many sentences are known again one within the other: what is kept may have been written to have very many."""
+
 
 class KnownAgain:
     """Of text that a row has kept in English the same in the language that is active.
@@ -43,16 +46,19 @@ class KnownAgain:
         self._words = tuple(words)
 
     def __call__(self, text: str) -> str:
-        said = self._said(text)
+        return self._known(text, DEEPEST)
+
+    def _known(self, text: str, deep: int) -> str:
+        said = self._said(text, deep)
         if said is not None:
             return said
         parts = _WITH_HINT.fullmatch(text)
-        if parts is None or (first := self._said(parts[1])) is None:
+        if parts is None or (first := self._said(parts[1], deep)) is None:
             return text
-        return f"{first} ({self._said(parts[2]) or parts[2]})"
+        return f"{first} ({self._said(parts[2], deep) or parts[2]})"
 
-    def _said(self, text: str) -> str | None:
-        if not text:
+    def _said(self, text: str, deep: int) -> str | None:
+        if not text or deep == 0:
             return None
         said = gettext(text)
         if said != text:
@@ -61,7 +67,7 @@ class KnownAgain:
             found = pattern.fullmatch(text)
             if found is not None:
                 return _NAME.sub(r"%(\1)s", gettext(words)) % {
-                    name: self(value) for name, value in found.groupdict().items()
+                    name: self._known(value, deep - 1) for name, value in found.groupdict().items()
                 }
         return None
 

@@ -40,23 +40,27 @@ class Memory:
         """
         whole = [*self.rows, *(one for _, one in found)]
         last = max((position for position, _ in found), default=0)
-        left = next((at for at, row in found if at >= last or not self._keeps(row)), last)
+        left = next((at for at, row in found if at >= last or row.state not in _FINAL), last)
+        left = min(left, self._full(found, left))
         new = [one for at, one in found if at < left]
         self.rows += new
+        self._size += sum(map(_size, new))
         self.since = max(self.since, left)
         return whole
+
+    def _full(self, found: Sequence[Placed], end: int) -> int:
+        """The position before ``end`` from which on there is no room for what steps gave."""
+        size = self._size
+        for at, row in found:
+            size += _size(row)
+            if at >= end or size > MOST:
+                return at
+        return end
 
     def keep(self, past: Sequence[Past]) -> None:
         """Those of the turns whose rows are all kept: the turn after them is."""
         known = {one.step for one in self.rows}
         self.past = tuple(one for one in past if turn_id(one.number + 1) in known)
-
-    def _keeps(self, row: StepSeen) -> bool:
-        size = self._size + _size(row)
-        if row.state not in _FINAL or size > MOST:
-            return False
-        self._size = size
-        return True
 
 
 def memory_of(kept: MutableMapping[str, Any]) -> Memory:

@@ -1,5 +1,9 @@
 """What people read of a call's arguments can be read in one way only."""
 
+import json
+
+import pytest
+
 from appliance.agent.spelling import spelled, spelled_call
 from appliance.lib.jsontypes import JsonObject
 
@@ -24,3 +28,10 @@ def test_the_same_values_are_spelled_the_same_in_whatever_order_they_come() -> N
     one: JsonObject = {"x": {"b": 1, "a": 2}, "topic": "t"}
     other: JsonObject = {"topic": "t", "x": {"a": 2, "b": 1}}
     assert spelled(one) == spelled(other)
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\u2066", "\x9b"])
+def test_what_turns_a_line_round_or_hides_in_it_stands_there_by_its_number(hidden: str) -> None:
+    said = spelled({"payload": f"off{hidden}no", f"to{hidden}pic": "a"})
+    assert hidden not in said
+    assert said.count(json.dumps(hidden)[1:-1]) == 2

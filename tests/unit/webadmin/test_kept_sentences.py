@@ -77,3 +77,9 @@ def test_a_long_text_of_a_platform_is_no_work() -> None:
     text = "x (" * 300 + "y)" * 50
     with override("zh-hans"):
         assert kept(text) == text
+
+
+def test_sentences_one_within_the_other_have_an_end() -> None:
+    """Whoever writes what a row keeps could write it a hundred times into itself."""
+    text = "step a: " * 500
+    assert kept(text).startswith("step a: ")
