@@ -19,6 +19,19 @@ ACTS = """
   overlap: {key: "{{ payload.person }}", policy: queue}
   actions: [{id: a, type: agent, conversation: true, goal: "{{ payload.text }}", tools: [mqtt]}]
 """
+CALLS = """
+- name: hands
+  trigger: {chat: {otherwise: true, platform: telegram}}
+  actions:
+    - {id: a, type: agent, conversation: true, goal: "{{ payload.text }}"}
+    - {id: b, type: task, task: tune, wait: %s}
+- name: tune
+  trigger: manual
+  actions: [{id: c, type: task, task: deeper}]
+- name: deeper
+  trigger: manual
+  actions: [{id: d, type: approval, question: May I?}]
+"""
 STOP = ("mqtt", {"topic": "plant/pump/3/set", "payload": "off"})
 
 
@@ -118,3 +131,28 @@ async def test_what_a_turn_is_told_of_denials_is_fixed_when_its_run_begins(talk:
         await talk.perform(row["id"])
     assert len(script.asked) == 3
     assert "People said no" not in script.told(2)
+
+
+async def everything(talk: Talk) -> None:
+    """Also runs that others call, and wait for."""
+    for _ in range(8):
+        await talk.work()
+        await talk.sql(
+            "UPDATE runs_run SET state = 'queued', waiting_for = '' WHERE state = 'waiting' AND waiting_for = 'timer'"
+        )
+    await talk.work()
+
+
+@pytest.mark.parametrize("waited_for", [True, False])
+async def test_who_asked_is_told_that_a_task_waits_which_is_called_for_them(
+    talk: Talk, waited_for: bool
+) -> None:
+    """Only of one that their run waits for: who merely starts one goes on, and ends."""
+    await talk.load(CALLS % str(waited_for).lower())
+    talk.says(end("I see to it."))
+    await talk.tell("would you be so kind and make it quiet over there?")
+    await everything(talk)
+    assert [one.task for one in await talk.approvals()] == ["deeper"]
+    for _ in range(2):
+        found = await waits(talk)
+    assert [one.partition(",")[0] for one in found] == (["deeper proposes something"] if waited_for else [])
