@@ -30,6 +30,7 @@ from appliance.runs.naming import SHORT
 KEPT = timedelta(days=30)
 """A run that has not ended by then is not waited for in a chat any more."""
 MOST = 200
+_FINAL = [one.value for one in FINAL]
 _ANY = "SELECT EXISTS (SELECT 1 FROM processes_chatstart)"
 _ENDED = """
 DELETE FROM processes_chatstart WHERE run_id IN (
@@ -40,7 +41,11 @@ RETURNING run_id, platform, conversation, language, answers, (
         (SELECT t.name FROM tasks_task t WHERE t.id = r.task_id))
     FROM runs_run r WHERE r.id = processes_chatstart.run_id) AS run
 """
-_OLD = "DELETE FROM processes_chatstart WHERE at < %(before)s"
+_OLD = """
+DELETE FROM processes_chatstart c WHERE c.at < %(before)s
+RETURNING c.run_id, EXISTS (
+    SELECT 1 FROM runs_run r WHERE r.id = c.run_id AND NOT r.state = ANY(%(final)s)) AS goes_on
+"""
 
 
 def expect(run_id: UUID, sender: ChatSender, language: str, now: datetime, *, answers: bool = False) -> None:
@@ -77,12 +82,18 @@ class ChatResults:
             async with connection.transaction():
                 await tell_waiting(connection)
                 cursor = connection.cursor(row_factory=dict_row)
-                await cursor.execute(_ENDED, {"final": [one.value for one in FINAL], "most": MOST})
+                await cursor.execute(_ENDED, {"final": _FINAL, "most": MOST})
                 ended = await cursor.fetchall()
                 await end_of(connection, [told["run_id"] for told in ended if told["answers"]])
                 for told in ended:
                     await self._tell(connection, told)
-                await connection.execute(_OLD, {"before": self._clock.now() - KEPT})
+                await self._give_up(connection)
+
+    async def _give_up(self, connection: AsyncConnection[Any]) -> None:
+        """What is too old is told no more. Where its run has ended, or its row is gone, it is over all the same."""
+        cursor = connection.cursor(row_factory=dict_row)
+        await cursor.execute(_OLD, {"before": self._clock.now() - KEPT, "final": _FINAL})
+        await end_of(connection, [row["run_id"] for row in await cursor.fetchall() if not row["goes_on"]])
 
     async def _tell(self, connection: AsyncConnection[Any], told: dict[str, Any]) -> None:
         answered = bool(told["answers"]) and await _answer(connection, told)

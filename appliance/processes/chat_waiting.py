@@ -13,15 +13,15 @@ from appliance.outbox.services import enqueue
 from appliance.runs.naming import SHORT
 
 PRIORITY = 5
-# An approval of the run itself, or of what its agents call for, however deep inside of it they work. Of several that
-# are open the oldest comes first, and the next one the next time.
+# An approval of the run itself, of what its agents call for, however deep inside of it they work, or of a run that it
+# has called and waits for; one that it merely started has no parent. Of several that are open the oldest comes first,
+# and the next one the next time.
 _WAITS = """
 WITH RECURSIVE up AS (
-    SELECT a.id AS approval, r.id, r.parent_run_id, r.split_id
+    SELECT a.id AS approval, r.id, r.parent_run_id
     FROM safety_approval a JOIN runs_run r ON r.id = a.run_id WHERE a.state = 'open'
     UNION ALL
-    SELECT up.approval, r.id, r.parent_run_id, r.split_id
-    FROM up JOIN runs_run r ON r.id = up.parent_run_id WHERE up.split_id IS NOT NULL
+    SELECT up.approval, r.id, r.parent_run_id FROM up JOIN runs_run r ON r.id = up.parent_run_id
 ), next AS (
     SELECT DISTINCT ON (c.run_id) c.run_id, up.approval FROM processes_chatstart c JOIN up ON up.id = c.run_id
     WHERE c.answers AND (c.told_of IS NULL OR up.approval > c.told_of) ORDER BY c.run_id, up.approval

@@ -14,7 +14,7 @@ from appliance.agent.conversations.facts import in_words
 from appliance.agent.conversations.keeping import keep_denials
 from appliance.agent.domain import Asked as Wanted
 from appliance.agent.domain import TurnOutput, call_id
-from appliance.agent.loop.story import Fate, Story
+from appliance.agent.loop.story import Story
 from appliance.events import CallEnded, CallProposed, Event, TurnBegan, TurnEnded
 from appliance.events.services import record_many_async
 
@@ -36,9 +36,12 @@ class Following:
         return replace(story, asked=asked, before=self.before)
 
     async def denied(self, connection: AsyncConnection[Any], story: Story, now: datetime) -> None:
-        """A turn begins: what people said no to is kept, also where nothing comes of the run in the end."""
+        """A turn begins: what people said no to is kept, also where nothing comes of the run in the end.
+
+        Not what the policy or a budget refused: that may be otherwise the next time, and is decided anew.
+        """
         if self.asked is not None and story.past:
-            said_no = [one.call for one in story.past[-1].results if one.fate is Fate.DENIED]
+            said_no = [one.call for one in story.past[-1].results if one.by_person]
             calls = [in_words(call.tool, call.arguments) for call in said_no]
             await keep_denials(connection, self.asked, calls, now)
 

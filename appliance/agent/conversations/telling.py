@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 
 from appliance.agent.conversations import sql
 from appliance.agent.explaining.changed import changed_in
+from appliance.lib.identity import time_of
 from appliance.lib.jsontypes import JsonMapping, JsonObject
 from appliance.outbox.ports import OutboxItem
 from appliance.runs.naming import SHORT
@@ -52,13 +53,16 @@ async def answers_in(connection: AsyncConnection[Any], run_id: UUID, task: str) 
 
 
 def item_of(answer: Answer, place: Place, root: UUID) -> OutboxItem:
-    """``root``: the run that people see."""
+    """``root``: the run that people see.
+
+    The item's time is the run's, so that it is the same item whenever, and by whomever, it is told.
+    """
     return OutboxItem(
         key=f"chat-answer/{answer.run_id}",
         platform=place.platform,
         conversation=place.conversation,
         message=_message(answer, place.language, root),
-        at=answer.at,
+        at=time_of(answer.run_id),
         priority=PRIORITY,
     )
 

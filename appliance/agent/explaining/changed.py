@@ -14,10 +14,11 @@ LONGEST = 160
 
 def changed_in(read_back: JsonMapping) -> str:
     """In the language that is active. ``read_back`` has the lists of the step that answers, or of its agent: what was
-    done (``did``; with ``undo`` where it was taken back since), and what was handed over and nobody has confirmed."""
+    done (``did``), and what was handed over and nobody has confirmed; with ``undo`` where it was taken back since."""
     did, handed_over = _calls(read_back, "did"), _calls(read_back, "handed_over")
-    stands = [one for one in did if one.get("undo") != "done"]
-    taken_back = [one for one in did if one.get("undo") == "done"]
+    taken_back = [one for one in (*did, *handed_over) if _is_back(one)]
+    stands = [one for one in did if not _is_back(one)]
+    handed_over = [one for one in handed_over if not _is_back(one)]
     parts = []
     if stands:
         parts.append(gettext("Changed, read back by the box: %(calls)s.") % {"calls": _named(stands)})
@@ -26,6 +27,10 @@ def changed_in(read_back: JsonMapping) -> str:
     if taken_back:
         parts.append(gettext("Changed, and taken back since: %(calls)s.") % {"calls": _named(taken_back)})
     return " ".join(parts) or gettext("Changed: nothing, by the box's own record.")
+
+
+def _is_back(call: Mapping[str, JsonValue]) -> bool:
+    return call.get("undo") == "done"
 
 
 def _named(calls: Sequence[Mapping[str, JsonValue]]) -> str:

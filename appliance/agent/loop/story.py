@@ -16,7 +16,8 @@ SAME_AT_MOST = 2
 IDLE_AT_MOST = 3
 """Turns in a row without a call that was made, and without an end."""
 CALLS_A_RUN = "task"
-_NO_WORD = frozenset({"approval.refused", "approval.nobody"})
+_WORD = "approval.refused"
+_NO_WORD = frozenset({_WORD, "approval.nobody"})
 
 
 class Fate(StrEnum):
@@ -46,6 +47,8 @@ class Result:
     call: Call
     fate: Fate
     said: str = ""
+    by_person: bool = False
+    """Of one that was denied: a person said so, and no policy, budget or other rule."""
 
     @property
     def from_outside(self) -> bool:
@@ -159,7 +162,11 @@ def _result(step: str, call: Call, rows: Mapping[str, StepSeen], turn: int) -> R
         return Result(step, call, Fate.NOTED)
     row = rows.get(step)
     if row is None:
-        return Result(step, call, *_without_a_row(rows.get(plan_id(turn))))
+        plan = rows.get(plan_id(turn))
+        fate, said = _without_a_row(plan)
+        # A question that people answered gives an output, whatever they said; one that nobody was asked fails.
+        asked = plan is not None and plan.state == StepState.SUCCEEDED
+        return Result(step, call, fate, said, asked and fate is Fate.DENIED)
     match row.state:
         case StepState.SUCCEEDED:
             return Result(step, call, Fate.DONE, _text(row))
@@ -171,7 +178,10 @@ def _result(step: str, call: Call, rows: Mapping[str, StepSeen], turn: int) -> R
                 step, call, Fate.HELD_BACK, f"the gate says {verdict}{f': {because}' if because else ''}"
             )
         case StepState.FAILED:
-            return Result(step, call, _failed(row), row.error)
+            fate = _failed(row)
+            return Result(
+                step, call, fate, row.error, fate is Fate.DENIED and row.detail.get("gate") == _WORD
+            )
     return Result(step, call, Fate.UNDER_WAY)
 
 

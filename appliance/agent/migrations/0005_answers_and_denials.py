@@ -3,10 +3,27 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+# What was denied before stood beside the answers alone, which can be forgotten.
+DENIED_OF_BEFORE = """
+INSERT INTO agent_denial (conversation_id, run_id, call, at)
+SELECT m.conversation_id, m.run_id, left(one.fact ->> 'call', 200), m.at
+FROM agent_message m, jsonb_path_query(m.detail, '$.facts.not_done[*] ? (@.fate == "denied" && exists(@.call))')
+    WITH ORDINALITY AS one(fact, place)
+WHERE m.speaker = 'agent' AND m.run_id IS NOT NULL
+ORDER BY m.id, one.place
+ON CONFLICT DO NOTHING
+"""
+OVER_OF_BEFORE = """
+UPDATE agent_message m SET over = true
+WHERE m.speaker = 'person' AND m.run_id IS NOT NULL AND NOT m.over AND NOT EXISTS (
+    SELECT 1 FROM runs_run r WHERE r.id = m.run_id AND r.state IN ('queued', 'running', 'waiting'))
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [
         ("agent", "0004_mcp"),
+        ("runs", "0002_partitions"),
     ]
 
     operations = [
@@ -81,4 +98,6 @@ class Migration(migrations.Migration):
             model_name="agentdenial",
             constraint=models.UniqueConstraint(fields=("run_id", "call"), name="agent_denial_once"),
         ),
+        migrations.RunSQL(DENIED_OF_BEFORE, migrations.RunSQL.noop),
+        migrations.RunSQL(OVER_OF_BEFORE, migrations.RunSQL.noop),
     ]

@@ -1,5 +1,6 @@
 """However many agents of a run answer, and wherever in it they stand: each answer is told once where it was asked."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from appliance.accounts.models import User
 from appliance.agent.conversations.before import Asked, asked_in
 from appliance.inference.asking import Question
 from appliance.inference.errors import ModelRefused
+from appliance.lib.clock import ManualClock
 from appliance.runs import ended, own_rows
 from appliance.runs.ended import Resume
 from appliance.runs.shards.keeper import ShardKeeper
@@ -75,6 +77,37 @@ async def test_an_answer_is_told_while_the_run_goes_on(talk: Talk) -> None:
     await work(talk)
     assert (await talk.newest_run())["state"] == "waiting"
     assert await told(talk) == ["82 °C."]
+
+
+class Running(ManualClock):
+    """Time goes by between two looks at it."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(milliseconds=7))
+        return super().now()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_an_answer_that_is_forgotten_while_its_run_goes_on_is_told_no_second_time(
+    talk: Talk, fails: bool
+) -> None:
+    talk.clock = Running(talk.clock.now())
+    last = "    - {id: bad, type: set, value: '{{ 1 / 0 }}'}\n" if fails else ""
+    later = f"    - {{id: later, type: wait, duration: 1h}}\n{last}"
+    await talk.load(f"{HEAD}    - {AGENT % ('a', '')}\n{later}")
+    talk.says(end("82 °C."))
+    await talk.tell(ASK)
+    await work(talk)
+    assert await told(talk) == ["82 °C."]
+    await talk.tell("forget the conversation")
+    run = await talk.newest_run()
+    await talk.pass_time(run["id"], timedelta(hours=2))
+    await talk.sql("UPDATE runs_run SET state = 'queued', waiting_for = '' WHERE id = %s", run["id"])
+    await work(talk)
+    assert (await talk.newest_run())["state"] == ("failed" if fails else "succeeded")
+    answer, *rest = await told(talk)
+    assert answer == "82 °C."
+    assert [one.partition(": run")[0] for one in rest] == (["hands failed"] if fails else [])
 
 
 async def test_agents_inside_of_other_steps_are_heard_and_so_is_what_they_wait_for(talk: Talk) -> None:

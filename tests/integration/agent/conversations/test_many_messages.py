@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
 
@@ -14,6 +15,7 @@ from appliance.agent.conversations.models import AgentConversation, AgentMessage
 from appliance.agent.conversations.starting import Where, begins_anew
 from appliance.events.models import EventRow
 from appliance.lib.identity import uuid7
+from appliance.processes import chat_results
 from tests.integration.agent.conversations.conftest import Talk
 from tests.scripted_model import end
 
@@ -107,3 +109,19 @@ async def test_denials_go_with_their_time(talk: Talk) -> None:
     )
     await sync_to_async(services.prune)(talk.clock.now(), timedelta(days=90))
     assert await talk.count("agent_denial") == 0
+
+
+async def test_what_is_waited_for_no_more_is_over_where_its_run_has_ended(talk: Talk) -> None:
+    """Also where the run's row is gone by then."""
+    for text in ("how hot would you say it is?", "and is this too much?", "and what would you do?"):
+        await talk.tell(text)
+    first, second, _ = await talk.sql("SELECT id FROM runs_run WHERE split_id IS NULL ORDER BY id")
+    await talk.sql("UPDATE runs_run SET state = 'failed' WHERE id = %s", first["id"])
+    await talk.sql("DELETE FROM runs_run WHERE id = %s", second["id"])
+    long_ago = talk.clock.now() - chat_results.KEPT - timedelta(days=1)
+    await talk.sql("UPDATE processes_chatstart SET at = %s", long_ago)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(chat_results, "MOST", 0)  # a long line of those that have ended
+        await talk.delivered()
+    assert await talk.count("processes_chatstart") == 0
+    assert [row.over async for row in AgentMessage.objects.order_by("id")] == [True, True, False]

@@ -19,6 +19,26 @@ ACTS = """
   overlap: {key: "{{ payload.person }}", policy: queue}
   actions: [{id: a, type: agent, conversation: true, goal: "{{ payload.text }}", tools: [mqtt]}]
 """
+CALLS = """
+- name: hands
+  trigger: {chat: {otherwise: true, platform: telegram}}
+  actions:
+    - {id: a, type: agent, conversation: true, goal: "{{ payload.text }}"}
+    - {id: b, type: task, task: tune, wait: %s}
+- name: tune
+  trigger: manual
+  actions: [{id: c, type: task, task: deeper}]
+- name: deeper
+  trigger: manual
+  actions: [{id: d, type: approval, question: May I?}]
+"""
+HANDS_OFF_LAMPS = """policy: 1
+name: t
+layer: box
+default: allow
+rules: [{id: no, kinds: [mqtt], topic: "lamp/#", decide: deny, reason: hands off}]
+"""
+LAMP = ("mqtt", {"topic": "lamp/3", "payload": "red"})
 STOP = ("mqtt", {"topic": "plant/pump/3/set", "payload": "off"})
 
 
@@ -118,3 +138,70 @@ async def test_what_a_turn_is_told_of_denials_is_fixed_when_its_run_begins(talk:
         await talk.perform(row["id"])
     assert len(script.asked) == 3
     assert "People said no" not in script.told(2)
+
+
+async def everything(talk: Talk) -> None:
+    """Also runs that others call, and wait for."""
+    for _ in range(8):
+        await talk.work()
+        await talk.sql(
+            "UPDATE runs_run SET state = 'queued', waiting_for = '' WHERE state = 'waiting' AND waiting_for = 'timer'"
+        )
+    await talk.work()
+
+
+@pytest.mark.parametrize("waited_for", [True, False])
+async def test_who_asked_is_told_that_a_task_waits_which_is_called_for_them(
+    talk: Talk, waited_for: bool
+) -> None:
+    """Only of one that their run waits for: who merely starts one goes on, and ends."""
+    await talk.load(CALLS % str(waited_for).lower())
+    talk.says(end("I see to it."))
+    await talk.tell("would you be so kind and make it quiet over there?")
+    await everything(talk)
+    assert [one.task for one in await talk.approvals()] == ["deeper"]
+    for _ in range(2):
+        found = await waits(talk)
+    assert [one.partition(",")[0] for one in found] == (["deeper proposes something"] if waited_for else [])
+
+
+async def test_only_a_persons_no_is_kept_as_one(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the policy refuses is no person's word, and pushes none out."""
+    monkeypatch.setattr("appliance.agent.conversations.before.MOST_DENIED", 1)
+    await talk.policy(HANDS_OFF_LAMPS)
+    await talk.load(ACTS)
+    script = talk.says(turn(STOP), turn(LAMP), end("It was not allowed."), end("Still not."))
+    await talk.tell("would you be so kind and make it quiet over there?")
+    await talk.work()
+    await decide(talk, Choice.DENY)
+    await talk.work()
+    assert "DENIED" in script.told(2)
+    assert "hands off" in script.told(2)
+    assert await denials(talk) == ['mqtt {"payload": "off", "topic": "plant/pump/3/set"}']
+    await talk.tell("and would you make it quiet over there now?")
+    await talk.work()
+    assert "People said no to these calls before." in script.told(3)
+    assert "plant/pump/3/set" in script.told(3).partition("People said no")[2]
+
+
+@pytest.mark.parametrize("said_no", [True, False])
+async def test_of_a_plan_each_call_is_kept_that_a_person_said_no_to(talk: Talk, said_no: bool) -> None:
+    await talk.policy(ALLOW)
+    await talk.load(ACTS)
+    talk.says(turn(STOP, LAMP), end("It was not allowed."))
+    await talk.tell("would you be so kind and make it quiet over there?")
+    await talk.work()
+    if said_no:
+        await decide(talk, Choice.DENY)
+    else:
+        talk.clock.advance(timedelta(days=1))
+        await talk.sql(
+            "UPDATE runs_run SET state = 'queued', waiting_for = '' WHERE waiting_for = 'approval'"
+        )
+    await talk.work()
+    assert (await talk.newest_run())["state"] == "succeeded"
+    assert [one.partition(" ")[0] for one in await denials(talk)] == ["mqtt"] * (2 if said_no else 0)
+
+
+async def denials(talk: Talk) -> list[str]:
+    return [row["call"] for row in await talk.sql("SELECT call FROM agent_denial ORDER BY id")]

@@ -16,6 +16,9 @@ def test_what_was_done_handed_over_and_taken_back_is_named() -> None:
     assert changed_in({"did": [OFF]}) == "Changed, read back by the box: mqtt (topic: pump/3, payload: off)."
     assert changed_in({"handed_over": [OFF]}).startswith("Handed over, not confirmed yet: mqtt (")
     assert changed_in({"did": [{**OFF, "undo": "done"}]}).startswith("Changed, and taken back since: mqtt (")
+    assert changed_in({"handed_over": [{**OFF, "undo": "done"}]}).startswith(
+        "Changed, and taken back since: mqtt ("
+    )
     assert changed_in({"did": [{**OFF, "undo": "failed"}]}).startswith("Changed, read back by the box")
 
 
