@@ -41,6 +41,9 @@ UNDOS: dict[Undo, Word] = {
 }
 """Whether what a call did can be taken back, where there is something to say."""
 
+LEFT = Word(_("not taken back: a person said no"), "off")
+"""In the place of the failure where somebody denied it."""
+
 STAYS: dict[Stays, Text] = {
     Stays.NO_WAY: _("Its task does not say how it is taken back."),
     Stays.DOES_NOT_FIT: _("How its task takes it back does not fit what it was given."),

@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator, Mapping
 
 from appliance.lib import unseen
-from appliance.lib.jsontypes import JsonMapping, JsonValue
+from appliance.lib.jsontypes import JsonMapping, JsonObject, JsonValue
 
 _BARE = re.compile(r"[\w/.+#-]+")
 _FIRST = ("server", "tool", "task", "platform", "device", "topic", "method", "url", "database", "container")
 """What a call is about comes before what it does there."""
+_WHAT = ("payload", "command", "query", "message", "value")
 
 
 def spelled(values: JsonMapping) -> str:
@@ -23,9 +24,32 @@ def spelled(values: JsonMapping) -> str:
 
 def spelled_call(call: Mapping[str, JsonValue]) -> str:
     """A call of a list that the box has read back: its tool, and what it was given."""
-    arguments = call.get("arguments")
-    given = spelled(arguments) if isinstance(arguments, dict) else ""
+    given = spelled(whole(call))
     return f"{call.get('tool', '')} ({given})" if given else str(call.get("tool", ""))
+
+
+def whole(call: Mapping[str, JsonValue]) -> JsonObject:
+    """What such a call was given: by its author, and by the model."""
+    fixed, given = call.get("fixed"), call.get("arguments")
+    return {
+        **(fixed if isinstance(fixed, dict) else {}),
+        **(given if isinstance(given, dict) else {}),
+    }
+
+
+def telling(fixed: JsonMapping) -> JsonObject:
+    """Of what an author has fixed that which says what a call does, and where. The rest may be long, or for no chat:
+    so may what stands behind the path of an address."""
+    found: JsonObject = {name: fixed[name] for name in (*_FIRST, *_WHAT) if fixed.get(name) not in (None, "")}
+    if isinstance(url := found.get("url"), str):
+        found["url"] = url.partition("?")[0]
+    return found
+
+
+def short(tool: str, arguments: JsonMapping, most: int) -> str:
+    """A call in one line of so many characters."""
+    text = " ".join(spelled_call({"tool": tool, "arguments": dict(arguments)}).split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _pairs(values: JsonMapping) -> Iterator[str]:

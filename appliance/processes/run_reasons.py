@@ -19,6 +19,9 @@ WITH_VALUES = (
 )
 FIXED = (
     gettext_noop("it called nothing"),
+    gettext_noop("it is no JSON"),
+    gettext_noop("too many calls: the budget of steps has no room for it"),
+    gettext_noop("too many calls in one turn: call it in the next one"),
     gettext_noop("it is no JSON object"),
     gettext_noop("it neither calls a tool nor is done"),
     gettext_noop("the keeper of models does not answer"),

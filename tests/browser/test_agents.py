@@ -127,7 +127,7 @@ def test_a_run_is_followed_and_decided_on_its_page_and_taken_back(box: Box, anna
     expect(anna.locator(".agent-answer")).to_contain_text("its lamp is red", timeout=60_000)
     anna.once("dialog", lambda dialog: dialog.accept())
     anna.get_by_role("button", name="Undo all of it").click()
-    expect(anna.locator("#messages")).to_contain_text("Being taken back: call-2-2, call-2-1")
+    expect(anna.locator("#messages")).to_contain_text("2 calls are being taken back.")
 
 
 def test_another_one_is_stopped_where_it_stands(olga: Page, address: str, model: PlayingModel) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from appliance.accounts.domain import Ability
@@ -157,7 +157,11 @@ def take_back(request: HttpRequest, run_id: UUID) -> HttpResponse:
     wanted = request.POST.get("turn", "")
     try:
         steps = undo(run_id, person(request).principal, int(wanted) if wanted.isdigit() else None)
-        messages.success(request, _("Being taken back: %(steps)s") % {"steps": ", ".join(steps)})
+        number = len(steps)
+        said = ngettext(
+            "%(number)d call is being taken back.", "%(number)d calls are being taken back.", number
+        )
+        messages.success(request, said % {"number": number})
     except RunNotFound as error:
         raise Http404(str(error)) from error
     except MillwrightError as error:

@@ -12,8 +12,11 @@ from appliance.agent.explaining.changed import changed_in
 from appliance.agent.explaining.domain import AgentView, AnswerView, CallView, Stays, Undo
 from appliance.agent.loop.story import Fate
 from appliance.agent.spelling import spelled as plain
-from webadmin.agent_words import ASKED, FATES, MODES, RUNNING, STAYS, UNDOS
+from appliance.agent.spelling import whole
+from appliance.runs.models import Step
+from webadmin.agent_words import ASKED, FATES, LEFT, MODES, RUNNING, STAYS, UNDOS
 from webadmin.outcomes import outcome_of
+from webadmin.pages.agents import AgentPart
 from webadmin.words import Word, word
 
 register = template.Library()
@@ -42,29 +45,62 @@ def fate_named(name: str) -> SafeString:
 
 
 @register.simple_tag
-def undone(undo: Undo) -> SafeString | str:
+def undone(undo: Undo, denied: object = None) -> SafeString | str:
+    """``denied``: a person did not want it taken back."""
+    if denied and undo is Undo.FAILED:
+        return _badge(LEFT)
     return _badge(UNDOS[undo]) if undo in UNDOS else ""
 
 
 @register.simple_tag
-def undone_named(name: str) -> SafeString | str:
+def undone_named(name: str, denied: object = None) -> SafeString | str:
     """The same of a call that a list has by the word for it."""
-    return undone(Undo(name)) if name in set(Undo) else ""
+    return undone(Undo(name), denied) if name in set(Undo) else ""
 
 
 @register.simple_tag
 def agent_badge(agent: AgentView) -> SafeString:
     """What its work came to: also where it has ended well, and nothing of what it wanted was done."""
-    found = outcome_of([agent.answer]) if agent.answer and agent.work_state == "succeeded" else ""
     waiting_for = "" if agent.ended else agent.waiting_for
-    known, detail = word(found or agent.work_state), f": {word(waiting_for).text}" if waiting_for else ""
+    known, detail = _came_to(agent), f": {word(waiting_for).text}" if waiting_for else ""
     return format_html('<span class="badge {}">{}{}</span>', known.tone, known.text, detail)
+
+
+def _came_to(agent: AgentView) -> Word:
+    found = outcome_of([agent.answer]) if agent.answer and agent.work_state == "succeeded" else ""
+    return word(found or agent.work_state)
+
+
+@register.simple_tag
+def step_badge(step: Step, agents: Iterable[AgentPart]) -> SafeString:
+    """The step of an agent that has ended says what that came to, as its card does."""
+    own = _ended_of(step, agents)
+    return _badge(_came_to(own) if own else word(step.state))
+
+
+@register.simple_tag
+def step_tone(step: Step, agents: Iterable[AgentPart]) -> str:
+    own = _ended_of(step, agents)
+    return (_came_to(own) if own else word(step.state)).tone
+
+
+def _ended_of(step: Step, agents: Iterable[AgentPart]) -> AgentView | None:
+    """Only of the very attempt, and where that has ended: until then the step's own word is the newer one."""
+    here = (step.run_id, step.step, step.attempt)
+    views = (one.view for one in agents or ())
+    return next((one for one in views if one.ended and (one.task_run, one.step, one.attempt) == here), None)
 
 
 @register.filter
 def spelled(arguments: Mapping[str, Any]) -> str:
     """The arguments of a call as people read them."""
     return plain(arguments)
+
+
+@register.filter
+def spelled_whole(call: Mapping[str, Any]) -> str:
+    """The same with what its author has fixed."""
+    return plain(whole(call))
 
 
 @register.filter

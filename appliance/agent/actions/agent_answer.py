@@ -5,7 +5,7 @@ from appliance.agent.conversations.before import asked_in
 from appliance.agent.conversations.keeping import keep_answer
 from appliance.agent.conversations.telling import Answer
 from appliance.agent.domain import Asked
-from appliance.agent.loop.ending import not_confirmed, read_back
+from appliance.agent.loop.ending import is_honest, not_confirmed, read_back
 from appliance.agent.loop.rows import seen
 from appliance.agent.loop.story import Story, story_of
 from appliance.lib.jsontypes import JsonObject
@@ -55,4 +55,4 @@ def _result(story: Story) -> StepResult:
     if not doubts:
         return StepResult(Status.SUCCEEDED, output.answer, {**detail, "unconfirmed": False})
     said = f"{output.answer}{not_confirmed(doubts)}"
-    return StepResult(Status.SUCCEEDED, said, {**detail, "unconfirmed": True}, stderr=doubts)
+    return StepResult(Status.SUCCEEDED, said, {**detail, "unconfirmed": not is_honest(doubts)}, stderr=doubts)

@@ -4,11 +4,12 @@ from appliance.actions.contract import EffectClass
 from appliance.agent.domain import Asked, Call
 from appliance.agent.explaining.domain import Stays, TakenBack, Undo, Word
 from appliance.agent.explaining.rows import AgentRows, StepSeenRow
+from appliance.agent.loop.ending import PROPOSES
 from appliance.runs.domain import ENDED_WITH_RUN, FINAL, RunState, StepState
 from appliance.runs.shards.body import asked_back
 
-FOR_PEOPLE = ("agent_note", "agent_propose")
-"""Kinds whose result is the box's own word, and that change nothing until a person has decided."""
+FOR_PEOPLE = PROPOSES
+"""Their result is the box's own word."""
 _TOOK_EFFECT = (StepState.SUCCEEDED, StepState.HANDED_OVER)
 
 

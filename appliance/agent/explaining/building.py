@@ -18,6 +18,7 @@ from appliance.agent.explaining.domain import (
 from appliance.agent.explaining.rows import AgentRows, StepSeenRow
 from appliance.agent.loop.ending import not_confirmed
 from appliance.agent.loop.story import Fate, Past, Result, Story, story_of
+from appliance.agent.spelling import telling
 from appliance.lib.jsontypes import JsonObject, JsonValue
 from appliance.runs.domain import FINAL, RunState, StepState
 from appliance.runs.growing import ASKED
@@ -116,8 +117,9 @@ class _Book:
         row, call = last.get(result.step), result.call
         own = words.get(result.step, ())
         fate, said = self._fate(result, row, own)
+        fixed = telling(self.asked.tools.get(call.tool, {}))
         outside = result.from_outside and (row is None or row.kind not in FOR_PEOPLE)
-        shown = CallView(result.step, call.tool, call.arguments, call.why, fate, said, outside)
+        shown = CallView(result.step, call.tool, call.arguments, call.why, fate, said, outside, fixed=fixed)
         if row is None:
             return replace(shown, words=own)
         if result.fate is Fate.DONE and row.output is None and not row.stderr:
@@ -176,7 +178,7 @@ def _turn(
         say=output.say,
         calls=calls,
         done=output.done,
-        malformed=output.malformed,
+        malformed=_unread(output.malformed),
         ended=output.ended,
         outside=output.outside,
         plan=plan,
@@ -218,17 +220,24 @@ def _answer(row: StepSeenRow | None, calls: Mapping[str, CallView]) -> AnswerVie
         doubts=row.stderr,
         did=tuple(_since(one, calls) for one in _calls(found.get("did"))),
         handed_over=tuple(_since(one, calls) for one in _calls(found.get("handed_over"))),
-        not_done=_calls(found.get("not_done")),
-        would_have_done=_calls(found.get("would_have_done")),
+        not_done=tuple(_since(one, calls) for one in _calls(found.get("not_done"))),
+        would_have_done=tuple(_since(one, calls) for one in _calls(found.get("would_have_done"))),
     )
 
 
 def _since(one: JsonObject, calls: Mapping[str, CallView]) -> JsonObject:
     """A call that was done, with what has become of it since: whether it was taken back, and by which run."""
     call = calls.get(_text(one.get("step")))
+    if call is not None and call.fixed:
+        one = {**one, "fixed": call.fixed}
     if call is None or call.undo not in (Undo.WAITS, Undo.UNDER_WAY, Undo.DONE, Undo.FAILED):
         return one
-    return {**one, "undo": call.undo.value, "undo_run": str(call.back.run_id)}
+    return {
+        **one,
+        "undo": call.undo.value,
+        "undo_run": str(call.back.run_id),
+        "undo_denied": call.back.denied is not None,
+    }
 
 
 def _word(row: Approval, by: list[str]) -> Word:
@@ -249,6 +258,11 @@ def _calls(value: JsonValue) -> tuple[JsonObject, ...]:
 
 def _names(value: JsonValue) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _unread(why: str) -> str:
+    """Rows of earlier versions have the words of the parser behind it."""
+    return "it is no JSON" if why.startswith("it is no JSON:") else why
 
 
 def _text(value: JsonValue) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext
 
-from appliance.agent.spelling import spelled_call
+from appliance.agent.spelling import short, whole
 from appliance.lib.jsontypes import JsonMapping, JsonValue
 
 MOST = 6
@@ -21,7 +21,7 @@ def changed_in(read_back: JsonMapping) -> str:
     handed_over = [one for one in handed_over if not _is_back(one)]
     parts = []
     if stands:
-        parts.append(gettext("Changed, read back by the box: %(calls)s.") % {"calls": _named(stands)})
+        parts.append(gettext("Changed, by the box's own record: %(calls)s.") % {"calls": _named(stands)})
     if handed_over:
         parts.append(gettext("Handed over, not confirmed yet: %(calls)s.") % {"calls": _named(handed_over)})
     if taken_back:
@@ -34,15 +34,10 @@ def _is_back(call: Mapping[str, JsonValue]) -> bool:
 
 
 def _named(calls: Sequence[Mapping[str, JsonValue]]) -> str:
-    names = [_cut(spelled_call(one)) for one in calls[:MOST]]
+    names = [short(str(one.get("tool", "")), whole(one), LONGEST) for one in calls[:MOST]]
     left = len(calls) - len(names)
     more = [gettext("%(number)d more") % {"number": left}] if left else []
     return "; ".join([*names, *more])
-
-
-def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _calls(read_back: JsonMapping, name: str) -> list[Mapping[str, JsonValue]]:

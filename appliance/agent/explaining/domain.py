@@ -6,7 +6,9 @@ from enum import StrEnum
 from uuid import UUID
 
 from appliance.agent.domain import Asked, plan_id, undo_id
-from appliance.agent.loop.story import Fate
+from appliance.agent.loop.ending import is_lie
+from appliance.agent.loop.story import LAST_WORD_AT, Fate
+from appliance.agent.spelling import short
 from appliance.lib.jsontypes import JsonObject
 
 
@@ -51,6 +53,12 @@ class TakenBack:
     run_id: UUID | None = None
     stays: Stays | None = None
 
+    @property
+    def denied(self) -> "Word | None":
+        """The word of the person who did not want it taken back."""
+        last = self.words[-1] if self.words else None
+        return last if self.undo is Undo.FAILED and last is not None and last.state == "denied" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -90,6 +98,18 @@ class CallView:
     seconds: float = 0.0
     words: tuple[Word, ...] = ()
     back: TakenBack = TakenBack()
+    fixed: JsonObject = field(default_factory=dict)
+    """What its author has fixed that says what it does, and where."""
+
+    @property
+    def given(self) -> JsonObject:
+        """All that says what it does."""
+        return {**self.fixed, **self.arguments}
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return short(self.tool, self.given, 100)
 
     @property
     def undo(self) -> Undo:
@@ -170,6 +190,11 @@ class AnswerView:
         return {"did": [*self.did], "handed_over": [*self.handed_over]}
 
     @property
+    def lies(self) -> bool:
+        """Whether it says that something was changed, and nothing was."""
+        return is_lie(self.doubts)
+
+    @property
     def did_nothing(self) -> bool:
         """Whether something was to be done, and nothing was."""
         return bool(self.not_done) and not (self.did or self.handed_over)
@@ -231,6 +256,16 @@ class AgentView:
     def taking_back(self) -> bool:
         """Whether what it did is being taken back now."""
         return any(call.undo in (Undo.UNDER_WAY, Undo.WAITS) for call in self.calls)
+
+    @property
+    def used_up(self) -> str:
+        """Which budget was used up, so that it had to answer; empty where it had room."""
+        if not self.turns or not self.ended or self.work_state != "succeeded":
+            return ""
+        if self.cost.steps >= self.cost.of_steps:
+            return "steps"
+        before = sum(turn.tokens for turn in self.turns[:-1])
+        return "tokens" if before >= self.cost.of_tokens * LAST_WORD_AT else ""
 
     @property
     def live(self) -> bool:

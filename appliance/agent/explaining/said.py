@@ -30,12 +30,21 @@ _BEGUN = ("intent", "running", "waiting")
 
 
 def state_said(agent: AgentView) -> str:
+    if agent.ended:
+        return f"{agent.work_state}{_taking_back(agent)}"
     waits = f" for {agent.waiting_for.replace('_', ' ')}" if agent.waiting_for else ""
-    return f"{agent.work_state if agent.ended else agent.state}{waits}"
+    return f"{agent.state}{waits}"
+
+
+def _taking_back(agent: AgentView) -> str:
+    """How far the undo is that somebody asked for, apart from what its work came to."""
+    undos = {call.undo for call in agent.calls}
+    found = next((one for one in (Undo.WAITS, Undo.UNDER_WAY) if one in undos), None)
+    return f"; {_UNDOS[found]}" if found else ""
 
 
 def call_line(call: CallView) -> str:
-    given = json.dumps(call.arguments, ensure_ascii=False)
+    given = json.dumps(call.given, ensure_ascii=False)
     return f"{call.step} {call.tool} {given}: {'; '.join(_of_call(call))}"
 
 
@@ -57,6 +66,9 @@ def _of_call(call: CallView) -> Iterator[str]:
     back = call.back
     if back.stays is not None:
         yield f"{_STAYS[back.stays]}{f', run {back.run_id}' if back.run_id else ''}"
+    elif (word := back.denied) is not None:
+        reason = f" ({word.reason})" if word.reason else ""
+        yield f"not taken back: denied by {', '.join(word.by)}{reason}"
     elif back.undo in _UNDOS:
         yield _UNDOS[back.undo] + "".join(_whence(call))
         yield from (_of_word(word) for word in back.words)

@@ -19,6 +19,8 @@ LONGEST_SAY = 2_000
 LONGEST_ANSWER = 32_000
 LONGEST_ASKED = LONGEST - 500
 """Characters of a call about which a person is asked: they are to see the whole of it."""
+TOO_MANY_STEPS = "too many calls: the budget of steps has no room for it"
+TOO_MANY_CALLS = "too many calls in one turn: call it in the next one"
 DENIED_AT_MOST = 3
 """Turns whose calls were denied: who is asked again and again says yes in the end."""
 
@@ -28,7 +30,7 @@ def parsed(text: str) -> JsonValue:
     try:
         value: JsonValue = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise AnswerUnreadable(f"it is no JSON: {error}") from error
+        raise AnswerUnreadable("it is no JSON") from error
     return value
 
 
@@ -86,8 +88,8 @@ def _refusal(call: Call, story: Story, offered: Collection[str], before: list[Ca
     """Why the call is not made; empty where it is."""
     if call.tool == MORE:
         return _no_more(call, offered)
-    if sum(one.is_made for one in before) >= min(room, MOST_CALLS):
-        return "too many calls: the budget of steps has no room for it, or the turn has enough"
+    if (already := sum(one.is_made for one in before)) >= min(room, MOST_CALLS):
+        return TOO_MANY_STEPS if already >= room else TOO_MANY_CALLS
     try:
         found = made(story.asked, call)
     except ToolUnknown as error:

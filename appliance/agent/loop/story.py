@@ -15,6 +15,8 @@ SAME_AT_MOST = 2
 """How often the very same call is made; after that it is refused."""
 IDLE_AT_MOST = 3
 """Turns in a row without a call that was made, and without an end."""
+LAST_WORD_AT = 0.8
+"""So much of its tokens may be spent before it has to answer."""
 CALLS_A_RUN = "task"
 _WORD = "approval.refused"
 _NO_WORD = frozenset({_WORD, "approval.nobody"})
@@ -120,7 +122,7 @@ class Story:
         budget, its = self.asked.budget, "its share of the" if self.shares else "its"
         if self.steps + 1 >= budget.steps:
             return f"{its} budget of {budget.steps} steps is used up"
-        if self.tokens >= budget.tokens * 0.8:
+        if self.tokens >= budget.tokens * LAST_WORD_AT:
             return f"{its} budget of {budget.tokens:,} tokens is used up"
         if self.seconds >= budget.seconds:
             return f"{its} budget of {budget.seconds:g} s of work is used up"

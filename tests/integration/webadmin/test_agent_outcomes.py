@@ -40,9 +40,9 @@ def denied() -> Rows:
     rows = plan("succeeded", output=NO)
     rows.asks("plan-1", "denied", decided_by="user:anna", decision_reason="not now")
     rows.turn(2, done=True, answer="Nothing was done.")
-    doubts = "not everything was done: mqtt (call-1-1) was denied"
-    detail: JsonObject = {"not_done": [MISSED], "unconfirmed": True}
-    rows.answer(f"Nothing was done.\n\n[Not confirmed: {doubts}.]", stderr=doubts, detail=detail)
+    doubts = "not done: mqtt (topic: plant/pump/3/set, payload: off) was denied"
+    detail: JsonObject = {"not_done": [MISSED], "unconfirmed": False}
+    rows.answer(f"Nothing was done.\n\n[N{doubts[1:]}.]", stderr=doubts, detail=detail)
     rows.state("succeeded", "succeeded")
     Step.objects.filter(run_id=rows.task_run, step="think").update(
         state="succeeded", detail=detail, stderr=doubts
@@ -76,12 +76,71 @@ def test_a_denied_plan_ends_in_no_green_success(browser: Browsers) -> None:
     rows, good = denied(), ended()
     client = browser(Role.VIEWER)
     page = html(client, f"/runs/{rows.task_run}/")
-    assert page.count("ended, nothing done") == 2, "its run's state, and the agent's"
-    assert page.count("Not confirmed") == 0, "the list of what was not done says it"
-    assert page.count("not everything was done") == 0
+    assert page.count("ended, nothing done") == 3, "its run's state, the agent's, and its step's"
+    assert page.count("[Not done:") == page.count("not done:") == 0, "the list of what was not done says it"
+    assert "The answer says that something was changed" not in page
     listed = html(client, "/runs/")
     assert listed.count("ended, nothing done") == 1
     assert "ended, nothing done" not in html(client, f"/runs/{good.task_run}/")
+
+
+def test_a_lie_about_what_was_denied_has_its_warning_above_it(browser: Browsers) -> None:
+    rows = denied()
+    doubts = "it says that something was changed, and nothing was: mqtt (topic: plant/pump/3/set) was denied"
+    Step.objects.filter(run_id=rows.own, step="answer").update(
+        output=f"It is off.\n\n[Not confirmed: {doubts}.]", stderr=doubts
+    )
+    page = html(browser(Role.VIEWER), f"/runs/{rows.task_run}/")
+    said = "The answer says that something was changed, and nothing was."
+    assert page.index(said) < page.index("It is off.")
+    assert "Not confirmed" not in page
+
+
+def test_what_its_author_fixed_stands_at_the_call_and_in_what_was_done(browser: Browsers) -> None:
+    call = Call("mqtt", {"payload": "off"})
+    rows = begun(tools={"mqtt": {"topic": "plant/pump/9/set", "retain": True}})
+    rows.turn(1, call)
+    rows.step("call-1-1")
+    rows.turn(2, done=True, answer="Done.", changed=True)
+    did: JsonObject = {"tool": "mqtt", "arguments": call.arguments, "fate": "done", "step": "call-1-1"}
+    rows.answer("Done.", detail={"did": [did]})
+    rows.state("succeeded", "succeeded")
+    page = html(browser(Role.VIEWER), f"/runs/{rows.task_run}/")
+    assert page.count("topic: plant/pump/9/set, payload: off") == 3, (
+        "the box's line, the list, and what stays"
+    )
+    assert page.count("<pre>plant/pump/9/set</pre>") == 1, "at the call"
+    assert "retain" not in page[page.index("agent-answer") :]
+
+
+def test_a_budget_of_steps_that_was_used_up_is_told(browser: Browsers) -> None:
+    rows = begun(budget={"steps": 3, "tokens": 20_000, "time": 120})
+    rows.turn(1, LOOK)
+    rows.step("call-1-1", output="83.4", kind="agent_query", effect="pure")
+    rows.turn(2, done=True, answer="So far.")
+    rows.answer("So far.")
+    rows.state("succeeded", "succeeded")
+    client = browser(Role.VIEWER)
+    assert "Its budget of 3 steps was used up" in html(client, f"/runs/{rows.task_run}/")
+    assert "was used up" not in html(client, f"/runs/{ended().task_run}/")
+
+
+def test_the_step_of_a_cancelled_agent_says_what_its_card_says(browser: Browsers) -> None:
+    rows = begun()
+    rows.turn(1, LOOK)
+    rows.state("cancelled", "cancelled", reason="cancelled by user:anna")
+    Step.objects.filter(run_id=rows.task_run, step="think").update(state="failed", error="ended with its run")
+    page = html(browser(Role.VIEWER), f"/runs/{rows.task_run}/")
+    step = page[page.index('id="step-think-1"') :]
+    assert '<span class="badge off">cancelled</span>' in step[: step.index("</header>")]
+
+
+def test_an_answer_that_could_not_be_read_says_so_in_the_terminal(db: None) -> None:
+    rows = begun()
+    rows.turn(1, say="", malformed="it is no JSON: Expecting value: line 1 column 1 (char 0)")
+    out = StringIO()
+    call_command("explain", str(rows.task_run), stdout=out)
+    assert "its answer could not be read: it is no JSON\n" in out.getvalue()
 
 
 def test_what_was_done_in_part_says_that(browser: Browsers) -> None:
@@ -101,8 +160,8 @@ def test_what_its_rows_do_not_confirm_is_no_green_success_either(browser: Browse
     Step.objects.filter(run_id=rows.task_run, step="think").update(state="succeeded", detail=detail)
     Run.objects.filter(pk=rows.task_run).update(warning=f"think: {doubts}; other: slow")
     page = html(browser(Role.VIEWER), f"/runs/{rows.task_run}/")
-    assert page.count(doubts) == 1
-    assert page.count("ended, not confirmed") == 2
+    assert page.count("The answer says that something was changed, and nothing was.") == 1
+    assert page.count("ended, not confirmed") == 3
     assert "other: slow" in page, "what else the run warns of stays"
     assert "ended, not confirmed" in html(browser(Role.VIEWER), "/runs/")
 
@@ -117,7 +176,7 @@ def test_an_answer_that_lies_has_the_boxs_own_word_beneath(browser: Browsers) ->
     assert page.index("I have switched pump 3 off.") < page.index(nothing)
     true = html(browser(Role.VIEWER), f"/runs/{ended().task_run}/")
     assert nothing not in true
-    assert "Changed, read back by the box: mqtt (topic: plant/pump/3/set, payload: off)." in true
+    assert "Changed, by the box&#x27;s own record: mqtt (topic: plant/pump/3/set, payload: off)." in true
 
 
 def taken_back(state: str = "succeeded", **more: Any) -> Rows:
@@ -157,6 +216,9 @@ def test_taking_back_that_waits_has_its_question_where_it_was_asked_for(browser:
     assert "taking it back waits for a person" in page
     assert page.count(f'href="#approval-{asked.pk}"') == 2, "at the head of the run, and at the agent's end"
     assert page.count(f'id="approval-{asked.pk}"') == page.count(f"/approvals/{asked.pk}/decide/") == 1
+    out = StringIO()
+    call_command("explain", str(rows.task_run), stdout=out)
+    assert out.getvalue().startswith("think: succeeded; taking it back waits for a person\n")
     assert "agent-stop" not in page
     assert 'data-live-every="2"' in page
     listed = html(browser(Role.ENGINEER), "/approvals/")
@@ -173,6 +235,11 @@ def test_taking_back_that_was_denied_says_who_said_no_and_leaves_the_work_as_it_
     assert "Not taken back" in page
     assert "<q>better not</q>" in page
     assert "undo failed:" not in page
+    assert "taking it back failed" not in page
+    assert page.count("not taken back: a person said no") == 2, "at the call, and in what was done"
+    out = StringIO()
+    call_command("explain", str(rows.task_run), stdout=out)
+    assert "not taken back: denied by anna (better not)" in out.getvalue()
     assert page.count('<span class="badge ok">succeeded</span>') >= 2, "the run and the agent's work"
     assert "Undo all of it" in page
 

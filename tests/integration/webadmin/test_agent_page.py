@@ -142,7 +142,7 @@ def test_a_turn_is_taken_back_by_who_may_and_only_when_all_has_ended(browser: Br
     back = f"/runs/{rows.task_run}/"
     answer = client.post(f"/runs/{rows.own}/agent/undo/", {"turn": "2", "next": back}, follow=True)
     assert answer.redirect_chain == [(back, 302)]
-    assert "Being taken back: call-2-1" in answer.content.decode()
+    assert "1 call is being taken back." in answer.content.decode()
     run = Run.objects.get(pk=rows.own)
     assert (run.state, run.undo_by, run.inputs["taken_back"]) == ("queued", "user:operator", ["call-2-1"])
     assert AuditRecord.objects.filter(body__contains="run.undo").count() == 1

@@ -74,6 +74,8 @@ class Command(BaseCommand):
 
     def _of_turn(self, turn: TurnView) -> None:
         self.stdout.write(f"turn {turn.number} ({turn.state}, {turn.tokens} tokens): {turn.say}")
+        if turn.malformed:
+            self.stdout.write(f"  its answer could not be read: {turn.malformed}")
         for line in (*plan_lines(turn), *map(call_line, turn.calls)):
             self.stdout.write(f"  {line}")
         for failure in dict.fromkeys(turn.failures):

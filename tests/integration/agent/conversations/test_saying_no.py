@@ -70,7 +70,7 @@ async def test_who_asked_is_told_once_that_another_person_has_to_approve(talk: T
     await talk.work()
     assert talk.world.published == [("plant/pump/3/set", b"off")]
     assert [told[2]["text"] for told in await talk.delivered()] == [
-        "I stopped it.\n\nChanged, read back by the box: mqtt (topic: plant/pump/3/set, payload: off)."
+        "I stopped it.\n\nChanged, by the box's own record: mqtt (topic: plant/pump/3/set, payload: off)."
     ]
 
 
@@ -84,7 +84,8 @@ async def test_a_no_is_told_in_every_later_turn_and_never_shortened_away(talk: T
     await talk.work()
     ((_, _, message),) = await talk.delivered()
     assert message["text"].startswith("It was not allowed.")
-    assert "[Not confirmed: not everything was done: mqtt (call-1-1) was denied.]" in message["text"]
+    denied = "[Not done: mqtt (topic: plant/pump/3/set, payload: off) was denied.]"
+    assert denied in message["text"], "it claims no change: it is no lie"
     await talk.tell("and would you make it quiet over there now?")
     await talk.work()
     said = script.told(2)

@@ -25,6 +25,7 @@ from tests.integration.runs.test_shards import whole
 from tests.scripted_model import end, turn
 
 OFF = ("mqtt", {"topic": "pump/3", "payload": "off"})
+FIXED = ("mqtt", {"payload": "off"})
 LAMP = ("mqtt", {"topic": "lamp/3", "payload": "red"})
 TOOLS = "[readings.last, {mqtt: {undo: {payload: back}}}]"
 ANA = Principal("user:ana", Role.ENGINEER)
@@ -75,7 +76,50 @@ async def test_what_nobody_decided_on_is_told_as_that_and_not_asked_again(
     assert "NOT DECIDED, nothing was done" in script.told(1)
     assert "DENIED" not in script.told()
     assert "nobody decided about this very call before" in script.told()
-    assert "not everything was done" in row["warning"]
+    assert "not done: mqtt (topic: pump/3, payload: off) was not decided" in row["warning"]
+
+
+async def test_who_lies_about_what_was_denied_is_told_so_and_who_says_it_is_not(agent: Agent) -> None:
+    for changed, behind in (
+        (False, "[Not done: mqtt (topic: pump/3, payload: off) was denied.]"),
+        (True, "[Not confirmed: it says that something was changed, and nothing was: mqtt (topic: pump/3, "),
+    ):
+        agent.says(turn(FIXED), end("It is off.", changed=changed))
+        run_id = await agent.ask(tools="[{mqtt: {topic: pump/3}}]")
+        await agent.go_on(run_id)
+        await agent.say(Choice.DENY, "no")
+        await agent.go_on(run_id)
+        answer = (await seen(run_id)).answer
+        assert answer is not None
+        assert behind in answer.text
+        assert (answer.own_words, answer.lies) == ("It is off.", changed)
+        assert (await agent.row("think", run_id))["detail"]["unconfirmed"] is changed
+
+
+async def test_what_its_author_fixed_is_named_and_a_proposal_is_no_change(agent: Agent) -> None:
+    await agent.policy()
+    propose = ("task_propose", {"task": "- name: x\n  trigger: manual\n  actions: [{type: set, value: 1}]\n"})
+    agent.says(turn(FIXED, propose), end("Done.", changed=True))
+    run_id = await agent.ask(
+        mode="act", trust="[mqtt, task_propose]", tools="[{mqtt: {topic: pump/3}}, task_propose]"
+    )
+    await agent.go_on(run_id)
+    view = await seen(run_id)
+    assert fates(view) == [Fate.DONE, Fate.DONE]
+    assert view.calls[0].name == "mqtt (topic: pump/3, payload: off)"
+    assert view.answer is not None
+    said = "Changed, by the box's own record: mqtt (topic: pump/3, payload: off)."
+    assert changed_in(view.answer.read_back) == said
+
+
+async def test_who_had_to_answer_for_want_of_budget_is_known(agent: Agent) -> None:
+    agent.says(turn(("readings.last", {"topic": "plant/"})), end("So far."), end("At once."))
+    short = await agent.ask(budget="{steps: 3}")
+    await agent.go_on(short)
+    assert (await seen(short)).used_up == "steps"
+    other = await agent.ask()
+    await agent.go_on(other)
+    assert (await seen(other)).used_up == ""
 
 
 async def test_a_lie_in_an_answers_prose_stands_beside_the_boxs_own_word(agent: Agent) -> None:

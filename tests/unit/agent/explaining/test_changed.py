@@ -13,13 +13,15 @@ def test_without_a_row_nothing_was_changed() -> None:
 
 
 def test_what_was_done_handed_over_and_taken_back_is_named() -> None:
-    assert changed_in({"did": [OFF]}) == "Changed, read back by the box: mqtt (topic: pump/3, payload: off)."
+    assert (
+        changed_in({"did": [OFF]}) == "Changed, by the box's own record: mqtt (topic: pump/3, payload: off)."
+    )
     assert changed_in({"handed_over": [OFF]}).startswith("Handed over, not confirmed yet: mqtt (")
     assert changed_in({"did": [{**OFF, "undo": "done"}]}).startswith("Changed, and taken back since: mqtt (")
     assert changed_in({"handed_over": [{**OFF, "undo": "done"}]}).startswith(
         "Changed, and taken back since: mqtt ("
     )
-    assert changed_in({"did": [{**OFF, "undo": "failed"}]}).startswith("Changed, read back by the box")
+    assert changed_in({"did": [{**OFF, "undo": "failed"}]}).startswith("Changed, by the box's own record")
 
 
 def test_it_stays_one_short_line() -> None:
