@@ -148,7 +148,7 @@ async def test_an_answer_to_a_question_from_before_a_new_conversation_is_told_an
     await talk.work()
     await talk.tell("what was that you said about the place?")
     await talk.work()
-    assert [told[2]["text"] for told in await talk.delivered()][0] == f"It is 82 °C.{NOTHING_CHANGED}"
+    assert next(told[2]["text"] for told in await talk.delivered()) == f"It is 82 °C.{NOTHING_CHANGED}"
     assert "82 °C" not in script.told(1)
     assert "82 °C" not in script.told(2)
     assert "It is calm." in script.told(2), "an answer to a question of the new conversation is"
