@@ -10,13 +10,18 @@ from appliance.accounts.domain import Role
 from appliance.accounts.models import User
 from appliance.agent.explaining.changed import changed_in
 from appliance.bridges.models import ChatRecord
+from appliance.inference.domain import EngineKind, InstanceState, Need
+from appliance.inference.leases import Seen, View
 from appliance.processes.models import PartBeat
 from appliance.safety.approvals.asking import digest_of
 from tests.integration.webadmin.agent_rows import STOP, begun, ended
 from tests.integration.webadmin.test_chat_page import asked, html
+from webadmin import model_here
 
 Browsers = Callable[[Role], Client]
 People = Callable[[Role], User]
+
+pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("path", ["/chat/", "/"])
@@ -70,3 +75,24 @@ def test_what_was_changed_stands_in_the_card_alone(browser: Browsers, person: Pe
         created_at=datetime.now(UTC),
     )  # fmt: skip
     assert html(client).count(changed) == 2, "of what has no card here the message says it"
+
+
+@pytest.mark.parametrize(
+    ("state", "offers", "mute"),
+    [("ready", Need.JSON, False), ("failed", Need.JSON, True), ("ready", Need.EMBEDDINGS, True)],
+)
+def test_the_keepers_word_counts_before_its_sign_of_life(
+    monkeypatch: pytest.MonkeyPatch, state: str, offers: Need, mute: bool
+) -> None:
+    seen = Seen(
+        model="m", version="1", digest="d", engine=EngineKind.LLAMACPP, device="", state=InstanceState(state),
+        reason="", for_seconds=1.0, offers=frozenset({offers}),
+    )  # fmt: skip
+
+    class Keeper:
+        async def look(self) -> View:
+            return View(models=(seen,), spaces=(), waiting=0)
+
+    monkeypatch.setattr(model_here, "keeper", Keeper)
+    PartBeat.objects.update_or_create(part="keeper", defaults={"at": datetime.now(UTC), "healthy": True})
+    assert model_here.no_model_now(datetime.now(UTC)) is mute
