@@ -24,6 +24,7 @@ from appliance.runs.models import Run, Split
 from appliance.runs.services import RunNotFound, get, task_name
 from appliance.safety.approvals.services import open_ones
 from webadmin.agent_failures import Failure, failure_of
+from webadmin.model_here import no_model_now
 from webadmin.outcomes import outcome_of
 from webadmin.pages.access import needs, needs_somewhere, person
 from webadmin.pages.approvals import ApprovalView, views_of
@@ -45,12 +46,14 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class AgentPart:
-    """An agent for its card. ``cards`` are the open questions about its steps."""
+    """An agent for its card. ``cards`` are the open questions about its steps. ``mute``: it asks, and no model answers
+    now."""
 
     view: AgentView
     cards: dict[str, ApprovalView]
     unfolded: frozenset[int]
     task: str = ""
+    mute: bool = False
 
     @property
     def name(self) -> str:
@@ -89,7 +92,15 @@ def agent_parts(runs: Sequence[Run], by: Principal, splits: Sequence[Split] | No
     views = agents_in(runs, by, splits)
     asked = [view.run_id for view in views if view.open_words]
     cards = views_of(open_ones(datetime.now(UTC), asked), by) if asked else []
-    return [AgentPart(view, _cards(view, cards), _unfolded(view)) for view in views]
+    mute = any(_asks(view) for view in views) and no_model_now(datetime.now(UTC))
+    return [
+        AgentPart(view, _cards(view, cards), _unfolded(view), mute=mute and _asks(view)) for view in views
+    ]
+
+
+def _asks(view: AgentView) -> bool:
+    """Whether it waits for what a model says."""
+    return not view.ended and bool(view.turns) and view.turns[-1].state == "running"
 
 
 def told_of(run: Run, agents: Sequence[AgentPart]) -> dict[str, object]:

@@ -39,7 +39,7 @@ def chat(request: HttpRequest) -> HttpResponse:
         "cursor": cursor,
         "conversation": found,
         "next": found.next,
-        "feed": said(chats.feed(limit=LAST_OF_FEED)),
+        "feed": said(chats.feed(limit=LAST_OF_FEED), user.principal),
         "listener": listener_of(user, datetime.now(UTC)),
         "memory": memory_of(user) if may_write else None,
         "longest_note": LONGEST_NOTE,

@@ -6,14 +6,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings
+from django.utils.translation import override
+
 from appliance.accounts.domain import Ability
 from appliance.accounts.models import User
+from appliance.accounts.principal import Principal
 from appliance.agent.assistant import NAME, status
 from appliance.agent.conversations import notes as memory
 from appliance.agent.conversations import services as talk
 from appliance.agent.conversations.domain import NoteState, Speaker
 from appliance.agent.conversations.models import AgentMessage, AgentNote
 from appliance.agent.conversations.starting import begins_anew
+from appliance.agent.explaining.changed import changed_in
 from appliance.bridges import chats
 from appliance.bridges.models import ChatRecord
 from appliance.processes.part_checks import nobody_answers
@@ -71,7 +76,10 @@ def conversation_of(user: User, before: int | None) -> Conversation:
     kept = _kept(user)
     runs = _runs(rows, kept)
     parts = _parts(user, [*runs.values()])
-    entries = [*_of_webchat(rows, runs, parts), *_elsewhere(rows, kept, parts, older=following is not None)]
+    entries = [
+        *_of_webchat(rows, runs, parts, user.principal),
+        *_elsewhere(rows, kept, parts, older=following is not None),
+    ]
     working = [one.view for own in parts.values() for one in own if one.view.live]
     live = [run_id for view in working for run_id in (view.task_run, view.run_id)]
     number = kept[0].conversation_id if kept else None
@@ -109,10 +117,13 @@ def _parts(user: User, run_ids: Sequence[UUID]) -> dict[UUID, tuple[AgentPart, .
 
 
 def _of_webchat(
-    rows: Sequence[ChatRecord], runs: dict[int, UUID], parts: dict[UUID, tuple[AgentPart, ...]]
+    rows: Sequence[ChatRecord], runs: dict[int, UUID], parts: dict[UUID, tuple[AgentPart, ...]], by: Principal
 ) -> Iterator[Entry]:
     taken = {f"cancel {run_id}" for run_id in runs.values() if parts.get(run_id)}
-    for one in said(rows):
+    told = _told_by_cards(parts)
+    for one in said(rows, by):
+        if not one.row.inbound and one.text in told:
+            one = replace(one, text=told[one.text])
         # That the box looks into it says the card, which has its button too.
         if not one.row.inbound and any(button.get("data") in taken for button in one.buttons):
             continue
@@ -120,6 +131,18 @@ def _of_webchat(
         yield Entry(
             one.row.created_at, said=one, run_id=run_id, agents=parts.get(run_id, ()) if run_id else ()
         )
+
+
+def _told_by_cards(parts: dict[UUID, tuple[AgentPart, ...]]) -> dict[str, str]:
+    """Answers as messages have them, without what was changed: the card above says that."""
+    found: dict[str, str] = {}
+    answers = [one.view.answer for own in parts.values() for one in own if one.view.answer]
+    for language, _ in settings.LANGUAGES:
+        with override(language):
+            for one in answers:
+                if text := one.text.strip():
+                    found[f"{text}\n\n{changed_in(one.read_back)}"] = text
+    return found
 
 
 def _elsewhere(

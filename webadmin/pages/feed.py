@@ -5,27 +5,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.accounts.principal import Principal
 from appliance.bridges.models import ChatRecord
 from appliance.safety.approvals.domain import Choice, State
 from appliance.safety.approvals.models import Approval
-from appliance.safety.approvals.services import by_tokens
+from appliance.safety.approvals.services import by_tokens, may_decide
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message. ``decided``: the approval that it asked for, where nobody can decide it any more."""
+    """A message. ``decided``: the approval that it asked for, where nobody can decide it any more. ``others``: the one
+    that it asks for still, where the person who looks may not decide; then it has no buttons."""
 
     row: ChatRecord
     text: str
     buttons: Sequence[dict[str, Any]]
     decided: Approval | None = None
+    others: Approval | None = None
 
 
-def said(rows: Sequence[ChatRecord]) -> list[Said]:
-    """In the order of ``rows``; one query for the approvals of all of them."""
+def said(rows: Sequence[ChatRecord], by: Principal) -> list[Said]:
+    """In the order of ``rows``, for who looks; one query for the approvals of all of them."""
     tokens = {row.pk: token for row in rows if (token := _token(row))}
     found = by_tokens(tokens.values())
-    return [_one(row, found.get(tokens.get(row.pk, ""))) for row in rows]
+    return [_one(row, found.get(tokens.get(row.pk, "")), by) for row in rows]
 
 
 def _token(row: ChatRecord) -> str:
@@ -37,9 +40,13 @@ def _token(row: ChatRecord) -> str:
     return ""
 
 
-def _one(row: ChatRecord, approval: Approval | None) -> Said:
-    if approval is None or approval.state == State.OPEN:
+def _one(row: ChatRecord, approval: Approval | None, by: Principal) -> Said:
+    if approval is None:
         return Said(row, row.text, row.buttons)
+    if approval.state == State.OPEN:
+        if may_decide(approval, by):
+            return Said(row, row.text, row.buttons)
+        return Said(row, _without_words(row.text, approval.code), (), others=approval)
     return Said(row, _without_words(row.text, approval.code), (), approval)
 
 

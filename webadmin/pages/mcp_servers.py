@@ -22,8 +22,10 @@ from appliance.agent.mcp.client.domain import ServerSpec, ToolState
 from appliance.agent.models import McpServer, McpTool
 from appliance.events.services import current_cursor
 from appliance.lib.errors import MillwrightError
+from appliance.safety.errors import SecretMissing
 from appliance.safety.secrets import is_reference
 from webadmin.pages.access import needs, person
+from webadmin.pages.mcp_advice import Problem, inside, lies_inside, no_secret, problem_of, tick, without_flags
 
 PLAIN = {"autocapitalize": "none", "spellcheck": "false"}
 RISKS = (
@@ -100,6 +102,7 @@ class ServerView:
     row: McpServer
     place: str
     tools: list[ToolView]
+    problem: Problem | None
 
     @property
     def changed(self) -> int:
@@ -120,9 +123,15 @@ def save(request: HttpRequest) -> HttpResponse:
         return _page(request, form, status=422)
     said = form.cleaned_data
     try:
+        if lies_inside(said["url"]) and not said["private"]:
+            form.add_error("private", f"{inside()} {tick()}")
+            return _page(request, form, status=422)
         services.save_server(
             _spec(said), person(request).principal, datetime.now(UTC), secret=_typed(said["token"])
         )
+    except SecretMissing as error:
+        form.add_error(None, no_secret(error))
+        return _page(request, form, status=422)
     except (MillwrightError, ValueError) as error:
         form.add_error(None, str(error))
         return _page(request, form, status=422)
@@ -143,7 +152,7 @@ def look(request: HttpRequest, name: str) -> HttpResponse:
     try:
         found = services.look(name, person(request).principal, datetime.now(UTC))
     except MillwrightError as error:
-        messages.error(request, str(error))
+        messages.error(request, without_flags(str(error)))
     else:
         count = sum(not one.gone for one in found)
         messages.success(request, _("%(name)s offers %(count)d tools.") % {"name": name, "count": count})
@@ -215,6 +224,7 @@ def _page(request: HttpRequest, form: McpServerForm, status: int = 200) -> HttpR
             row,
             services.spec_of(row).place,
             [ToolView(tool, services.state_of(tool)) for tool in row.tools.all()],
+            problem_of(row.problem, services.spec_of(row)),
         )
         for row in services.list_servers()
     ]

@@ -53,7 +53,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "liveness": live,
         "runs": runs,
         "tasks": Task.objects.count(),
-        "feed": said(chats.feed(limit=LAST_MESSAGES)),
+        "feed": said(chats.feed(limit=LAST_MESSAGES), person(request).principal),
         "open": counts.get("queued", 0) + counts.get("running", 0),
         "waiting": counts.get("waiting", 0),
         "playing": PLAYER.state(),

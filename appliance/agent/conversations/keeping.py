@@ -20,6 +20,8 @@ from appliance.lib.jsontypes import JsonMapping, JsonObject
 from appliance.outbox.services import enqueue
 
 LONGEST_ANSWER = 40_000
+QUESTION = "question"
+"""In the detail of an answer: the number of the message that it answers."""
 LONGEST_TOLD = 2_000
 """Characters of a message that its event has."""
 
@@ -82,7 +84,7 @@ async def _keep(
         "place": asked.place,
         "run_id": asked.root,
         "key": key,
-        "detail": Jsonb(dict(detail)),
+        "detail": Jsonb({**detail, QUESTION: asked.message_id}),
         "at": now,
     }
     async with connection.transaction():

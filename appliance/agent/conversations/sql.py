@@ -37,10 +37,12 @@ FROM agent_conversation c WHERE c.id = m.conversation_id AND m.id = %(id)s AND m
 RETURNING m.told_after, m.told_upto, m.told_denials
 """
 
-# What people have said since waits for its own turn; what was answered meanwhile was said before this one begins.
+# What people have said since waits for its own turn; what was answered meanwhile was said before this one begins. An
+# answer belongs to where its question stands: to one from before a new conversation, it is told no more than that is.
 _BEFORE = """
 FROM agent_message WHERE conversation_id = %(conversation_id)s AND id > %(told_after)s AND id <= %(told_upto)s
     AND id <> %(id)s AND (speaker <> 'person' OR id < %(id)s)
+    AND coalesce((detail ->> 'question')::bigint, id) > %(told_after)s
 """
 SAID_BEFORE = f"SELECT speaker, author, text, detail {_BEFORE} ORDER BY id DESC LIMIT %(most)s"
 COUNT_BEFORE = f"SELECT count(*) {_BEFORE}"

@@ -195,7 +195,9 @@ def test_saving_says_what_became_of_what_was_allowed(browser: Browsers, store: M
     allow(client, "find", "read")
     kept = client.post(f"{PAGE}save/", form(store, enabled=""), follow=True).content.decode()
     assert "What was allowed of it stays allowed." in kept
-    moved = client.post(f"{PAGE}save/", form(store, private=""), follow=True).content.decode()
+    moved = client.post(
+        f"{PAGE}save/", form(store, url="https://other.example/mcp"), follow=True
+    ).content.decode()
     assert "Look at it now: none of its tools can be called before." in moved
 
 

@@ -136,7 +136,7 @@ def look(name: str, by: Principal, now: datetime, *, run: Run | None = None) -> 
         secret = resolve(spec.secret) if spec.secret else ""
         talked = asyncio.run(talk_with(spec, run or _confined)(secret, None, LOOKING))
     except MillwrightError as error:
-        McpServer.objects.filter(pk=name).update(problem=str(error)[:500])
+        McpServer.objects.filter(pk=name).update(looked_at=now, problem=str(error)[:500])
         raise
     saw(name, talked.tools, now, by.name)
     return list(McpTool.objects.filter(server_id=name).order_by("name"))

@@ -136,6 +136,24 @@ async def test_a_new_conversation_is_not_told_of_the_old_one_which_can_still_be_
     assert await AgentMessage.objects.filter(text__contains="82").acount() == 1
 
 
+async def test_an_answer_to_a_question_from_before_a_new_conversation_is_told_and_not_used(
+    talk: Talk,
+) -> None:
+    """The question was open still when the person began anew."""
+    script = talk.says(end("It is 82 °C."), end("It is calm."), end("Of what?"))
+    await talk.tell("how hot would you say it is over there?")
+    await talk.tell("new conversation")
+    await talk.work()
+    await talk.tell("and how is it down here now?")
+    await talk.work()
+    await talk.tell("what was that you said about the place?")
+    await talk.work()
+    assert next(told[2]["text"] for told in await talk.delivered()) == f"It is 82 °C.{NOTHING_CHANGED}"
+    assert "82 °C" not in script.told(1)
+    assert "82 °C" not in script.told(2)
+    assert "It is calm." in script.told(2), "an answer to a question of the new conversation is"
+
+
 async def test_in_a_chinese_chat_the_box_speaks_chinese(talk: Talk) -> None:
     """From the first word to what failed: names, and what a parser says of a model's words, stay as they are."""
     talk.says(*(["prose, and no JSON"] * 12))
