@@ -1,7 +1,9 @@
 """What a row keeps as English text is known again and said in the reader's language."""
 
 import ast
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.utils.translation import override
@@ -10,6 +12,10 @@ from appliance.agent.domain import Call, TurnOutput
 from appliance.agent.loop.doubting import answer_said, doubts_said
 from appliance.agent.loop.ending import _WORDS, ReadBack, not_confirmed
 from appliance.agent.loop.story import Fate, Result
+from appliance.lib.identity import uuid7
+from appliance.runs.approval_notices import message
+from appliance.safety.approvals.asking import Opened, Wish
+from appliance.safety.approvals.domain import Subject, Terms
 from appliance.safety.approvals.framing import shown_said
 from webadmin import acceptance_sentences
 from webadmin.kept_sentences import WITH_VALUES
@@ -90,6 +96,20 @@ def test_the_frame_of_a_plan_is_said_in_chinese_and_what_stands_in_it_as_it_is()
         )
         other = "$ x\n1. mqtt (it says: “it is hot”)"
         assert shown_said(other) == other
+
+
+def test_the_message_that_asks_has_its_frame_in_the_language_of_its_chat() -> None:
+    shown, why = (
+        "An agent proposes 2 steps.\n1. mqtt (topic: a)",
+        "the policy asks for a person's word (rule box/default)",
+    )
+    subject = Subject("agent_plan", "pure", {}, 0)
+    wish = Wish(UUID(int=1), "plan-2", 1, "pump", subject, Terms(), "user:ana", shown, why)
+    opened = Opened(uuid7(), "K4711", "token", datetime.now(UTC), wish)
+    assert shown in str(message(opened, "en")["text"])
+    said = str(message(opened, "zh-hans")["text"])
+    assert "智能体提议 2 个步骤。\n1. mqtt (topic: a)" in said
+    assert "原因：策略要求由人决定（规则 box/default）" in said
 
 
 def test_what_no_row_confirms_is_said_in_chinese_behind_an_answer() -> None:
