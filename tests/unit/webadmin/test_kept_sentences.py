@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from django.utils.translation import override
 
+from appliance.agent.conversations.telling import Answer, Place, item_of
 from appliance.agent.domain import Call, TurnOutput
 from appliance.agent.loop.doubting import answer_said, doubts_said
 from appliance.agent.loop.ending import _WORDS, ReadBack, not_confirmed
@@ -120,6 +121,13 @@ def test_what_no_row_confirms_is_said_in_chinese_behind_an_answer() -> None:
         assert answer_said(text) == (
             "Pump 3 is off.\n\n[未经确认：并非全部完成：mqtt (call-1-1) 被拒绝; mqtt (call-1-2) 被拒绝。]"
         )
+
+
+def test_an_answer_in_a_chat_has_the_doubts_in_its_language() -> None:
+    text = f"Off.{not_confirmed('it says that something was changed, and nothing was')}"
+    told = Answer(UUID(int=1), "pump", text, datetime.now(UTC), {})
+    message = item_of(told, Place("webchat", "user:ming", "zh-hans"), UUID(int=1)).message
+    assert str(message["text"]).startswith("Off.\n\n[未经确认：它说更改了某些内容，但实际上什么都没有更改。]")
 
 
 @pytest.mark.parametrize("fate", _WORDS)
