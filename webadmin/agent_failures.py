@@ -104,7 +104,7 @@ def _no_progress(found: re.Match[str], text: str) -> Failure:
         "It did not get on: in %(turns)d turns it called nothing that the box could do.",
         turns,
     ) % {"turns": turns}
-    return Failure(what, found[2], _("Say more exactly what is wanted, or let a larger model do it."))
+    return Failure(what, kept(found[2]), _("Say more exactly what is wanted, or let a larger model do it."))
 
 
 def _budget(found: re.Match[str], text: str) -> Failure:
@@ -117,7 +117,7 @@ def _budget(found: re.Match[str], text: str) -> Failure:
 def _unattended(found: re.Match[str], text: str) -> Failure:
     return Failure(
         _("What it wanted was not allowed, and the task has nobody who could be asked."),
-        found[1],
+        kept(found[1]),
         _("Let the policy allow it, or give the task somebody who attends."),
     )
 

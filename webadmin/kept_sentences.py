@@ -10,6 +10,8 @@ FIXED = (
     gettext_noop("expired, may have been delivered"),
     gettext_noop("this webhook only receives: its configuration has no url"),
     gettext_noop("too long to take another message's place"),
+    gettext_noop("No such file or directory"),
+    gettext_noop("Permission denied"),
     gettext_noop("the run was ended before: nothing was done"),
     gettext_noop("the run was ended before anybody decided: nothing was done"),
     gettext_noop("it was cut off when the run was ended: whether it was done is not known"),
@@ -41,4 +43,8 @@ WITH_VALUES = (
     gettext_noop("expired: %(why)s"),
     gettext_noop("expired, may have been delivered: %(why)s"),
     gettext_noop("dropped by %(who)s"),
+    gettext_noop("%(quoted)s: the command cannot be started: %(why)s"),
+    gettext_noop("%(quoted)s: the command gave no answer"),
+    gettext_noop("%(quoted)s: All connection attempts failed"),
+    gettext_noop("%(quoted)s did not answer within %(seconds)s s"),
 )

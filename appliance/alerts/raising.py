@@ -78,6 +78,7 @@ async def say_due(connection: AsyncConnection[Any], file: AlertsFile, now: datet
 async def _say(
     connection: AsyncConnection[Any], file: AlertsFile, rule: AlertRule, row: dict[str, Any], told: int = 0
 ) -> None:
+    task, run = await _asked_by(connection, row["kind"], row["subject"])
     notice = Notice(
         alert=row["id"],
         rule=rule.id,
@@ -92,13 +93,27 @@ async def _say(
         message=row["messages"],
         opened_at=row["opened_at"],
         last_at=row["last_at"],
+        task=task,
+        run=run,
     )
     await tell(connection, notice, file.receivers(rule), rule.escalate or ())
     said = f"{notice.reason or notice.rule}: {notice.kind} by {notice.principal} {notice.subject}".strip()
     await record_async(
         connection,
-        AuditAlert(rule=notice.rule, message=said[:1000], seq=notice.seq, run_id=_run_of(notice.subject)),
+        AuditAlert(
+            rule=notice.rule, message=said[:1000], seq=notice.seq, run_id=run or _run_of(notice.subject)
+        ),
     )
+
+
+async def _asked_by(connection: AsyncConnection[Any], kind: str, subject: str) -> tuple[str, str]:
+    """The task and the run that asked for the approval that a record is about; empty for what is about none."""
+    approval = _run_of(subject) if kind.startswith("approval.") else ""
+    if not approval:
+        return "", ""
+    cursor = connection.cursor(row_factory=dict_row)
+    row = await (await cursor.execute(sql.ASKED_BY, {"id": approval})).fetchone()
+    return (row["task"], str(row["run_id"])) if row else ("", "")
 
 
 def _run_of(subject: str) -> str:

@@ -49,4 +49,6 @@ UPDATE alerts_alert SET told = count, messages = messages + 1, due_at = %(due_at
 
 OVER = "UPDATE alerts_alert SET due_at = NULL WHERE id = %(id)s"
 
+ASKED_BY = "SELECT task, run_id FROM safety_approval WHERE id = %(id)s"
+
 RULES = "SELECT number, text FROM alerts_rulesversion ORDER BY number DESC LIMIT 1"

@@ -31,6 +31,9 @@ def sentence_of(error: MillwrightError) -> str:
 _NAME = re.compile(r"%\((\w+)\)(?:[srd]|\.\df)")
 _WITH_HINT = re.compile(r"(.+?) \((.+)\)", re.DOTALL)
 
+QUOTED = "quoted"
+"""Values whose names begin so are somebody else's words: they stay as they are."""
+
 DEEPEST = 4
 """How many sentences are known again one within the other: what is kept may have been written to have very many."""
 
@@ -67,7 +70,8 @@ class KnownAgain:
             found = pattern.fullmatch(text)
             if found is not None:
                 return _NAME.sub(r"%(\1)s", gettext(words)) % {
-                    name: self._known(value, deep - 1) for name, value in found.groupdict().items()
+                    name: value if name.startswith(QUOTED) else self._known(value, deep - 1)
+                    for name, value in found.groupdict().items()
                 }
         return None
 

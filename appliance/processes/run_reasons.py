@@ -15,6 +15,7 @@ WITH_VALUES = (
     gettext_noop("its budget of %(most)s s of work is used up, and it gave no answer"),
     gettext_noop("the answer is no JSON: %(why)s"),
     gettext_noop("it is no JSON: %(why)s"),
+    gettext_noop("cancelled by user:%(quoted)s"),
     gettext_noop("no answer after %(seconds)s s"),
 )
 FIXED = (
@@ -22,6 +23,11 @@ FIXED = (
     gettext_noop("it is no JSON"),
     gettext_noop("too many calls: the budget of steps has no room for it"),
     gettext_noop("too many calls in one turn: call it in the next one"),
+    gettext_noop("this agent only watches: it may call what reads"),
+    gettext_noop("there are no more tools"),
+    gettext_noop("this very call was denied before: it is not asked for again"),
+    gettext_noop("nobody decided about this very call before: it is not asked for again"),
+    gettext_noop("this very call was made twice already: a third time brings nothing new"),
     gettext_noop("it is no JSON object"),
     gettext_noop("it neither calls a tool nor is done"),
     gettext_noop("the keeper of models does not answer"),

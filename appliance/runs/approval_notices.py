@@ -18,6 +18,7 @@ from appliance.outbox.ports import OutboxItem
 from appliance.outbox.services import enqueue
 from appliance.safety.approvals.asking import Opened
 from appliance.safety.approvals.domain import Purpose, State
+from appliance.safety.approvals.framing import shown_said, why_said
 from appliance.safety.approvals.models import Approval
 from appliance.safety.approvals.services import Word
 
@@ -52,9 +53,9 @@ def message(opened: Opened, language: str) -> JsonObject:
             if wish.purpose is Purpose.QUESTION
             else gettext("%(task)s needs your approval (step %(step)s):")
         ) % {"task": wish.task, "step": wish.step}
-        lines = [head, wish.shown]
+        lines = [head, shown_said(wish.shown)]
         if wish.reason:
-            lines.append(gettext("Why: %(reason)s") % {"reason": wish.reason})
+            lines.append(gettext("Why: %(reason)s") % {"reason": why_said(wish.reason)})
         asks = asked("\n".join(lines), language)
         lines.append(
             gettext(
@@ -109,7 +110,7 @@ def _decided(state: State, who: str, reason: str, at: datetime) -> str:
 
 
 def _lapsed(because: str, at: datetime) -> str:
-    said = {"at": _time(at), "because": because}
+    said = {"at": _time(at), "because": why_said(because)}
     return gettext("Nobody can decide this any more, %(at)s UTC: %(because)s") % said
 
 

@@ -54,7 +54,9 @@ def answer(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
     try:
         if request.POST.get("do") == "take":
             done = services.take(ref, by, now)
-            messages.success(request, _("Saved: %(what)s") % {"what": f"{done.name} v{done.version}"})
+            messages.success(
+                request, _("The proposal was taken over: %(what)s") % {"what": f"{done.name} v{done.version}"}
+            )
             return redirect("task", name=done.name)
         row = services.reject(ref, by, now, request.POST.get("reason", ""))
         messages.success(request, _("Rejected: %(what)s") % {"what": row.task})

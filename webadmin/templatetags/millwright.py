@@ -24,6 +24,7 @@ from appliance.ops.services import count_serious
 from appliance.processes.signs import BROKER_PART
 from appliance.runs.models import Run
 from appliance.safety.allstop import AllStop, current
+from appliance.safety.approvals.framing import shown_said
 from appliance.safety.approvals.services import count_open
 from appliance.tasks.models import TaskTrigger
 from webadmin import sentences
@@ -60,6 +61,7 @@ _SYSTEMS = (
 
 _MUTED = re.compile(r"muted by (.+) until (.+)")
 _QUIET = re.compile(r"quiet hours until (.+)")
+_BY_A_PERSON = re.compile(r"\b(cancelled|denied|dropped) by user:")
 _TICKED = re.compile(r"`+([^`]+)`+")
 
 LONGEST_TEXT = 20_000
@@ -301,7 +303,13 @@ def in_language(text: str) -> str:
 @register.filter
 def kept(text: str | None) -> str:
     """A sentence that was kept as text, such as why a message waits, in the reader's language."""
-    return sentences.kept(text or "")
+    return sentences.kept(_BY_A_PERSON.sub(r"\1 by ", text or ""))
+
+
+@register.filter
+def asked_about(shown: str) -> str:
+    """What an approver is shown, with the box's own words in the reader's language."""
+    return shown_said(shown)
 
 
 @register.filter

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 
 from appliance.agent.conversations import sql
 from appliance.agent.explaining.changed import changed_in
+from appliance.agent.loop.doubting import answer_said
 from appliance.lib.identity import time_of
 from appliance.lib.jsontypes import JsonMapping, JsonObject
 from appliance.outbox.ports import OutboxItem
@@ -71,7 +72,7 @@ def _message(answer: Answer, language: str, root: UUID) -> JsonObject:
     """The box's own word of what was changed is the last line, whatever the answer says of itself."""
     text = answer.text.strip()
     with override(language):
-        changed = changed_in(answer.detail)
+        changed, text = changed_in(answer.detail), answer_said(text)
         if not text:
             text = gettext("%(task)s gave an empty answer: run %(run)s.") % _names(answer, root)
         if len(text) <= LONGEST_ANSWER:

@@ -6,11 +6,20 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from asgiref.sync import sync_to_async
+from django.db import connection
 
 from appliance.alerts.follower import AlertFollower
+from appliance.audit.chain import AuditEntry
+from appliance.audit.services import append_async
 from appliance.lib.clock import SystemClock
+from appliance.lib.jsontypes import JsonObject
+from appliance.safety.approvals.models import Approval
 from tests.database import address
-from tests.integration.alerts.conftest import Pool, Watch
+from tests.integration.alerts.conftest import NOW, Pool, Watch
 from tests.wait import wait_for_async
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,6 +37,33 @@ async def test_a_record_that_fits_a_rule_is_one_alert_with_one_message(watch: Wa
     assert (alert["rule"], alert["severity"], alert["count"]) == ("token-made", "warning", 1)
     events = await watch.sql("SELECT data FROM events_event WHERE type = 'audit.alert'")
     assert [row["data"]["rule"] for row in events] == ["token-made"]
+
+
+async def test_a_denied_approval_is_told_with_its_task_and_its_run(pool: Pool, watch: Watch) -> None:
+    approval, run = uuid4(), uuid4()
+    values = {
+        "id": approval, "run_id": run, "code": "4GJ7NV", "token_digest": "d", "purpose": "gate", "step": "call-1-1",
+        "attempt": 1, "task": "hot_pump", "kind": "mqtt", "digest": "", "requested_by": "user:olga",
+        "requester": "olga", "approvers": "engineer", "needed": 1, "shown": "topic: a", "state": "denied",
+        "created_at": NOW, "expires_at": NOW,
+    }  # fmt: skip
+    await sync_to_async(_asked)(values)
+    async with watch.pool.connection() as db:
+        detail: JsonObject = {"state": "denied", "choice": "deny"}
+        entry = AuditEntry("approval.decided", "user:ming", str(approval), detail, NOW)
+        await append_async(db, [entry])
+    await watch.follower.follow()
+    (text,) = await watch.texts()
+    assert "hot_pump, by ming, 2026" in text
+    assert text.endswith(f"/runs/{run}/")
+    assert str(approval) not in text
+    assert "record" not in text
+
+
+def _asked(values: dict[str, Any]) -> None:
+    """In a thread of its own, whose connection would keep the database from going."""
+    Approval.objects.create(**values)
+    connection.close()
 
 
 async def test_what_was_on_record_before_anybody_watched_makes_no_alert(pool: Pool, watch: Watch) -> None:

@@ -303,3 +303,19 @@ def test_the_command_line_lists_decides_and_mints(
     assert "denied" in capsys.readouterr().out
     with pytest.raises(CommandError, match="cannot be decided"):
         call_command("approvals", "approve", str(other.pk))
+
+
+def test_what_frames_a_decision_is_in_the_readers_language(
+    browser: Browser, waiting: Callable[..., Approval]
+) -> None:
+    plan = (
+        "An agent proposes 2 steps: I stop it\n1. mqtt (topic: a) (it says: “too hot”)\n2. notify (text: b)"
+    )
+    row = waiting(shown=plan, reason="an agent proposes this (1 of 2 in its plan); it says: “too hot”")
+    for page in ("/approvals/", f"/runs/{row.run_id}/"):
+        shown = browser(Role.ENGINEER).get(page, headers={"Accept-Language": "zh-hans"}).content.decode()
+        assert (
+            "智能体提议 2 个步骤：I stop it\n1. mqtt (topic: a)（它说：“too hot”）\n2. notify (text: b)"
+            in shown
+        )
+        assert "智能体提议这样做（计划共 2 步，这是第 1 步）；它说：“too hot”" in shown

@@ -55,6 +55,8 @@ def test_the_buttons_take_over_and_reject(browser: Browser, row: AgentProposal) 
     client = browser(Role.ENGINEER)
     answer = client.post(f"/proposals/{row.pk}/answer/", {"do": "take"})
     assert answer.headers["Location"] == "/tasks/greet/"
+    shown = client.get("/tasks/greet/", headers={"Accept-Language": "zh-hans"}).content.decode()
+    assert "The proposal was taken over: greet v2" in shown
     current = find("greet").current
     assert current is not None
     assert (current.number, current.created_by) == (2, "user:engineer")

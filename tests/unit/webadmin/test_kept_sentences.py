@@ -1,11 +1,23 @@
 """What a row keeps as English text is known again and said in the reader's language."""
 
 import ast
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.utils.translation import override
 
+from appliance.agent.conversations.telling import Answer, Place, item_of
+from appliance.agent.domain import Call, TurnOutput
+from appliance.agent.loop.doubting import answer_said, doubts_said
+from appliance.agent.loop.ending import _WORDS, ReadBack, not_confirmed
+from appliance.agent.loop.story import Fate, Result
+from appliance.lib.identity import uuid7
+from appliance.runs.approval_notices import message
+from appliance.safety.approvals.asking import Opened, Wish
+from appliance.safety.approvals.domain import Subject, Terms
+from appliance.safety.approvals.framing import shown_said
 from webadmin import acceptance_sentences
 from webadmin.kept_sentences import WITH_VALUES
 from webadmin.sentences import kept
@@ -47,6 +59,24 @@ SAID_AT_ONCE = {"words", "taking", "chats", "platforms", "services", "config", "
             "step talk: it made no progress in 3 turns: it called nothing",
             "步骤 talk：3 轮没有进展：没有调用任何工具",
         ),
+        (
+            "step work: this very call was made twice already: a third time brings nothing new",
+            "步骤 work：同样的调用已执行两次：第三次不会有新的结果",
+        ),
+        ("cancelled by user:ming", "由 ming 取消"),
+        ("the policy asks for a person's word (rule box/default)", "策略要求由人决定（规则 box/default）"),
+        ("an agent proposes this; it says: “denied”", "智能体提议这样做；它说：“denied”"),
+        (
+            "an agent proposes this (1 of 2 in its plan); it says: “the pump is hot”",
+            "智能体提议这样做（计划共 2 步，这是第 1 步）；它说：“the pump is hot”",
+        ),
+        ("its run has ended", "运行已结束"),
+        (
+            "hall: the command cannot be started: No such file or directory",
+            "hall：无法启动命令：没有该文件或目录",
+        ),
+        ("far: All connection attempts failed", "far：所有连接尝试都失败了"),
+        ("it says that something was changed, and nothing was", "它说更改了某些内容，但实际上什么都没有更改"),
         ("", ""),
     ],
 )
@@ -54,6 +84,67 @@ def test_a_kept_sentence_is_said_in_chinese(text: str, says: str) -> None:
     assert kept(text) == text
     with override("zh-hans"):
         assert kept(text) == says
+
+
+PLAN = "An agent proposes 2 steps: it called nothing\n1. mqtt (topic: a) (it says: “it is hot”)\n2. notify (text: b)"
+
+
+def test_the_frame_of_a_plan_is_said_in_chinese_and_what_stands_in_it_as_it_is() -> None:
+    assert shown_said(PLAN) == PLAN
+    with override("zh-hans"):
+        assert shown_said(PLAN) == (
+            "智能体提议 2 个步骤：it called nothing\n1. mqtt (topic: a)（它说：“it is hot”）\n2. notify (text: b)"
+        )
+        other = "$ x\n1. mqtt (it says: “it is hot”)"
+        assert shown_said(other) == other
+
+
+def test_the_message_that_asks_has_its_frame_in_the_language_of_its_chat() -> None:
+    shown, why = (
+        "An agent proposes 2 steps.\n1. mqtt (topic: a)",
+        "the policy asks for a person's word (rule box/default)",
+    )
+    subject = Subject("agent_plan", "pure", {}, 0)
+    wish = Wish(UUID(int=1), "plan-2", 1, "pump", subject, Terms(), "user:ana", shown, why)
+    opened = Opened(uuid7(), "K4711", "token", datetime.now(UTC), wish)
+    assert shown in str(message(opened, "en")["text"])
+    said = str(message(opened, "zh-hans")["text"])
+    assert "智能体提议 2 个步骤。\n1. mqtt (topic: a)" in said
+    assert "原因：策略要求由人决定（规则 box/default）" in said
+
+
+def test_what_no_row_confirms_is_said_in_chinese_behind_an_answer() -> None:
+    found = ReadBack((), (), (_missed("call-1-1"), _missed("call-1-2")), ())
+    text = f"Pump 3 is off.{not_confirmed(found.doubts(TurnOutput()))}"
+    assert answer_said(text) == text
+    with override("zh-hans"):
+        assert answer_said(text) == (
+            "Pump 3 is off.\n\n[未经确认：并非全部完成：mqtt (call-1-1) 被拒绝; mqtt (call-1-2) 被拒绝。]"
+        )
+
+
+def test_an_answer_in_a_chat_has_the_doubts_in_its_language() -> None:
+    text = f"Off.{not_confirmed('it says that something was changed, and nothing was')}"
+    told = Answer(UUID(int=1), "pump", text, datetime.now(UTC), {})
+    message = item_of(told, Place("webchat", "user:ming", "zh-hans"), UUID(int=1)).message
+    assert str(message["text"]).startswith("Off.\n\n[未经确认：它说更改了某些内容，但实际上什么都没有更改。]")
+
+
+@pytest.mark.parametrize("fate", _WORDS)
+def test_each_word_of_the_doubts_is_known_again(fate: Fate) -> None:
+    doubts = ReadBack((), (), (_missed("call-1-1", fate),), ()).doubts(TurnOutput())
+    with override("zh-hans"):
+        assert _WORDS[fate] not in doubts_said(doubts)
+
+
+def test_that_nothing_was_changed_is_known_again() -> None:
+    doubts = ReadBack((), (), (), ()).doubts(TurnOutput(changed=True))
+    with override("zh-hans"):
+        assert doubts_said(doubts) == kept(doubts) != doubts
+
+
+def _missed(step: str, fate: Fate = Fate.DENIED) -> Result:
+    return Result(step, Call("mqtt", {}), fate, "")
 
 
 def test_every_sentence_with_values_that_may_be_kept_is_known_again() -> None:
