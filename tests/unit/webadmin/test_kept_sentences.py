@@ -113,14 +113,22 @@ def test_the_message_that_asks_has_its_frame_in_the_language_of_its_chat() -> No
     assert "原因：策略要求由人决定（规则 box/default）" in said
 
 
-def test_what_no_row_confirms_is_said_in_chinese_behind_an_answer() -> None:
-    found = ReadBack((), (), (_missed("call-1-1"), _missed("call-1-2")), ())
-    text = f"Pump 3 is off.{not_confirmed(found.doubts(TurnOutput()))}"
+@pytest.mark.parametrize(
+    ("done", "changed", "says"),
+    [
+        ((), False, "[未完成：mqtt 被拒绝。]"),
+        ((), True, "[未经确认：它说更改了某些内容，但实际上什么都没有更改：mqtt 被拒绝。]"),
+        (("call-1-2",), True, "[未经确认：并非全部完成：mqtt 被拒绝。]"),
+    ],
+)
+def test_what_no_row_confirms_is_said_in_chinese_behind_an_answer(
+    done: tuple[str, ...], changed: bool, says: str
+) -> None:
+    found = ReadBack(tuple(_missed(one, Fate.DONE) for one in done), (), (_missed("call-1-1"),), ())
+    text = f"Pump 3 is off.{not_confirmed(found.doubts(TurnOutput(changed=changed)))}"
     assert answer_said(text) == text
     with override("zh-hans"):
-        assert answer_said(text) == (
-            "Pump 3 is off.\n\n[未经确认：并非全部完成：mqtt (call-1-1) 被拒绝; mqtt (call-1-2) 被拒绝。]"
-        )
+        assert answer_said(text) == f"Pump 3 is off.\n\n{says}"
 
 
 def test_an_answer_in_a_chat_has_the_doubts_in_its_language() -> None:
@@ -133,6 +141,7 @@ def test_an_answer_in_a_chat_has_the_doubts_in_its_language() -> None:
 @pytest.mark.parametrize("fate", _WORDS)
 def test_each_word_of_the_doubts_is_known_again(fate: Fate) -> None:
     doubts = ReadBack((), (), (_missed("call-1-1", fate),), ()).doubts(TurnOutput())
+    assert _WORDS[fate] in doubts
     with override("zh-hans"):
         assert _WORDS[fate] not in doubts_said(doubts)
 
