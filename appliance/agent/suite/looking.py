@@ -49,7 +49,7 @@ async def seen_of(
         reason=waits["reason"],
         # The model's own words: what the box puts behind them is none of its merits.
         answer=story.past[-1].output.answer if story is not None and story.past else "",
-        confirmed=detail.get("unconfirmed") is False,
+        confirmed=detail.get("unconfirmed") is False and not detail.get("not_done"),
         published=tuple(world.published),
         tasks=tuple(
             (row["name"], as_object(as_object(row["inputs"]).get("vars")))

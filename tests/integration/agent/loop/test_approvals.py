@@ -55,7 +55,7 @@ async def test_a_denied_plan_does_nothing_and_is_told(agent: Agent) -> None:
     row = await agent.go_on(run_id)
     assert (row["state"], agent.world.published) == ("succeeded", [])
     assert "not now" in script.told()
-    assert (await agent.row("think", run_id))["detail"]["unconfirmed"] is True
+    assert (await agent.row("think", run_id))["detail"]["unconfirmed"] is False, "it says so"
     assert "was denied" in row["warning"]
 
 

@@ -53,7 +53,7 @@ async def test_one_that_waited_for_a_person_fails_with_the_reason_and_the_agent_
     assert "this version of the box does not take the call any more: mqtt wants a colour now" in call["error"]
     assert call["input"]["topic"] == "pump/3", "what was wanted stays on record"
     assert "wants a colour now" in script.told()
-    assert "call-1-1" in row["warning"]
+    assert "not done: mqtt (topic: pump/3" in row["warning"]
 
 
 @pytest.mark.parametrize(("call", "tool"), [(OPEN, "shell"), (STOP, "mqtt")])
