@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
+from django.utils.html import escape
 
 from appliance.accounts.domain import Role
 from appliance.accounts.models import User
@@ -62,19 +63,19 @@ def test_what_was_changed_stands_in_the_card_alone(browser: Browsers, person: Pe
     row = asked(user, "Why is pump 3 hot?", rows.task_run)
     client, answer = browser(Role.OPERATOR), "Pump 3 was too hot, I stopped it."
     changed = changed_in({"did": [{"tool": "mqtt", "arguments": STOP.arguments, "fate": "done"}]})
-    assert html(client).count(changed) == 1
+    assert html(client).count(escape(changed)) == 1
     ChatRecord.objects.create(
         platform="webchat", conversation=row.conversation, text=f"{answer}\n\n{changed}",
         created_at=datetime.now(UTC),
     )  # fmt: skip
     page = html(client)
     assert answer in page.partition('class="bubble ')[2]
-    assert page.count(changed) == 1
+    assert page.count(escape(changed)) == 1
     ChatRecord.objects.create(
         platform="webchat", conversation=row.conversation, text=f"Another.\n\n{changed}",
         created_at=datetime.now(UTC),
     )  # fmt: skip
-    assert html(client).count(changed) == 2, "of what has no card here the message says it"
+    assert html(client).count(escape(changed)) == 2, "of what has no card here the message says it"
 
 
 @pytest.mark.parametrize(
