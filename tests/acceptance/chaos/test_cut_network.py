@@ -5,6 +5,7 @@ import shutil
 import socket
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -191,11 +192,12 @@ def check(street: Street, numbers: list[int], tells: list[int], wanted: list[str
     marked = house.sql("SELECT count(*) FROM outbox_item WHERE repeat_possible")[0]["count"]
     assert repeated <= marked, "what came twice is marked"
     assert street.receiver.lines == wanted, "each line once, in order"
-    wait_for(
-        lambda: green(house, "tell", len(tells)) and green(house, "far", len(numbers)),
-        60,
-        "all runs are green",
-    )
+    counts = {"tell": len(tells), "far": len(numbers)}
+    try:
+        wait_for(lambda: all(green(house, *one) for one in counts.items()), 60)
+    except AssertionError:
+        found = {task: dict(Counter(run["state"] for run in house.runs_of(task))) for task in counts}
+        pytest.fail(f"all runs are to be green, {counts}: {found}")
     assert street.edges("logs") == ["network.lost", "network.recovered"] * CUTS
     house.box.manage("audit", "verify")
     print(
