@@ -92,12 +92,16 @@ def running(box: Box, engine: PrivateEngine) -> list[str]:
     found = []
     with engine.client() as client:
         for row in containers(box, engine):
-            try:
-                top = client.top(row["Id"])["Processes"] or []
-            except docker.errors.APIError:
-                continue  # it ended meanwhile
-            found += [process[-1] for process in top if "sleep 100" in process[-1]]
+            found += [process[-1] for process in processes(client, row["Id"]) if "sleep 100" in process[-1]]
     return found
+
+
+def processes(client: docker.APIClient, container: object, options: str | None = None) -> list[list[str]]:
+    """None where it has ended meanwhile, and is not removed yet."""
+    try:
+        return client.top(container, options)["Processes"] or []
+    except docker.errors.APIError:
+        return []
 
 
 def test_only_guard_has_the_engine_and_a_step_runs_in_a_container(
@@ -157,7 +161,7 @@ def test_a_container_of_a_living_box_has_no_capability_and_no_socket(
             assert "no-new-privileges:true" in host["SecurityOpt"]
             assert not state["Mounts"]
             assert not host["Binds"]
-            for process in client.top(row["Id"], "-o pid")["Processes"] or []:
+            for process in processes(client, row["Id"], "-o pid"):
                 status = status_of(int(process[0]))
                 assert capabilities(status) == set()
                 assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
