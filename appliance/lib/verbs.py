@@ -1,6 +1,7 @@
 """What commands with verbs have in common: ``manage.py NAME VERB …``, for people as lines and for programs as JSON."""
 
 import json
+from abc import ABC, abstractmethod
 from argparse import ArgumentParser, _SubParsersAction
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ class Told:
     data: Any
 
 
-class VerbCommand(BaseCommand):
+class VerbCommand(BaseCommand, ABC):
     """``verbs`` says what there is; ``perform`` does one of them. What is refused is one sentence, no traceback."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,12 +29,13 @@ class VerbCommand(BaseCommand):
         for one in found.choices.values():
             one.add_argument("--json", action="store_true", help="as JSON, for programs")
 
+    @abstractmethod
     def verbs(self, verbs: "_SubParsersAction[Any]") -> None:
-        raise NotImplementedError
+        """Add a parser for each."""
 
+    @abstractmethod
     def perform(self, options: Mapping[str, Any]) -> Told:
         """Raises MillwrightError, CommandError."""
-        raise NotImplementedError
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
