@@ -1,6 +1,7 @@
 """A process that asks models again and again: its connections to keeper and engine rest between two questions."""
 
 import asyncio
+import contextlib
 from typing import Any, cast
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from appliance.inference import hearing
 from appliance.inference.asking import Asker, Question
 from appliance.inference.errors import ModelAnswerBad, ModelRefused, ModelUnavailable
-from appliance.inference.hearing import EngineClients
+from appliance.inference.hearing import EngineClients, heard_from
 from appliance.inference.leases import Wish
 from appliance.processes.parts import BoxServices
 from appliance.sandbox.process.client import ProcessSandbox
@@ -152,3 +153,41 @@ async def test_a_client_in_use_is_not_closed_for_others(monkeypatch: pytest.Monk
             assert len(clients._known) == 2
         await clients.close()
         assert used.client.is_closed()
+
+
+class OneAnswer:
+    """A server of which each connection answers once, and hangs up when it is asked again."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await _request(reader)
+            body = b"".join(chat("Hello"))
+            head = (
+                f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(body)}\r\n\r\n"
+            )
+            writer.write(head.encode() + body)
+            self.asked.append(1)
+            await _request(reader)
+            self.asked[-1] += 1
+        writer.close()
+
+
+async def _request(reader: asyncio.StreamReader) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    await reader.readexactly(int(head.partition(b"content-length: ")[2].split()[0]))
+
+
+async def test_a_resting_connection_that_is_gone_at_the_next_question_is_not_the_engines_fault() -> None:
+    one = OneAnswer()
+    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    async with desk() as d, server, d.keeper.lease(WISH) as lease:
+        port = server.sockets[0].getsockname()[1]
+        lease.granted = lease.granted.model_copy(update={"url": f"http://127.0.0.1:{port}"})
+        clients = EngineClients()
+        for _ in range(2):
+            assert (await heard_from(clients, {"messages": []}, lease, None)).text == "Hello"
+        assert one.asked == [2, 1], "the second question was asked over the first connection, and once more"
+        await clients.close()
